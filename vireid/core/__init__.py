@@ -1,0 +1,1 @@
+"""Types, registries and binding: torch, numpy and the standard library only."""

@@ -1,0 +1,117 @@
+"""Structural types of the parts. Nobody has to inherit from these."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from torch import Tensor
+
+from vireid.core.types import FeatureTable, Progress, Sample, Trial
+
+
+class TwoStreamBackbone(Protocol):
+    channels: int
+
+    def __call__(self, images: Tensor, modality: Tensor) -> tuple[Tensor, Tensor | None]:
+        """(B, 3, h, w), (B,) -> (R, C, H, W) and the batch row of each output row, or None."""
+        ...
+
+
+class Pool(Protocol):
+    def __call__(self, feature_map: Tensor) -> Tensor:
+        """(R, C, H, W) -> (R, C)."""
+        ...
+
+
+class AttributeStage(Protocol):
+    """One step of PAE. Emb1, Emb2 and Emb3 have this form; so does any variant of them."""
+
+    def __call__(self, tokens: Tensor, feature_map: Tensor, attributes: Tensor) -> Tensor:
+        """(R, T, C), (R, C, H, W), (R, A) -> (R, T', C); T starts at 1, Emb3 makes it A."""
+        ...
+
+
+class Adapter(Protocol):
+    """Rewrites the map between backbone and heads. Absent in plain baselines."""
+
+    provides: frozenset[str]
+
+    def __call__(
+        self, pooled: Tensor, feature_map: Tensor, attributes: Tensor
+    ) -> tuple[Tensor, Mapping[str, Tensor]]: ...
+
+
+class Head(Protocol):
+    """Parameter names of `forward` are the request. `training_only` fields are skipped in evaluation."""
+
+    provides: frozenset[str]
+    dims: Mapping[str, int]  # width of each field it provides
+
+    def __call__(self, **fields: Tensor) -> Mapping[str, Tensor]: ...
+
+
+class Loss(Protocol):
+    """Parameter names are the request. Returns one scalar or several named ones."""
+
+    def __call__(self, **fields: Tensor) -> Tensor | Mapping[str, Tensor]: ...
+
+
+class TermSchedule(Protocol):
+    """Factor of a loss term as training goes on."""
+
+    def __call__(self, progress: Progress) -> float: ...
+
+
+class EpochContext(Protocol):
+    """What a part may ask for at the start of an epoch."""
+
+    progress: Progress
+
+    def training_features(self) -> FeatureTable:
+        """Descriptors of the whole training set; computed on the first call, then kept for the epoch."""
+        ...
+
+
+@runtime_checkable
+class StartsEpoch(Protocol):
+    """For parts that refresh state from the whole training set (memories)."""
+
+    def start_epoch(self, context: EpochContext) -> None: ...
+
+
+class Dataset(Protocol):
+    """A data set on disk: lists images, opens none."""
+
+    def train(self) -> Sequence[Sample]:
+        """Training images; identities contiguous from 0."""
+        ...
+
+    def test(self) -> Sequence[Sample]:
+        """Every image that any protocol may ask for or answer with; identities as the data set numbers them."""
+        ...
+
+
+class GalleryIndex(Protocol):
+    def add(self, features: np.ndarray) -> None:
+        """(G, D) float32."""
+        ...
+
+    def search(self, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+        """(Q, D), k -> scores and ids: (Q, K)."""
+        ...
+
+
+class Scorer(Protocol):
+    """Fills the matrix of similarities; larger is closer."""
+
+    def __call__(self, queries: np.ndarray, gallery: np.ndarray) -> np.ndarray:
+        """(Q, D), (G, D) float32 unit rows -> (Q, G) float32."""
+        ...
+
+
+class RetrievalProtocol(Protocol):
+    def trials(self, table: FeatureTable) -> Iterator[Trial]:
+        """Row numbers and junk rule; no images."""
+        ...

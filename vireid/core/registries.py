@@ -1,0 +1,27 @@
+"""All registries, created empty on the lowest floor; components import down to them."""
+
+from __future__ import annotations
+
+from vireid.core.registry import Registry
+
+BACKBONES = Registry("backbone")
+INSERTS = Registry("insert")
+POOLS = Registry("pool")
+HEADS = Registry("head")
+ADAPTERS = Registry("adapter")
+STAGES = Registry("attribute stage")
+ATTRIBUTE_SOURCES = Registry("attribute source")
+LOSSES = Registry("loss")
+TERM_SCHEDULES = Registry("term schedule")
+
+DATASETS = Registry("data set")
+SAMPLERS = Registry("sampler")
+AUGMENTATIONS = Registry("augmentation")
+
+OPTIMIZERS = Registry("optimizer")
+LR_SCHEDULES = Registry("learning-rate schedule")
+
+PROTOCOLS = Registry("protocol")
+SCORERS = Registry("scorer")
+
+ALL = {name: value for name, value in list(globals().items()) if isinstance(value, Registry)}
