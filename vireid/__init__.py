@@ -1,1 +1,30 @@
-"""vireid: visible-infrared person re-identification."""
+"""vireid: visible-infrared person re-identification, composed from parts by config.
+
+`vireid.Experiment`, `vireid.load_config` and `vireid.evaluate_retrieval` are imported on first use, so that
+`import vireid` costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Experiment": "vireid.experiment",
+    "load_config": "vireid.config.loader",
+    "evaluate_retrieval": "vireid.evaluation",
+    "evaluate_distances": "vireid.evaluation",
+}
+__all__ = ["Experiment", "__version__", "evaluate_distances", "evaluate_retrieval", "load_config"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'vireid' has no attribute {name!r} (it has: {', '.join(__all__)})")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,49 @@
+"""Installation of vireid; `pip install -e .` takes torch and torchvision from the registry as a matching pair."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+HERE = Path(__file__).parent
+VERSION = re.search(r'__version__ = "(.+)"', (HERE / "vireid" / "__init__.py").read_text(encoding="utf-8"))[1]
+
+setup(
+    name="vireid",
+    version=VERSION,
+    description="Visible-infrared person re-identification: methods, data sets and protocols composed by config",
+    long_description=(HERE / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="MIT",
+    python_requires=">=3.10",
+    packages=[*find_packages(include=["vireid", "vireid.*"]), "vireid.configs"],
+    # The compositions travel with the package, so that `vireid.create_model("sysu/mmd")` works from a wheel.
+    package_dir={"vireid.configs": "configs"},
+    package_data={"vireid.configs": ["*/*.yml"]},
+    install_requires=[
+        "torch>=2.4",
+        "torchvision",
+        "timm>=1.0",
+        "numpy",
+        "scipy",
+        "pillow",
+        "pandas",
+        "matplotlib",
+        "yacs",
+        "pyyaml",
+        "accelerate>=1.0",
+        "safetensors",
+        "openpyxl",
+        "tensorboard",
+        "tqdm",
+        # One of the two, never both: they install the same module. The GPU wheel also runs without a GPU.
+        "faiss-gpu>=1.15; platform_system == 'Linux' and platform_machine == 'x86_64'",
+        "faiss-cpu>=1.8; platform_system != 'Linux' or platform_machine != 'x86_64'",
+    ],
+    extras_require={"dev": ["pytest>=8", "hypothesis", "ruff", "pyright"]},
+    classifiers=[
+        "Programming Language :: Python :: 3",
+        "License :: OSI Approved :: MIT License",
+        "Topic :: Scientific/Engineering :: Image Recognition",
+    ],
+)

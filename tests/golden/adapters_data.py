@@ -1,0 +1,1 @@
+"""Golden adapters of samplers, pre-processing, augmentation and schedules."""

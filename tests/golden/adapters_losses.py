@@ -1,0 +1,1 @@
+"""Golden adapters of losses, pools and heads."""

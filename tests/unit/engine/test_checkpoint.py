@@ -1,0 +1,128 @@
+import json
+import logging
+import pickle
+
+import pytest
+import torch
+from torch import nn
+
+from vireid.core.errors import CheckpointError
+from vireid.core.types import Progress
+from vireid.engine.checkpoint import MODEL, TRAINER, CheckpointFolder, TrainerState, load_model, load_weights
+
+FACTS = {"data": "SysuMM01", "num_ids": 5}
+
+
+def parts(width=4):
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(3, width, 3), nn.BatchNorm2d(width)).to(memory_format=torch.channels_last)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+    model(torch.randn(2, 3, 6, 6)).sum().backward()
+    optimizer.step()
+    return model, nn.Linear(2, 2), optimizer
+
+
+def save(folder, epochs, keep=2, best=None):
+    model, objective, optimizer = parts()
+    for epoch in epochs:
+        state = TrainerState(Progress(epoch, 10 * epoch, {"id": 1.5}), optimizer.state_dict(), 2, best or {})
+        CheckpointFolder(folder, keep=keep).save(model, objective, state, FACTS)
+    return model, objective, optimizer
+
+
+def test_everything_comes_back_and_the_memory_format_stays(tmp_path):
+    model, objective, optimizer = save(tmp_path, [3])
+    other, other_objective, other_optimizer = parts()
+    nn.init.zeros_(other[0].weight)
+    state = CheckpointFolder(tmp_path).load(3, other, other_objective)
+    other_optimizer.load_state_dict(dict(state.optimizer))
+    assert state.progress == Progress(3, 30, {"id": 1.5})
+    assert state.threads == 2
+    for ours, theirs in zip(model.state_dict().values(), other.state_dict().values()):
+        assert torch.equal(ours, theirs)
+    assert other[0].weight.is_contiguous(memory_format=torch.channels_last)
+    momentum = [group["momentum_buffer"] for group in optimizer.state_dict()["state"].values()]
+    again = [group["momentum_buffer"] for group in other_optimizer.state_dict()["state"].values()]
+    assert all(torch.equal(a, b) and a.stride() == b.stride() for a, b in zip(momentum, again))
+
+
+def test_the_last_ones_and_the_best_are_kept(tmp_path):
+    save(tmp_path, range(1, 7), keep=2, best={"epoch": 2, "rank1": 0.5})
+    assert CheckpointFolder(tmp_path).epochs() == [2, 5, 6]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["epoch_0002", "epoch_0005", "epoch_0006"]
+
+
+@pytest.mark.parametrize("file", [MODEL, TRAINER, "meta.json"])
+@pytest.mark.parametrize("damage", ["truncate", "flip", "remove"])
+def test_a_damaged_newest_checkpoint_falls_back_and_says_so(tmp_path, caplog, file, damage):
+    save(tmp_path, [1, 2])
+    path = tmp_path / "epoch_0002" / file
+    content = path.read_bytes()
+    if damage == "truncate":
+        path.write_bytes(content[: len(content) // 2])
+    elif damage == "flip":
+        middle = content.index(b'"sha256": {') + 30 if file == "meta.json" else len(content) // 2
+        path.write_bytes(content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :])
+    else:
+        path.unlink()
+    with caplog.at_level(logging.WARNING):
+        assert CheckpointFolder(tmp_path).newest(FACTS) == 1
+    assert "damaged checkpoint" in caplog.text
+    assert "going back to the one before" in caplog.text
+
+
+def test_all_damaged_is_an_error_and_none_is_none(tmp_path):
+    assert CheckpointFolder(tmp_path).newest(FACTS) is None
+    save(tmp_path, [1])
+    (tmp_path / "epoch_0001" / MODEL).unlink()
+    with pytest.raises(CheckpointError, match="none of the 1 checkpoints is whole"):
+        CheckpointFolder(tmp_path).newest(FACTS)
+
+
+def test_a_checkpoint_of_another_data_set_is_refused(tmp_path):
+    save(tmp_path, [1])
+    with pytest.raises(CheckpointError) as error:
+        CheckpointFolder(tmp_path).newest({**FACTS, "num_ids": 7})
+    assert str(error.value) == f"{tmp_path / 'epoch_0001'}: a checkpoint of something else (num_ids was 5, is 7)"
+
+
+def test_weights_of_another_model_are_refused_tensor_by_tensor(tmp_path):
+    save(tmp_path, [1])
+    other = nn.Sequential(nn.Conv2d(3, 5, 3), nn.BatchNorm2d(5, affine=False), nn.Linear(2, 2, bias=False))
+    with pytest.raises(CheckpointError) as error:
+        load_weights(other, tmp_path / "epoch_0001" / MODEL)
+    text = str(error.value)
+    assert "2.weight is missing" in text
+    assert "1.bias is not part of this model" in text
+    assert "0.weight has shape (4, 3, 3, 3), the model wants (5, 3, 3, 3)" in text
+
+
+def test_a_hostile_pickle_is_not_executed(tmp_path):
+    save(tmp_path, [1])
+    marker = tmp_path / "executed"
+
+    class Hostile:
+        def __reduce__(self):
+            return (open, (str(marker), "w"))
+
+    trainer = tmp_path / "epoch_0001" / TRAINER
+    trainer.write_bytes(pickle.dumps(Hostile()))
+    model, objective, _ = parts()
+    with pytest.raises(CheckpointError, match="not a readable optimizer state"):
+        CheckpointFolder(tmp_path).load(1, model, objective)
+    assert not marker.exists()
+
+
+def test_a_model_is_loaded_from_a_folder_or_a_file_and_damage_is_refused(tmp_path):
+    model, *_ = save(tmp_path, [1])
+    other = parts()[0]
+    nn.init.zeros_(other[0].weight)
+    load_model(tmp_path / "epoch_0001", other)
+    assert torch.equal(model[0].weight, other[0].weight)
+    load_model(tmp_path / "epoch_0001" / MODEL, other)
+    with pytest.raises(CheckpointError, match="no such checkpoint"):
+        load_model(tmp_path / "epoch_0009", other)
+    meta = tmp_path / "epoch_0001" / "meta.json"
+    meta.write_text(json.dumps({**json.loads(meta.read_text()), "sha256": {MODEL: "0"}}))
+    with pytest.raises(CheckpointError, match="changed since it was written"):
+        load_model(tmp_path / "epoch_0001", other)

@@ -1,0 +1,104 @@
+"""The one table of sections: which key of a config holds which kind of component. Nothing else knows section names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from vireid.core import registries
+from vireid.core.registry import Registry
+
+Path = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Extra:
+    """A key that a node understands beside the constructor's arguments: it belongs to the slot, so it outlives NAME."""
+
+    kind: Any = None  # annotation of a plain value ...
+    registry: Registry | None = None  # ... or the registry of a component
+    required: bool = False
+    whole: bool = False  # a map that a child file replaces instead of merging (its keys contain dots)
+    least: float | None = None
+
+
+@dataclass(frozen=True)
+class Slot:
+    """Where components of one kind stand in a config."""
+
+    path: Path
+    registry: Registry
+    is_map: bool = False  # {ENTRY: node} instead of one node
+    required: bool = False
+    default: Mapping[str, Any] | None = None
+    extras: Mapping[str, Extra] = field(default_factory=dict)
+    runtime: frozenset[str] = frozenset()  # constructor parameters that only a run can fill
+
+    @property
+    def key(self) -> str:
+        return ".".join(self.path)
+
+
+_USES = Extra(Mapping[str, str] | None)
+
+SLOTS: tuple[Slot, ...] = (
+    Slot(("DATA",), registries.DATASETS, required=True),
+    Slot(
+        ("SAMPLER",),
+        registries.SAMPLERS,
+        required=True,
+        runtime=frozenset({"samples", "seed", "rank", "world"}),
+    ),
+    Slot(("AUGMENTATION",), registries.AUGMENTATIONS, is_map=True),
+    Slot(("MODEL", "BACKBONE"), registries.BACKBONES, required=True),
+    Slot(("MODEL", "POOL"), registries.POOLS, required=True),
+    Slot(("MODEL", "ADAPTER"), registries.ADAPTERS),
+    Slot(("MODEL", "ATTRIBUTES"), registries.ATTRIBUTE_SOURCES),
+    Slot(("MODEL", "HEADS"), registries.HEADS, is_map=True, extras={"USES": _USES}),
+    Slot(
+        ("OBJECTIVE",),
+        registries.LOSSES,
+        is_map=True,
+        required=True,
+        extras={
+            "WEIGHT": Extra(float),
+            "SCHEDULE": Extra(registry=registries.TERM_SCHEDULES),
+            "USES": _USES,
+        },
+    ),
+    Slot(
+        ("SOLVER",),
+        registries.OPTIMIZERS,
+        required=True,
+        extras={
+            "EPOCHS": Extra(int, required=True, least=1),
+            "LR_SCALE": Extra(Mapping[str, float], whole=True),
+            "SCHEDULE": Extra(registry=registries.LR_SCHEDULES),
+        },
+        runtime=frozenset({"params"}),
+    ),
+    Slot(("EVALUATION",), registries.PROTOCOLS, is_map=True),
+    Slot(("SCORER",), registries.SCORERS, default={"NAME": "TorchScorer"}),
+)
+
+BY_PATH: dict[Path, Slot] = {slot.path: slot for slot in SLOTS}
+
+
+def slot_of_node(path: Path) -> Slot | None:
+    """The slot of which this path is a node: the path itself, or an entry of a map.
+
+    >>> slot_of_node(("OBJECTIVE", "ID")).key, slot_of_node(("OBJECTIVE",))
+    ('OBJECTIVE', None)
+    """
+    slot = BY_PATH.get(path)
+    if slot is not None:
+        return None if slot.is_map else slot
+    above = BY_PATH.get(path[:-1])
+    return above if above is not None and above.is_map else None
+
+
+def is_whole(path: Path) -> bool:
+    """Whether a later file replaces the value at this path instead of merging into it."""
+    slot = slot_of_node(path[:-1])
+    return slot is not None and path[-1] in slot.extras and slot.extras[path[-1]].whole

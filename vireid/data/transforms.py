@@ -1,0 +1,227 @@
+"""Augmentation of whole uint8 batches on their device; every image gets its own draw.
+
+Numbers are drawn on the CPU by a generator seeded from (seed, epoch, step, rank) and sent to the device, so that a
+resumed run repeats the uninterrupted one and the device is never waited for. Augmentations that only move pixels are
+composed into one map of source rows and columns, and one gather applies all of them; then the batch is normalised; then
+those that paint over values follow.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Generator, Tensor
+
+from vireid.core.registries import AUGMENTATIONS
+from vireid.core.rng import torch_generator
+from vireid.core.types import Batch
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+_STREAM = 0xA06  # keeps these draws apart from others that are seeded by the same (seed, epoch, step, rank)
+
+
+@functools.lru_cache(maxsize=32)
+def _scale_and_shift(width: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Factors of one image row in NHWC order, (3 W,): full vectors are much quicker than broadcasting over channels."""
+    mean, std = torch.tensor(IMAGENET_MEAN, dtype=torch.float64), torch.tensor(IMAGENET_STD, dtype=torch.float64)
+    scale, shift = 1 / (255 * std), -mean / std
+    return scale.float().repeat(width).to(device), shift.float().repeat(width).to(device)
+
+
+def normalise(images: Tensor) -> Tensor:
+    """uint8 to ImageNet's mean 0 and deviation 1 by channel.
+
+    Shapes: (B, 3, H, W) uint8 in any memory order -> the same, float32, channels_last. The input is not changed.
+    One multiply-add instead of the usual divide, subtract, divide: equal to 1e-6.
+    """
+    rows = images.permute(0, 2, 3, 1)
+    batch, height, width, channels = rows.shape
+    scale, shift = _scale_and_shift(width, images.device)
+    values = rows.reshape(batch * height, width * channels).to(torch.float32, copy=True)
+    torch.addcmul(shift, values, scale, out=values)
+    return values.view(batch, height, width, channels).permute(0, 3, 1, 2)
+
+
+class Augmentation:
+    """One step of `Augment`. Overrides `locate`, `paint` or both; what is not overridden changes nothing."""
+
+    def locate(
+        self, rows: Tensor, columns: Tensor, *, size: tuple[int, int], generator: Generator
+    ) -> tuple[Tensor, Tensor]:
+        """Say from which source row and column each output row and column comes; outside the image is black.
+
+        Shapes: (B, H), (B, W) int64 on the CPU -> the same. `size` is (H, W). Draws one set of numbers for each image.
+        """
+        return rows, columns
+
+    def paint(self, images: Tensor, batch: Batch, *, generator: Generator) -> Tensor:
+        """Change normalised values: (B, 3, H, W) float32 channels_last -> the same; may work in place."""
+        return images
+
+
+def _probability(value: float) -> float:
+    if not 0 <= value <= 1:
+        raise ValueError(f"probability must be in 0 .. 1, got {value}")
+    return value
+
+
+@AUGMENTATIONS.register
+class PadCrop(Augmentation):
+    """Add `padding` black pixels on every side, then cut the original size out at a random place.
+
+    Black is black before normalisation, as released (hct.md section 6).
+    """
+
+    def __init__(self, *, padding: int = 10) -> None:
+        if padding < 0:
+            raise ValueError(f"padding must be at least 0, got {padding}")
+        self.padding = padding
+
+    def locate(
+        self, rows: Tensor, columns: Tensor, *, size: tuple[int, int], generator: Generator
+    ) -> tuple[Tensor, Tensor]:
+        shift = torch.randint(-self.padding, self.padding + 1, (len(rows), 2), generator=generator)
+        return rows + shift[:, :1], columns + shift[:, 1:]
+
+
+@AUGMENTATIONS.register
+class HorizontalFlip(Augmentation):
+    """Mirror left and right, each image with the given probability."""
+
+    def __init__(self, *, probability: float = 0.5) -> None:
+        self.probability = _probability(probability)
+
+    def locate(
+        self, rows: Tensor, columns: Tensor, *, size: tuple[int, int], generator: Generator
+    ) -> tuple[Tensor, Tensor]:
+        flipped = torch.rand(len(rows), 1, generator=generator) < self.probability
+        return rows, torch.where(flipped, columns.flip(1), columns)
+
+
+@AUGMENTATIONS.register
+class RandomErasing(Augmentation):
+    """Paint a random rectangle of each image, after normalisation.
+
+    `area` is the range of the rectangle's share of the image, `aspect` that of height / width (uniform, as released).
+    `fill` is in normalised space: zeros (the mean colour; the LLCM release of AGW), or ImageNet's mean triplet
+    (0.485, 0.456, 0.406), which the MMD-ReID fork writes there (mmd.md section 5).
+    Up to 100 rectangles are tried until one is smaller than the image on both sides; with none the image stays as it is.
+    """
+
+    tries = 100
+
+    def __init__(
+        self,
+        *,
+        probability: float = 0.5,
+        area: Sequence[float] = (0.02, 0.4),
+        aspect: Sequence[float] = (0.3, 1 / 0.3),
+        fill: Sequence[float] = (0.0, 0.0, 0.0),
+    ) -> None:
+        self.probability = _probability(probability)
+        self.area, self.aspect, self.fill = tuple(area), tuple(aspect), tuple(fill)
+        if len(self.area) != 2 or not 0 < self.area[0] <= self.area[1] <= 1:
+            raise ValueError(f"area must be two numbers, smallest first, above 0 and at most 1, got {list(area)}")
+        if len(self.aspect) != 2 or not 0 < self.aspect[0] <= self.aspect[1]:
+            raise ValueError(f"aspect must be two numbers above 0, smallest first, got {list(aspect)}")
+        if len(self.fill) != 3:
+            raise ValueError(f"fill must be three numbers, one for each channel, got {list(fill)}")
+
+    def boxes(self, count: int, size: tuple[int, int], generator: Generator) -> Tensor:
+        """(count, 4) int64: top, bottom, left, right of each rectangle; top = bottom where nothing is erased."""
+        height, width = size
+
+        def draw(*shape: int) -> Tensor:
+            return torch.rand(*shape, generator=generator, dtype=torch.float64)
+
+        erased = draw(count) < self.probability
+        area = (self.area[0] + draw(count, self.tries) * (self.area[1] - self.area[0])) * (height * width)
+        aspect = self.aspect[0] + draw(count, self.tries) * (self.aspect[1] - self.aspect[0])
+        place = draw(count, 2)
+        tall, wide = (area * aspect).sqrt().round().long(), (area / aspect).sqrt().round().long()
+        fits = (tall < height) & (wide < width)
+        first = fits.int().argmax(dim=1, keepdim=True)  # of equal values the first
+        tall, wide = tall.gather(1, first).squeeze(1), wide.gather(1, first).squeeze(1)
+        top = (place[:, 0] * (height - tall + 1)).floor().long()
+        left = (place[:, 1] * (width - wide + 1)).floor().long()
+        box = torch.stack([top, top + tall, left, left + wide], dim=1)
+        return torch.where((erased & fits.any(dim=1))[:, None], box, 0)
+
+    def paint(self, images: Tensor, batch: Batch, *, generator: Generator) -> Tensor:
+        size = images.shape[-2], images.shape[-1]
+        return erase(images, _send(self.boxes(len(images), size, generator), images.device), self.fill)
+
+
+def erase(images: Tensor, boxes: Tensor, fill: Sequence[float]) -> Tensor:
+    """Fill one rectangle of each image: (B, 3, H, W), (B, 4) top, bottom, left, right -> (B, 3, H, W) channels_last."""
+    values = images.permute(0, 2, 3, 1)
+    batch, height, width, channels = values.shape
+    top, bottom, left, right = boxes[:, :, None].unbind(1)
+    row = torch.arange(height, device=images.device)
+    column = torch.arange(width, device=images.device).repeat_interleave(channels)
+    inside = ((row >= top) & (row < bottom))[:, :, None] & ((column >= left) & (column < right))[:, None, :]
+    colour = _colour_row(tuple(fill), width, images.device, images.dtype)
+    painted = torch.where(inside, colour, values.reshape(batch, height, width * channels))
+    return painted.view(batch, height, width, channels).permute(0, 3, 1, 2)
+
+
+@functools.lru_cache(maxsize=32)
+def _colour_row(fill: tuple[float, ...], width: int, device: torch.device, dtype: torch.dtype) -> Tensor:
+    return torch.tensor(fill, dtype=dtype).repeat(width).to(device)
+
+
+def _send(values: Tensor, device: torch.device) -> Tensor:
+    """To the device without waiting for it: page-locked memory first, which CUDA needs for that."""
+    if device.type != "cuda":
+        return values.to(device)
+    return values.pin_memory().to(device, non_blocking=True)
+
+
+def gather_pixels(images: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """Build each image from the given source rows and columns; what lies outside the source is 0.
+
+    Shapes: (B, 3, H, W), (B, H'), (B, W') int64 on the CPU -> (B, 3, H', W') channels_last.
+    """
+    source = images.permute(0, 2, 3, 1)
+    batch, height, width, channels = source.shape
+    bordered = source.new_zeros(batch, height + 1, width + 1, channels)  # one black row and column to point at
+    bordered[:, :height, :width] = source
+    rows = torch.where((rows < 0) | (rows >= height), height, rows)
+    columns = torch.where((columns < 0) | (columns >= width), width, columns)
+    starts = (torch.arange(batch)[:, None] * (height + 1) + rows) * (width + 1)
+    kind = torch.int32 if bordered.numel() < 2**31 else torch.int64
+    starts, columns = _send(starts.to(kind), images.device), _send(columns.to(kind), images.device)
+    pixels = (starts[:, :, None] + columns[:, None, :]).flatten()
+    picked = bordered.view(-1, channels).index_select(0, pixels)
+    return picked.view(batch, rows.shape[1], columns.shape[1], channels).permute(0, 3, 1, 2)
+
+
+class Augment:
+    """All augmentations of a training run, in order, then ready for the model.
+
+    `augment(batch, epoch=, step=, rank=)` takes a Batch of uint8 images on any device and returns one of float32
+    normalised channels_last images there. A pure function of (seed, epoch, step, rank) and the batch.
+    """
+
+    def __init__(self, steps: Mapping[str, Augmentation], *, seed: int) -> None:
+        self.steps, self.seed = dict(steps), seed
+
+    @torch.no_grad()
+    def __call__(self, batch: Batch, *, epoch: int, step: int, rank: int = 0) -> Batch:
+        generator = torch_generator(self.seed, epoch, step, rank, _STREAM)
+        size = batch.images.shape[-2], batch.images.shape[-1]
+        rows, columns = (torch.arange(length).expand(len(batch), length) for length in size)
+        home = rows, columns
+        for each in self.steps.values():
+            rows, columns = each.locate(rows, columns, size=size, generator=generator)
+        images = batch.images
+        if rows is not home[0] or columns is not home[1]:
+            images = gather_pixels(images, rows, columns)
+        images = normalise(images)
+        for each in self.steps.values():
+            images = each.paint(images, batch, generator=generator)
+        return batch.with_images(images)

@@ -1,0 +1,185 @@
+"""Checkpoints: written whole or not at all, checked before they are believed, no code in them.
+
+A checkpoint is a folder: `model.safetensors` (what retrieval needs), `objective.safetensors` (parameters and state
+of the losses), `trainer.pt` (optimizer and progress, tensors and plain values only), `meta.json` (what it is a
+checkpoint of, and a digest of each file).
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import pickle
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from vireid.core.errors import CheckpointError, UserError
+from vireid.core.types import Progress
+from vireid.engine.files import digest, remove_folder, replaced_folder, sweep
+
+FORMAT = 1
+MODEL, OBJECTIVE, TRAINER, META = "model.safetensors", "objective.safetensors", "trainer.pt", "meta.json"
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class TrainerState:
+    """Everything a run needs to go on as if nothing had happened, beside the weights."""
+
+    progress: Progress
+    optimizer: Mapping[str, Any]
+    threads: int  # CPU sums depend on how many threads share them
+    best: Mapping[str, Any] = field(default_factory=dict)  # of a run that selects its checkpoint
+
+
+def save_weights(module: nn.Module, path: Path) -> None:
+    """State dict -> safetensors. The format knows no channels_last and no shared storage: plain copies are written."""
+    save_file({name: value.detach().cpu().contiguous().clone() for name, value in module.state_dict().items()}, path)
+
+
+def load_weights(module: nn.Module, path: Path) -> None:
+    """safetensors -> module, strict: missing, unexpected and misshapen tensors are all named in one CheckpointError.
+
+    The module keeps its device and memory format.
+    """
+    try:
+        saved = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(f"{path}: not a readable safetensors file ({error})") from error
+    fit_weights(module, saved, str(path))
+
+
+def fit_weights(module: nn.Module, saved: Mapping[str, Tensor], place: str) -> None:
+    """Copy tensors into a module after comparing all names and shapes; `place` begins the error text."""
+    own = module.state_dict()
+    problems = [f"{name} is missing" for name in own if name not in saved]
+    problems += [f"{name} is not part of this model" for name in saved if name not in own]
+    problems += [
+        f"{name} has shape {tuple(saved[name].shape)}, the model wants {tuple(own[name].shape)}"
+        for name in own
+        if name in saved and saved[name].shape != own[name].shape
+    ]
+    if problems:
+        shown = "".join(f"\n    {problem}" for problem in problems[:8])
+        more = f"\n    and {len(problems) - 8} more" if len(problems) > 8 else ""
+        raise CheckpointError(
+            f"{place}: does not fit this model (another ARCH, method or number of identities?){shown}{more}"
+        )
+    module.load_state_dict(saved)
+
+
+class CheckpointFolder:
+    """The checkpoints of one run: `<folder>/epoch_0007` and so on.
+
+    The last `keep` stay, and the one that `best` names. Reading believes a checkpoint only if every digest fits;
+    otherwise the one before is taken and a warning says so.
+    """
+
+    def __init__(self, folder: Path, *, keep: int = 2) -> None:
+        if keep < 1:
+            raise ValueError(f"keep must be at least 1, got {keep}")
+        self.folder, self.keep = folder, keep
+
+    def epochs(self) -> list[int]:
+        """Epochs with a checkpoint, ascending; says nothing about whether it is whole."""
+        names = [path.name.removeprefix("epoch_") for path in self.folder.glob("epoch_*") if path.is_dir()]
+        return sorted(int(name) for name in names if name.isdigit())
+
+    def path(self, epoch: int) -> Path:
+        return self.folder / f"epoch_{epoch:04d}"
+
+    def save(
+        self, model: nn.Module, objective: nn.Module, state: TrainerState, facts: Mapping[str, Any], name: str = ""
+    ) -> Path:
+        """Write the checkpoint of `state.progress.epoch` (or under another name), then drop the ones too many."""
+        target = self.folder / name if name else self.path(state.progress.epoch)
+        with replaced_folder(target) as aside:
+            save_weights(model, aside / MODEL)
+            save_weights(objective, aside / OBJECTIVE)
+            torch.save(asdict(state), aside / TRAINER)
+            files = {file: digest(aside / file) for file in (MODEL, OBJECTIVE, TRAINER)}
+            meta = {"format": FORMAT, "epoch": state.progress.epoch, "facts": dict(facts), "sha256": files}
+            (aside / META).write_text(json.dumps(meta, indent=2) + "\n", encoding="utf-8")
+        if not name:
+            self._drop_old(state)
+        return target
+
+    def _drop_old(self, state: TrainerState) -> None:
+        kept = {*self.epochs()[-self.keep :], state.best.get("epoch")}
+        for epoch in self.epochs():
+            if epoch not in kept:
+                remove_folder(self.path(epoch))
+        sweep(self.folder)
+
+    def newest(self, facts: Mapping[str, Any]) -> int | None:
+        """Epoch of the newest whole checkpoint, or None where there is none at all.
+
+        Damaged ones are passed over with a warning; if all are damaged, CheckpointError.
+        """
+        epochs = self.epochs()
+        for epoch in reversed(epochs):
+            try:
+                check(self.path(epoch), facts)
+                return epoch
+            except _Damaged as damage:
+                log.warning("%s; going back to the one before", damage)
+        if epochs:
+            raise CheckpointError(f"{self.folder}: none of the {len(epochs)} checkpoints is whole")
+        return None
+
+    def load(self, epoch: int, model: nn.Module, objective: nn.Module) -> TrainerState:
+        """Weights into model and objective; the rest is returned."""
+        folder = self.path(epoch)
+        load_weights(model, folder / MODEL)
+        load_weights(objective, folder / OBJECTIVE)
+        try:
+            saved = torch.load(folder / TRAINER, map_location="cpu", weights_only=True)
+        except (pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
+            raise CheckpointError(f"{folder / TRAINER}: not a readable optimizer state ({error})") from error
+        saved["progress"] = Progress(**saved["progress"])
+        return TrainerState(**saved)
+
+
+class _Damaged(UserError):
+    """A checkpoint whose files are not what was written."""
+
+
+def check(folder: Path, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """`meta.json` of a checkpoint after all its digests were compared.
+
+    Raises CheckpointError if it belongs to another data set (`facts`: e.g. number of identities) or format.
+    """
+    try:
+        meta = json.loads((folder / META).read_text(encoding="utf-8"))
+        files, stored = meta["sha256"], meta["facts"]
+        broken = [name for name, value in files.items() if digest(folder / name) != value]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise _Damaged(f"{folder}: damaged checkpoint ({type(error).__name__}: {error})") from error
+    if broken:
+        raise _Damaged(f"{folder}: damaged checkpoint ({', '.join(broken)} changed since it was written)")
+    if meta["format"] != FORMAT:
+        raise CheckpointError(f"{folder}: written in format {meta['format']}, this version reads {FORMAT}")
+    other = [f"{name} was {stored.get(name)!r}, is {value!r}" for name, value in facts.items() if stored.get(name) != value]
+    if other:
+        raise CheckpointError(f"{folder}: a checkpoint of something else ({'; '.join(other)})")
+    return meta
+
+
+def load_model(path: Path, model: nn.Module) -> None:
+    """Weights for evaluation: a checkpoint folder (its digests are checked) or a single .safetensors file."""
+    if path.is_dir():
+        try:
+            check(path, {})
+        except _Damaged as damage:
+            raise CheckpointError(str(damage)) from damage
+        path = path / MODEL
+    if not path.exists():
+        raise CheckpointError(f"{path}: no such checkpoint")
+    load_weights(model, path)

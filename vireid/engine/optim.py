@@ -1,0 +1,131 @@
+"""Optimizers, learning-rate schedules and the parameter groups they work on."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar
+
+import torch
+from torch import nn
+
+from vireid.core.errors import ConfigError, nearest
+from vireid.core.registries import LR_SCHEDULES, OPTIMIZERS
+
+Groups = Iterable[dict[str, Any]]
+
+
+@OPTIMIZERS.register
+class SGD(torch.optim.SGD):
+    """Stochastic gradient descent; the defaults are those of the released HCT, MMD-ReID and AGW codes.
+
+    Weight decay acts on every parameter, biases and norms included, as released.
+    """
+
+    def __init__(
+        self,
+        params: Groups,
+        *,
+        lr: float = 0.1,
+        momentum: float = 0.9,
+        nesterov: bool = True,
+        weight_decay: float = 5e-4,
+    ) -> None:
+        super().__init__(params, lr=lr, momentum=momentum, nesterov=nesterov, weight_decay=weight_decay)
+
+
+@OPTIMIZERS.register
+class Adam(torch.optim.Adam):
+    """Adam with L2 regularisation, as MPANet and MCE use it."""
+
+    def __init__(self, params: Groups, *, lr: float = 3.5e-4, weight_decay: float = 5e-4) -> None:
+        super().__init__(params, lr=lr, weight_decay=weight_decay)
+
+
+@OPTIMIZERS.register
+class AdamW(torch.optim.AdamW):
+    """Adam with decoupled weight decay."""
+
+    def __init__(self, params: Groups, *, lr: float = 3.5e-4, weight_decay: float = 1e-2) -> None:
+        super().__init__(params, lr=lr, weight_decay=weight_decay)
+
+
+@LR_SCHEDULES.register
+class WarmupSteps:
+    """Factor of the learning rate: a straight ramp over the first epochs, then a drop at each of `drops`.
+
+    Epochs count from 0: epoch e < warmup has (e + 1) / warmup. Source: released HCT, MMD-ReID and AGW codes
+    (warmup 10, drops 20 and 50, factor 0.1).
+
+    >>> schedule = WarmupSteps(warmup=10, drops=(20, 50), factor=0.1)
+    >>> schedule(0), schedule(9), schedule(19), schedule(20)
+    (0.1, 1.0, 1.0, 0.1)
+    """
+
+    example: ClassVar[dict[str, Any]] = {"warmup": 2, "drops": (4, 6)}
+
+    def __init__(self, *, warmup: int = 10, drops: Sequence[int] = (20, 50), factor: float = 0.1) -> None:
+        if warmup < 0:
+            raise ValueError(f"warmup must be at least 0, got {warmup}")
+        if list(drops) != sorted(set(drops)) or any(drop < warmup for drop in drops):
+            raise ValueError(f"drops must be ascending epochs from {warmup} (the warm-up) on, got {list(drops)}")
+        if not 0 < factor <= 1:
+            raise ValueError(f"factor must lie in (0, 1], got {factor}")
+        self.warmup, self.drops, self.factor = warmup, tuple(drops), factor
+
+    def __call__(self, epoch: int) -> float:
+        if epoch < self.warmup:
+            return (epoch + 1) / self.warmup
+        return self.factor ** sum(epoch >= drop for drop in self.drops)
+
+
+@LR_SCHEDULES.register
+class WarmupCosine:
+    """Factor of the learning rate: a straight ramp, then half a cosine down to `floor` at the last of `epochs`."""
+
+    def __init__(self, *, warmup: int = 10, epochs: int = 60, floor: float = 0.01) -> None:
+        if not 0 <= warmup < epochs:
+            raise ValueError(f"warmup must lie between 0 and epochs ({epochs}), got {warmup}")
+        if not 0 <= floor <= 1:
+            raise ValueError(f"floor must lie in [0, 1], got {floor}")
+        self.warmup, self.epochs, self.floor = warmup, epochs, floor
+
+    def __call__(self, epoch: int) -> float:
+        if epoch < self.warmup:
+            return (epoch + 1) / self.warmup
+        share = min(1.0, (epoch - self.warmup) / max(1, self.epochs - 1 - self.warmup))
+        return self.floor + (1 - self.floor) * 0.5 * (1 + math.cos(math.pi * share))
+
+
+def parameter_groups(model: nn.Module, objective: nn.Module, lr_scale: Mapping[str, float]) -> list[dict[str, Any]]:
+    """Trainable parameters grouped by the factor of their learning rate.
+
+    `lr_scale` maps a module path to its factor: `backbone` for a part of the model, `objective.graph` for a loss that
+    owns parameters. The longest path that fits a parameter wins; the rest have factor 1.
+    Each group is {"params": [...], "scale": factor}; groups are sorted by factor and parameters keep the module order,
+    so that optimizer state saved by one run fits the next.
+    """
+    named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+    named += [(f"objective.{name}", p) for name, p in objective.named_parameters() if p.requires_grad]
+    paths = {".".join(name.split(".")[:depth]) for name, _ in named for depth in range(1, name.count(".") + 2)}
+    strangers = [path for path in lr_scale if path not in paths]
+    if strangers:
+        tops = sorted(path for path in paths if "." not in path)
+        raise ConfigError(
+            f"SOLVER.LR_SCALE: no trainable parameter lies under {path!r}{nearest(path, paths)} (top level: "
+            f"{', '.join(tops)})"
+            for path in strangers
+        )
+    groups: dict[float, list[nn.Parameter]] = {}
+    for name, parameter in named:
+        fitting = [path for path in lr_scale if name == path or name.startswith(f"{path}.")]
+        groups.setdefault(float(lr_scale[max(fitting, key=len)]) if fitting else 1.0, []).append(parameter)
+    return [{"params": groups[scale], "scale": scale} for scale in sorted(groups)]
+
+
+def set_learning_rate(optimizer: torch.optim.Optimizer, factor: float) -> float:
+    """Give each group base rate x its scale x factor; returns base rate x factor, the rate of a group of scale 1."""
+    rate = optimizer.defaults["lr"] * factor
+    for group in optimizer.param_groups:
+        group["lr"] = rate * group.get("scale", 1.0)
+    return rate

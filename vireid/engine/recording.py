@@ -1,0 +1,87 @@
+"""What a run says while it runs: JSON lines for programs, a progress bar or plain lines for people."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TextIO, TypeVar
+
+from tqdm import tqdm
+
+from vireid.engine.files import write_text
+
+T = TypeVar("T")
+
+
+class JsonLines:
+    """`log.jsonl`: one record a line, each with `event`, `epoch` and `step`; appended and flushed at once."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __call__(self, event: str, **values: Any) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"event": event, **values}) + "\n")
+
+    def read(self) -> list[dict[str, Any]]:
+        """All whole records; a line cut short by a kill is left out."""
+        if not self.path.exists():
+            return []
+        records = []
+        for line in self.path.read_text(encoding="utf-8").splitlines():
+            try:
+                records.append(json.loads(line))
+            except json.JSONDecodeError:
+                continue
+        return records
+
+    def rewind(self, epoch: int) -> None:
+        """Drop the records of epochs that are about to run again: those that began after `epoch` were finished."""
+        kept = [record for record in self.read() if record.get("epoch", 0) <= epoch]
+        write_text(self.path, "".join(json.dumps(record) + "\n" for record in kept))
+
+
+def progress(items: Iterable[T], *, total: int, label: str, stream: TextIO | None = None) -> Iterator[T]:
+    """A bar on a terminal; in a file at most one plain line every thirty seconds."""
+    stream = stream or sys.stderr
+    if stream.isatty():
+        yield from tqdm(items, total=total, desc=label, leave=False, dynamic_ncols=True, file=stream)
+        return
+    began = said = time.monotonic()
+    for done, item in enumerate(items, 1):
+        yield item
+        now = time.monotonic()
+        if now - said > 30 and done < total:
+            said = now
+            left = (now - began) / done * (total - done)
+            print(f"{label}: {done}/{total}, about {left:.0f} s left", file=stream, flush=True)
+
+
+class Means:
+    """Running means of named numbers over an epoch.
+
+    >>> means = Means(); means.add(["id", "triplet"], [2.0, 1.0]); means.add(["id", "triplet"], [4.0, 0.0])
+    >>> means.result()
+    {'id': 3.0, 'triplet': 0.5}
+    """
+
+    def __init__(self) -> None:
+        self._totals: dict[str, float] = {}
+        self._counts: dict[str, int] = {}
+
+    def add(self, names: Sequence[str], values: Sequence[float]) -> None:
+        for name, value in zip(names, values):
+            self._totals[name] = self._totals.get(name, 0.0) + value
+            self._counts[name] = self._counts.get(name, 0) + 1
+
+    def result(self) -> dict[str, float]:
+        return {name: total / self._counts[name] for name, total in self._totals.items()}
+
+
+def losses_text(terms: Mapping[str, float]) -> str:
+    """`id 5.971  triplet 0.412`."""
+    return "  ".join(f"{name} {value:.3f}" for name, value in terms.items())

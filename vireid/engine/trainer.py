@@ -1,0 +1,250 @@
+"""The training loop: what happens in a step, in an epoch and between epochs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from vireid.core.errors import ConfigError, NonFiniteLoss
+from vireid.core.protocols import StartsEpoch
+from vireid.core.rng import derive, seeded
+from vireid.core.types import Batch, FeatureTable, PersonFeatures, Progress
+from vireid.engine.checkpoint import CheckpointFolder, TrainerState
+from vireid.engine.environment import Environment
+from vireid.engine.optim import set_learning_rate
+from vireid.engine.recording import JsonLines, Means, losses_text, progress
+
+Select = Literal["last", "test"]
+_STEP_SEED = 1  # key under which a step's dropout is drawn; augmentation has its own
+
+
+class BatchSource(Protocol):
+    """Training batches: `epoch(e)` yields the uint8 batches of epoch e and is closed when the epoch ends early."""
+
+    def steps(self) -> int: ...
+
+    def epoch(self, epoch: int) -> Iterator[Batch]: ...
+
+
+class StepModule(nn.Module):
+    """Network and objective as one module, so that a wrapper for several processes sees both sets of parameters."""
+
+    def __init__(self, model: nn.Module, objective: nn.Module, environment: Environment) -> None:
+        super().__init__()
+        self.model, self.objective = model, objective
+        self._autocast = environment.autocast
+
+    def forward(self, batch: Batch, progress: Progress) -> tuple[Tensor, dict[str, Tensor]]:
+        with self._autocast():
+            features: PersonFeatures = self.model(batch)
+        return self.objective(batch, features, progress)
+
+
+@dataclass
+class EpochStart:
+    """What a part may ask for at the start of an epoch (core.protocols.EpochContext)."""
+
+    progress: Progress
+    extract: Callable[[], FeatureTable]
+    _table: FeatureTable | None = None
+
+    def training_features(self) -> FeatureTable:
+        if self._table is None:
+            self._table = self.extract()
+        return self._table
+
+
+@dataclass(kw_only=True)
+class Trainer:
+    """Trains a network with an objective and keeps the run on disk.
+
+    On a CPU a run that was killed and resumed ends in the same bits as one that was not: data order,
+    augmentation and dropout are functions of (seed, epoch, step, rank), and an unfinished epoch runs again.
+
+    `evaluate` gives the rank-1 of a model in training (first protocol) and writes its own results; it is called every
+    `evaluate_every` epochs (0: never), and with `select="test"` the epoch with the largest rank-1 on the test set is
+    the run's checkpoint, as in the released codes. Otherwise the last epoch is.
+    """
+
+    model: nn.Module
+    objective: nn.Module
+    optimizer: torch.optim.Optimizer
+    schedule: Callable[[int], float]  # epoch -> factor of the learning rate
+    batches: BatchSource
+    augment: Callable[..., Batch]
+    environment: Environment
+    checkpoints: CheckpointFolder
+    log: JsonLines
+    epochs: int
+    seed: int = 0
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    clip_norm: float = 0.0
+    checkpoint_every: int = 1
+    log_every: int = 50
+    evaluate: Callable[[Progress], float] | None = None
+    evaluate_every: int = 0
+    select: Select = "last"
+    extract_training: Callable[[], FeatureTable] | None = None
+    say: Callable[[str], None] = print
+
+    def __post_init__(self) -> None:
+        device = self.environment.device
+        self.model.to(device, memory_format=torch.channels_last)
+        self.objective.to(device)
+        self.progress = Progress()
+        self.best: dict[str, Any] = {}
+        self._reached = False
+        self.step_module = StepModule(self.model, self.objective, self.environment)
+
+    # -- a run ---------------------------------------------------------------------------------------------------
+
+    def resume(self) -> bool:
+        """Continue from the newest whole checkpoint; False where there is none."""
+        epoch = self.checkpoints.newest(self.facts)
+        if epoch is None:
+            return False
+        state = self.checkpoints.load(epoch, self.model, self.objective)
+        self.optimizer.load_state_dict(dict(state.optimizer))
+        self.progress, self.best = state.progress, dict(state.best)
+        if self.environment.device.type == "cpu" and state.threads != torch.get_num_threads():
+            self.say(f"using {state.threads} threads as the interrupted run did (now {torch.get_num_threads()})")
+            torch.set_num_threads(state.threads)
+        self.log.rewind(self.progress.epoch)
+        self.say(f"resumed after epoch {self.progress.epoch} of {self.epochs}")
+        return True
+
+    def fit(self) -> None:
+        """Train up to `epochs`; afterwards `self.model` holds the last epoch's weights."""
+        if self.environment.world > 1:
+            self.step_module = self.environment.accelerator.prepare(self.step_module)
+        with seeded(self.seed):  # the caller's generators are put back afterwards
+            while self.progress.epoch < self.epochs:
+                self._run_epoch()
+                last = self.progress.epoch == self.epochs
+                if self.evaluate is not None and self.evaluate_every and self.progress.epoch % self.evaluate_every == 0:
+                    self._evaluate()
+                if last or self.progress.epoch % self.checkpoint_every == 0:
+                    self._save()
+
+    def chosen_epoch(self) -> int:
+        """The epoch whose checkpoint counts."""
+        return int(self.best["epoch"]) if self.select == "test" and self.best else self.progress.epoch
+
+    # -- an epoch ------------------------------------------------------------------------------------------------
+
+    def _run_epoch(self) -> None:
+        epoch = self.progress.epoch
+        rate = set_learning_rate(self.optimizer, self.schedule(epoch))
+        self.step_module.train()
+        self._start_epoch()
+        means, waited, images = Means(), 0.0, 0
+        began = time.perf_counter()
+        steps = self.batches.steps()
+        with closing(self.batches.epoch(epoch)) as batches:
+            for number, (batch, wait) in enumerate(
+                progress(_timed(batches), total=steps, label=f"epoch {epoch + 1}/{self.epochs}")
+            ):
+                waited += wait
+                images += len(batch)
+                names, values = self._step(batch, number)
+                means.add(names, values)
+                if self.log_every and self.progress.step % self.log_every == 0 and self.environment.is_main:
+                    terms = dict(zip(names, values))
+                    self.log("step", epoch=epoch + 1, step=self.progress.step, lr=rate, **terms)
+        seconds = time.perf_counter() - began
+        self.progress.epoch += 1
+        self.progress.last_epoch = means.result()
+        if self.environment.is_main:
+            speed = {"images_per_second": round(images / seconds, 1), "waiting": round(waited / seconds, 4)}
+            self.log(
+                "epoch", epoch=self.progress.epoch, step=self.progress.step, lr=rate, **self.progress.last_epoch, **speed
+            )
+            self.say(
+                f"epoch {self.progress.epoch}/{self.epochs}  {losses_text(self.progress.last_epoch)}  lr {rate:.2g}  "
+                f"{speed['images_per_second']:.0f} images/s"
+            )
+
+    def _start_epoch(self) -> None:
+        asking = [part for part in self.step_module.modules() if isinstance(part, StartsEpoch)]
+        if asking:
+            assert self.extract_training is not None, "a part wants training features but nobody can extract them"
+            context = EpochStart(self.progress, self.extract_training)
+            for part in asking:
+                part.start_epoch(context)
+            self.step_module.train()
+
+    # -- a step --------------------------------------------------------------------------------------------------
+
+    def _step(self, batch: Batch, number: int) -> tuple[list[str], list[float]]:
+        epoch, rank = self.progress.epoch, self.environment.rank
+        torch.manual_seed(derive(self.seed, _STEP_SEED, epoch, number, rank))
+        batch = self.augment(batch.to(self.environment.device), epoch=epoch, step=number, rank=rank)
+        total, terms = self.step_module(batch, self.progress)
+        names = ["loss", *terms]
+        values = torch.stack([total.detach(), *terms.values()]).tolist()  # the one host-device sync of a step
+        self._check_finite(names, values)
+        self.optimizer.zero_grad(set_to_none=True)
+        self.environment.accelerator.backward(total)
+        if not self._reached:
+            check_reached(self.model, self.objective)
+            self._reached = True
+        if self.clip_norm:
+            torch.nn.utils.clip_grad_norm_(self.step_module.parameters(), self.clip_norm)
+        self.optimizer.step()
+        self.progress.step += 1
+        return names, values
+
+    def _check_finite(self, names: Iterable[str], values: Iterable[float]) -> None:
+        bad = {name: value for name, value in zip(names, values) if not abs(value) < float("inf")}
+        if not bad:
+            return
+        terms = [name for name in bad if name != "loss"] or ["loss"]
+        saved = self._save(name="non_finite") if self.environment.is_main else self.checkpoints.folder / "non_finite"
+        raise NonFiniteLoss(
+            f"{', '.join(f'{name} is {bad[name]}' for name in terms)} in epoch {self.progress.epoch + 1}, step "
+            f"{self.progress.step + 1}; training stopped before this step changed a weight.\n"
+            f"    The state is saved in {saved}. Usual ways out: a smaller SOLVER.LR, CLIP_NORM 10, PRECISION float32."
+        )
+
+    # -- between epochs ------------------------------------------------------------------------------------------
+
+    def _save(self, name: str = "") -> Any:
+        if not self.environment.is_main:
+            return None
+        state = TrainerState(self.progress, self.optimizer.state_dict(), torch.get_num_threads(), self.best)
+        return self.checkpoints.save(self.model, self.objective, state, self.facts, name)
+
+    def _evaluate(self) -> None:
+        assert self.evaluate is not None
+        rank1 = self.evaluate(self.progress)
+        if self.select == "test" and rank1 > self.best.get("rank1", -1.0):
+            self.best = {"epoch": self.progress.epoch, "rank1": rank1}
+            if self.progress.epoch % self.checkpoint_every:  # the chosen epoch must exist on disk
+                self._save()
+
+
+def check_reached(model: nn.Module, objective: nn.Module) -> None:
+    """Stop where a trainable parameter got no gradient at all: a part without its loss is a mistake of the config."""
+    named = [*model.named_parameters(), *((f"objective.{name}", p) for name, p in objective.named_parameters())]
+    idle = [name for name, parameter in named if parameter.requires_grad and parameter.grad is None]
+    if idle:
+        shown = ", ".join(idle[:6]) + (f" and {len(idle) - 6} more" if len(idle) > 6 else "")
+        raise ConfigError(
+            [f"no loss trains these parameters: {shown}; add a term to OBJECTIVE that reads them, or empty their slot"]
+        )
+
+
+def _timed(batches: Iterator[Batch]) -> Iterator[tuple[Batch, float]]:
+    """Each batch with the seconds that were spent waiting for it."""
+    while True:
+        began = time.perf_counter()
+        batch = next(batches, None)
+        if batch is None:
+            return
+        yield batch, time.perf_counter() - began
