@@ -1,7 +1,8 @@
 """Runs every golden case of a folder through the adapter of its kind.
 
-The folder is `VIREID_GOLDEN`, or `data` beside this file. It holds up to three sub-folders (`agw`, `pae`, `mpa`), each with
-its index `golden_<sub-folder>.json`. An adapter is a function of a case, found by sub-folder and kind and by nothing else:
+The folder is `VIREID_GOLDEN`, or `data` beside this file. It holds up to three sub-folders (`agw`, `pae`, `mpa`),
+each with its index `golden_<sub-folder>.json`. An adapter is a function of a case, found by sub-folder and kind and by
+nothing else:
 
     @adapter("agw", "eval_sysu")
     def eval_sysu(case: Case) -> None:
@@ -17,7 +18,7 @@ import importlib
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -39,9 +40,9 @@ class Case:
     """One entry of an index and the folder it lies in."""
 
     folder: str  # agw, pae or mpa: says the conventions
-    entry: Mapping[str, Any]  # as the index has it
+    entry: Mapping[str, Any] = field(repr=False)  # as the index has it
     path: Path  # of the sub-folder
-    siblings: Mapping[str, Mapping[str, Any]]  # entries of the same index by name
+    siblings: Mapping[str, Mapping[str, Any]] = field(repr=False)  # entries of the same index by name
 
     @property
     def name(self) -> str:
@@ -62,7 +63,7 @@ class Case:
 
     @cached_property
     def arrays(self) -> Mapping[str, Any]:
-        """The content of the case's file: arrays of an .npz, or the object of a .json. A missing file skips the test."""
+        """The content of the case's file: arrays of an .npz or the object of a .json. A missing file skips the test."""
         file = self.path / self.entry["file"]
         if not file.is_file():
             pytest.skip(f"{self.folder}/{file.name} is not in the folder in use")
@@ -74,7 +75,9 @@ class Case:
     @cached_property
     def needed(self) -> list[Case]:
         """The cases that this one says it needs, in that order."""
-        return [Case(self.folder, self.siblings[name], self.path, self.siblings) for name in self.entry.get("needs", [])]
+        return [
+            Case(self.folder, self.siblings[name], self.path, self.siblings) for name in self.entry.get("needs", [])
+        ]
 
 
 def adapter(folder: str, *kinds: str) -> Callable[[Check], Check]:
@@ -83,7 +86,9 @@ def adapter(folder: str, *kinds: str) -> Callable[[Check], Check]:
     def register(check: Check) -> Check:
         for kind in kinds:
             if (folder, kind) in ADAPTERS:
-                raise ValueError(f"{folder}/{kind} has two adapters: {ADAPTERS[folder, kind].__name__}, {check.__name__}")
+                raise ValueError(
+                    f"{folder}/{kind} has two adapters: {ADAPTERS[folder, kind].__name__}, {check.__name__}"
+                )
             ADAPTERS[folder, kind] = check
         return check
 
@@ -122,9 +127,7 @@ def load_not_covered(file: Path = HERE / "not_covered.yml") -> dict[tuple[str, s
     return {(folder, kind): reason for folder, kinds in listed.items() for kind, reason in (kinds or {}).items()}
 
 
-def run_case(
-    case: Case, adapters: Mapping[tuple[str, str], Check], not_covered: Mapping[tuple[str, str], str]
-) -> None:
+def run_case(case: Case, adapters: Mapping[tuple[str, str], Check], not_covered: Mapping[tuple[str, str], str]) -> None:
     key = (case.folder, case.kind)
     if key in adapters and key in not_covered:
         pytest.fail(f"{case.folder}/{case.kind} has an adapter: take it out of not_covered.yml")

@@ -40,7 +40,7 @@ def test_a_kind_is_known_only_in_its_own_folder(tmp_path):
 
 def test_a_missing_file_skips(tmp_path):
     write_index(tmp_path, "agw", [entry("x", "eval_sysu", "gone.npz")])
-    with pytest.raises(Skipped, match="agw/gone.npz is not in the folder"):
+    with pytest.raises(Skipped, match=r"agw/gone\.npz is not in the folder"):
         run_case(only_case(tmp_path), load_adapters(), load_not_covered())
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from vireid.core import registries
 from vireid.core.registry import Registry
 
-Path = tuple[str, ...]
+Keys = tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Extra:
 class Slot:
     """Where components of one kind stand in a config."""
 
-    path: Path
+    path: Keys
     registry: Registry
     is_map: bool = False  # {ENTRY: node} instead of one node
     required: bool = False
@@ -82,10 +82,10 @@ SLOTS: tuple[Slot, ...] = (
     Slot(("SCORER",), registries.SCORERS, default={"NAME": "TorchScorer"}),
 )
 
-BY_PATH: dict[Path, Slot] = {slot.path: slot for slot in SLOTS}
+BY_PATH: dict[Keys, Slot] = {slot.path: slot for slot in SLOTS}
 
 
-def slot_of_node(path: Path) -> Slot | None:
+def slot_of_node(path: Keys) -> Slot | None:
     """The slot of which this path is a node: the path itself, or an entry of a map.
 
     >>> slot_of_node(("OBJECTIVE", "ID")).key, slot_of_node(("OBJECTIVE",))
@@ -98,7 +98,7 @@ def slot_of_node(path: Path) -> Slot | None:
     return above if above is not None and above.is_map else None
 
 
-def is_whole(path: Path) -> bool:
+def is_whole(path: Keys) -> bool:
     """Whether a later file replaces the value at this path instead of merging into it."""
     slot = slot_of_node(path[:-1])
     return slot is not None and path[-1] in slot.extras and slot.extras[path[-1]].whole

@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-Path = tuple[str, ...]
+Keys = tuple[str, ...]
 
 _BOOL = re.compile(r"true|True|TRUE|false|False|FALSE")
 _INT = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
@@ -70,7 +70,7 @@ class Parsed:
     """A YAML text read: its value, the line of each key and what is wrong with it (line, text)."""
 
     value: Any = None
-    lines: dict[Path, int] = field(default_factory=dict)
+    lines: dict[Keys, int] = field(default_factory=dict)
     problems: list[tuple[int, str]] = field(default_factory=list)
 
 
@@ -92,7 +92,7 @@ def parse(text: str) -> Parsed:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = mark.line + 1 if mark else 1
-        parsed.problems.append((where, f"not valid YAML: {error.problem or error.context}"))
+        parsed.problems.append((where, f"not valid YAML: {_reason(error)}"))
     except yaml.YAMLError as error:  # characters that no YAML may hold
         parsed.problems.append((1, f"not valid YAML: {' '.join(str(error).split())}"))
     finally:
@@ -101,7 +101,12 @@ def parse(text: str) -> Parsed:
     return parsed
 
 
-def _value(loader: _Loader, node: yaml.Node, path: Path, parsed: Parsed, above: set[int]) -> Any:
+def _reason(error: yaml.MarkedYAMLError) -> str:
+    reason = str(error.problem or error.context)
+    return f"{error.context}, {reason}" if reason.startswith("but ") else reason
+
+
+def _value(loader: _Loader, node: yaml.Node, path: Keys, parsed: Parsed, above: set[int]) -> Any:
     if id(node) in above:
         raise yaml.MarkedYAMLError(problem="an alias inside what it stands for", problem_mark=node.start_mark)
     if isinstance(node, yaml.MappingNode):
@@ -116,7 +121,7 @@ def _value(loader: _Loader, node: yaml.Node, path: Path, parsed: Parsed, above: 
         raise yaml.MarkedYAMLError(problem=f"{node.value!r} is not {node.tag}", problem_mark=node.start_mark) from error
 
 
-def _mapping(loader: _Loader, node: yaml.MappingNode, path: Path, parsed: Parsed, above: set[int]) -> dict[str, Any]:
+def _mapping(loader: _Loader, node: yaml.MappingNode, path: Keys, parsed: Parsed, above: set[int]) -> dict[str, Any]:
     result: dict[str, Any] = {}
     first: dict[str, int] = {}
     for key_node, value_node in node.value:

@@ -1,0 +1,7 @@
+"""Folders on disk to batches on the device. `synthetic` is for its tool and is not imported here."""
+
+from __future__ import annotations
+
+from vireid.data import attributes, cache, datasets, loading, samplers, transforms
+
+__all__ = ["attributes", "cache", "datasets", "loading", "samplers", "transforms"]

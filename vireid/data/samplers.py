@@ -87,9 +87,9 @@ class IdentityModalitySampler:
     """P identities, K visible and K infrared images of each: 2 P K rows a batch.
 
     Identities of a batch are drawn without replacement, the images of one with replacement, as released (AGW's
-    IdentitySampler and its descendants). The batches of an epoch are a function of (seed, epoch); with several processes
-    each takes its share of the identities of the same global batch, so that the union over ranks is the batch that one
-    process would see. Rows come visible first, but nothing may depend on it.
+    IdentitySampler and its descendants). The batches of an epoch are a function of (seed, epoch); with several
+    processes each takes its share of the identities of the same global batch, so that the union over ranks is the batch
+    that one process would see. Rows come visible first, but nothing may depend on it.
 
     `steps` is floor(max(#visible, #infrared) / (P K)) + 1 unless given.
     Errors: DataError for fewer identities than P, an identity of one modality, P not divisible by the processes.

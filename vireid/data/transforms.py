@@ -109,7 +109,7 @@ class RandomErasing(Augmentation):
     `area` is the range of the rectangle's share of the image, `aspect` that of height / width (uniform, as released).
     `fill` is in normalised space: zeros (the mean colour; the LLCM release of AGW), or ImageNet's mean triplet
     (0.485, 0.456, 0.406), which the MMD-ReID fork writes there (mmd.md section 5).
-    Up to 100 rectangles are tried until one is smaller than the image on both sides; with none the image stays as it is.
+    Up to 100 rectangles are tried until one is smaller than the image on both sides; with none the image stays.
     """
 
     tries = 100
@@ -118,9 +118,9 @@ class RandomErasing(Augmentation):
         self,
         *,
         probability: float = 0.5,
-        area: Sequence[float] = (0.02, 0.4),
-        aspect: Sequence[float] = (0.3, 1 / 0.3),
-        fill: Sequence[float] = (0.0, 0.0, 0.0),
+        area: tuple[float, float] = (0.02, 0.4),
+        aspect: tuple[float, float] = (0.3, 1 / 0.3),
+        fill: tuple[float, float, float] = (0.0, 0.0, 0.0),
     ) -> None:
         self.probability = _probability(probability)
         self.area, self.aspect, self.fill = tuple(area), tuple(aspect), tuple(fill)
@@ -153,11 +153,14 @@ class RandomErasing(Augmentation):
 
     def paint(self, images: Tensor, batch: Batch, *, generator: Generator) -> Tensor:
         size = images.shape[-2], images.shape[-1]
-        return erase(images, _send(self.boxes(len(images), size, generator), images.device), self.fill)
+        return erase_(images, _send(self.boxes(len(images), size, generator), images.device), self.fill)
 
 
-def erase(images: Tensor, boxes: Tensor, fill: Sequence[float]) -> Tensor:
-    """Fill one rectangle of each image: (B, 3, H, W), (B, 4) top, bottom, left, right -> (B, 3, H, W) channels_last."""
+def erase_(images: Tensor, boxes: Tensor, fill: Sequence[float]) -> Tensor:
+    """Fill one rectangle of each image, in place; returns the images.
+
+    Shapes: (B, 3, H, W) channels_last, (B, 4) top, bottom, left, right (bottom and right outside).
+    """
     values = images.permute(0, 2, 3, 1)
     batch, height, width, channels = values.shape
     top, bottom, left, right = boxes[:, :, None].unbind(1)
@@ -165,8 +168,9 @@ def erase(images: Tensor, boxes: Tensor, fill: Sequence[float]) -> Tensor:
     column = torch.arange(width, device=images.device).repeat_interleave(channels)
     inside = ((row >= top) & (row < bottom))[:, :, None] & ((column >= left) & (column < right))[:, None, :]
     colour = _colour_row(tuple(fill), width, images.device, images.dtype)
-    painted = torch.where(inside, colour, values.reshape(batch, height, width * channels))
-    return painted.view(batch, height, width, channels).permute(0, 3, 1, 2)
+    values = values.view(batch, height, width * channels)
+    torch.where(inside, colour, values, out=values)
+    return images
 
 
 @functools.lru_cache(maxsize=32)

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from vireid.core.errors import CheckpointError, UserError
 from vireid.core.types import Progress
-from vireid.engine.files import digest, remove_folder, replaced_folder, sweep
+from vireid.core.files import digest, remove_folder, replaced_folder, sweep
 
 FORMAT = 1
 MODEL, OBJECTIVE, TRAINER, META = "model.safetensors", "objective.safetensors", "trainer.pt", "meta.json"

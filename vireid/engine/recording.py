@@ -11,7 +11,7 @@ from typing import Any, TextIO, TypeVar
 
 from tqdm import tqdm
 
-from vireid.engine.files import write_text
+from vireid.core.files import write_text
 
 T = TypeVar("T")
 

@@ -1,0 +1,20 @@
+"""Score matrices, rankings and metrics: arrays in, numbers out; nothing here knows models or files."""
+
+from vireid.retrieval import metrics, ranking, scorers
+from vireid.retrieval.metrics import QueryScores, Scores, measure, measure_queries
+from vireid.retrieval.ranking import Ranking, rank_rows
+from vireid.retrieval.scorers import FaissScorer, TorchScorer
+
+__all__ = [
+    "FaissScorer",
+    "QueryScores",
+    "Ranking",
+    "Scores",
+    "TorchScorer",
+    "measure",
+    "measure_queries",
+    "metrics",
+    "rank_rows",
+    "ranking",
+    "scorers",
+]

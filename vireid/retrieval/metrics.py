@@ -1,11 +1,12 @@
 """CMC, mAP and mINP of cross-modality retrieval: pure functions of distances, identities and a junk mask.
 
-No loop over queries and no argsort of whole rows: with r_1 < ... < r_n the places of a query's correct images among the
-counted ones, AP = mean(k / r_k) and INP = n / r_n, and a place is found by sorting the values of a row once and searching
-the few correct ones in it. The place of an identity (CMC of SYSU-MM01 and LLCM) needs only each identity's best value.
+No loop over queries and no argsort of whole rows: with r_1 < ... < r_n the places of a query's correct images among
+the counted ones, AP = mean(k / r_k) and INP = n / r_n, and a place is found by sorting the values of a row once and
+searching the few correct ones in it. The place of an identity (CMC of SYSU-MM01 and LLCM) needs only each identity's
+best value. Rows in which a correct image has an equal are done again with an argsort.
 
-Equal distances are ordered by gallery row: the place of a correct image is the number of counted images that are nearer,
-plus the counted ones at the same distance that stand in an earlier row, plus one.
+Equal distances are ordered by gallery row: the place of a correct image is the number of counted images that are
+nearer, plus the counted ones at the same distance that stand in an earlier row, plus one.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import torch
 from vireid.core.errors import DataError, UserError, nearest
 
 Cmc = Literal["identity", "image"]
-CHUNK = 1 << 20  # matrix entries worked on at a time
+CHUNK = 1 << 19  # matrix entries worked on at a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,18 +66,16 @@ def measure(
     Shapes: (Q, G), (Q,), (G,), junk (Q, G) bool where True is not counted.
     `cmc`: "identity" ranks the distinct identities by their best image, "image" ranks the images.
     Source: the metrics of AGW's release, `eval_sysu`, `eval_regdb` and `eval_llcm`.
-    Departs from them: equal distances are ordered by gallery row (theirs: as the platform's sort happens to); the curve has
-    max(ranks) entries, padded with the last value (theirs: as many as the gallery has images, and an error where
-    queries see different numbers of identities). Queries without a correct image are skipped in all means, as in theirs.
+    Departs from them: equal distances are ordered by gallery row (theirs: as the platform's sort happens to); the curve
+    has max(ranks) entries, padded with the last value (theirs: as many as the gallery has images, and an error where
+    queries see different numbers of identities). Queries without a correct image are skipped in all means, as there.
 
     >>> scores = measure(np.array([[0.1, 0.3, 0.2]]), np.array([7]), np.array([5, 7, 7]), ranks=(1, 2))
     >>> scores.cmc.tolist(), round(scores.mean_ap, 4), round(scores.mean_inp, 4)
     ([0.0, 1.0], 0.5833, 0.6667)
     """
     longest = _checked_ranks(ranks)
-    found = measure_queries(
-        distances, query_ids, gallery_ids, junk=junk, cmc=cmc, larger_is_closer=larger_is_closer
-    )
+    found = measure_queries(distances, query_ids, gallery_ids, junk=junk, cmc=cmc, larger_is_closer=larger_is_closer)
     counted = int(found.counted.sum())
     if counted == 0:
         raise DataError(
@@ -183,8 +182,8 @@ def _measure_rows(
 def _locate(
     values: np.ndarray, columns: np.ndarray, correct: np.ndarray, groups: _Groups, by_identity: bool
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Places from 1 of the correct images (Q, K), number of identities before the first (Q,), and rows (Q,) in which a tie
-    may make either wrong."""
+    """Places from 1 of the correct images (Q, K), number of identities before the first (Q,), and rows (Q,) in which
+    a tie may make either wrong."""
     own = np.take_along_axis(values, columns, axis=1)
     ordered = np.sort(values, axis=1)
     nearer = torch.searchsorted(torch.from_numpy(ordered), torch.from_numpy(own)).numpy()
@@ -222,7 +221,10 @@ def _check_shapes(
 ) -> None:
     if distances.ndim != 2 or 0 in distances.shape:
         raise UserError(f"distances must be a matrix (queries, gallery) with entries, got the shape {distances.shape}")
-    for name, ids, length in (("query_ids", query_ids, distances.shape[0]), ("gallery_ids", gallery_ids, distances.shape[1])):
+    for name, ids, length in (
+        ("query_ids", query_ids, distances.shape[0]),
+        ("gallery_ids", gallery_ids, distances.shape[1]),
+    ):
         if ids.shape != (length,):
             raise UserError(f"{name} must have the shape ({length},) for distances {distances.shape}, got {ids.shape}")
     if junk is not None and (junk.shape != distances.shape or junk.dtype != bool):

@@ -1,0 +1,8 @@
+"""Synthetic people seen by visible and near-infrared cameras, written in the layouts of the real data sets."""
+from __future__ import annotations
+
+from vireid.data.synthetic.people import Attributes, Person, sample_person
+from vireid.data.synthetic.world import World
+from vireid.data.synthetic.write import Recipe, write_dataset
+
+__all__ = ["Attributes", "Person", "Recipe", "World", "sample_person", "write_dataset"]

@@ -66,6 +66,12 @@ class Shot:
     spots: np.ndarray        # (8,)
 
 
+def _dull(u: np.ndarray) -> np.ndarray:
+    """(8,) shares -> (2, 4) reflectances of street furniture and of a stranger's clothes, grey with a little colour."""
+    grey = 0.12 + 0.55 * u[[0, 4]][:, None]
+    return np.concatenate([grey * (0.8 + 0.4 * u.reshape(2, 4)[:, 1:]), 0.10 + 0.65 * u[[1, 5]][:, None]], axis=1)
+
+
 def take(camera: Camera, rng: np.random.Generator, difficulty: float) -> Shot:
     """Draw one picture's circumstances."""
     spread = 0.25 + 1.5 * difficulty
@@ -86,6 +92,6 @@ def take(camera: Camera, rng: np.random.Generator, difficulty: float) -> Shot:
         light=(camera.light[0] + 0.15 * spread * n[16], camera.light[1], camera.light[2]), gain=np.array(camera.gain) * tint * exposure,
         contrast=camera.contrast * (1 + 0.07 * spread * n[17]), noise=camera.noise * (0.5 + 0.5 * spread) * (0.7 + 0.6 * u[8]),
         softness=1 + (camera.softness - 1) * (0.4 + 0.6 * spread) * (0.5 + u[9]), unevenness=0.05 + 0.05 * spread * u[10],
-        fall_off=(0.25 + 0.45 * u[11]) * (0.5 + 0.5 * spread), distance=0.75 + 0.45 * u[12], beam=(0.5 + 0.18 * n[18], 0.42 + 0.14 * n[19]),
-        occluder=occluder, occluder_place=(u[13], u[14]), occluder_cloth=0.08 + 0.7 * u[15:23].reshape(2, 4), spots=u[24:32],
+        fall_off=(0.25 + 0.45 * u[11]) * (0.5 + 0.5 * spread), distance=0.62 + 0.38 * u[12], beam=(0.5 + 0.18 * n[18], 0.42 + 0.14 * n[19]),
+        occluder=occluder, occluder_place=(u[13], u[14]), occluder_cloth=_dull(u[15:23]), spots=u[24:32],
     )

@@ -89,15 +89,16 @@ def _trunk_and_legs(sewing: _Sewing, person: Person) -> float:
     length, waist = 0.845 - crotch, 0.235
     tucked = upper.length < 0.3 or (look.skirt and not outfit.one_piece)
     hem = waist if tucked else waist + 0.03 + 0.13 * upper.length
-    loose = 0.004 + (0.012 + 0.008 * (outfit.cut in ("hood", "coat", "open_jacket"))) * upper.fit
+    loose = 0.004 + (0.012 + 0.008 * (person.cut in ("hood", "coat", "open_jacket"))) * upper.fit
     bust = 0.004 if look.female else 0.0
-    knots = [(0.0, 0.036), (0.035, 0.056), (0.075, 0.84 * body.shoulder), (0.14, body.shoulder - 0.010), (0.30, body.chest + bust + loose),
+    knots = [(0.0, 0.036), (0.035, 0.056), (0.06, 0.70 * body.shoulder), (0.10, 0.88 * body.shoulder), (0.16, body.shoulder - 0.010), (0.30, body.chest + bust + loose),
              (waist / length, body.waist + loose * (0.5 if tucked else 1.0)), (0.86, body.hip + (0.004 if tucked else loose)), (1.0, body.hip * 0.93)]
     caps = (0.0, 0.02)
     tube = sewing.tube(length, 0.66, caps)
     sewing.add("neck", "crotch", length, knots, tailor.trunk(tube, person, hem=hem, waist=waist), caps=caps, depth=body.depth)
 
     bare = look.skirt
+    behind = 0.25 if look.skirt or person.cut == "coat" else 0.0            # a striding thigh stays under the cloth
     reach = 0.95 if look.long_lower else 0.42 + 0.40 * lower.length                # share of the thigh (short) or shin (long)
     slack = 0.004 + 0.016 * lower.fit * (not bare)
     thigh, shin = 0.475 * body.legs, 0.440 * body.legs
@@ -110,14 +111,14 @@ def _trunk_and_legs(sewing: _Sewing, person: Person) -> float:
     if look.long_lower and not bare:
         thigh_knots = [(0.0, 0.060 * thick + slack * 0.4), (0.5, 0.051 * thick + slack), (1.0, 0.040 * thick + slack)]
     sewing.add("hip", "knee", thigh, thigh_knots, tailor.leg(sewing.tube(thigh, 0.30, (0.03, 0.03)), person, end=end_thigh, offset=0.09, shoe_from=9.0),
-               caps=(0.03, 0.03), both=True, depth=1.05, order=-0.004)
+               caps=(0.03, 0.03), both=True, depth=1.05, order=-0.004 - behind)
     flare = slack + 0.012 * (lower.fit > 0.7)
     shin_knots = [(0.0, 0.038 * thick), (0.28, 0.041 * thick), (0.9, 0.024 * thick), (1.0, 0.023 * thick)]
     if look.long_lower and not bare:
         shin_knots = [(0.0, 0.039 * thick + slack), (0.3, 0.040 * thick + slack), (0.94, 0.028 * thick + flare), (0.96, 0.024 * thick), (1.0, 0.024)]
     shoe_from = (0.45 if outfit.boots else 0.95) * shin
     sewing.add("knee", "ankle", shin, shin_knots, tailor.leg(sewing.tube(shin, 0.24, (0.02, 0.01)), person, end=end_shin, offset=0.09 + thigh, shoe_from=shoe_from),
-               caps=(0.02, 0.01), both=True, depth=1.05, order=-0.006)
+               caps=(0.02, 0.01), both=True, depth=1.05, order=-0.006 - behind)
     foot = sewing.tube(0.11, 0.2, (0.02, 0.02))
     sole = foot.solid(outfit.shoes)
     tailor.lay(sole, np.abs(foot.around) < 0.02, outfit.shoes * 0.7)
@@ -129,7 +130,7 @@ def _trunk_and_legs(sewing: _Sewing, person: Person) -> float:
         wide = body.hip + 0.008 + 0.085 * outfit.skirt.fit * (0.7 + 0.6 * drop)
         knots = [(0.0, body.waist + 0.004), (0.25, body.hip + 0.008), (0.45, body.hip + 0.014), (1.0, wide)]
         sewing.add("waist", "skirt_hem", drop, knots, tailor.skirt(sewing.tube(drop, 0.7), person, offset=waist), depth=0.78, order=0.045)
-    elif outfit.cut == "coat":
+    elif person.cut == "coat":
         hem_height = 0.44 - 0.14 * upper.length
         drop = 0.61 - hem_height
         knots = [(0.0, body.waist + loose), (0.4, body.hip + loose + 0.004), (1.0, body.hip + loose + 0.018)]
@@ -139,14 +140,14 @@ def _trunk_and_legs(sewing: _Sewing, person: Person) -> float:
 
 def _arms(sewing: _Sewing, person: Person) -> None:
     body, upper = person.body, person.outfit.upper
-    long = person.attributes.long_sleeve or person.outfit.cut == "coat" and person.attributes.long_sleeve
+    long = person.attributes.long_sleeve
     slack = 0.003 + 0.010 * upper.fit
     thick = body.limb
     end = 1.0 if long else 0.165 * (0.35 + 0.50 * upper.length)
     cut = min(end / 0.165, 0.97)
-    knots = [(0.0, 0.036 * thick + slack), (cut, 0.030 * thick + slack + (0 if long else 0.004)), (min(cut + 0.01, 0.99), 0.028 * thick + (slack if long else 0)),
+    knots = [(0.0, 0.030 * thick + 0.7 * slack), (0.25, 0.033 * thick + slack), (cut, 0.030 * thick + slack + (0 if long else 0.004)), (min(cut + 0.01, 0.99), 0.028 * thick + (slack if long else 0)),
              (1.0, 0.025 * thick + (slack if long else 0))]
-    sewing.add("shoulder", "elbow", 0.165, knots, tailor.sleeve(sewing.tube(0.165, 0.20, (0.03, 0.02)), person, end=end, offset=0.03), caps=(0.03, 0.02), both=True, order=0.002)
+    sewing.add("shoulder", "elbow", 0.165, knots, tailor.sleeve(sewing.tube(0.165, 0.20, (0.03, 0.02)), person, end=end, offset=0.03), caps=(0.028, 0.02), both=True, order=0.002)
     cuff = slack if long else 0.0
     knots = [(0.0, 0.026 * thick + cuff), (0.66, 0.019 * thick + cuff), (0.70, 0.017 * thick), (0.76, 0.017), (0.88, 0.021), (1.0, 0.015)]
     sewing.add("elbow", "hand", 0.185, knots, tailor.sleeve(sewing.tube(0.185, 0.17, (0.02, 0.012)), person, end=0.128 if long else -1.0, offset=0.195),
@@ -160,8 +161,8 @@ def _head(sewing: _Sewing, person: Person) -> float:
     neck = sewing.tube(0.05, 0.2)
     skin = neck.solid(person.skin * np.array([0.88, 0.86, 0.86, 0.95]))
     sewing.add("collar", "neck", 0.05, [(0, 0.030), (1, 0.033)], skin, caps=(0.02, 0.02), turns=False, order=-0.002, creases=0.3)
-    if outfit.cut == "hood" or outfit.neck == "collar":
-        thick = 0.058 if outfit.cut == "hood" else 0.045
+    if person.cut == "hood" or outfit.neck == "collar":
+        thick = 0.048 if person.cut == "hood" else 0.036
         cloth = sewing.tube(0.03, 0.3).solid(outfit.upper.dyes[0] * 0.9)
         sewing.add("nape", "neck", 0.035, [(0, thick), (1, thick + 0.006)], cloth, caps=(0.012, 0.012), order=-0.015, depth=1.0)
     lift = (0.004 + 0.007 * style.volume) * (long or style.short_style < 2) + 0.006 * (outfit.hat is not None)
@@ -189,8 +190,8 @@ def _head(sewing: _Sewing, person: Person) -> float:
         if style.long_style == 1:
             sewing.add("lock", "lock_end", 0.93 - max(hair_end, 0.70), [(0, 0.013), (0.5, 0.019), (1, 0.012)], mop, caps=(0.01, 0.015), both=True, order=0.012)
     if outfit.hat is not None:
-        sewing.add("brow", "brim", 0.045, [(0, 0.045), (1, 0.036)], sewing.tube(0.05, 0.2).solid(outfit.hat * 0.75), caps=(0.005, 0.02), turns=True, order=0.01,
-                   creases=0.2)
+        sewing.add("brow", "brim", 0.06, [(0, 0.048), (0.7, 0.044), (1, 0.030)], sewing.tube(0.06, 0.2).solid(outfit.hat * 0.7), caps=(0.004, 0.006), turns=True, order=0.01,
+                   depth=0.5, creases=0.2)
     return hair_end
 
 

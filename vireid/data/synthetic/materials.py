@@ -29,7 +29,7 @@ def dye(rng: np.random.Generator, neutral_share: float) -> np.ndarray:
     if rng.random() < neutral_share:
         colour = _NEUTRALS[rng.integers(len(_NEUTRALS))] + rng.normal(0, 0.02, 3)
     else:
-        colour = np.array(colorsys.hsv_to_rgb(rng.random(), rng.uniform(0.35, 0.95), rng.uniform(0.25, 0.95)))
+        colour = np.array(colorsys.hsv_to_rgb(rng.random(), rng.beta(2.2, 2.2), rng.uniform(0.20, 0.85)))
     return np.append(np.clip(colour, 0.04, 0.96), infrared_reflectance(rng))
 
 

@@ -129,6 +129,13 @@ class Person:
     skin: np.ndarray         # (4,)
     glasses_weight: float
 
+    @property
+    def cut(self) -> str:
+        """A coat over bare legs would pass for a dress, so there it is worn as a jacket."""
+        look = self.attributes
+        coat_hides = look.skirt or not (look.long_sleeve and look.long_lower)
+        return "open_jacket" if self.outfit.cut == "coat" and coat_hides else self.outfit.cut
+
     def but(self, **changes: bool) -> Person:
         """The same person with some attributes changed: `person.but(glasses=True)`."""
         return replace(self, attributes=replace(self.attributes, **changes))

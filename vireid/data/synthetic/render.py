@@ -146,10 +146,15 @@ def _occlude(canvas: Canvas, camera: Camera, shot: Shot) -> None:
     elif shot.occluder == 2:                               # a pole or the edge of a door
         _plain_strip(canvas, (0.12 + 0.76 * a) * width, -0.1 * height, 1.1 * height, (0.04 + 0.06 * b) * width, cloth[0], 0.01)
     else:                                                  # somebody passing at the edge
-        x = (-0.06 + 0.16 * b) * width if a < 0.5 else (0.90 + 0.16 * b) * width
-        _plain_strip(canvas, x, 0.48 * height, 1.05 * height, 0.10 * width, cloth[1], 0.05)
-        _plain_strip(canvas, x, 0.16 * height, 0.56 * height, 0.19 * width, cloth[0], 0.22)
-        _plain_strip(canvas, x, 0.03 * height, 0.17 * height, 0.075 * width, np.array([0.6, 0.6, 0.6, 0.6])[:len(cloth[0])] * 0.9, 0.5)
+        x = (-0.08 + 0.16 * b) * width if a < 0.5 else (0.92 + 0.16 * b) * width
+        skin = np.array([0.62, 0.47, 0.40]) if len(cloth[0]) == 3 else np.array([0.68])
+        for foot in (-0.07, 0.07):
+            _plain_strip(canvas, x + foot * width, 0.50 * height, 1.06 * height, 0.085 * width, cloth[1], 0.03)
+        _plain_strip(canvas, x, 0.01 * height, 0.18 * height, 0.085 * width, skin, 0.5)
+        _plain_strip(canvas, x, 0.00 * height, 0.10 * height, 0.090 * width, skin * 0.2, 0.5)
+        _plain_strip(canvas, x, 0.165 * height, 0.58 * height, 0.20 * width, cloth[0], 0.12)
+        for arm in (-0.22, 0.22):
+            _plain_strip(canvas, x + arm * width, 0.19 * height, 0.60 * height, 0.055 * width, cloth[0] * 0.9, 0.10)
 
 
 def _sensor(planes: np.ndarray, camera: Camera, shot: Shot, shared: Tables) -> np.ndarray:
@@ -171,11 +176,11 @@ def _sensor(planes: np.ndarray, camera: Camera, shot: Shot, shared: Tables) -> n
     np.clip(planes, 0, 255, out=planes)
     pixels = planes.astype(np.uint8)
     image = Image.fromarray(pixels[0] if channels == 1 else np.ascontiguousarray(pixels.transpose(1, 2, 0)))
-    if shot.softness > 1.05:                               # a far person covers few sensor pixels
-        small = (max(8, round(width / shot.softness)), max(16, round(height / shot.softness)))
-        image = image.resize(small, Image.Resampling.BILINEAR).resize((width, height), Image.Resampling.BILINEAR)
-    values = np.asarray(image)
+    small = (max(8, round(width / shot.softness)), max(16, round(height / shot.softness)))
+    values = np.asarray(image.resize(small, Image.Resampling.BILINEAR))       # a far person covers few sensor pixels
     start = int(shot.spots[6] * (len(shared.noise) - values.size))
     noisy = values + shared.noise[start:start + values.size].reshape(values.shape) * np.float32(255 * shot.noise)
-    pixels = np.clip(noisy, 0, 255).astype(np.uint8)
+    np.clip(noisy, 0, 255, out=noisy)
+    image = Image.fromarray(noisy.astype(np.uint8)).resize((width, height), Image.Resampling.BICUBIC)
+    pixels = np.asarray(image)
     return np.repeat(pixels[..., None], 3, axis=2) if channels == 1 else pixels

@@ -63,16 +63,21 @@ def _ground(painter: _Painter, rgb: np.ndarray, infrared: float, step: int, cont
         painter.shape("line", [x, FLOOR, WIDTH / 2 + (x - WIDTH / 2) * 2.2, HEIGHT], tuple(rgb * contrast), infrared * contrast, width=1)
 
 
+def _muted(rng: np.random.Generator, tint: float) -> np.ndarray:
+    """(3,) paint of doors, boards and cars: seldom bright."""
+    return np.clip(rng.uniform(0.15, 0.7) + rng.normal(0, tint, 3), 0.05, 0.95)
+
+
 def _hall(painter: _Painter) -> None:
     rng = painter.rng
-    wall = np.array([0.62, 0.60, 0.55]) + rng.normal(0, 0.07, 3)
+    wall = np.array([0.62, 0.60, 0.55]) * rng.uniform(0.85, 1.15) + rng.normal(0, 0.02, 3)
     painter.shape("rectangle", [0, 0, WIDTH, FLOOR], tuple(wall), rng.uniform(0.3, 0.6))
     painter.shape("rectangle", [0, FLOOR - 95, WIDTH, FLOOR], tuple(wall * rng.uniform(0.6, 0.9)), rng.uniform(0.25, 0.55))
     painter.shape("rectangle", [0, FLOOR - 8, WIDTH, FLOOR], tuple(wall * 0.4), 0.2)
     x = 0.0
     while x < WIDTH:
         wide, kind = rng.uniform(45, 110), rng.integers(5)
-        ink, infrared = rng.uniform(0.15, 0.75, 3) * 0.6 + 0.2 * rng.random(), rng.uniform(0.1, 0.8)
+        ink, infrared = _muted(rng, 0.10), rng.uniform(0.1, 0.8)
         if kind == 0:                                      # door
             painter.shape("rectangle", [x - 4, FLOOR - 214, x + wide + 4, FLOOR], tuple(ink * 0.5), infrared * 0.5)
             painter.shape("rectangle", [x, FLOOR - 210, x + wide, FLOOR], tuple(ink), infrared)
@@ -95,7 +100,7 @@ def _hall(painter: _Painter) -> None:
             painter.shape("line", [x + wide / 2, FLOOR - 215, x + wide / 2, FLOOR - 100], tuple(wall * 0.4), 0.3, width=4)
             painter.shape("rectangle", [x - 3, FLOOR - 100, x + wide + 3, FLOOR - 94], tuple(wall * 0.5), 0.4)
         x += wide + rng.uniform(15, 70)
-    _ground(painter, np.array([0.50, 0.48, 0.45]) + rng.normal(0, 0.06, 3), rng.uniform(0.2, 0.45), int(rng.integers(60, 120)), 0.82)
+    _ground(painter, np.array([0.50, 0.48, 0.45]) * rng.uniform(0.8, 1.2) + rng.normal(0, 0.012, 3), rng.uniform(0.2, 0.45), int(rng.integers(60, 120)), 0.82)
 
 
 def _street(painter: _Painter) -> None:
@@ -104,7 +109,7 @@ def _street(painter: _Painter) -> None:
     x = -20.0
     while x < WIDTH:                                       # facades
         wide, high = rng.uniform(140, 280), rng.uniform(200, 320)
-        ink, infrared = np.array([0.55, 0.50, 0.46]) + rng.normal(0, 0.10, 3), rng.uniform(0.25, 0.6)
+        ink, infrared = np.array([0.55, 0.51, 0.47]) * rng.uniform(0.7, 1.3) + rng.normal(0, 0.03, 3), rng.uniform(0.25, 0.6)
         painter.shape("rectangle", [x, FLOOR - high, x + wide, FLOOR], tuple(ink), infrared)
         for wx in np.arange(x + 16, x + wide - 28, 44):
             for wy in np.arange(FLOOR - high + 18, FLOOR - 62, 62):
@@ -122,9 +127,9 @@ def _street(painter: _Painter) -> None:
             for _ in range(60):
                 cx, cy, r = x + rng.uniform(-1.6, 1.6) * size, FLOOR - rng.uniform(-6, 52), rng.uniform(6, 13)
                 painter.shape("ellipse", [cx - r, cy - r, cx + r, cy + r], tuple(green * rng.uniform(0.6, 1.3)), rng.uniform(0.45, 0.9))
-    _ground(painter, np.array([0.47, 0.46, 0.45]) + rng.normal(0, 0.04, 3), rng.uniform(0.2, 0.4), int(rng.integers(110, 200)), 0.90)
+    _ground(painter, np.array([0.47, 0.46, 0.45]) * rng.uniform(0.85, 1.15) + rng.normal(0, 0.01, 3), rng.uniform(0.2, 0.4), int(rng.integers(110, 200)), 0.90)
     for _ in range(4):                                     # parked cars
-        x, ink, infrared = rng.uniform(0, WIDTH), rng.uniform(0.1, 0.8, 3), rng.uniform(0.1, 0.7)
+        x, ink, infrared = rng.uniform(0, WIDTH), _muted(rng, 0.14), rng.uniform(0.1, 0.7)
         painter.shape("polygon", [(x + 24, FLOOR - 46), (x + 106, FLOOR - 46), (x + 126, FLOOR - 18), (x + 4, FLOOR - 18)], tuple(ink * 0.7), infrared * 0.6)
         painter.shape("rectangle", [x - 8, FLOOR - 24, x + 148, FLOOR + 10], tuple(ink), infrared)
         for wheel in (14, 108):

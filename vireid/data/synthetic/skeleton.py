@@ -50,7 +50,7 @@ def joints(body: Body, gait: Gait, pose: Pose, *, hem: float, hair_end: float, s
         toe = (ankle[0] + sign * 0.018, heel[1] - 0.006 + 0.085 * sin(foot), ankle[2] + 0.088)
         for name, place in (("hip", hip), ("knee", knee), ("ankle", ankle), ("heel", heel), ("toe", toe)):
             p[f"{name}_{side}"] = place
-        shoulder = (sign * (body.shoulder - 0.026), 0.812, 0.0)
+        shoulder = (sign * (body.shoulder - 0.026), 0.800, 0.0)
         reach = -gait.arm_swing * pose.stride * sin(angle)
         bend = gait.elbow + 0.4 * max(0.0, reach) + (pose.raised if sign == pose.raised_side else 0.0)
         outward = 0.07 + pose.arm_out + 0.5 * max(0.0, body.waist - 0.085)
@@ -71,7 +71,7 @@ def joints(body: Body, gait: Gait, pose: Pose, *, hem: float, hair_end: float, s
         satchel_bottom=(satchel_side * (body.hip + 0.050), 0.455, 0.02 + 1.5 * pose.carried),
         sling_front=(-satchel_side * 0.66 * body.shoulder, 0.840, 0.035), sling_front_end=(satchel_side * body.hip, 0.60, 0.062),
         sling_back=(-satchel_side * 0.66 * body.shoulder, 0.840, -0.035), sling_back_end=(satchel_side * body.hip, 0.60, -0.062),
-        brim=(0, 0.868 + 0.088 * size, 0.095),
+        brim=(0, 0.868 + 0.085 * size, 0.105),
     )
     places = np.array([p[name] for name in JOINTS])
     places[:, 2] += gait.lean * (places[:, 1] - 0.5) * (places[:, 1] > 0.55)       # the trunk leans from the hips

@@ -60,7 +60,7 @@ def trunk(tube: Tube, person: Person, *, hem: float, waist: float) -> np.ndarray
     trim, dark = upper.dyes[1].astype(np.float32), (upper.dyes[0] * 0.55).astype(np.float32)
     if upper.emblem is not None:
         lay(picture, upper.emblem.covers(tube.around, down, tube.girth), upper.dyes[upper.emblem_layer])
-    PAINT_CUT[outfit.cut](tube, picture, outfit, trim, dark)
+    PAINT_CUT[person.cut](tube, picture, outfit, trim, dark)
     skin = person.skin
     if outfit.neck == "v":
         lay(picture, down < 0.075 - 1.5 * front, skin)

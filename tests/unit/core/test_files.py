@@ -3,7 +3,7 @@ import errno
 import pytest
 
 from vireid.core.errors import UserError
-from vireid.engine import files
+from vireid.core import files
 
 
 def test_a_folder_appears_whole_or_not_at_all(tmp_path):

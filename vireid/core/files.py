@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from vireid.core.errors import UserError
 
@@ -39,25 +39,33 @@ def replaced_folder(target: Path) -> Iterator[Path]:
         shutil.rmtree(old, ignore_errors=True)
     except OSError as error:
         shutil.rmtree(aside, ignore_errors=True)
-        raise UserError(f"{target}: cannot be written ({error.strerror or error}); what was there before is whole") from error
+        raise UserError(_unwritable(target, error)) from error
     except BaseException:
         shutil.rmtree(aside, ignore_errors=True)
         raise
 
 
-def write_text(path: Path, text: str) -> None:
-    """Replace a small file in one step."""
+@contextmanager
+def replaced_file(path: Path) -> Iterator[IO[bytes]]:
+    """A file to write into; it takes the name `path`, flushed to the disk, only after the block ended well."""
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f"{TEMPORARY}{path.name}-{os.getpid()}")
     try:
-        with aside.open("w", encoding="utf-8") as file:
-            file.write(text)
+        with aside.open("wb") as file:
+            yield file
             file.flush()
             os.fsync(file.fileno())
         os.replace(aside, path)
     except OSError as error:
+        raise UserError(_unwritable(path, error)) from error
+    finally:
         aside.unlink(missing_ok=True)
-        raise UserError(f"{path}: cannot be written ({error.strerror or error}); what was there before is whole") from error
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replace a small file in one step."""
+    with replaced_file(path) as file:
+        file.write(text.encode("utf-8"))
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -88,6 +96,10 @@ def _digest(file: Any) -> str:  # Python 3.10
     while block := file.read(1 << 20):
         total.update(block)
     return total.hexdigest()
+
+
+def _unwritable(path: Path, error: OSError) -> str:
+    return f"{path}: cannot be written ({error.strerror or error}); what was there before is whole"
 
 
 def _flush(path: Path) -> None:

@@ -1,0 +1,226 @@
+from __future__ import annotations
+
+import json
+import logging
+import multiprocessing
+import os
+import resource
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from vireid.core.errors import DataError
+from vireid.core.types import Modality, Sample
+from vireid.data import cache
+from vireid.data.cache import open_images
+
+SIZE = (24, 12)
+
+
+@pytest.fixture
+def samples(tmp_path: Path, make_image: Callable[..., None]) -> list[Sample]:
+    """Five images of different sizes."""
+    files = [tmp_path / "data" / f"cam{1 + n % 2}" / f"{n:04d}.png" for n in range(5)]
+    for seed, file in enumerate(files):
+        make_image(file, seed, size=(30 + 7 * seed, 15 + seed))
+    return [Sample(file, 0, Modality.VISIBLE, 1) for file in files]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "cache"
+
+
+def reference(samples: list[Sample], size: tuple[int, int] = SIZE) -> np.ndarray:
+    return np.stack([np.array(Image.open(s.path).resize(size[::-1], Image.Resampling.LANCZOS)) for s in samples])
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(file.name for file in folder.iterdir())
+
+
+def test_rows_are_the_samples_resized_by_lanczos(samples: list[Sample], folder: Path) -> None:
+    images = open_images(samples, size=SIZE, folder=folder)
+    assert images.shape == (5, 24, 12, 3)
+    assert images.dtype == np.uint8
+    np.testing.assert_array_equal(images, reference(samples))
+    with pytest.raises(ValueError, match="read-only"):
+        images[0] = 0
+
+
+def test_the_file_is_an_ordinary_npy_with_a_side_file(samples: list[Sample], folder: Path) -> None:
+    open_images(samples, size=SIZE, folder=folder)
+    array, side, lock = (next(folder.glob(f"*{suffix}")) for suffix in (".npy", ".json", ".lock"))
+    assert names(folder) == sorted([array.name, side.name, lock.name])
+    np.testing.assert_array_equal(np.load(array), reference(samples))
+    assert json.loads(side.read_text())["shape"] == [5, 24, 12, 3]
+
+
+def test_the_second_call_decodes_nothing(
+    samples: list[Sample], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = open_images(samples, size=SIZE, folder=folder)
+    monkeypatch.setattr(cache, "_build", None)
+    second = open_images(samples, size=SIZE, folder=folder)
+    assert second.filename == first.filename
+
+
+def test_the_key_is_the_content_of_the_listing(samples: list[Sample], folder: Path, tmp_path: Path) -> None:
+    def file(listing: list[Sample] = samples, size: tuple[int, int] = SIZE) -> str:
+        return open_images(listing, size=size, folder=folder).filename
+
+    first = file()
+    assert file(samples[::-1]) != first
+    assert file(samples[:4]) != first
+    assert file(size=(12, 24)) != first
+    labelled = [Sample(s.path, 9, Modality.INFRARED, 6) for s in samples]
+    assert file(labelled) == first  # what is said about an image does not change its pixels
+    shutil.copytree(tmp_path / "data", tmp_path / "elsewhere")  # keeps times
+    moved = [Sample(tmp_path / "elsewhere" / s.path.relative_to(tmp_path / "data"), 0, s.modality, 1) for s in samples]
+    assert file(moved) == first
+    os.utime(samples[2].path, ns=(1, 1))
+    assert file() != first
+
+
+def test_grey_images_become_three_equal_channels(make_image: Callable[..., None], tmp_path: Path, folder: Path) -> None:
+    make_image(tmp_path / "grey.png", 0, mode="L")
+    images = open_images([Sample(tmp_path / "grey.png", 0, Modality.INFRARED, 3)], size=SIZE, folder=folder)
+    grey = np.array(Image.open(tmp_path / "grey.png").resize((12, 24), Image.Resampling.LANCZOS))
+    np.testing.assert_array_equal(images[0], np.repeat(grey[:, :, None], 3, axis=2))
+
+
+def test_no_samples(folder: Path) -> None:
+    assert open_images([], size=SIZE, folder=folder).shape == (0, 24, 12, 3)
+
+
+def test_unusable_images_are_all_reported(
+    samples: list[Sample], folder: Path, make_image: Callable[..., None]
+) -> None:
+    paths = [sample.path for sample in samples]
+    paths[0].write_bytes(b"")
+    paths[1].write_bytes(paths[1].read_bytes()[:200])
+    paths[3].write_text("<html>404</html>")
+    make_image(paths[4], 0, mode="RGBA")
+    with pytest.raises(DataError) as caught:
+        open_images(samples, size=SIZE, folder=folder)
+    assert str(caught.value) == (
+        "4 of 5 images cannot be used; replace or remove them:\n"
+        f"  - {paths[0]}: the file is empty\n"
+        f"  - {paths[1]}: image file is truncated\n"
+        f"  - {paths[3]}: not an image\n"
+        f"  - {paths[4]}: colour mode RGBA, expected RGB or grey"
+    )
+    assert [name for name in names(folder) if not name.endswith(".lock")] == []
+
+
+def test_missing_images_are_all_reported_and_long_lists_cut(tmp_path: Path, folder: Path) -> None:
+    lost = [Sample(tmp_path / f"{n:02d}.jpg", 0, Modality.VISIBLE, 1) for n in range(23)]
+    with pytest.raises(DataError) as caught:
+        open_images(lost, size=SIZE, folder=folder)
+    assert str(caught.value).splitlines() == [
+        "23 of 23 images cannot be used; replace or remove them:",
+        *(f"  - {tmp_path}/{n:02d}.jpg: No such file or directory" for n in range(20)),
+        "  ... and 3 more",
+    ]
+    assert not folder.exists()
+
+
+def cut(file: Path) -> None:
+    os.truncate(file, file.stat().st_size - 100)
+
+
+def refill(file: Path) -> None:
+    cut(file)
+    os.truncate(file, file.stat().st_size + 100)  # the tail is zeros now
+
+
+def garble_header(file: Path) -> None:
+    with open(file, "r+b") as handle:
+        handle.write(b"garbage")
+
+
+def lose_side_file(file: Path) -> None:
+    file.with_suffix(".json").unlink()
+
+
+def garble_side_file(file: Path) -> None:
+    file.with_suffix(".json").write_text('{"bytes": ')
+
+
+@pytest.mark.parametrize("damage", [cut, refill, garble_header, lose_side_file, garble_side_file])
+def test_a_damaged_cache_is_made_again_with_one_warning(
+    samples: list[Sample], folder: Path, damage: Callable[[Path], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    images = open_images(samples, size=SIZE, folder=folder)
+    file = Path(images.filename)
+    del images
+    damage(file)
+    with caplog.at_level(logging.WARNING):
+        np.testing.assert_array_equal(open_images(samples, size=SIZE, folder=folder), reference(samples))
+    (record,) = caplog.records
+    assert record.getMessage().startswith(f"the image cache {file} is damaged (")
+    assert record.getMessage().endswith("): making it again")
+
+
+def test_a_folder_that_cannot_be_written(samples: list[Sample], tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DataError) as caught:
+        open_images(samples, size=SIZE, folder=tmp_path / "file")
+    text = str(caught.value)
+    assert text.startswith(f"cannot write the image cache {tmp_path}/file/")
+    assert text.endswith("; it needs 0.00 GiB, set CACHE_DIR to a folder that can hold it")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no file size limit there")
+def test_a_full_disk_leaves_nothing(samples: list[Sample], folder: Path) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, limits[1]))
+    try:
+        with pytest.raises(DataError, match="cannot write the image cache .*: File too large; it needs"):
+            open_images(samples, size=SIZE, folder=folder)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert [name for name in names(folder) if not name.endswith(".lock")] == []
+
+
+def test_what_a_killed_process_left_is_removed(samples: list[Sample], folder: Path) -> None:
+    file = Path(open_images(samples, size=SIZE, folder=folder).filename)
+    left = folder / f".{file.stem}.123.abcd.npy.tmp"
+    left.write_bytes(b"half")
+    file.unlink()
+    open_images(samples, size=SIZE, folder=folder)
+    assert not left.exists()
+
+
+def _open_and_sum(samples: list[Sample], folder: Path, results: multiprocessing.Queue) -> None:
+    results.put(int(open_images(samples, size=SIZE, folder=folder).sum(dtype=np.int64)))
+
+
+def test_several_processes_at_once(samples: list[Sample], folder: Path) -> None:
+    context = multiprocessing.get_context("fork")
+    results = context.Queue()
+    processes = [context.Process(target=_open_and_sum, args=(samples, folder, results)) for _ in range(4)]
+    for process in processes:
+        process.start()
+    sums = {results.get(timeout=60) for _ in processes}
+    for process in processes:
+        process.join()
+    assert sums == {int(reference(samples).sum(dtype=np.int64))}
+    assert len(list(folder.glob("*.npy"))) == 1
+    assert not list(folder.glob(".*.tmp"))
+
+
+def test_progress_in_a_log_file_is_a_line_now_and_then(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clock = iter([0.0, 4.0, 11.0, 11.0, 12.0])
+    monkeypatch.setattr(cache.time, "monotonic", lambda: next(clock))
+    with cache._progress(300) as done:
+        for _ in range(3):
+            done(100)
+    assert capsys.readouterr().err == "decoding images: 200 of 300\n"

@@ -1,0 +1,159 @@
+"""A whole config against settings, sections and registries: everything that can be checked without building."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from vireid.config.builder import Part, Planner, construct
+from vireid.config.defaults import SETTINGS
+from vireid.config.loader import BASE, Config
+from vireid.config.slots import BY_PATH, SLOTS, Slot
+from vireid.config.text import Keys
+from vireid.config.values import Mismatch
+from vireid.core.errors import ConfigError, DataError, nearest
+from vireid.core.types import Facts
+
+UNKNOWN_DATA = Facts(num_ids=2, num_cameras=2)  # stands in for a data set whose class declares no placeholder
+
+_GROUPS = {keys[:-1] for keys in [*BY_PATH, *(s.path for s in SETTINGS.values())] if len(keys) > 1}  # MODEL
+
+
+@dataclass
+class Plan:
+    """Every node of a config held against its constructor; nothing is built yet."""
+
+    config: Config
+    facts: Facts
+    problems: list[str]
+    parts: dict[str, Any] = field(default_factory=dict)  # key of a slot -> Part, {entry: Part} or None
+    broken: set[str] = field(default_factory=set)  # keys of the slots that have problems
+
+    def sound(self, *keys: str) -> bool:
+        """Whether these slots are free of problems."""
+        return not self.broken.intersection(keys)
+
+    def part(self, key: str) -> Part | None:
+        return self.parts.get(key)
+
+    def entries(self, key: str) -> dict[str, Part]:
+        return self.parts.get(key) or {}
+
+
+def make_plan(config: Config, facts: Facts | None = None) -> Plan:
+    """Check a config; `facts` are those of the data at hand, or the data set's placeholder.
+
+    Imports the modules of IMPORTS first, so that their components are known. Never raises for a fault of the config: all
+    of them are in `problems`.
+    """
+    problems = import_modules(config)
+    data = _slot_value(config, BY_PATH[("DATA",)])
+    if facts is None:
+        facts = _placeholder(config, data)
+    planner = Planner(config, facts)
+    planner.problems.extend(problems)
+    excused = _unknown_keys(planner, config)
+    _settings(planner, config)
+    plan = Plan(config, facts, planner.problems)
+    for slot in SLOTS:
+        before = len(planner.problems)
+        plan.parts[slot.key] = _slot(planner, slot, _slot_value(config, slot), excused)
+        if len(planner.problems) > before:
+            plan.broken.add(slot.key)
+    return plan
+
+
+def import_modules(config: Config) -> list[str]:
+    """Import the modules of IMPORTS; the current directory is searched as well."""
+    modules, problems = config.get("IMPORTS"), []
+    if not isinstance(modules, (list, tuple)) or not all(isinstance(module, str) for module in modules):
+        return problems  # reported with the settings
+    here = os.getcwd()
+    if modules and here not in sys.path:
+        sys.path.append(here)
+    place = config.origins.place(("IMPORTS",))
+    for module in modules:
+        try:
+            importlib.import_module(module)
+        except Exception as error:  # whatever a foreign module raises; the chain keeps its traceback for debuggers
+            text = f"{place}: IMPORTS: {module!r} cannot be imported: {type(error).__name__}: {error}"
+            if isinstance(error, ModuleNotFoundError) and error.name and module.startswith(error.name):
+                text += f"\n    (searched: {here} and the Python path; add its folder to PYTHONPATH)"
+            problems.append(text)
+    return problems
+
+
+def _placeholder(config: Config, node: Any) -> Facts:
+    """What the data set says about itself without data, as far as its node is sound."""
+    part = Planner(config).component(("DATA",), node, BY_PATH[("DATA",)].registry) if node is not None else None
+    if part is None:
+        return UNKNOWN_DATA
+    try:
+        return getattr(construct(part, {}), "placeholder", UNKNOWN_DATA)
+    except (ConfigError, DataError):
+        return getattr(part.entry.target, "placeholder", UNKNOWN_DATA)
+
+
+def _slot_value(config: Config, slot: Slot) -> Any:
+    """The node of a slot, its default, or None where nothing stands there."""
+    value = config.value(slot.path)
+    return slot.default if value is None else value
+
+
+def _slot(planner: Planner, slot: Slot, value: Any, excused: set[Keys]) -> Any:
+    if value is None:
+        if slot.required and not any(slot.path[: len(keys)] == keys for keys in excused):
+            known = ", ".join(slot.registry.names())
+            what = "a map of entries, each with" if slot.is_map else "it needs"
+            planner.report(slot.path, f"is missing: {what} a NAME (known: {known})")
+        return {} if slot.is_map else None
+    if slot.is_map:
+        parts = planner.entries(slot.path, value, slot.registry, extras=slot.extras, runtime=slot.runtime)
+        if slot.required and isinstance(value, dict) and not any(_named(node) for node in value.values()):
+            planner.report(slot.path, f"has no entries; at least one {slot.registry.kind} is needed")
+        return parts
+    part = planner.component(slot.path, value, slot.registry, extras=slot.extras, runtime=slot.runtime)
+    if part is None and slot.required and isinstance(value, Mapping) and value.get("NAME") == "none":
+        planner.report((*slot.path, "NAME"), f"= 'none', but a {slot.registry.kind} is needed")
+    return part
+
+
+def _named(node: Any) -> bool:
+    return not (isinstance(node, dict) and node.get("NAME") == "none")
+
+
+def _unknown_keys(planner: Planner, config: Config) -> set[Keys]:
+    """Report keys that are no setting and no section; return the sections that they probably were meant to be."""
+    excused: set[Keys] = set()
+    for group in [(), *sorted(_GROUPS)]:
+        node = config.value(group, {}) if group else config
+        if not isinstance(node, dict):
+            planner.report(group, f"= {node!r} is not a map of settings")
+            excused.add(group)
+            continue
+        paths = [*BY_PATH, *(setting.path for setting in SETTINGS.values())]
+        known = list(dict.fromkeys(keys[len(group)] for keys in paths if keys[: len(group)] == group))
+        for key in node:
+            if key in known:
+                continue
+            suggestion = nearest(key, known if group else [*known, BASE])
+            planner.report((*group, key), f"is not a setting{suggestion or ' (known: ' + ', '.join(known) + ')'}")
+            excused |= {(*group, name) for name in known if f"{name!r}?" in suggestion and name not in node}
+    return excused
+
+
+def _settings(planner: Planner, config: Config) -> None:
+    for setting in SETTINGS.values():
+        above = config.value(setting.path[:-1]) if len(setting.path) > 1 else config
+        if not isinstance(above, dict):
+            continue
+        value = above[setting.path[-1]]
+        try:
+            setting.convert(value)
+        except Mismatch as fault:
+            shown = list(value) if isinstance(value, tuple) else value
+            planner.report(setting.path, f"= {shown!r} {fault}")

@@ -1,0 +1,25 @@
+"""Published protocols applied to features: metrics, trials, evaluators and reports with their conditions."""
+
+from vireid.evaluation import evaluator, features, measures, protocols, report, rules
+from vireid.evaluation.evaluator import Evaluator, RankedLists
+from vireid.evaluation.features import extract_features
+from vireid.evaluation.measures import evaluate_distances, evaluate_retrieval
+from vireid.evaluation.protocols import SysuProtocol
+from vireid.evaluation.report import Report, format_table
+
+__all__ = [
+    "Evaluator",
+    "RankedLists",
+    "Report",
+    "SysuProtocol",
+    "evaluate_distances",
+    "evaluate_retrieval",
+    "evaluator",
+    "extract_features",
+    "features",
+    "format_table",
+    "measures",
+    "protocols",
+    "report",
+    "rules",
+]

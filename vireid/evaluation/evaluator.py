@@ -1,0 +1,111 @@
+"""A protocol applied to a table of features: one score matrix, trials as row selections."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Protocol
+
+import numpy as np
+
+from vireid.core.errors import UserError
+from vireid.core.types import FeatureTable, Trial
+from vireid.evaluation.report import Report
+from vireid.retrieval.metrics import Cmc, Scores, measure
+from vireid.retrieval.ranking import NOBODY, Ranking, rank_rows
+
+
+class MeasuredProtocol(Protocol):
+    """What an evaluator asks of a protocol."""
+
+    metric: Cmc
+
+    @property
+    def conditions(self) -> Mapping[str, str | int]:
+        """What a number must be printed with: protocol, direction, mode, shots, trials."""
+        ...
+
+    def query_rows(self, table: FeatureTable) -> np.ndarray:
+        """Rows that ask in any trial."""
+        ...
+
+    def gallery_rows(self, table: FeatureTable) -> np.ndarray:
+        """Rows that answer in any trial."""
+        ...
+
+    def trials(self, table: FeatureTable) -> Iterator[Trial]: ...
+
+
+@dataclass(frozen=True)
+class RankedLists:
+    """The answers of one trial, for people to look at. All numbers are rows of the table."""
+
+    queries: np.ndarray  # (Q,)
+    ranking: Ranking  # (Q, K), ids are rows of the table
+    correct: np.ndarray  # (Q, K) bool: same identity; False where the ranking has -1
+
+
+class Evaluator:
+    """Measures a table of features by a protocol.
+
+    `score`: (Q, D), (G, D) float32 unit rows -> (Q, G) similarities, larger is closer (`TorchScorer`, `FaissScorer`).
+    `ranks`: the ranks that are printed; the CMC curve reaches the largest.
+    """
+
+    def __init__(
+        self,
+        protocol: MeasuredProtocol,
+        *,
+        score: Callable[[np.ndarray, np.ndarray], np.ndarray],
+        ranks: Sequence[int] = (1, 5, 10, 20),
+    ) -> None:
+        self.protocol, self.score, self.ranks = protocol, score, tuple(ranks)
+
+    def __call__(self, table: FeatureTable) -> Report:
+        query, gallery = self.protocol.query_rows(table), self.protocol.gallery_rows(table)
+        scores = _Selection(query, gallery, self.score(table.features[query], table.features[gallery]))
+        trials = {trial.name: self._measure(scores.of(trial), trial, table) for trial in self.protocol.trials(table)}
+        return Report(conditions={**self.protocol.conditions, **table.conditions}, trials=trials)
+
+    def ranking(self, table: FeatureTable, trial: int = 0, k: int = 10) -> RankedLists:
+        """The first k answers to each query of one trial; equal scores in the order of the trial's gallery."""
+        chosen = next(islice(self.protocol.trials(table), trial, None), None)
+        if chosen is None:
+            raise UserError(
+                f"there is no trial {trial}: the protocol has {self.protocol.conditions['trials']}, from 0 on"
+            )
+        scores = self.score(table.features[chosen.query], table.features[chosen.gallery])
+        ranking = rank_rows(scores, junk=chosen.junk(chosen.query, chosen.gallery), k=k).mapped(chosen.gallery)
+        same = table.labels[ranking.ids.clip(min=0)] == table.labels[chosen.query][:, None]
+        return RankedLists(chosen.query, ranking, same & (ranking.ids != NOBODY))
+
+    def _measure(self, scores: np.ndarray, trial: Trial, table: FeatureTable) -> Scores:
+        return measure(
+            scores,
+            table.labels[trial.query],
+            table.labels[trial.gallery],
+            junk=trial.junk(trial.query, trial.gallery),
+            cmc=self.protocol.metric,
+            ranks=self.ranks,
+            larger_is_closer=True,
+        )
+
+
+class _Selection:
+    """The one score matrix, and the part of it that a trial looks at."""
+
+    def __init__(self, query: np.ndarray, gallery: np.ndarray, scores: np.ndarray) -> None:
+        assert scores.shape == (len(query), len(gallery))
+        self.query, self.gallery, self.scores = query, gallery, scores
+
+    def of(self, trial: Trial) -> np.ndarray:
+        columns = self.scores[:, _positions(self.gallery, trial.gallery)]
+        return columns if np.array_equal(self.query, trial.query) else columns[_positions(self.query, trial.query)]
+
+
+def _positions(rows: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    order = np.argsort(rows)
+    found = order[np.searchsorted(rows, wanted, sorter=order).clip(max=len(rows) - 1)]
+    assert np.array_equal(rows[found], wanted), "a trial names rows outside the protocol's query_rows or gallery_rows"
+    return found

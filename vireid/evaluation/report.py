@@ -1,0 +1,111 @@
+"""Numbers with their conditions: as plain values for JSON, as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from statistics import stdev
+from typing import Any
+
+import numpy as np
+
+from vireid.retrieval.metrics import Scores
+
+DEFAULTS: Mapping[str, str] = {
+    "feature": "not stated",
+    "re_ranking": "none",
+    "attribute_source": "none",
+    "checkpoint": "not stated",
+}
+ORACLE = "labels"  # the attribute source that knows the person's labels at test time
+FOOTNOTE = "† oracle: the test images' attributes are the labels of their identities"
+
+
+@dataclass(frozen=True)
+class Report:
+    """The trials of one protocol on one table of features, and under which conditions they were measured.
+
+    `conditions`: protocol, direction, mode, shots, trials, draw (from the protocol), feature, re_ranking,
+    attribute_source, checkpoint (from the table); what nobody stated is filled in from `DEFAULTS`, so that it is seen.
+    """
+
+    trials: Mapping[str, Scores]
+    conditions: Mapping[str, str | int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        assert self.trials, "a report has at least one trial"
+        object.__setattr__(self, "conditions", {**DEFAULTS, **self.conditions})
+
+    @property
+    def mean(self) -> Scores:
+        """Means over the trials; `queries` and `skipped` are those of all trials together."""
+        trials = list(self.trials.values())
+        return Scores(
+            cmc=np.mean([scores.cmc for scores in trials], axis=0),
+            mean_ap=float(np.mean([scores.mean_ap for scores in trials])),
+            mean_inp=float(np.mean([scores.mean_inp for scores in trials])),
+            queries=sum(scores.queries for scores in trials),
+            skipped=sum(scores.skipped for scores in trials),
+            ranks=trials[0].ranks,
+        )
+
+    @property
+    def values(self) -> dict[str, list[float]]:
+        """{"rank1": [of each trial], ..., "mAP": ..., "mINP": ...}, in [0, 1]."""
+        rows = [_row(scores) for scores in self.trials.values()]
+        return {name: [row[name] for row in rows] for name in rows[0]}
+
+    @property
+    def spread(self) -> dict[str, float | None]:
+        """Sample standard deviation over the trials; None where there is one trial."""
+        return {name: stdev(values) if len(values) > 1 else None for name, values in self.values.items()}
+
+    @property
+    def oracle(self) -> bool:
+        return self.conditions["attribute_source"] == ORACLE
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for `json.dump`; all scores in [0, 1]."""
+        return {
+            "conditions": dict(self.conditions),
+            "mean": _row(self.mean),
+            "spread": self.spread,
+            "cmc": self.mean.cmc.tolist(),
+            "trials": [
+                {"name": name, **_row(scores), "queries": scores.queries, "skipped": scores.skipped}
+                for name, scores in self.trials.items()
+            ],
+        }
+
+    def __str__(self) -> str:
+        return format_table({str(self.conditions.get("mode", "")): self})
+
+
+def format_table(reports: Mapping[str, Report]) -> str:
+    """A line for each report, in percent, and below it the conditions of each."""
+    lines = [["", *dict.fromkeys(_heading(name) for report in reports.values() for name in report.values)]]
+    for title, report in reports.items():
+        cells = {_heading(name): _cell(values, report.oracle) for name, values in report.values.items()}
+        lines.append([title, *(cells.get(heading, "-") for heading in lines[0][1:])])
+    widths = [max(map(len, column)) for column in zip(*lines)]
+    text = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in lines]
+    text.append("percent; mean ± sample standard deviation over the trials")
+    if any(report.oracle for report in reports.values()):
+        text.append(FOOTNOTE)
+    for title, report in reports.items():
+        stated = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in report.conditions.items())
+        text.append(f"{title}: {stated}")
+    return "\n".join(text)
+
+
+def _row(scores: Scores) -> dict[str, float]:
+    return {**{f"rank{k}": scores.rank(k) for k in scores.ranks}, "mAP": scores.mean_ap, "mINP": scores.mean_inp}
+
+
+def _heading(name: str) -> str:
+    return name.replace("rank", "rank-")
+
+
+def _cell(values: list[float], oracle: bool) -> str:
+    spread = f" ± {100 * stdev(values):.1f}" if len(values) > 1 else ""
+    return f"{100 * np.mean(values):.1f}{spread}{' †' if oracle else ''}"

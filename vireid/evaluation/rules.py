@@ -1,0 +1,48 @@
+"""What a published metric counts and how it makes the CMC curve, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from vireid.core.errors import UserError, nearest
+from vireid.retrieval.metrics import Cmc
+
+Junk = Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray], np.ndarray]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A metric's two decisions."""
+
+    junk: (
+        Junk | None
+    )  # query ids (Q,), query cameras, gallery ids (G,), gallery cameras -> (Q, G) bool; None: all count
+    cmc: Cmc
+
+
+def same_place(query_ids, query_cameras, gallery_ids, gallery_cameras) -> np.ndarray:
+    """SYSU-MM01: cameras 2 and 3 look at the same place, so a query of camera 3 never meets an image of camera 2,
+    whoever is on it."""
+    return (query_cameras == 3)[:, None] & (gallery_cameras == 2)[None]
+
+
+def same_person_and_camera(query_ids, query_cameras, gallery_ids, gallery_cameras) -> np.ndarray:
+    """LLCM: the visible and infrared images of one camera number come from one device; other people's images count."""
+    return (query_ids[:, None] == gallery_ids[None]) & (query_cameras[:, None] == gallery_cameras[None])
+
+
+RULES: Mapping[str, Rule] = {
+    "sysu": Rule(same_place, "identity"),
+    "regdb": Rule(None, "image"),  # the released filter compares the constants 1 and 2: it never removes anything
+    "llcm": Rule(same_person_and_camera, "identity"),
+}
+
+
+def rule_named(name: str) -> Rule:
+    if name not in RULES:
+        suggestion = nearest(str(name), RULES) or ";"
+        raise UserError(f"no protocol is named {name!r}{suggestion} Known: {', '.join(RULES)}")
+    return RULES[name]

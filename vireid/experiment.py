@@ -1,0 +1,240 @@
+"""One run from a config: `Experiment.from_config(path).train()` and `.evaluate()`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from vireid.config import assemble, explain
+from vireid.config.loader import Config, load_config
+from vireid.core.errors import CheckpointError, ConfigError
+from vireid.core.protocols import Dataset
+from vireid.core.rng import seeded
+from vireid.core.types import Batch, Facts, FeatureTable, Progress, Sample
+from vireid.data.cache import open_images
+from vireid.data.loading import BatchLoader, sequential_batches
+from vireid.data.transforms import normalise
+from vireid.engine.checkpoint import CheckpointFolder, load_model
+from vireid.engine.environment import Environment
+from vireid.core.files import write_json
+from vireid.engine.optim import parameter_groups
+from vireid.engine.recording import JsonLines
+from vireid.engine.run_folder import RunFolder
+from vireid.engine.trainer import Trainer
+from vireid.evaluation.evaluator import Evaluator
+from vireid.evaluation.features import extract_features
+from vireid.evaluation.report import Report, format_table
+from vireid.evaluation.saved import save_rankings
+
+_INIT_SEED = 0  # key under which initial weights are drawn
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """A list of images, decoded once."""
+
+    samples: Sequence[Sample]
+    images: np.ndarray  # (N, H, W, 3) uint8
+
+
+@dataclass(frozen=True)
+class TrainingBatches:
+    """The batches of each epoch, as the trainer asks for them."""
+
+    loader: BatchLoader
+    sampler: Any
+
+    def steps(self) -> int:
+        return len(self.sampler)
+
+    def epoch(self, epoch: int) -> Iterator[Batch]:
+        self.sampler.set_epoch(epoch)
+        return iter(self.loader)
+
+
+class Experiment:
+    """A checked config and what follows from it.
+
+    Every fault of the config is reported together (ConfigError) when the experiment is made, before any image is read.
+    Results are in `OUTPUT_DIR`: `config.yml` (all values resolved), `log.jsonl`, `checkpoints/`, `metrics.json`,
+    `rankings.npz`.
+    """
+
+    def __init__(self, config: Config) -> None:
+        assemble.check(config)
+        self.config = config
+        self.folder = RunFolder(Path(config.OUTPUT_DIR))
+
+    @classmethod
+    def from_config(cls, path: str | Path, overrides: Sequence[Any] | Mapping[str, Any] = ()) -> Experiment:
+        """Read a YAML file; `overrides` is `["KEY", "VALUE", ...]` as on the command line, or a mapping."""
+        return cls(load_config(path, overrides))
+
+    # -- what a user calls ---------------------------------------------------------------------------------------
+
+    def train(self, *, resume: bool = False) -> dict[str, Report]:
+        """Train, evaluate the checkpoint that counts and return one report for each protocol.
+
+        A folder that already holds a run is refused unless `resume`; with `resume` and nothing to continue the run
+        starts from the beginning. Resuming with another config is an error that names the keys.
+        """
+        config, environment = self.config, self._environment()
+        with self.folder.claimed(environment.is_main):
+            dataset, facts = self._dataset()
+            self.folder.prepare(
+                explain.resolved_text(config), resume=resume, differences=lambda old: explain.differences(old, config)
+            )
+            training, test = self._images(dataset.train(), environment), self._images(dataset.test(), environment)
+            model, objective = self._parts(facts)
+            sampler = assemble.sampler(config, training.samples, environment.rank, environment.world)
+            pin = environment.device.type == "cuda"
+            trainer = Trainer(
+                model=model,
+                objective=objective,
+                optimizer=assemble.optimizer(config, parameter_groups(model, objective, assemble.lr_scale(config))),
+                schedule=assemble.lr_schedule(config),
+                batches=TrainingBatches(BatchLoader(training.samples, training.images, sampler, pin=pin), sampler),
+                augment=assemble.augment(config),
+                environment=environment,
+                checkpoints=self._checkpoints(),
+                log=JsonLines(self.folder.log),
+                epochs=assemble.epochs(config),
+                seed=config.SEED,
+                facts=self._identity(facts),
+                clip_norm=config.CLIP_NORM,
+                checkpoint_every=config.CHECKPOINT_EVERY,
+                log_every=config.LOG_EVERY,
+                evaluate=lambda progress: self._evaluate_in_training(model, test, environment, progress),
+                evaluate_every=config.EVALUATE_EVERY,
+                select=config.SELECT,
+                extract_training=lambda: self._table(model, training, environment, {}),
+            )
+            if resume:
+                trainer.resume()
+            if config.COMPILE:
+                model.backbone.compile()
+            trainer.fit()
+            chosen = trainer.chosen_epoch()
+            if chosen != trainer.progress.epoch:
+                load_model(self._checkpoints().path(chosen), model)
+            return self._evaluate(model, test, environment, f"{chosen}", self._selection(chosen))
+
+    def evaluate(self, weights: str | Path | None = None) -> dict[str, Report]:
+        """Evaluate the run's checkpoint that counts, or `weights` (a checkpoint folder or a .safetensors file)."""
+        environment = self._environment()
+        dataset, facts = self._dataset()
+        model, objective = self._parts(facts)
+        if weights is not None:
+            path, epoch, selection = Path(weights), Path(weights).name, "given"
+        else:
+            path, epoch, selection = self._chosen_checkpoint(model, objective, facts)
+        load_model(path, model)
+        model.to(environment.device, memory_format=torch.channels_last)
+        test = self._images(dataset.test(), environment)
+        return self._evaluate(model, test, environment, epoch, selection)
+
+    # -- parts ---------------------------------------------------------------------------------------------------
+
+    def _environment(self) -> Environment:
+        return Environment(device=self.config.DEVICE, precision=self.config.PRECISION)
+
+    def _dataset(self) -> tuple[Dataset, Facts]:
+        dataset = assemble.dataset(self.config)
+        return dataset, dataset.facts()
+
+    def _parts(self, facts: Facts) -> tuple[nn.Module, nn.Module]:
+        """Network and objective; initial weights are a function of SEED."""
+        with seeded(self.config.SEED, _INIT_SEED):
+            model = assemble.model(self.config, facts)
+            return model, assemble.objective(self.config, facts, model)
+
+    def _images(self, samples: Sequence[Sample], environment: Environment) -> ImageSet:
+        """The images of a list, from the cache; one process decodes, the others wait for it."""
+        with environment.accelerator.main_process_first():
+            images = open_images(samples, size=tuple(self.config.SIZE), folder=Path(self.config.CACHE_DIR))
+        return ImageSet(samples, images)
+
+    def _checkpoints(self) -> CheckpointFolder:
+        return CheckpointFolder(self.folder.checkpoints, keep=self.config.KEEP_CHECKPOINTS)
+
+    def _identity(self, facts: Facts) -> dict[str, Any]:
+        """What a checkpoint must agree in to belong to this run."""
+        return {"data": self.config.DATA.NAME, "num_ids": facts.num_ids}
+
+    def _selection(self, epoch: int) -> str:
+        if self.config.SELECT == "test":
+            return f"best rank-1 on the test set (epoch {epoch})"
+        return f"last epoch ({epoch})"
+
+    def _chosen_checkpoint(self, model: nn.Module, objective: nn.Module, facts: Facts) -> tuple[Path, str, str]:
+        checkpoints = self._checkpoints()
+        newest = checkpoints.newest(self._identity(facts))
+        if newest is None:
+            raise CheckpointError(
+                f"{self.folder.root}: holds no checkpoint to evaluate; train first, or name one with WEIGHTS"
+            )
+        best = checkpoints.load(newest, model, objective).best
+        epoch = int(best["epoch"]) if self.config.SELECT == "test" and best else newest
+        return checkpoints.path(epoch), str(epoch), self._selection(epoch)
+
+    # -- evaluation ----------------------------------------------------------------------------------------------
+
+    def _table(
+        self, model: nn.Module, images: ImageSet, environment: Environment, conditions: Mapping[str, str]
+    ) -> FeatureTable:
+        """Descriptors of all images, each embedded once."""
+        batches = sequential_batches(len(images.samples), self.config.TEST_BATCH)
+        return extract_features(
+            model.describe,
+            BatchLoader(images.samples, images.images, batches, pin=environment.device.type == "cuda"),
+            device=environment.device,
+            autocast=environment.autocast,
+            prepare=lambda batch: batch.with_images(normalise(batch.images)),
+            conditions=conditions,
+        )
+
+    def _evaluate(
+        self, model: nn.Module, test: ImageSet, environment: Environment, epoch: str, selection: str
+    ) -> dict[str, Report]:
+        """Score every protocol from one table of descriptors, write the results and print them."""
+        evaluators: Mapping[str, Evaluator] = assemble.evaluators(self.config)
+        if not evaluators:
+            raise ConfigError(["EVALUATION is empty: name at least one protocol"])
+        conditions = {
+            "feature": "+".join(self.config.MODEL.DESCRIPTOR),
+            "checkpoint": selection,
+            "precision": environment.precision,
+            "seed": str(self.config.SEED),
+        }
+        model.eval()
+        table = self._table(model, test, environment, conditions)
+        reports = {name: evaluator(table) for name, evaluator in evaluators.items()}
+        if environment.is_main:
+            save_rankings(self.folder.rankings, evaluators, table, test.samples)
+            results = {name: report.to_json() for name, report in reports.items()}
+            write_json(self.folder.metrics, {"results": results, "environment": environment.describe()})
+            JsonLines(self.folder.log)("result", epoch=epoch, checkpoint=selection)
+            print(format_table(reports))
+            print(f"results: {self.folder.metrics}")
+        return reports
+
+    def _evaluate_in_training(
+        self, model: nn.Module, test: ImageSet, environment: Environment, progress: Progress
+    ) -> float:
+        """Rank-1 of the first protocol; logged, printed, not a result."""
+        model.eval()
+        evaluators = assemble.evaluators(self.config)
+        table = self._table(model, test, environment, {})
+        scores = {name: evaluator(table).mean for name, evaluator in evaluators.items()}
+        if environment.is_main:
+            log = JsonLines(self.folder.log)
+            for name, mean in scores.items():
+                log("evaluation", epoch=progress.epoch, step=progress.step, protocol=name, **mean)
+                print(f"    {name}: rank-1 {100 * mean['rank1']:.1f}  mAP {100 * mean['mAP']:.1f}")
+        return next(iter(scores.values()))["rank1"]

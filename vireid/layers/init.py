@@ -1,0 +1,17 @@
+"""Initial values that the methods share."""
+
+from __future__ import annotations
+
+from torch import nn
+
+
+def classifier(width: int, classes: int, *, bias: bool = False) -> nn.Linear:
+    """A linear classifier with weights from N(0, 0.001) and, where there is one, a zero bias.
+
+    Source: HCT, MMD, AGW as released (bias only in HCT's stripe classifiers).
+    """
+    linear = nn.Linear(width, classes, bias=bias)
+    nn.init.normal_(linear.weight, 0.0, 0.001)
+    if bias:
+        nn.init.zeros_(linear.bias)
+    return linear

@@ -1,0 +1,94 @@
+"""The sum of named loss terms, each served the fields it asks for by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from vireid.core.binding import bind, serve
+from vireid.core.errors import ConfigError, DataError
+from vireid.core.types import Batch, PersonFeatures, Progress
+from vireid.core.vocabulary import BATCH_FIELDS
+from vireid.layers.precision import float32_or_more, without_autocast
+
+
+@dataclass(frozen=True)
+class Term:
+    """One loss of the objective and how much it counts."""
+
+    loss: nn.Module
+    weight: float = 1.0
+    uses: Mapping[str, str] | None = None  # {forward parameter: field}, where they differ
+    schedule: Callable[[Progress], float] | None = None  # factor on top of the weight
+
+
+class Objective(nn.Module):
+    """Weighted sum of loss terms. A module, because losses may own parameters and buffers.
+
+    `terms` by lower-case name; `provided` are the fields that model and batch will bring. Each loss is a direct child
+    under its term's name, so that the parameters of term "confusion" are `objective.confusion.*`.
+    Errors: ConfigError with every request that nothing serves, all at once, before any image is read.
+    """
+
+    def __init__(self, terms: Mapping[str, Term], *, provided: Iterable[str]) -> None:
+        super().__init__()
+        self._terms = dict(terms)
+        self._bindings: dict[str, dict[str, str]] = {}
+        provided, problems = frozenset(provided), []
+        if not terms:
+            problems.append("OBJECTIVE has no terms: there is nothing to train for")
+        for name, term in terms.items():
+            binding, faults = bind(term.loss, term.uses, provided)
+            problems += [f"{self._place(name)} {fault}" for fault in faults]
+            if hasattr(self, name) or "." in name or not name:
+                problems.append(f"OBJECTIVE.{name.upper()}: a term cannot have this name; call it something else")
+                continue
+            self._bindings[name] = binding
+            self.add_module(name, term.loss)
+        if problems:
+            raise ConfigError(problems)
+
+    def forward(self, batch: Batch, out: PersonFeatures, progress: Progress) -> tuple[Tensor, dict[str, Tensor]]:
+        """The total to differentiate, and each term without weight and schedule, detached, for the log.
+
+        A loss that returns several named scalars counts as their sum and is logged as "term/name". Everything is
+        computed in float32 (float64 stays), without autocast. Fields of the batch follow `out.source`.
+        """
+        fields = self._fields(batch, out)
+        anchor = next(iter(out.values.values()), batch.labels)
+        total, logged = torch.zeros((), device=anchor.device), {}
+        with without_autocast(anchor):
+            for name, term in self._terms.items():
+                values = self._named_values(name, term, fields)
+                factor = term.weight * (1.0 if term.schedule is None else term.schedule(progress))
+                total = total + factor * torch.stack(list(values.values())).sum()
+                logged |= {key: value.detach() for key, value in values.items()}
+        return total, logged
+
+    @staticmethod
+    def _fields(batch: Batch, out: PersonFeatures) -> dict[str, Tensor]:
+        from_batch = {name: getattr(batch, name) for name in BATCH_FIELDS}
+        from_batch = {name: value for name, value in from_batch.items() if value is not None}
+        if out.source is not None:
+            from_batch = {name: value.index_select(0, out.source) for name, value in from_batch.items()}
+        return {name: float32_or_more(value) for name, value in (from_batch | dict(out.values)).items()}
+
+    def _place(self, name: str) -> str:
+        return f"OBJECTIVE.{name.upper()} ({type(self._terms[name].loss).__name__})"
+
+    def _named_values(self, name: str, term: Term, fields: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        absent = sorted(set(self._bindings[name].values()) - set(fields))
+        if absent:
+            raise DataError(f"{self._place(name)} needs {', '.join(absent)}, which this batch does not carry")
+        result: Any = term.loss(**serve(fields, self._bindings[name]))
+        named = (
+            {f"{name}/{key}": value for key, value in result.items()} if isinstance(result, Mapping) else {name: result}
+        )
+        for key, value in named.items():
+            if value.dim() != 0:
+                raise ValueError(f"{self._place(name)} gave {key} of shape {tuple(value.shape)}; a scalar is needed")
+        return named

@@ -1,0 +1,237 @@
+"""Cuts a timm CNN into a stem and four stages. The only file that imports timm."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import timm
+import torch
+from torch import Tensor, nn
+
+from vireid.core.errors import CheckpointError, nearest
+
+UNITS = ("stem", "stage1", "stage2", "stage3", "stage4")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Names of the children that make up the stem and the four stages, for one family of timm networks."""
+
+    stem: tuple[str, ...]
+    optional: frozenset[str]  # parts of the stem that some members of the family lack
+    stages: Callable[[nn.Module], list[nn.Module] | None]
+
+
+def _children(*names: str) -> Callable[[nn.Module], list[nn.Module] | None]:
+    def find(model: nn.Module) -> list[nn.Module] | None:
+        children = dict(model.named_children())
+        return [children[name] for name in names] if all(name in children for name in names) else None
+
+    return find
+
+
+def _sequence(model: nn.Module) -> list[nn.Module] | None:
+    stages = dict(model.named_children()).get("stages")
+    return list(stages.children()) if isinstance(stages, nn.Sequential) else None
+
+
+LAYOUTS = (
+    Layout(("conv1", "bn1", "act1", "maxpool"), frozenset({"act1"}), _children("layer1", "layer2", "layer3", "layer4")),
+    Layout(("stem",), frozenset(), _children("s1", "s2", "s3", "s4")),
+    Layout(("stem",), frozenset(), _sequence),
+)
+HEAD = frozenset({"global_pool", "head", "head_drop", "fc", "classifier", "last_linear", "flatten"})
+
+
+@dataclass(frozen=True)
+class Stages:
+    """The five units of a network and the number of channels that each puts out."""
+
+    units: OrderedDict[str, nn.Module]
+    channels: dict[str, int]
+
+
+def cut(arch: str, *, last_stride: int = 1, pretrained: bool = False, weights: str | None = None) -> Stages:
+    """The named timm network without its classifier, as stem, stage1, ..., stage4.
+
+    `last_stride` 1 makes every strided convolution and pool of the last stage keep the size of the map, without
+    dilation; 2 leaves the network as timm has it. `pretrained` takes timm's own weights (network or local cache),
+    `weights` a local file instead (safetensors, or a torch file of tensors only).
+    Errors: ValueError for a name that timm does not know (with the nearest that it does) or a network without a stem
+    and four stages; CheckpointError for weights that cannot be had or do not fit.
+    """
+    if last_stride not in (1, 2):
+        raise ValueError(f"last_stride must be 1 or 2, got {last_stride}")
+    if pretrained and weights is not None:
+        raise ValueError(f"pretrained is true and weights names a file ({weights}): choose one")
+    model = _create(arch, pretrained)
+    if weights is not None:
+        load_weights(model, Path(weights))
+    units = _units(model, arch)
+    _check_cut(model, units, arch)
+    if last_stride == 1:
+        keep_size(units["stage4"])
+    channels = _channels(units, arch, last_stride)
+    return Stages(units, channels)
+
+
+def _create(arch: str, pretrained: bool) -> nn.Module:
+    if ":" in arch or not timm.is_model(arch):
+        raise ValueError(f"arch {arch!r} is no network of timm{nearest(arch, timm.list_models())}")
+    name, _, tag = arch.partition(".")
+    tagged = [known for known in timm.list_pretrained(f"{name}.*") or timm.list_pretrained(name) if known != name]
+    if tag and arch not in tagged:
+        known = _listed(tagged) or "none"
+        raise ValueError(f"arch {arch!r}: timm has no such weights{nearest(arch, tagged)} (of {name}: {known})")
+    try:
+        return timm.create_model(arch, pretrained=pretrained, num_classes=0)
+    except Exception as error:  # whatever the network layer raises
+        if not pretrained:
+            raise
+        text = (
+            f"the pretrained weights of {arch} cannot be had here: {_first_line(error)}; give a local file in WEIGHTS"
+        )
+        raise CheckpointError(text) from error
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).split("\n", 1)[0].rstrip(".")
+
+
+def _units(model: nn.Module, arch: str) -> OrderedDict[str, nn.Module]:
+    children = OrderedDict(model.named_children())
+    for layout in LAYOUTS:
+        stages = layout.stages(model)
+        stem = [name for name in layout.stem if name in children]
+        if stages is None or set(layout.stem) - set(stem) - layout.optional:
+            continue
+        if len(stages) != len(UNITS) - 1:
+            raise ValueError(f"arch {arch!r} has {len(stages)} stages; a backbone here has 4")
+        first = children[stem[0]]
+        joined = first if layout.stem == ("stem",) else nn.Sequential(OrderedDict((n, children[n]) for n in stem))
+        last = _with_tail(children, stages[-1])
+        return OrderedDict(zip(UNITS, [joined, *stages[:-1], last], strict=True))
+    forms = "conv1/bn1/maxpool + layer1..4, stem + stages, or stem + s1..s4"
+    raise ValueError(f"arch {arch!r} has no stages to cut (it has {', '.join(children)}); take a CNN with {forms}")
+
+
+def _with_tail(children: OrderedDict[str, nn.Module], last: nn.Module) -> nn.Module:
+    """The last stage and what stands between it and the classifier (final norm or convolution), if anything."""
+    names = list(children)
+    owner = max(i for i, child in enumerate(children.values()) if child is last or last in list(child.children()))
+    tail = [name for name in names[owner + 1 :] if name not in HEAD and not isinstance(children[name], nn.Identity)]
+    return nn.Sequential(OrderedDict([("blocks", last), *((name, children[name]) for name in tail)])) if tail else last
+
+
+def _example(model: nn.Module) -> Tensor:
+    parameter = next(model.parameters())
+    side = 64
+    ramp = torch.linspace(-1, 1, 3 * side * side, device=parameter.device, dtype=parameter.dtype)
+    return ramp.sin().view(1, 3, side, side)
+
+
+def _check_cut(model: nn.Module, units: OrderedDict[str, nn.Module], arch: str) -> None:
+    """The five units one after the other must be the network's own forward pass."""
+    training = model.training
+    model.eval()
+    with torch.no_grad():
+        x = _example(model)
+        try:
+            expected = model.forward_features(x)  # type: ignore[operator]
+            for unit in units.values():
+                x = unit(x)
+        except (AssertionError, RuntimeError) as error:
+            raise ValueError(f"arch {arch!r} takes images of one size only") from error
+    model.train(training)
+    if x.dim() != 4 or x.shape != expected.shape or (x.device.type != "meta" and not torch.equal(x, expected)):
+        raise ValueError(f"arch {arch!r} is more than a stem and stages in a row; it cannot be cut")
+
+
+def keep_size(stage: nn.Module) -> None:
+    """Make every strided convolution and pool of a stage keep the size of its map, in place, without dilation.
+
+    A convolution with an even kernel (ConvNeXt's 2 x 2) is padded by one at the end; a pool (the shortcut of
+    ResNet-D, anti-aliasing) becomes the identity, as timm builds it for stride 1.
+    """
+    for name, module in list(stage.named_modules()):
+        stride = getattr(module, "stride", None)
+        if stride is None or all(s == 1 for s in (stride if isinstance(stride, tuple) else (stride,))):
+            continue
+        if isinstance(module, nn.Conv2d):
+            module.stride = (1, 1)
+            if any(k % 2 == 0 for k in module.kernel_size):
+                module.padding = "same"
+        elif not any(True for _ in module.parameters()) and name:
+            parent, _, child = name.rpartition(".")
+            setattr(stage.get_submodule(parent), child, nn.Identity())
+
+
+def _channels(units: OrderedDict[str, nn.Module], arch: str, last_stride: int) -> dict[str, int]:
+    channels, sizes, training = {}, {}, {name: unit.training for name, unit in units.items()}
+    with torch.no_grad():
+        x = _example(units["stem"])
+        for name, unit in units.items():
+            unit.eval()
+            x = unit(x)
+            channels[name], sizes[name] = x.shape[1], x.shape[2:]
+            unit.train(training[name])
+    if last_stride == 1 and sizes["stage4"] != sizes["stage3"]:
+        raise ValueError(f"last_stride 1 is not possible with {arch}; take 2")
+    return channels
+
+
+def load_weights(model: nn.Module, path: Path) -> None:
+    """Fill a timm network from a local file, strictly.
+
+    Every tensor of the network must be in the file with its shape and every tensor of the file must be in the
+    network, with one exception: tensors of the file's own classifier (fc.* of a ResNet) are left out. Batch counters
+    missing from files of the first torch versions start at 0, as in torch itself.
+    """
+    tensors = _read(path)
+    classifier = model.pretrained_cfg.get("classifier") or ()  # type: ignore[union-attr]
+    heads = (classifier,) if isinstance(classifier, str) else tuple(classifier)
+    own = model.state_dict()
+    tensors = {
+        name: value
+        for name, value in tensors.items()
+        if name in own or not any(name.startswith(f"{head}.") for head in heads)
+    }
+    counters = {name for name in own if name.endswith("num_batches_tracked")}
+    faults = {
+        "missing": sorted(set(own) - set(tensors) - counters),
+        "not of this network": sorted(set(tensors) - set(own)),
+        "of another shape": [
+            f"{name} {tuple(value.shape)}, here {tuple(own[name].shape)}"
+            for name, value in tensors.items()
+            if name in own and value.shape != own[name].shape
+        ],
+    }
+    if any(faults.values()):
+        texts = [f"\n    {kind}: {_listed(names)}" for kind, names in faults.items() if names]
+        raise CheckpointError(f"{path} does not fit the backbone:{''.join(texts)}")
+    model.load_state_dict(tensors, strict=False)
+
+
+def _listed(names: list[str], limit: int = 8) -> str:
+    more = f" and {len(names) - limit} more" if len(names) > limit else ""
+    return ", ".join(names[:limit]) + more
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    if not path.is_file():
+        raise CheckpointError(f"there is no file of weights at {path}")
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            return load_file(path)
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # readers raise a dozen kinds; all mean that the file is not what it should be
+        raise CheckpointError(f"{path} cannot be read as a file of weights: {_first_line(error)}") from error
+    content = content.get("state_dict", content) if isinstance(content, dict) else content
+    if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
+        raise CheckpointError(f"{path} holds something else than named tensors")
+    return dict(content)

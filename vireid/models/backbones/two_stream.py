@@ -1,0 +1,111 @@
+"""The two-stream network: early units twice, later units shared."""
+
+from __future__ import annotations
+
+import copy
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import ClassVar, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from vireid.core.errors import nearest
+from vireid.core.registries import BACKBONES, INSERTS
+from vireid.core.types import Modality
+from vireid.models.backbones.timm_stages import UNITS, cut
+
+
+class Insert(Protocol):
+    """Something to put behind blocks of a stage, such as a non-local block. A map goes in and comes out."""
+
+    count: int  # behind each of the last `count` blocks of the stage
+
+    def build(self, channels: int) -> nn.Module:
+        """A new module for maps of that many channels: (R, C, H, W) -> (R, C, H, W)."""
+        ...
+
+
+@BACKBONES.register(inserts=INSERTS)
+class TwoStreamBackbone(nn.Module):
+    """A timm CNN whose first units exist once for each modality and whose other units see both.
+
+    Shapes: images (B, 3, h, w), modality (B,) -> map (B, C, h/16, w/16) with `last_stride` 1 (h/32 with 2), no source.
+    Units are the stem (0) and the four stages (1..4); those below `share_from` exist twice and start from equal
+    weights. 0 shares everything, 5 nothing. Rows may come in any order; one modality alone is fine. Shared units run
+    on the joint batch, so that their batch statistics are those of both modalities.
+    `arch` is any timm CNN with a stem and four stages, optionally with a tag ("resnet50.tv_in1k"); `pretrained`,
+    `weights` and errors as in `timm_stages.cut`. `inserts` maps stage names to what follows their blocks.
+    Source: HCT (TMM 2020), released code, `share_net` there; resnet50 has its parameter counts to the last one.
+    """
+
+    example: ClassVar[dict] = {"arch": "resnet10t"}
+
+    def __init__(
+        self,
+        *,
+        arch: str = "resnet50",
+        share_from: int = 3,
+        last_stride: int = 1,
+        pretrained: bool = False,
+        weights: str | None = None,
+        inserts: Mapping[str, Insert] | None = None,
+    ) -> None:
+        super().__init__()
+        if not 0 <= share_from <= len(UNITS):
+            raise ValueError(f"share_from must be 0 (all shared) to {len(UNITS)} (nothing shared), got {share_from}")
+        stages = cut(arch, last_stride=last_stride, pretrained=pretrained, weights=weights)
+        units = stages.units
+        for stage, insert in (inserts or {}).items():
+            name = stage.lower()
+            if name not in UNITS[1:]:
+                known = f"{nearest(name, UNITS[1:])} (stages: stage1 to stage4)"
+                raise ValueError(f"inserts: {stage!r} is not a stage{known}")
+            units[name] = _with_inserts(units[name], insert, stages.channels[name], name)
+        own, joint = list(units.items())[:share_from], list(units.items())[share_from:]
+        self.channels = stages.channels[UNITS[-1]]
+        self.visible = nn.Sequential(OrderedDict(own))
+        self.infrared = copy.deepcopy(self.visible)
+        self.shared = nn.Sequential(OrderedDict(joint))
+
+    def forward(self, images: Tensor, modality: Tensor) -> tuple[Tensor, None]:
+        return self.shared(self._separate(images, modality)), None
+
+    def _separate(self, images: Tensor, modality: Tensor) -> Tensor:
+        """Each row through the units of its modality, the rows in their old order."""
+        if not len(self.visible):
+            return images
+        seen = modality == Modality.VISIBLE
+        unknown = ~seen & (modality != Modality.INFRARED)
+        visible, sorted_already, strangers = torch.stack(  # the only wait for the device
+            [seen.sum(), (modality[1:] >= modality[:-1]).all().long(), unknown.sum()]
+        ).tolist()
+        if strangers:
+            raise ValueError(f"modality must be {list(map(int, Modality))}; {strangers} rows have something else")
+        if visible == len(images):
+            return self.visible(images)
+        if visible == 0:
+            return self.infrared(images)
+        order = None if sorted_already else torch.argsort(modality, stable=True)
+        images = images if order is None else images[order]  # this indexing keeps channels_last, index_select does not
+        joined = torch.cat([self.visible(images[:visible]), self.infrared(images[visible:])])
+        return joined if order is None else joined[torch.argsort(order)]
+
+
+def _with_inserts(stage: nn.Module, insert: Insert, channels: int, name: str) -> nn.Module:
+    """The stage with a module behind each of its last `insert.count` blocks (behind every block where there are fewer).
+
+    Blocks keep their names in the state dict; the module behind block "3" is called "3_insert".
+    """
+    if not isinstance(stage, nn.Sequential):
+        raise ValueError(f"inserts: {name} of this network is no plain row of blocks; nothing can be put into it")
+    if insert.count < 1:
+        raise ValueError(f"inserts: count in {name} must be at least 1, got {insert.count}")
+    blocks = dict(stage.named_children())
+    chosen = set(list(blocks)[-insert.count :])
+    parts: OrderedDict[str, nn.Module] = OrderedDict()
+    for key, block in blocks.items():
+        parts[key] = block
+        if key in chosen:
+            parts[f"{key}_insert"] = insert.build(channels)
+    return nn.Sequential(parts)

@@ -1,0 +1,5 @@
+"""Heads: from the map or the pooled vector to descriptors and scores."""
+
+from vireid.models.heads import identity
+
+__all__ = ["identity"]
