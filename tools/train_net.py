@@ -11,7 +11,7 @@ from vireid.core.errors import guarded
 def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=__doc__,
-        epilog="Example: tools/train_net.py --config-file configs/sysu/mmd.yml SOLVER.LR 0.05 OUTPUT_DIR runs/mmd_small_lr",
+        epilog="Example: tools/train_net.py --config-file configs/sysu/mmd.yml SOLVER.LR 0.05 OUTPUT_DIR runs/small_lr",
     )
     parser.add_argument("--config-file", required=True, metavar="FILE", help="a YAML file, for example of configs/")
     parser.add_argument("--eval-only", action="store_true", help="evaluate the run in OUTPUT_DIR (or WEIGHTS)")

@@ -14,6 +14,7 @@ from torch import nn
 from vireid.config import assemble, explain
 from vireid.config.loader import Config, load_config
 from vireid.core.errors import CheckpointError, ConfigError
+from vireid.core.files import write_json
 from vireid.core.protocols import Dataset
 from vireid.core.rng import seeded
 from vireid.core.types import Batch, Facts, FeatureTable, Progress, Sample
@@ -22,7 +23,6 @@ from vireid.data.loading import BatchLoader, sequential_batches
 from vireid.data.transforms import normalise
 from vireid.engine.checkpoint import CheckpointFolder, load_model
 from vireid.engine.environment import Environment
-from vireid.core.files import write_json
 from vireid.engine.optim import parameter_groups
 from vireid.engine.recording import JsonLines
 from vireid.engine.run_folder import RunFolder
@@ -115,29 +115,29 @@ class Experiment:
                 select=config.SELECT,
                 extract_training=lambda: self._table(model, training, environment, {}),
             )
-            if resume:
-                trainer.resume()
+            if not (resume and trainer.resume()) and config.WEIGHTS:
+                load_model(Path(config.WEIGHTS), model)
             if config.COMPILE:
                 model.backbone.compile()
             trainer.fit()
             chosen = trainer.chosen_epoch()
             if chosen != trainer.progress.epoch:
                 load_model(self._checkpoints().path(chosen), model)
-            return self._evaluate(model, test, environment, f"{chosen}", self._selection(chosen))
+            return self._evaluate(model, test, environment, self._selection(chosen))
 
-    def evaluate(self, weights: str | Path | None = None) -> dict[str, Report]:
-        """Evaluate the run's checkpoint that counts, or `weights` (a checkpoint folder or a .safetensors file)."""
+    def evaluate(self) -> dict[str, Report]:
+        """Evaluate the checkpoint of the run that counts, or WEIGHTS (a checkpoint folder or a .safetensors file)."""
         environment = self._environment()
         dataset, facts = self._dataset()
         model, objective = self._parts(facts)
-        if weights is not None:
-            path, epoch, selection = Path(weights), Path(weights).name, "given"
+        if self.config.WEIGHTS:
+            path, selection = Path(self.config.WEIGHTS), f"given ({self.config.WEIGHTS})"
         else:
-            path, epoch, selection = self._chosen_checkpoint(model, objective, facts)
+            path, selection = self._chosen_checkpoint(model, objective, facts)
         load_model(path, model)
         model.to(environment.device, memory_format=torch.channels_last)
         test = self._images(dataset.test(), environment)
-        return self._evaluate(model, test, environment, epoch, selection)
+        return self._evaluate(model, test, environment, selection)
 
     # -- parts ---------------------------------------------------------------------------------------------------
 
@@ -172,7 +172,7 @@ class Experiment:
             return f"best rank-1 on the test set (epoch {epoch})"
         return f"last epoch ({epoch})"
 
-    def _chosen_checkpoint(self, model: nn.Module, objective: nn.Module, facts: Facts) -> tuple[Path, str, str]:
+    def _chosen_checkpoint(self, model: nn.Module, objective: nn.Module, facts: Facts) -> tuple[Path, str]:
         checkpoints = self._checkpoints()
         newest = checkpoints.newest(self._identity(facts))
         if newest is None:
@@ -181,7 +181,7 @@ class Experiment:
             )
         best = checkpoints.load(newest, model, objective).best
         epoch = int(best["epoch"]) if self.config.SELECT == "test" and best else newest
-        return checkpoints.path(epoch), str(epoch), self._selection(epoch)
+        return checkpoints.path(epoch), self._selection(epoch)
 
     # -- evaluation ----------------------------------------------------------------------------------------------
 
@@ -189,6 +189,7 @@ class Experiment:
         self, model: nn.Module, images: ImageSet, environment: Environment, conditions: Mapping[str, str]
     ) -> FeatureTable:
         """Descriptors of all images, each embedded once."""
+        model.eval()
         batches = sequential_batches(len(images.samples), self.config.TEST_BATCH)
         return extract_features(
             model.describe,
@@ -200,7 +201,7 @@ class Experiment:
         )
 
     def _evaluate(
-        self, model: nn.Module, test: ImageSet, environment: Environment, epoch: str, selection: str
+        self, model: nn.Module, test: ImageSet, environment: Environment, selection: str
     ) -> dict[str, Report]:
         """Score every protocol from one table of descriptors, write the results and print them."""
         evaluators: Mapping[str, Evaluator] = assemble.evaluators(self.config)
@@ -212,14 +213,15 @@ class Experiment:
             "precision": environment.precision,
             "seed": str(self.config.SEED),
         }
-        model.eval()
         table = self._table(model, test, environment, conditions)
         reports = {name: evaluator(table) for name, evaluator in evaluators.items()}
         if environment.is_main:
             save_rankings(self.folder.rankings, evaluators, table, test.samples)
             results = {name: report.to_json() for name, report in reports.items()}
             write_json(self.folder.metrics, {"results": results, "environment": environment.describe()})
-            JsonLines(self.folder.log)("result", epoch=epoch, checkpoint=selection)
+            JsonLines(self.folder.log)(
+                "result", checkpoint=selection, **{name: result["mean"] for name, result in results.items()}
+            )
             print(format_table(reports))
             print(f"results: {self.folder.metrics}")
         return reports
@@ -228,10 +230,9 @@ class Experiment:
         self, model: nn.Module, test: ImageSet, environment: Environment, progress: Progress
     ) -> float:
         """Rank-1 of the first protocol; logged, printed, not a result."""
-        model.eval()
-        evaluators = assemble.evaluators(self.config)
         table = self._table(model, test, environment, {})
-        scores = {name: evaluator(table).mean for name, evaluator in evaluators.items()}
+        evaluators = assemble.evaluators(self.config)
+        scores = {name: evaluator(table).to_json()["mean"] for name, evaluator in evaluators.items()}
         if environment.is_main:
             log = JsonLines(self.folder.log)
             for name, mean in scores.items():

@@ -65,9 +65,7 @@ def test_a_function_of_seed_and_epoch(
 
 @given(training_sets(), settings_of(), st.integers(0, 500), st.sampled_from([1, 2]))
 @settings(max_examples=60, deadline=None)
-def test_the_ranks_together_are_one_rank(
-    samples: list[Sample], chosen: dict[str, int], epoch: int, world: int
-) -> None:
+def test_the_ranks_together_are_one_rank(samples: list[Sample], chosen: dict[str, int], epoch: int, world: int) -> None:
     def rows(rank: int, world: int) -> np.ndarray:
         sampler = IdentityModalitySampler(samples, rank=rank, world=world, **chosen)
         sampler.set_epoch(epoch)

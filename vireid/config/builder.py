@@ -1,7 +1,7 @@
 """One component node of a config against the constructor that it names: check everything first, construct after.
 
-`Planner.component` compares a node with its registry entry and returns a `Part`, or reports what is wrong; it never stops
-at the first fault. `construct` turns a Part into the object.
+`Planner.component` compares a node with its registry entry and returns a `Part`, or reports what is wrong; it does not
+stop at the first fault. `construct` turns a Part into the object.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from typing import Any, get_args, get_origin
 from vireid.config.loader import Config
 from vireid.config.slots import Extra
 from vireid.config.text import Keys
-from vireid.config.values import Mismatch, annotations, convert
-from vireid.core.errors import ConfigError, nearest
+from vireid.config.values import Mismatch, convert, hints_of, shown
+from vireid.core.errors import CheckpointError, ConfigError, DataError, nearest
 from vireid.core.registry import Entry, Registry
 from vireid.core.types import Facts
 
@@ -78,7 +78,7 @@ class Planner:
         """The Part of a node; None where it is `NAME: none` or wrong (then a problem was reported)."""
         extras = extras or {}
         if not isinstance(node, dict):
-            self.report(keys, f"= {node!r} is not a component; its class goes into {'.'.join(keys)}.NAME")
+            self.report(keys, f"= {shown(node)} is not a component; its class goes into {'.'.join(keys)}.NAME")
             return None
         if "NAME" not in node:
             self._nameless(keys, node, siblings or {})
@@ -93,7 +93,7 @@ class Planner:
             self._unknown_name((*keys, "NAME"), name, registry)
             return None
         entry = registry.get(name)
-        arguments, given_extras, hints = {}, {}, annotations(entry.target)
+        arguments, given_extras, hints = {}, {}, hints_of(entry.target)
         for key, value in node.items():
             place = (*keys, key)
             if key == "NAME":
@@ -119,7 +119,7 @@ class Planner:
         try:
             return convert(value, annotation)
         except Mismatch as fault:
-            self.report(keys, f"= {_shown(value)} {fault}")
+            self.report(keys, f"= {shown(value)} {fault}")
             return None
 
     def extra(self, keys: Keys, value: Any, extra: Extra) -> Any:
@@ -142,7 +142,7 @@ class Planner:
         """The Parts of a map of nodes by lower-cased entry name; empty entries are left out."""
         parts = {}
         if not isinstance(value, dict):
-            self.report(keys, f"= {_shown(value)} is not a map of {registry.kind} entries")
+            self.report(keys, f"= {shown(value)} is not a map of {registry.kind} entries")
             return parts
         for name, node in value.items():
             place = (*keys, name)
@@ -175,7 +175,7 @@ class Planner:
 
     def _unknown_name(self, keys: Keys, name: Any, registry: Registry) -> None:
         if not isinstance(name, str):
-            self.report(keys, f"= {_shown(name)} is not a class name (known: {', '.join(registry.names())})")
+            self.report(keys, f"= {shown(name)} is not a class name (known: {', '.join(registry.names())})")
             return
         text = registry.unknown(name)
         if name.lower() == NONE:
@@ -212,7 +212,8 @@ class Planner:
     ) -> None:
         for name, parameter in _free(entry, runtime).items():
             if parameter.default is parameter.empty and name.upper() not in node:
-                self.report((*keys, "NAME"), f": {entry.name} needs {name.upper()} {_takes(entry, runtime)}")
+                place = f"{self.config.origins.place((*keys, 'NAME'))}: {'.'.join(keys)} ({entry.name})"
+                self.problems.append(f"{place} needs {name.upper()} {_takes(entry, runtime)}")
         for key, extra in extras.items():
             if extra.required and key not in node:
                 self.report(keys, f"needs {key}")
@@ -234,18 +235,22 @@ def construct(part: Part, given: Mapping[str, Any]) -> Any:
             raise ConfigError([f"{place} {_unknown_fact(name)}"])
     try:
         return part.entry.target(**arguments)
+    except (DataError, CheckpointError) as error:  # about files: another kind of error, the same place
+        raise type(error)(f"{_file_of(part, str(error))}: {part.key} ({part.entry.name}): {error}") from error
     except (ValueError, ImportError, OSError) as error:
         faults = error.problems if isinstance(error, ConfigError) else [str(error)]
-        raise ConfigError(f"{_file_of(part, fault)}: {part.key} ({part.entry.name}): {fault}" for fault in faults) from error
+        raise ConfigError(
+            f"{_file_of(part, fault)}: {part.key} ({part.entry.name}): {fault}" for fault in faults
+        ) from error
 
 
 def _file_of(part: Part, fault: str) -> str:
-    """The file that wrote the argument of which a constructor speaks, by its name or its value; else the one of NAME."""
-    for parameter in part.arguments:
-        if re.search(rf"\b{re.escape(parameter)}\b", fault):
-            return part.place[parameter]
+    """The file that wrote the argument of which a constructor speaks, by name or by value; else the one of NAME."""
+    for parameter, file in part.place.items():
+        if parameter and re.search(rf"\b{re.escape(parameter)}\b", fault):
+            return file
     for parameter, value in part.arguments.items():
-        if isinstance(value, str) and repr(value) in fault:
+        if isinstance(value, str) and repr(value) in fault and parameter in part.place:
             return part.place[parameter]
     return part.place.get("", part.key)
 
@@ -315,7 +320,3 @@ def _as_yaml(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _as_yaml(item) for key, item in value.items()}
     return str(value) if hasattr(value, "__fspath__") else value
-
-
-def _shown(value: Any) -> str:
-    return repr(list(value) if isinstance(value, tuple) else value)

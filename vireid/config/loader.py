@@ -12,6 +12,7 @@ wins over its bases, the command line over all):
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -24,7 +25,7 @@ from yacs.config import CfgNode
 from vireid.config import slots
 from vireid.config.defaults import SETTINGS
 from vireid.config.text import Keys, parse
-from vireid.config.values import Mismatch
+from vireid.config.values import Mismatch, shown
 from vireid.core.errors import ConfigError, nearest
 
 BASE = "_BASE_"
@@ -137,10 +138,8 @@ def make_config(tree: Mapping[str, Any], origins: Origins | None = None) -> Conf
         if not isinstance(node, dict):
             continue  # a section that is no map is reported by the check
         value = node.setdefault(setting.path[-1], copy.deepcopy(setting.default))
-        try:
+        with contextlib.suppress(Mismatch):  # reported by the check
             node[setting.path[-1]] = setting.convert(value)
-        except Mismatch:
-            pass  # reported by the check
     config = Config(tree)
     config.__dict__["_origins"] = origins or Origins(Path("config"))
     config.freeze()
@@ -166,7 +165,7 @@ class _Reader:
             result.append(f"{place}: {text}")
         return list(dict.fromkeys(result))
 
-    def read(self, path: Path, chain: tuple[Path, ...], shown: str = "") -> tuple[dict[str, Any], dict[Keys, Origin]]:
+    def read(self, path: Path, chain: tuple[Path, ...], spelt: str = "") -> tuple[dict[str, Any], dict[Keys, Origin]]:
         """The merged tree of a file and its bases; `chain` holds the files that led here."""
         file = _absolute(path)
         if file in chain:
@@ -176,7 +175,7 @@ class _Reader:
             return {}, {}
         if file not in self.origins.files:
             self.origins.files.append(file)
-        text = self._text(Path(shown or path), file, chain)
+        text = self._text(Path(spelt or path), file, chain)
         if text is None:
             return {}, {}
         parsed = parse(text)
@@ -185,7 +184,7 @@ class _Reader:
             self.fatal |= problem.startswith("not valid YAML")
         own = {} if parsed.value is None else parsed.value
         if not isinstance(own, dict):
-            self._stop(file, 1, f"a config is a map of settings, not {own!r}")
+            self._stop(file, 1, f"a config is a map of settings, not {shown(own)}")
             return {}, {}
         tree: dict[str, Any] = {}
         written: dict[Keys, Origin] = {}
@@ -199,7 +198,7 @@ class _Reader:
     def _bases(self, value: Any, file: Path, line: int) -> list[str]:
         names = [value] if isinstance(value, str) else value
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-            self._stop(file, line, f"{BASE} = {value!r} is not a file name or a list of file names")
+            self._stop(file, line, f"{BASE} = {shown(value)} is not a file name or a list of file names")
             return []
         return names
 
@@ -263,19 +262,19 @@ class _Reader:
                 self.problems.append((None, 0, f"{name}: this map is given whole, as in {above} '{{{rest}: ...}}'"))
                 return False
             if node is not None and not isinstance(node, Mapping):
-                self.problems.append((None, 0, f"{name} is not a setting: {above} = {node!r} holds no keys"))
+                self.problems.append((None, 0, f"{name} is not a setting: {above} = {shown(node)} holds no keys"))
                 return False
         return True
 
 
-def _nearest_file(shown: Path, file: Path) -> str:
+def _nearest_file(spelt: Path, file: Path) -> str:
     """What to append to the name of a file that cannot be read."""
     if file.is_dir():
         inside = sorted(child.name for child in file.glob("*.yml"))
         return f" (it holds: {', '.join(inside)})" if inside else ""
     folder = file.parent
     if not folder.is_dir():
-        return f": there is no folder {shown.parent}"
+        return f": there is no folder {spelt.parent}"
     return nearest(file.name, [child.name for child in folder.iterdir() if child.is_file()])
 
 

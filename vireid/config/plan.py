@@ -9,12 +9,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import vireid.data
+import vireid.engine.optim
+import vireid.evaluation
+import vireid.losses
+import vireid.models
+import vireid.retrieval  # noqa: F401  importing all of these fills the registries
 from vireid.config.builder import Part, Planner, construct
 from vireid.config.defaults import SETTINGS
 from vireid.config.loader import BASE, Config
 from vireid.config.slots import BY_PATH, SLOTS, Slot
 from vireid.config.text import Keys
-from vireid.config.values import Mismatch
+from vireid.config.values import Mismatch, shown
 from vireid.core.errors import ConfigError, DataError, nearest
 from vireid.core.types import Facts
 
@@ -47,8 +53,8 @@ class Plan:
 def make_plan(config: Config, facts: Facts | None = None) -> Plan:
     """Check a config; `facts` are those of the data at hand, or the data set's placeholder.
 
-    Imports the modules of IMPORTS first, so that their components are known. Never raises for a fault of the config: all
-    of them are in `problems`.
+    Imports the modules of IMPORTS first, so that their components are known. Never raises for a fault of the config:
+    all of them are in `problems`.
     """
     problems = import_modules(config)
     data = _slot_value(config, BY_PATH[("DATA",)])
@@ -57,12 +63,12 @@ def make_plan(config: Config, facts: Facts | None = None) -> Plan:
     planner = Planner(config, facts)
     planner.problems.extend(problems)
     excused = _unknown_keys(planner, config)
-    _settings(planner, config)
-    plan = Plan(config, facts, planner.problems)
+    broken = _settings(planner, config)
+    plan = Plan(config, facts or UNKNOWN_DATA, planner.problems, broken=broken)
     for slot in SLOTS:
         before = len(planner.problems)
-        plan.parts[slot.key] = _slot(planner, slot, _slot_value(config, slot), excused)
-        if len(planner.problems) > before:
+        part = plan.parts[slot.key] = _slot(planner, slot, _slot_value(config, slot), excused)
+        if len(planner.problems) > before or (slot.required and not part):
             plan.broken.add(slot.key)
     return plan
 
@@ -87,11 +93,11 @@ def import_modules(config: Config) -> list[str]:
     return problems
 
 
-def _placeholder(config: Config, node: Any) -> Facts:
-    """What the data set says about itself without data, as far as its node is sound."""
+def _placeholder(config: Config, node: Any) -> Facts | None:
+    """What the data set says about itself without data; None where its node is at fault."""
     part = Planner(config).component(("DATA",), node, BY_PATH[("DATA",)].registry) if node is not None else None
     if part is None:
-        return UNKNOWN_DATA
+        return None
     try:
         return getattr(construct(part, {}), "placeholder", UNKNOWN_DATA)
     except (ConfigError, DataError):
@@ -129,14 +135,15 @@ def _named(node: Any) -> bool:
 def _unknown_keys(planner: Planner, config: Config) -> set[Keys]:
     """Report keys that are no setting and no section; return the sections that they probably were meant to be."""
     excused: set[Keys] = set()
+    paths = [*BY_PATH, *(setting.path for setting in SETTINGS.values())]
     for group in [(), *sorted(_GROUPS)]:
         node = config.value(group, {}) if group else config
         if not isinstance(node, dict):
-            planner.report(group, f"= {node!r} is not a map of settings")
+            planner.report(group, f"= {shown(node)} is not a map of settings")
             excused.add(group)
             continue
-        paths = [*BY_PATH, *(setting.path for setting in SETTINGS.values())]
-        known = list(dict.fromkeys(keys[len(group)] for keys in paths if keys[: len(group)] == group))
+        depth = len(group)
+        known = list(dict.fromkeys(keys[depth] for keys in paths if len(keys) > depth and keys[:depth] == group))
         for key in node:
             if key in known:
                 continue
@@ -146,14 +153,17 @@ def _unknown_keys(planner: Planner, config: Config) -> set[Keys]:
     return excused
 
 
-def _settings(planner: Planner, config: Config) -> None:
+def _settings(planner: Planner, config: Config) -> set[str]:
+    """Report values that settings refuse; return the keys of those."""
+    broken = set()
     for setting in SETTINGS.values():
         above = config.value(setting.path[:-1]) if len(setting.path) > 1 else config
         if not isinstance(above, dict):
             continue
-        value = above[setting.path[-1]]
+        value = config.value(setting.path)
         try:
             setting.convert(value)
         except Mismatch as fault:
-            shown = list(value) if isinstance(value, tuple) else value
-            planner.report(setting.path, f"= {shown!r} {fault}")
+            planner.report(setting.path, f"= {shown(value)} {fault}")
+            broken.add(setting.key)
+    return broken

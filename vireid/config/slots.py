@@ -21,6 +21,7 @@ class Extra:
     required: bool = False
     whole: bool = False  # a map that a child file replaces instead of merging (its keys contain dots)
     least: float | None = None
+    free: bool = False  # a run may be continued with another value
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class Slot:
     default: Mapping[str, Any] | None = None
     extras: Mapping[str, Extra] = field(default_factory=dict)
     runtime: frozenset[str] = frozenset()  # constructor parameters that only a run can fill
+    free: bool = False  # a run may be continued with another component
 
     @property
     def key(self) -> str:
@@ -72,14 +74,14 @@ SLOTS: tuple[Slot, ...] = (
         registries.OPTIMIZERS,
         required=True,
         extras={
-            "EPOCHS": Extra(int, required=True, least=1),
+            "EPOCHS": Extra(int, required=True, least=1, free=True),
             "LR_SCALE": Extra(Mapping[str, float], whole=True),
             "SCHEDULE": Extra(registry=registries.LR_SCHEDULES),
         },
         runtime=frozenset({"params"}),
     ),
-    Slot(("EVALUATION",), registries.PROTOCOLS, is_map=True),
-    Slot(("SCORER",), registries.SCORERS, default={"NAME": "TorchScorer"}),
+    Slot(("EVALUATION",), registries.PROTOCOLS, is_map=True, required=True, free=True),
+    Slot(("SCORER",), registries.SCORERS, default={"NAME": "TorchScorer"}, free=True),
 )
 
 BY_PATH: dict[Keys, Slot] = {slot.path: slot for slot in SLOTS}

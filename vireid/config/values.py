@@ -89,7 +89,18 @@ def describe(annotation: Any, *, several: bool = False) -> str:
     return getattr(annotation, "__name__", str(annotation))
 
 
-def annotations(target: Callable[..., Any]) -> dict[str, Any]:
+def shown(value: Any) -> str:
+    """A value as a config writes it, words in quotation marks.
+
+    >>> shown(None), shown(True), shown("GeM"), shown((1, 2))
+    ('null', 'true', "'GeM'", '[1, 2]')
+    """
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    return repr(list(value) if isinstance(value, tuple) else value)
+
+
+def hints_of(target: Callable[..., Any]) -> dict[str, Any]:
     """Annotations of a constructor or function, evaluated; Any where one cannot be evaluated here."""
     function = target.__init__ if isinstance(target, type) else target
     try:

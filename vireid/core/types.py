@@ -109,4 +109,4 @@ class Trial:
     name: str
     query: np.ndarray  # (Q,) row numbers
     gallery: np.ndarray  # (G,) row numbers
-    junk: Callable[[np.ndarray, np.ndarray], np.ndarray]  # (query rows, gallery rows) -> (Q, G) bool, True = not counted
+    junk: Callable[[np.ndarray, np.ndarray], np.ndarray]  # (query rows, gallery rows) -> (Q, G) bool, True: not counted

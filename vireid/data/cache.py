@@ -53,7 +53,7 @@ def open_images(samples: Sequence[Sample], *, size: tuple[int, int], folder: Pat
         raise ValueError(f"size must be at least 1 x 1, got {height} x {width}")
     if not samples:
         return np.zeros((0, height, width, 3), np.uint8)
-    paths = [os.fspath(sample.path) for sample in samples]
+    paths = [os.path.abspath(sample.path) for sample in samples]
     shape = (len(paths), height, width, 3)
     key, root = _key(paths, size)
     file = Path(folder).expanduser() / f"{key[:20]}_{height}x{width}.npy"
@@ -94,7 +94,7 @@ def _key(paths: Sequence[str], size: tuple[int, int]) -> tuple[str, str]:
         except OSError as error:
             missing.append(f"{path}: {error.strerror}")
             continue
-        digest.update(f"{os.path.relpath(path, root)}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
+        digest.update(f"{path[len(root) :]}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
     _raise_if_any(missing, len(paths))
     return digest.hexdigest(), root
 
@@ -132,7 +132,7 @@ def _open(file: Path, shape: tuple[int, ...]) -> tuple[np.ndarray | None, str]:
 def _checks(images: np.ndarray) -> list[int]:
     """Check sums of some rows, spread over the array: a file that was cut and refilled with zeros does not pass."""
     rows = np.unique(np.linspace(0, len(images) - 1, _CHECKED_ROWS).round().astype(int))
-    return [zlib.crc32(images[row]) for row in rows]
+    return [zlib.crc32(images[row].data) for row in rows]
 
 
 @contextlib.contextmanager
@@ -192,7 +192,7 @@ def _decode_all(paths: Sequence[str], shape: tuple[int, ...], target: BinaryIO, 
                 if pixels is None:
                     faults.append(fault)
                 elif not faults:  # once something is wrong the array is thrown away, but all faults are wanted
-                    target.write(pixels)
+                    target.write(pixels.data)
             done(len(chunk))
     return faults
 

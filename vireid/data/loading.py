@@ -61,11 +61,11 @@ class BatchLoader:
     def batch(self, rows: Sequence[int]) -> Batch:
         """The batch of these rows, gathered now."""
         index = torch.as_tensor(rows, dtype=torch.int64)
-        if len(index) and not 0 <= int(index.min()) <= int(index.max()) < len(self.samples):
-            raise IndexError(f"a batch asks for row {int(index.max())} of {len(self.samples)} images")
+        strangers = index[(index < 0) | (index >= len(self.samples))]
+        if len(strangers):
+            raise IndexError(f"a batch asks for row {int(strangers[0])} of {len(self.samples)} images")
         images = torch.empty((len(index), *self.images.shape[1:]), dtype=torch.uint8, pin_memory=self.pin)
         np.take(self.images, index.numpy(), axis=0, out=images.numpy(), mode="clip")  # "raise" would buffer `out`
-        known = self.attributes is not None and self.attributes_known is not None
         return Batch(
             images=images.permute(0, 3, 1, 2),
             labels=self.labels[index],
@@ -73,8 +73,8 @@ class BatchLoader:
             cameras=self.cameras[index],
             view=torch.zeros_like(index),
             index=index,
-            attributes=self.attributes[index] if known else None,
-            attributes_known=self.attributes_known[index] if known else None,
+            attributes=None if self.attributes is None else self.attributes[index],
+            attributes_known=None if self.attributes_known is None else self.attributes_known[index],
         )
 
     def __iter__(self) -> Iterator[Batch]:

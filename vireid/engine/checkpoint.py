@@ -21,8 +21,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from vireid.core.errors import CheckpointError, UserError
-from vireid.core.types import Progress
 from vireid.core.files import digest, remove_folder, replaced_folder, sweep
+from vireid.core.types import Progress
 
 FORMAT = 1
 MODEL, OBJECTIVE, TRAINER, META = "model.safetensors", "objective.safetensors", "trainer.pt", "meta.json"
@@ -166,7 +166,9 @@ def check(folder: Path, facts: Mapping[str, Any]) -> dict[str, Any]:
         raise _Damaged(f"{folder}: damaged checkpoint ({', '.join(broken)} changed since it was written)")
     if meta["format"] != FORMAT:
         raise CheckpointError(f"{folder}: written in format {meta['format']}, this version reads {FORMAT}")
-    other = [f"{name} was {stored.get(name)!r}, is {value!r}" for name, value in facts.items() if stored.get(name) != value]
+    other = [
+        f"{name} was {stored.get(name)!r}, is {value!r}" for name, value in facts.items() if stored.get(name) != value
+    ]
     if other:
         raise CheckpointError(f"{folder}: a checkpoint of something else ({'; '.join(other)})")
     return meta

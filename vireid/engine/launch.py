@@ -27,5 +27,7 @@ def in_processes(count: int, script: str, argv: list[str] | None) -> bool:
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={count}"]
     finished = subprocess.run([*launcher, script, *(sys.argv[1:] if argv is None else argv)], check=False)
     if finished.returncode:
-        raise UserError(f"one of the {count} processes failed (exit code {finished.returncode}); its error stands above")
+        raise UserError(
+            f"one of the {count} processes failed (exit code {finished.returncode}); its error stands above"
+        )
     return True

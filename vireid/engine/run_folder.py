@@ -29,7 +29,7 @@ class RunFolder:
 
     @contextmanager
     def claimed(self, claim: bool = True) -> Iterator[None]:
-        """Keep a second run out of the folder while this one writes; the claim ends with the process, also by a kill."""
+        """Keep a second run out of the folder while this one writes; the claim ends with the process in any case."""
         if not claim or fcntl is None:
             yield
             return
@@ -43,7 +43,7 @@ class RunFolder:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
                 raise UserError(
-                    f"OUTPUT_DIR {self.root}: another run is writing there now; wait for it or choose another OUTPUT_DIR"
+                    f"OUTPUT_DIR {self.root}: another run is writing there; wait for it or choose another OUTPUT_DIR"
                 ) from error
             yield
         finally:

@@ -163,7 +163,12 @@ class Trainer:
         if self.environment.is_main:
             speed = {"images_per_second": round(images / seconds, 1), "waiting": round(waited / seconds, 4)}
             self.log(
-                "epoch", epoch=self.progress.epoch, step=self.progress.step, lr=rate, **self.progress.last_epoch, **speed
+                "epoch",
+                epoch=self.progress.epoch,
+                step=self.progress.step,
+                lr=rate,
+                **self.progress.last_epoch,
+                **speed,
             )
             self.say(
                 f"epoch {self.progress.epoch}/{self.epochs}  {losses_text(self.progress.last_epoch)}  lr {rate:.2g}  "

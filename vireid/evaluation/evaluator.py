@@ -100,7 +100,7 @@ class _Selection:
         self.query, self.gallery, self.scores = query, gallery, scores
 
     def of(self, trial: Trial) -> np.ndarray:
-        columns = self.scores[:, _positions(self.gallery, trial.gallery)]
+        columns = self.scores.take(_positions(self.gallery, trial.gallery), axis=1)
         return columns if np.array_equal(self.query, trial.query) else columns[_positions(self.query, trial.query)]
 
 

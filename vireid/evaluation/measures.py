@@ -82,18 +82,13 @@ def _evaluate(
     rule = rule_named(protocol)
     if matrix.ndim != 2:
         raise UserError(f"distances must be a matrix (queries, gallery), got the shape {matrix.shape}")
-    sides = {
-        "query_ids": (query_ids, 0),
-        "query_cameras": (query_cameras, 0),
-        "gallery_ids": (gallery_ids, 1),
-        "gallery_cameras": (gallery_cameras, 1),
-    }
-    known = {name: _numbers_of(name, values, matrix.shape, side) for name, (values, side) in sides.items()}
+    query = _of_side("query", 0, matrix, ids=query_ids, cameras=query_cameras)
+    gallery = _of_side("gallery", 1, matrix, ids=gallery_ids, cameras=gallery_cameras)
     return measure(
         matrix,
-        known["query_ids"],
-        known["gallery_ids"],
-        junk=rule.junk(**known) if rule.junk else None,
+        query[0],
+        gallery[0],
+        junk=rule.junk(*query, *gallery) if rule.junk else None,
         cmc=rule.cmc,
         ranks=ranks,
         larger_is_closer=larger_is_closer,
@@ -107,12 +102,16 @@ def _array(values: ArrayLike | Tensor) -> np.ndarray:
     return (values.float() if values.dtype == torch.bfloat16 else values).numpy()
 
 
-def _numbers_of(name: str, values: ArrayLike | Tensor, shape: tuple[int, ...], side: int) -> np.ndarray:
-    found, length = _array(values), shape[side]
-    if found.shape != (length,):
-        who = ("queries", "gallery images")[side]
-        raise UserError(f"{name} must have one entry for each of the {length} {who}, got the shape {found.shape}")
-    return found
+def _of_side(side: str, axis: int, matrix: np.ndarray, **columns: ArrayLike | Tensor) -> list[np.ndarray]:
+    """The columns as arrays, checked to have an entry for each row (axis 0) or column of the matrix."""
+    arrays = [_array(values) for values in columns.values()]
+    for name, values in zip(columns, arrays):
+        if values.shape != matrix.shape[axis : axis + 1]:
+            raise UserError(
+                f"{side}_{name} must have one entry for each of the {matrix.shape[axis]} {side} images,"
+                f" got the shape {values.shape}"
+            )
+    return arrays
 
 
 def _unit_rows(name: str, values: ArrayLike | Tensor) -> np.ndarray:

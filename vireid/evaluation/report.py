@@ -17,6 +17,7 @@ DEFAULTS: Mapping[str, str] = {
     "attribute_source": "none",
     "checkpoint": "not stated",
 }
+WORDS = {"re_ranking": "re-ranking"}  # how a table prints a condition's name, where not as it stands
 ORACLE = "labels"  # the attribute source that knows the person's labels at test time
 FOOTNOTE = "† oracle: the test images' attributes are the labels of their identities"
 
@@ -82,20 +83,33 @@ class Report:
 
 
 def format_table(reports: Mapping[str, Report]) -> str:
-    """A line for each report, in percent, and below it the conditions of each."""
+    """A line for each report, in percent, and below them the conditions."""
     lines = [["", *dict.fromkeys(_heading(name) for report in reports.values() for name in report.values)]]
     for title, report in reports.items():
         cells = {_heading(name): _cell(values, report.oracle) for name, values in report.values.items()}
         lines.append([title, *(cells.get(heading, "-") for heading in lines[0][1:])])
     widths = [max(map(len, column)) for column in zip(*lines)]
     text = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in lines]
-    text.append("percent; mean ± sample standard deviation over the trials")
+    repeated = any(len(report.trials) > 1 for report in reports.values())
+    text.append("percent; mean ± sample standard deviation over the trials" if repeated else "percent")
     if any(report.oracle for report in reports.values()):
         text.append(FOOTNOTE)
-    for title, report in reports.items():
-        stated = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in report.conditions.items())
-        text.append(f"{title}: {stated}")
-    return "\n".join(text)
+    return "\n".join([*text, *_conditions(reports)])
+
+
+def _conditions(reports: Mapping[str, Report]) -> list[str]:
+    """What all reports share, once; then what is each one's own."""
+    stated = [report.conditions for report in reports.values()]
+    shared = {key: value for key, value in stated[0].items() if all(other.get(key) == value for other in stated)}
+    lines = [_phrase(shared)]
+    for title, conditions in zip(reports, stated):
+        if own := {key: value for key, value in conditions.items() if key not in shared}:
+            lines.append(f"{title}: {_phrase(own)}")
+    return lines
+
+
+def _phrase(conditions: Mapping[str, str | int]) -> str:
+    return ", ".join(f"{WORDS.get(key, key.replace('_', ' '))} {value}" for key, value in conditions.items())
 
 
 def _row(scores: Scores) -> dict[str, float]:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vireid.core.binding import bind, serve
+from vireid.core.binding import bind, requested, serve
 from vireid.core.errors import ConfigError, DataError
 from vireid.core.types import Batch, PersonFeatures, Progress
 from vireid.core.vocabulary import BATCH_FIELDS
@@ -81,10 +81,12 @@ class Objective(nn.Module):
         return f"OBJECTIVE.{name.upper()} ({type(self._terms[name].loss).__name__})"
 
     def _named_values(self, name: str, term: Term, fields: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        absent = sorted(set(self._bindings[name].values()) - set(fields))
+        binding, required = self._bindings[name], requested(term.loss)
+        absent = sorted(field for parameter, field in binding.items() if field not in fields and required[parameter])
         if absent:
             raise DataError(f"{self._place(name)} needs {', '.join(absent)}, which this batch does not carry")
-        result: Any = term.loss(**serve(fields, self._bindings[name]))
+        present = {parameter: field for parameter, field in binding.items() if field in fields}
+        result: Any = term.loss(**serve(fields, present))
         named = (
             {f"{name}/{key}": value for key, value in result.items()} if isinstance(result, Mapping) else {name: result}
         )

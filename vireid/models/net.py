@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vireid.core.binding import bind, serve
+from vireid.core.binding import bind, requested, serve
 from vireid.core.errors import ConfigError, DataError, nearest
 from vireid.core.types import Batch, PersonFeatures
 from vireid.core.vocabulary import ATTRIBUTE_FIELDS, FIELDS, MODEL_FIELDS
@@ -141,12 +141,14 @@ class CrossModalityNet(nn.Module):
             value = getattr(batch, name)
             if value is not None:
                 offered[name] = value if source is None else value.index_select(0, source)
-        absent = sorted(set(binding.values()) - set(offered))
+        required = requested(self.attributes)
+        absent = sorted(field for parameter, field in binding.items() if field not in offered and required[parameter])
         if absent:
             place = f"MODEL.ATTRIBUTES ({type(self.attributes).__name__})"
             raise DataError(f"{place} needs {', '.join(absent)}, which the batch does not carry; set DATA.ATTRIBUTES")
         with without_autocast(feature_map):
-            attributes, extra = self.attributes(**serve(offered, binding))  # type: ignore[misc]
+            present = {parameter: field for parameter, field in binding.items() if field in offered}
+            attributes, extra = self.attributes(**serve(offered, present))  # type: ignore[misc]
         inputs = {"pooled": pooled, "feature_map": feature_map, "attributes": attributes}
         feature_map, more = self.adapter(**serve(inputs, self._bindings["MODEL.ADAPTER"]))  # type: ignore[misc]
         with without_autocast(feature_map):

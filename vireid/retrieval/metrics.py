@@ -12,6 +12,7 @@ nearer, plus the counted ones at the same distance that stand in an earlier row,
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -21,7 +22,8 @@ import torch
 from vireid.core.errors import DataError, UserError, nearest
 
 Cmc = Literal["identity", "image"]
-CHUNK = 1 << 19  # matrix entries worked on at a time
+CHUNK = 1 << 18  # matrix entries that a thread works on at a time
+FEW = 8  # images of an identity up to which column by column is faster than `reduceat`
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,14 +112,17 @@ def measure_queries(
     if distances.dtype not in (np.float32, np.float64):
         distances = distances.astype(np.float32 if distances.dtype == np.float16 else np.float64)
     groups = _Groups.of(gallery_ids)
-    parts = []
-    for rows in _chunks(*distances.shape):
-        values = -distances[rows] if larger_is_closer else distances[rows].copy()
+
+    def of(rows: slice) -> tuple[np.ndarray, ...]:
+        values = np.negative(distances[rows], order="C") if larger_is_closer else distances[rows].copy(order="C")
         _check_no_nan(values, rows.start)
         dropped = None if junk is None else junk[rows]
         if dropped is not None:
             values[dropped] = np.inf
-        parts.append(_measure_rows(values, dropped, query_ids[rows], groups, by_identity=cmc == "identity"))
+        return _measure_rows(values, dropped, query_ids[rows], groups, by_identity=cmc == "identity")
+
+    with ThreadPoolExecutor(torch.get_num_threads()) as pool:  # numpy lets go of the interpreter while it works
+        parts = list(pool.map(of, _chunks(*distances.shape)))
     return QueryScores(*(np.concatenate(column) for column in zip(*parts)))
 
 
@@ -147,7 +152,15 @@ class _Groups:
 
     def best(self, values: np.ndarray) -> np.ndarray:
         """(Q, G) -> (Q, I): the smallest value of each identity."""
-        return np.minimum.reduceat(values if self.in_place else values[:, self.order], self.starts, axis=1)
+        most = int(self.counts.max())
+        if most > FEW:
+            grouped = values if self.in_place else values.take(self.order, axis=1)
+            return np.minimum.reduceat(grouped, self.starts, axis=1)
+        found = values.take(self.order[self.starts], axis=1)
+        for k in range(1, most):  # an identity with fewer images offers its last one again
+            columns = self.order[self.starts + np.minimum(k, self.counts - 1)]
+            np.minimum(found, values.take(columns, axis=1), out=found)
+        return found
 
 
 def _measure_rows(
@@ -157,7 +170,8 @@ def _measure_rows(
     columns, correct = groups.columns(query_ids)
     if junk is not None:
         correct &= ~np.take_along_axis(junk, columns, axis=1)
-    counted = correct.any(axis=1)
+    number = correct.sum(axis=1)
+    counted = number > 0
     places, ahead, tied = _locate(values, columns, correct, groups, by_identity)
     again = np.flatnonzero(tied & counted)
     if len(again):
@@ -165,7 +179,6 @@ def _measure_rows(
         places[again], ahead[again], _ = _locate(unique, columns[again], correct[again], groups, by_identity)
     last = np.iinfo(np.int64).max
     places = np.sort(np.where(correct, places, last), axis=1)  # the real ones first
-    number = correct.sum(axis=1)
     steps = np.arange(1, places.shape[1] + 1)
     precision = np.where(steps <= number[:, None], steps / places, 0.0)
     safe = number.clip(min=1)
@@ -193,9 +206,7 @@ def _locate(
     if by_identity:
         worst = np.inf if values.dtype.kind == "f" else np.iinfo(values.dtype).max
         first = np.where(correct, own, worst).min(axis=1, keepdims=True)
-        best = groups.best(values)
-        ahead = np.count_nonzero(best < first, axis=1)
-        tied |= np.count_nonzero(best == first, axis=1) > 1
+        ahead = np.count_nonzero(groups.best(values) < first, axis=1)
     return nearer + 1, ahead, tied
 
 

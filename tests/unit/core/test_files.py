@@ -2,8 +2,8 @@ import errno
 
 import pytest
 
-from vireid.core.errors import UserError
 from vireid.core import files
+from vireid.core.errors import UserError
 
 
 def test_a_folder_appears_whole_or_not_at_all(tmp_path):

@@ -61,9 +61,7 @@ def test_the_file_is_an_ordinary_npy_with_a_side_file(samples: list[Sample], fol
     assert json.loads(side.read_text())["shape"] == [5, 24, 12, 3]
 
 
-def test_the_second_call_decodes_nothing(
-    samples: list[Sample], folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_second_call_decodes_nothing(samples: list[Sample], folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = open_images(samples, size=SIZE, folder=folder)
     monkeypatch.setattr(cache, "_build", None)
     second = open_images(samples, size=SIZE, folder=folder)
@@ -98,9 +96,7 @@ def test_no_samples(folder: Path) -> None:
     assert open_images([], size=SIZE, folder=folder).shape == (0, 24, 12, 3)
 
 
-def test_unusable_images_are_all_reported(
-    samples: list[Sample], folder: Path, make_image: Callable[..., None]
-) -> None:
+def test_unusable_images_are_all_reported(samples: list[Sample], folder: Path, make_image: Callable[..., None]) -> None:
     paths = [sample.path for sample in samples]
     paths[0].write_bytes(b"")
     paths[1].write_bytes(paths[1].read_bytes()[:200])
@@ -139,6 +135,10 @@ def refill(file: Path) -> None:
     os.truncate(file, file.stat().st_size + 100)  # the tail is zeros now
 
 
+def lengthen(file: Path) -> None:
+    os.truncate(file, file.stat().st_size + 100)
+
+
 def garble_header(file: Path) -> None:
     with open(file, "r+b") as handle:
         handle.write(b"garbage")
@@ -152,7 +152,7 @@ def garble_side_file(file: Path) -> None:
     file.with_suffix(".json").write_text('{"bytes": ')
 
 
-@pytest.mark.parametrize("damage", [cut, refill, garble_header, lose_side_file, garble_side_file])
+@pytest.mark.parametrize("damage", [cut, refill, lengthen, garble_header, lose_side_file, garble_side_file])
 def test_a_damaged_cache_is_made_again_with_one_warning(
     samples: list[Sample], folder: Path, damage: Callable[[Path], None], caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -181,7 +181,7 @@ def test_a_full_disk_leaves_nothing(samples: list[Sample], folder: Path) -> None
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (2000, limits[1]))
     try:
-        with pytest.raises(DataError, match="cannot write the image cache .*: File too large; it needs"):
+        with pytest.raises(DataError, match=r"cannot write the image cache .*: File too large; it needs"):
             open_images(samples, size=SIZE, folder=folder)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)

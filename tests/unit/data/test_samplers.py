@@ -162,9 +162,7 @@ def test_released_epoch_is_the_released_loop() -> None:
         for label in state.choice(np.unique(visible), 2, replace=False):
             expected[0].extend(state.choice(np.flatnonzero(visible == label), 2))
             expected[1].extend(state.choice(np.flatnonzero(infrared == label), 2))
-    drawn = released_epoch(
-        visible, infrared, identities=2, per_modality=2, state=np.random.RandomState(3)
-    )
+    drawn = released_epoch(visible, infrared, identities=2, per_modality=2, state=np.random.RandomState(3))
     assert drawn[0].tolist() == expected[0]
     assert drawn[1].tolist() == expected[1]
 

@@ -31,7 +31,7 @@ def save(folder, epochs, keep=2, best=None):
 
 
 def test_everything_comes_back_and_the_memory_format_stays(tmp_path):
-    model, objective, optimizer = save(tmp_path, [3])
+    model, _, optimizer = save(tmp_path, [3])
     other, other_objective, other_optimizer = parts()
     nn.init.zeros_(other[0].weight)
     state = CheckpointFolder(tmp_path).load(3, other, other_objective)

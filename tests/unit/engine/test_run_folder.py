@@ -37,8 +37,12 @@ def test_resume_where_nothing_was_begun_starts(tmp_path):
 
 
 def test_a_second_run_in_the_same_folder_is_kept_out(tmp_path):
-    with RunFolder(tmp_path).claimed():
-        with pytest.raises(UserError, match="another run is writing there now"), RunFolder(tmp_path).claimed():
-            pass
+    second = RunFolder(tmp_path)
+    with (
+        RunFolder(tmp_path).claimed(),
+        pytest.raises(UserError, match="another run is writing there"),
+        second.claimed(),
+    ):
+        pass
     with RunFolder(tmp_path).claimed():  # free again
         pass

@@ -90,7 +90,7 @@ def _trunk_and_legs(sewing: _Sewing, person: Person) -> float:
     tucked = upper.length < 0.3 or (look.skirt and not outfit.one_piece)
     hem = waist if tucked else waist + 0.03 + 0.13 * upper.length
     loose = 0.004 + (0.012 + 0.008 * (person.cut in ("hood", "coat", "open_jacket"))) * upper.fit
-    bust = 0.004 if look.female else 0.0
+    bust = 0.007 if look.female else 0.0
     knots = [(0.0, 0.036), (0.035, 0.056), (0.06, 0.70 * body.shoulder), (0.10, 0.88 * body.shoulder), (0.16, body.shoulder - 0.010), (0.30, body.chest + bust + loose),
              (waist / length, body.waist + loose * (0.5 if tucked else 1.0)), (0.86, body.hip + (0.004 if tucked else loose)), (1.0, body.hip * 0.93)]
     caps = (0.0, 0.02)

@@ -121,13 +121,18 @@ class Bags:
 class Person:
     number: int
     attributes: Attributes
-    body: Body
+    frame: Body              # before the build of a woman or a man is put on it
     gait: Gait
     hair: Hair
     outfit: Outfit
     bags: Bags
     skin: np.ndarray         # (4,)
     glasses_weight: float
+
+    @property
+    def body(self) -> Body:
+        build = _FEMALE if self.attributes.female else _MALE
+        return replace(self.frame, **{name: getattr(self.frame, name) * factor for name, factor in build.items()})
 
     @property
     def cut(self) -> str:
@@ -141,6 +146,9 @@ class Person:
         return replace(self, attributes=replace(self.attributes, **changes))
 
 
+_FEMALE = {"shoulder": 0.91, "chest": 0.95, "waist": 0.91, "hip": 1.06, "limb": 0.94}
+_MALE = {"shoulder": 1.09, "chest": 1.06, "waist": 1.09, "hip": 0.96, "limb": 1.06}
+
 CUTS = ("tee", "shirt", "open_jacket", "hood", "coat")
 
 
@@ -149,8 +157,8 @@ def sample_person(seed: int, number: int, difficulty: float = 0.5) -> Person:
     rng = stream(seed, PERSON_STREAM, number)
     attributes = _attributes(rng)
     return Person(
-        number=number, attributes=attributes, body=_body(rng, attributes.female, difficulty), gait=_gait(rng, difficulty),
-        hair=_hair(rng, attributes.female), outfit=_outfit(rng, difficulty), bags=_bags(rng),
+        number=number, attributes=attributes, frame=_body(rng, difficulty), gait=_gait(rng, difficulty),
+        hair=_hair(rng), outfit=_outfit(rng, difficulty), bags=_bags(rng),
         skin=materials.skin(rng), glasses_weight=float(rng.uniform(0.6, 1.0)),
     )
 
@@ -178,18 +186,17 @@ def _attributes(rng: np.random.Generator) -> Attributes:
     )
 
 
-def _body(rng: np.random.Generator, female: bool, difficulty: float) -> Body:
+def _body(rng: np.random.Generator, difficulty: float) -> Body:
     spread = 1.3 - 0.6 * difficulty
     build = rng.normal(0, 0.09) * spread                    # slim to stout
-    shoulder, chest, waist, hip = (0.108, 0.093, 0.078, 0.099) if female else (0.124, 0.104, 0.090, 0.092)
 
     def vary(middle: float, share: float) -> float:
         return float(middle * (1 + np.clip(rng.normal(0, share) * spread, -0.25, 0.25)))
 
     return Body(
-        shoulder=vary(shoulder, 0.05) * (1 + 0.5 * build), chest=vary(chest, 0.04) * (1 + build),
-        waist=vary(waist, 0.05) * (1 + 1.4 * build), hip=vary(hip, 0.04) * (1 + build), legs=vary(0.505, 0.025),
-        limb=vary(0.94 if female else 1.04, 0.07) * (1 + build), head=vary(1.0, 0.045),
+        shoulder=vary(0.116, 0.05) * (1 + 0.5 * build), chest=vary(0.098, 0.04) * (1 + build),
+        waist=vary(0.083, 0.05) * (1 + 1.4 * build), hip=vary(0.095, 0.04) * (1 + build), legs=vary(0.505, 0.025),
+        limb=vary(0.99, 0.07) * (1 + build), head=vary(1.0, 0.045),
         depth=float(np.clip(0.66 + 0.8 * build + rng.normal(0, 0.03), 0.5, 0.95)),
     )
 
@@ -203,11 +210,11 @@ def _gait(rng: np.random.Generator, difficulty: float) -> Gait:
     )
 
 
-def _hair(rng: np.random.Generator, female: bool) -> Hair:
+def _hair(rng: np.random.Generator) -> Hair:
     return Hair(
         reflectance=materials.hair(rng), fringe=float(rng.uniform(0.12, 0.40)), volume=float(rng.uniform(0.0, 1.0)),
         long_style=int(rng.integers(4)), long_length=float(rng.uniform(0.0, 1.0)),
-        short_style=int(rng.choice(3, p=[0.45, 0.40, 0.15])), beard=bool(not female and rng.random() < 0.22),
+        short_style=int(rng.choice(3, p=[0.45, 0.40, 0.15])), beard=bool(rng.random() < 0.22),
     )
 
 

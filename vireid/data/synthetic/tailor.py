@@ -156,8 +156,9 @@ def head(tube: Tube, person: Person) -> np.ndarray:
     lay(picture, (np.abs(u - 0.075) < 0.028) & (np.abs(v - 0.50) < 0.03), np.array([0.10, 0.08, 0.08, 0.25]))     # eyes
     lay(picture, (np.abs(u - 0.075) < 0.042) & (np.abs(v - 0.43) < 0.022), 0.5 * (style.reflectance + person.skin * shade))
     lay(picture, (u < 0.016) & (np.abs(v - 0.60) < 0.07), person.skin * shade)
-    lay(picture, (u < 0.045) & (np.abs(v - 0.79) < 0.022), person.skin * np.array([0.72, 0.48, 0.48, 0.85]))
-    if style.beard:
+    lips = [0.78, 0.36, 0.40, 0.75] if attributes.female else [0.74, 0.55, 0.54, 0.88]
+    lay(picture, (u < 0.045) & (np.abs(v - 0.79) < 0.022), person.skin * np.array(lips))
+    if style.beard and not attributes.female:
         lay(picture, (v > 0.72 + 0.25 * np.maximum(0, 0.05 - u)) & (u < 0.24) & ~((u < 0.045) & (np.abs(v - 0.79) < 0.03)), style.reflectance)
     lay(picture, _hair_mask(style, u, v, attributes.long_hair), style.reflectance)
     if attributes.glasses:

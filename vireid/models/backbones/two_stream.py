@@ -40,6 +40,7 @@ class TwoStreamBackbone(nn.Module):
     """
 
     example: ClassVar[dict] = {"arch": "resnet10t"}
+    without_weights: ClassVar[dict] = {"pretrained": False, "weights": None}  # for shapes alone, as checks want them
 
     def __init__(
         self,

@@ -1,0 +1,78 @@
+"""Small people and a small run, made once for all tests of this folder."""
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def tool(name: str):
+    """`main` of tools/<name>.py, in process."""
+    spec = importlib.util.spec_from_file_location(f"vireid_tool_{name}", ROOT / "tools" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.main
+
+
+@pytest.fixture(scope="session")
+def people(tmp_path_factory) -> Path:
+    """24 synthetic people in SYSU-MM01's layout."""
+    out = tmp_path_factory.mktemp("people") / "sysu"
+    arguments = ["--layout", "sysu", "--out", str(out), "--identities", "24", "--images", "2", "--size", "64x32"]
+    assert tool("make_synthetic")([*arguments, "--seed", "3", "--workers", "1"]) == 0
+    return out
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def arguments(people, cache):
+    """Command line of a run of a few seconds into a folder."""
+
+    def make(out: Path, *overrides: object) -> list[str]:
+        settings = {
+            "DATA.ROOT": people,
+            "CACHE_DIR": cache,
+            "OUTPUT_DIR": out,
+            "SIZE": "[64, 32]",
+            "SAMPLER.STEPS": 4,
+            "SAMPLER.IDENTITIES": 4,
+            "SOLVER.EPOCHS": 3,
+            "SOLVER.SCHEDULE.WARMUP": 1,
+            "SOLVER.SCHEDULE.DROPS": "[2]",
+        }
+        pairs = [str(word) for pair in settings.items() for word in pair]
+        return [*pairs, *map(str, overrides)]
+
+    return make
+
+
+CONFIG = str(ROOT / "configs" / "demo" / "sysu_mmd.yml")
+
+
+@pytest.fixture
+def train(arguments):
+    """Train in process; flags such as --resume come first, then overrides. Returns the exit code."""
+
+    def run(out: Path, *words: object, config: str = CONFIG) -> int:
+        flags = [word for word in words if str(word).startswith("--")]
+        overrides = [word for word in words if not str(word).startswith("--")]
+        return tool("train_net")(["--config-file", config, *flags, *arguments(out, *overrides)])
+
+    return run
+
+
+@pytest.fixture
+def command(arguments):
+    """The same as a command line for a process of its own."""
+
+    def make(out: Path, *flags: str) -> list[str]:
+        return [sys.executable, str(ROOT / "tools" / "train_net.py"), "--config-file", CONFIG, *flags, *arguments(out)]
+
+    return make

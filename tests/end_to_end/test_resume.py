@@ -1,0 +1,93 @@
+"""A run that is killed and resumed ends in the same bits as one that was not."""
+
+import os
+import random
+import signal
+import subprocess
+import time
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+
+ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1"}  # as the tests of this process
+
+
+def weights(run, epoch=3):
+    folder = run / "checkpoints" / f"epoch_{epoch:04d}"
+    state = torch.load(folder / "trainer.pt", weights_only=True)
+    momentum = {f"momentum {i}": value["momentum_buffer"] for i, value in state["optimizer"]["state"].items()}
+    return load_file(folder / "model.safetensors") | load_file(folder / "objective.safetensors") | momentum
+
+
+def assert_equal_bits(run, other):
+    ours, theirs = weights(run), weights(other)
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+def kill_after(command, seconds):
+    """Start, kill -9 after that many seconds; True if it was still running."""
+    process = subprocess.Popen(command, env=ONE_THREAD, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        return True
+    return False
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    return tmp_path_factory.mktemp("whole") / "run"
+
+
+def test_a_run_in_pieces_equals_a_whole_one(train, whole, tmp_path):
+    assert train(whole) == 0
+    pieces = tmp_path / "pieces"
+    for epochs in (1, 2, 3):
+        assert train(pieces, "--resume", "SOLVER.EPOCHS", epochs) == 0
+    assert_equal_bits(whole, pieces)
+
+
+def test_a_damaged_newest_checkpoint_falls_back_and_ends_the_same(train, whole, tmp_path, caplog):
+    run = tmp_path / "run"
+    assert train(run) == 0
+    (run / "checkpoints" / "epoch_0003" / "model.safetensors").write_bytes(b"torn")
+    assert train(run, "--resume") == 0
+    assert (
+        "damaged checkpoint (model.safetensors changed since it was written); going back to the one before"
+        in caplog.text
+    )
+    assert_equal_bits(whole, run)
+
+
+def test_a_kill_in_an_epoch_costs_that_epoch_and_nothing_else(command, whole, tmp_path):
+    run = tmp_path / "run"
+    process = subprocess.Popen(command(run), env=ONE_THREAD, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    until = time.monotonic() + 120
+    while not (run / "checkpoints" / "epoch_0001").exists():
+        assert time.monotonic() < until
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (run / "checkpoints" / "epoch_0003").exists()
+    resumed = subprocess.run(command(run, "--resume"), env=ONE_THREAD, capture_output=True, text=True, check=True)
+    assert "resumed after epoch" in resumed.stdout
+    assert_equal_bits(whole, run)
+
+
+@pytest.mark.slow
+def test_kills_at_random_moments_change_nothing(command, whole, tmp_path):
+    """Five kills of one run, wherever they fall: while importing, in a step, while a checkpoint is written."""
+    run, draw = tmp_path / "run", random.Random(0)
+    began = time.monotonic()
+    subprocess.run(command(tmp_path / "timed"), env=ONE_THREAD, check=True, capture_output=True)
+    seconds = time.monotonic() - began
+    for _ in range(5):
+        kill_after(command(run, "--resume"), draw.uniform(0.3, 1.0) * seconds)
+    subprocess.run(command(run, "--resume"), env=ONE_THREAD, check=True, capture_output=True)
+    assert_equal_bits(whole, run)

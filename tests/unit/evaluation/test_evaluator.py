@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from vireid.core.errors import UserError
+from vireid.core.types import FeatureTable
+from vireid.evaluation import Evaluator, SysuProtocol, evaluate_retrieval
+from vireid.retrieval import TorchScorer
+
+
+@pytest.fixture
+def table():
+    rng = np.random.default_rng(0)
+    rows = [(i, c) for i in range(12) for c in range(1, 7) for _ in range(4)]
+    labels, cameras = np.array(rows).T
+    features = rng.standard_normal((12, 16))[labels] + 1.5 * rng.standard_normal((len(rows), 16))
+    features = (features / np.linalg.norm(features, axis=1, keepdims=True)).astype(np.float32)
+    modality = np.isin(cameras, (3, 6)).astype(np.int64)
+    return FeatureTable(features, labels, cameras, modality, {"feature": "features_bn", "checkpoint": "epoch 3 (last)"})
+
+
+class CountingScorer(TorchScorer):
+    calls = 0
+
+    def __call__(self, queries, gallery):
+        self.calls += 1
+        return super().__call__(queries, gallery)
+
+
+@pytest.mark.parametrize("mode", ["all", "indoor"])
+def test_trials_equal_separate_evaluations_of_one_score_matrix(table, mode):
+    protocol, score = SysuProtocol(mode=mode, trials=4), CountingScorer()
+    report = Evaluator(protocol, score=score, ranks=(1, 3))(table)
+    assert score.calls == 1
+    assert list(report.trials) == [f"trial {t}" for t in range(4)]
+    for trial in protocol.trials(table):
+        alone = evaluate_retrieval(
+            table.features[trial.query],
+            table.features[trial.gallery],
+            table.labels[trial.query],
+            table.labels[trial.gallery],
+            table.cameras[trial.query],
+            table.cameras[trial.gallery],
+            protocol="sysu",
+            ranks=(1, 3),
+        )
+        np.testing.assert_allclose(report.trials[trial.name].cmc, alone.cmc, atol=1e-12)
+        assert report.trials[trial.name].mean_ap == pytest.approx(alone.mean_ap, abs=1e-6)
+        assert 0 < alone.mean_inp < alone.mean_ap < 1
+
+
+def test_conditions_come_from_protocol_and_table(table):
+    conditions = Evaluator(SysuProtocol(trials=1), score=TorchScorer())(table).conditions
+    assert conditions["mode"] == "all"
+    assert conditions["checkpoint"] == "epoch 3 (last)"
+    assert conditions["re_ranking"] == conditions["attribute_source"] == "none"
+
+
+def test_ranked_lists_are_rows_of_the_table(table):
+    protocol = SysuProtocol(trials=3)
+    lists = Evaluator(protocol, score=TorchScorer()).ranking(table, trial=2, k=5)
+    *_, trial = protocol.trials(table)
+    assert lists.ranking.ids.shape == (len(trial.query), 5)
+    assert set(lists.ranking.ids.ravel()) <= set(trial.gallery)
+    similarity = table.features[trial.query] @ table.features[trial.gallery].T
+    similarity[trial.junk(trial.query, trial.gallery)] = -2
+    np.testing.assert_array_equal(lists.ranking.ids[:, 0], trial.gallery[similarity.argmax(1)])
+    np.testing.assert_array_equal(
+        lists.correct, table.labels[lists.ranking.ids] == table.labels[lists.queries][:, None]
+    )
+    assert lists.correct.any()
+    assert not lists.correct.all()
+
+
+def test_removed_images_are_never_correct(table):
+    """A gallery of camera 2 alone: nothing is left for the queries of camera 3."""
+    kept = np.isin(table.cameras, (2, 3, 6))
+    small = FeatureTable(table.features[kept], table.labels[kept], table.cameras[kept], table.modality[kept])
+    lists = Evaluator(SysuProtocol(mode="indoor", trials=1), score=TorchScorer()).ranking(small, k=20)
+    of_camera_3 = small.cameras[lists.queries] == 3
+    assert (lists.ranking.ids[of_camera_3] == -1).all()
+    assert not lists.correct[of_camera_3].any()
+    assert (lists.ranking.ids[~of_camera_3] >= 0).all()
+
+
+def test_a_trial_that_is_not_there_is_an_error(table):
+    with pytest.raises(UserError, match="no trial 10: the protocol has 10"):
+        Evaluator(SysuProtocol(), score=TorchScorer()).ranking(table, trial=10)

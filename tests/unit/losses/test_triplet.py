@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from vireid.losses.triplet import BatchHardTriplet, HeteroCenterTriplet
+
+MARGIN = 0.3
+
+
+def batch(counts: dict[tuple[int, int], int], width: int = 5, seed: int = 0):
+    """Rows by {(identity, modality): number}, shuffled."""
+    generator = torch.Generator().manual_seed(seed)
+    keys = [key for key, count in counts.items() for _ in range(count)]
+    order = torch.randperm(len(keys), generator=generator)
+    labels, modality = torch.tensor(keys)[order].unbind(1)
+    features = torch.randn(len(keys), width, generator=generator, dtype=torch.float64).requires_grad_()
+    return features, labels, modality
+
+
+BALANCED = {(i, m): 3 for i in (4, 0, 9) for m in (0, 1)}
+RAGGED = {(4, 0): 1, (4, 1): 3, (0, 0): 2, (0, 1): 1, (9, 0): 4, (9, 1): 2}
+
+
+def apart(a, b) -> torch.Tensor:
+    return (a - b).square().sum().clamp_min(1e-12).sqrt()
+
+
+def triplet_by_loop(rows: list, labels: list[int]) -> torch.Tensor:
+    total = torch.zeros((), dtype=torch.float64)
+    for a, label in zip(rows, labels):
+        positive = max((apart(a, b) for b, other in zip(rows, labels) if other == label), key=float)
+        negative = min((apart(a, b) for b, other in zip(rows, labels) if other != label), key=float)
+        total = total + max(positive - negative + MARGIN, torch.zeros((), dtype=torch.float64), key=float)
+    return total / len(rows)
+
+
+def centers_by_loop(features, labels, modality):
+    keys = sorted(set(zip(labels.tolist(), modality.tolist())))
+    rows = [torch.stack([f for f, i, m in zip(features, labels, modality) if (i, m) == key]).mean(0) for key in keys]
+    return rows, [identity for identity, _ in keys]
+
+
+@pytest.mark.parametrize("counts", [BALANCED, RAGGED], ids=["balanced", "ragged"])
+@pytest.mark.parametrize("spread", [0.1, 1.0, 5.0])
+def test_batch_hard_equals_the_loop(counts, spread):
+    features, labels, _ = batch(counts)
+    rows = spread * features
+    naive = triplet_by_loop(list(rows), labels.tolist())
+    ours = BatchHardTriplet(margin=MARGIN)(rows, labels)
+    torch.testing.assert_close(ours, naive)
+    torch.testing.assert_close(*(torch.autograd.grad(v, features, retain_graph=True)[0] for v in (ours, naive)))
+
+
+@pytest.mark.parametrize("counts", [BALANCED, RAGGED], ids=["balanced", "ragged"])
+@pytest.mark.parametrize("spread", [0.1, 1.0, 5.0])
+def test_hetero_center_equals_the_loop(counts, spread):
+    features, labels, modality = batch(counts)
+    rows = spread * features
+    naive = triplet_by_loop(*centers_by_loop(rows, labels, modality))
+    ours = HeteroCenterTriplet(margin=MARGIN)(rows, labels, modality)
+    torch.testing.assert_close(ours, naive)
+    torch.testing.assert_close(*(torch.autograd.grad(v, features, retain_graph=True)[0] for v in (ours, naive)))
+
+
+@pytest.mark.parametrize("loss", [BatchHardTriplet(), HeteroCenterTriplet()])
+def test_gradcheck(loss):
+    features, labels, modality = batch(RAGGED, width=3, seed=2)
+    extra = (modality,) if isinstance(loss, HeteroCenterTriplet) else ()
+    assert torch.autograd.gradcheck(lambda x: loss(x, labels, *extra), (features,))
+
+
+def test_well_separated_identities_cost_nothing():
+    labels, modality = torch.tensor([0, 0, 1, 1]), torch.tensor([0, 1, 0, 1])
+    features = torch.tensor([[0.0, 0], [0.1, 0], [5, 0], [5.1, 0]], requires_grad=True)
+    value = HeteroCenterTriplet()(features, labels, modality)
+    value.backward()
+    assert float(value) == 0
+    assert not features.grad.any()
+
+
+def test_one_image_of_each_identity():
+    """The only positive is the row itself, 1e-6 away."""
+    features = torch.tensor([[0.0], [2.0], [3.0]])
+    value = BatchHardTriplet(margin=1.5)(features, torch.tensor([0, 1, 2]))
+    assert float(value) == pytest.approx((0 + 0.5 + 0.5) / 3, abs=1e-5)
+
+
+def test_equal_images_have_a_finite_gradient():
+    features = torch.ones(4, 3, requires_grad=True)
+    labels, modality = torch.tensor([0, 0, 1, 1]), torch.tensor([0, 1, 0, 1])
+    value = BatchHardTriplet()(features, labels) + HeteroCenterTriplet()(features, labels, modality)
+    value.backward()
+    assert float(value) == pytest.approx(0.6, abs=1e-5)
+    assert features.grad.isfinite().all()
+
+
+def test_an_identity_without_one_modality_has_itself_as_positive():
+    features, labels, modality = batch({(0, 0): 2, (0, 1): 2, (1, 0): 3})
+    naive = triplet_by_loop(*centers_by_loop(features, labels, modality))
+    torch.testing.assert_close(HeteroCenterTriplet()(features, labels, modality), naive)
+    assert math.isfinite(float(naive))
+
+
+@pytest.mark.parametrize("loss", [BatchHardTriplet(), HeteroCenterTriplet()])
+def test_one_identity_is_refused(loss):
+    features, labels, modality = batch({(3, 0): 2, (3, 1): 2})
+    extra = (modality,) if isinstance(loss, HeteroCenterTriplet) else ()
+    with pytest.raises(ValueError, match="a triplet needs at least two identities in the batch"):
+        loss(features, labels, *extra)
+
+
+@pytest.mark.parametrize("kind", [BatchHardTriplet, HeteroCenterTriplet])
+def test_the_margin_is_not_negative(kind):
+    with pytest.raises(ValueError, match=r"margin must be at least 0, got -0\.1"):
+        kind(margin=-0.1)

@@ -1,0 +1,200 @@
+from __future__ import annotations
+
+import re
+
+import pytest
+import timm
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from vireid.core.errors import CheckpointError
+from vireid.models.backbones.timm_stages import UNITS, cut, keep_size
+
+# one of each form: plain and deep stem, anti-aliasing pools, average-pooled shortcut, s1..s4, stages, final norm
+ARCHS = [
+    "resnet18",
+    "resnet10t",
+    "resnet26d",
+    "resnetaa50",
+    "regnety_002",
+    "convnext_atto",
+    "resnetv2_50",
+    "seresnet50",
+]
+
+
+def run(units, x):
+    for unit in units.values():
+        x = unit.eval()(x)
+    return x
+
+
+@pytest.mark.parametrize("arch", ARCHS)
+def test_the_units_in_a_row_are_the_network(arch):
+    torch.manual_seed(0)
+    stages = cut(arch, last_stride=2)
+    torch.manual_seed(0)
+    whole = timm.create_model(arch, num_classes=0).eval()
+    x = torch.randn(2, 3, 64, 32)
+    with torch.no_grad():
+        torch.testing.assert_close(run(stages.units, x), whole.forward_features(x), rtol=0, atol=0)
+    assert tuple(stages.units) == UNITS
+
+
+@pytest.mark.parametrize("arch", ARCHS)
+def test_last_stride_1_doubles_the_map_and_changes_no_weight(arch):
+    x = torch.randn(1, 3, 64, 32)
+    with torch.no_grad():
+        strided, kept = (cut(arch, last_stride=stride) for stride in (2, 1))
+        assert run(strided.units, x).shape == (1, strided.channels["stage4"], 2, 1)
+        assert run(kept.units, x).shape == (1, kept.channels["stage4"], 4, 2)
+    shapes = [{n: v.shape for n, v in s.units["stage4"].state_dict().items()} for s in (strided, kept)]
+    assert shapes[0] == shapes[1]
+    assert not any(
+        module.stride == (2, 2) or module.dilation != (1, 1)
+        for module in kept.units["stage4"].modules()
+        if isinstance(module, nn.Conv2d)
+    )
+
+
+def test_stride_1_equals_every_second_position_of_a_plain_stage():
+    """Convolutions without stride, read at every second place, are the strided ones: no dilation, no shift."""
+    stage = nn.Sequential(nn.Conv2d(2, 3, 3, stride=2, padding=1))
+    kept = nn.Sequential(nn.Conv2d(2, 3, 3, stride=2, padding=1))
+    kept.load_state_dict(stage.state_dict())
+    keep_size(kept)
+    x = torch.randn(1, 2, 8, 6)
+    torch.testing.assert_close(kept(x)[:, :, ::2, ::2], stage(x))
+
+
+def test_channels_of_each_unit():
+    assert cut("resnet18").channels == dict(zip(UNITS, (64, 64, 128, 256, 512), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("arch", "text"),
+    [
+        ("resnet5", "arch 'resnet5' is no network of timm; did you mean 'resnet50'?"),
+        ("resnet18.a1_in2k", "arch 'resnet18.a1_in2k': timm has no such weights; did you mean 'resnet18.a1_in1k'?"),
+        ("vit_tiny_patch16_224", "arch 'vit_tiny_patch16_224' has no stages to cut (it has patch_embed, pos_drop,"),
+        ("efficientnet_b0", "arch 'efficientnet_b0' has no stages to cut (it has conv_stem, bn1, blocks,"),
+        ("halonet26t", "arch 'halonet26t' takes images of one size only"),
+        ("hf-hub:someone/net", "arch 'hf-hub:someone/net' is no network of timm"),
+    ],
+)
+def test_a_network_that_cannot_be_cut_is_refused(arch, text):
+    with pytest.raises(ValueError, match=re.escape(text)):
+        cut(arch)
+
+
+def test_last_stride_is_1_or_2():
+    with pytest.raises(ValueError, match="last_stride must be 1 or 2, got 3"):
+        cut("resnet18", last_stride=3)
+
+
+# -- weights from a file ---------------------------------------------------------------------------------------------
+
+
+def weights_of(arch: str, seed: int = 7) -> dict[str, torch.Tensor]:
+    """As published: with the classifier of 1000 classes."""
+    torch.manual_seed(seed)
+    return {name: value.clone() for name, value in timm.create_model(arch).state_dict().items()}
+
+
+@pytest.fixture(scope="module")
+def tensors():
+    return weights_of("resnet10t")
+
+
+@pytest.mark.parametrize("form", ["safetensors", "torch", "wrapped"])
+def test_every_tensor_of_a_file_arrives(tmp_path, tensors, form):
+    path = tmp_path / ("w.safetensors" if form == "safetensors" else "w.pth")
+    if form == "safetensors":
+        save_file(tensors, path)
+    else:
+        torch.save({"state_dict": tensors} if form == "wrapped" else tensors, path)
+    units = cut("resnet10t", weights=str(path)).units
+    torch.testing.assert_close(units["stem"].conv1[0].weight, tensors["conv1.0.weight"])
+    for stage in range(1, 5):
+        for name, value in units[f"stage{stage}"].state_dict().items():
+            assert torch.equal(value, tensors[f"layer{stage}.{name}"])
+
+
+def test_files_without_batch_counters_are_taken(tmp_path, tensors):
+    old = {name: value for name, value in tensors.items() if not name.endswith("num_batches_tracked")}
+    torch.save(old, tmp_path / "old.pth")
+    units = cut("resnet10t", weights=str(tmp_path / "old.pth")).units
+    assert torch.equal(units["stage4"][0].conv1.weight, tensors["layer4.0.conv1.weight"])
+
+
+def test_every_tensor_that_does_not_fit_is_listed(tmp_path, tensors):
+    wrong = {name: value for name, value in tensors.items() if name != "layer1.0.conv2.weight"}
+    wrong["layer2.0.conv1.weight"] = torch.zeros(2, 3)
+    wrong["neck.weight"] = torch.zeros(4)
+    path = tmp_path / "wrong.safetensors"
+    save_file(wrong, path)
+    with pytest.raises(CheckpointError) as error:
+        cut("resnet10t", weights=str(path))
+    assert str(error.value) == (
+        f"{path} does not fit the backbone:"
+        "\n    missing: layer1.0.conv2.weight"
+        "\n    not of this network: neck.weight"
+        "\n    of another shape: layer2.0.conv1.weight (2, 3), here (128, 64, 3, 3)"
+    )
+
+
+def test_a_file_of_another_network_is_cut_short(tmp_path, tensors):
+    path = tmp_path / "other.safetensors"
+    save_file(tensors, path)
+    with pytest.raises(CheckpointError, match=r"missing: .* and \d+ more"):
+        cut("resnet18", weights=str(path))
+
+
+class Evil:
+    def __reduce__(self):
+        return (print, ("executed",))
+
+
+def test_nothing_in_a_file_is_executed(tmp_path, capsys):
+    torch.save({"conv1.weight": Evil()}, tmp_path / "evil.pth")
+    with pytest.raises(CheckpointError, match=r"evil\.pth cannot be read as a file of weights"):
+        cut("resnet10t", weights=str(tmp_path / "evil.pth"))
+    assert "executed" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "text"),
+    [
+        ("none.safetensors", None, "there is no file of weights at"),
+        ("broken.safetensors", b"not a file", "cannot be read as a file of weights"),
+        ("broken.pth", b"not a file", "cannot be read as a file of weights"),
+    ],
+)
+def test_a_file_that_is_none_is_refused(tmp_path, name, content, text):
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(CheckpointError, match=text):
+        cut("resnet10t", weights=str(tmp_path / name))
+
+
+def test_a_file_with_other_things_is_refused(tmp_path):
+    torch.save({"epoch": 3, "conv1.weight": torch.zeros(1)}, tmp_path / "mixed.pth")
+    with pytest.raises(CheckpointError, match="holds something else than named tensors"):
+        cut("resnet10t", weights=str(tmp_path / "mixed.pth"))
+
+
+def test_two_sources_of_weights_are_one_too_many():
+    with pytest.raises(ValueError, match=r"pretrained is true and weights names a file \(w\.pth\): choose one"):
+        cut("resnet10t", pretrained=True, weights="w.pth")
+
+
+def test_pretrained_weights_that_cannot_be_had_name_the_way_out(monkeypatch):
+    def offline(*args, **kwargs):
+        raise OSError("no route to host.\nmore")
+
+    monkeypatch.setattr(timm, "create_model", offline)
+    with pytest.raises(CheckpointError) as error:
+        cut("resnet10t", pretrained=True)
+    expected = "the pretrained weights of resnet10t cannot be had here: no route to host; give a local file in WEIGHTS"
+    assert str(error.value) == expected

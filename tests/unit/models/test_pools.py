@@ -1,0 +1,26 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from vireid.layers.pooling import generalised_mean
+from vireid.models.pools import AveragePool, GeM, MaxPool
+
+MAP = torch.tensor([[[[1.0, 2.0], [3.0, 6.0]], [[0.0, 0.0], [0.0, 4.0]]]])
+
+
+def test_average_and_maximum():
+    assert AveragePool()(MAP).tolist() == [[3.0, 1.0]]
+    assert MaxPool()(MAP).tolist() == [[6.0, 4.0]]
+
+
+def test_gem_has_the_exponent_it_was_given():
+    torch.testing.assert_close(GeM(p=10)(MAP), generalised_mean(MAP, 10.0))
+    torch.testing.assert_close(GeM()(MAP), generalised_mean(MAP, 3.0))
+    assert "p=10.0" in repr(GeM(p=10))
+
+
+@pytest.mark.parametrize("p", [0, -3.0])
+def test_the_exponent_is_positive(p):
+    with pytest.raises(ValueError, match="p must be above 0"):
+        GeM(p=p)

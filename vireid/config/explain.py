@@ -1,0 +1,187 @@
+"""A config laid open: every default filled in, which part sits in which slot, who needs what of whom."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vireid.config.builder import Part, resolved
+from vireid.config.defaults import SETTINGS
+from vireid.config.loader import Config
+from vireid.config.plan import Plan, make_plan
+from vireid.config.slots import SLOTS
+from vireid.config.text import dump, parse
+from vireid.config.trial import try_out
+from vireid.core.binding import bind
+from vireid.core.errors import ConfigError
+from vireid.core.files import write_text
+from vireid.core.types import Facts
+from vireid.core.vocabulary import BATCH_FIELDS
+
+
+def resolved_tree(config: Config, facts: Facts | None = None) -> dict[str, Any]:
+    """The config with all defaults of settings and constructors, as a plain tree that loads to the same experiment.
+
+    Raises ConfigError where the config has static problems.
+    """
+    plan = make_plan(config, facts)
+    if plan.problems:
+        raise ConfigError(plan.problems)
+    return _tree(plan)
+
+
+def resolved_text(config: Config, facts: Facts | None = None) -> str:
+    """`resolved_tree` as YAML."""
+    return dump(resolved_tree(config, facts))
+
+
+def write_resolved(config: Config, path: str | Path, facts: Facts | None = None) -> None:
+    """Write the resolved config to a file, in one step: a reader never sees half of it."""
+    write_text(Path(path), resolved_text(config, facts))
+
+
+def differences(old: str, config: Config, facts: Facts | None = None) -> list[str]:
+    """Where a stored resolved config and this one mean another training: `KEY: old there, new here`, one line each.
+
+    Keys that do not change what is trained (OUTPUT_DIR, EVALUATE_EVERY, EVALUATION, ...) and SOLVER.EPOCHS may differ.
+    """
+    stored = parse(old)
+    if stored.problems or not isinstance(stored.value, dict):
+        return ["the stored config cannot be read"]
+    there, here = dict(_leaves(stored.value)), dict(_leaves(resolved_tree(config, facts)))
+    lines = []
+    for key in dict.fromkeys([*there, *here]):
+        same = key in there and key in here and there[key] == here[key]
+        if not same and not _is_free(key):
+            lines.append(f"{key}: {_word(there, key)} there, {_word(here, key)} here")
+    return lines
+
+
+def _is_free(key: str) -> bool:
+    """Whether a run may be continued with another value of this key."""
+    for slot in SLOTS:
+        inside = key == slot.key or key.startswith(f"{slot.key}.")
+        extra = slot.extras.get(key[len(slot.key) + 1 :]) if inside else None
+        if inside and (slot.free or (extra is not None and extra.free)):
+            return True
+    return key in SETTINGS and SETTINGS[key].free
+
+
+def _word(tree: Mapping[str, Any], key: str) -> str:
+    return repr(tree[key]) if key in tree else "nothing"
+
+
+def _leaves(tree: Mapping[str, Any], above: str = "") -> Iterable[tuple[str, Any]]:
+    for key, value in tree.items():
+        if isinstance(value, dict) and value:
+            yield from _leaves(value, f"{above}{key}.")
+        else:
+            yield f"{above}{key}", value
+
+
+def _tree(plan: Plan) -> dict[str, Any]:
+    tree: dict[str, Any] = {}
+    for setting in SETTINGS.values():
+        if len(setting.path) == 1:
+            tree[setting.key] = _plain(plan.config[setting.key])
+    for slot in SLOTS:
+        part = plan.parts[slot.key]
+        if slot.is_map:
+            value: Any = {name.upper(): resolved(entry) for name, entry in part.items()}
+        else:
+            value = resolved(part) if part is not None else {"NAME": "none"}
+        _put(tree, slot.path, value)
+    for setting in SETTINGS.values():
+        if len(setting.path) > 1:
+            _put(tree, setting.path, _plain(plan.config.value(setting.path)))
+    return tree
+
+
+def _put(tree: dict[str, Any], keys: Sequence[str], value: Any) -> None:
+    for key in keys[:-1]:
+        tree = tree.setdefault(key, {})
+    tree[keys[-1]] = value
+
+
+def _plain(value: Any) -> Any:
+    return [_plain(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+
+@dataclass(frozen=True)
+class Row:
+    """One part of an experiment, as the table shows it."""
+
+    slot: str
+    name: str
+    needs: str
+    provides: str
+    source: str
+
+
+def rows(config: Config, facts: Facts | None = None) -> list[Row]:
+    """Every part with what it needs and who provides that. Raises ConfigError where the config has problems."""
+    plan = make_plan(config, facts)
+    trial = try_out(plan)
+    if trial.found:
+        raise ConfigError(trial.found)
+    net, objective = trial.net, trial.objective
+    assert net is not None
+    assert objective is not None
+    providers = _Providers(plan)
+    table = []
+    for slot in SLOTS:
+        part = plan.parts[slot.key]
+        for name, each in (part or {"": None}).items() if slot.is_map else [("", part)]:
+            if each is None:
+                table.append(Row(slot.key, "none", "", "", ""))
+                continue
+            module = net.heads[name] if slot.path == ("MODEL", "HEADS") else None
+            module = getattr(objective, name) if slot.path == ("OBJECTIVE",) else module
+            table.append(providers.row(plan, each, module))
+    return table
+
+
+class _Providers:
+    """Who has put which field on the table so far."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.by_field = dict.fromkeys(BATCH_FIELDS, "batch")
+        adapter = plan.part("MODEL.ADAPTER")
+        self.by_field["feature_map"] = "MODEL.ADAPTER" if adapter else "MODEL.BACKBONE"
+        self.by_field |= {"pooled": "MODEL.POOL", "pooled_image": "MODEL.POOL"}
+
+    def row(self, plan: Plan, part: Part, module: Any) -> Row:
+        needs, provides = "", ""
+        if module is not None:
+            binding, _ = bind(module, part.uses, self.by_field)
+            needs = ", ".join(f"{_renamed(p, f)} <- {self.by_field[f]}" for p, f in binding.items())
+            given = sorted(getattr(module, "provides", ()))
+            self.by_field |= dict.fromkeys(given, part.key)
+            provides = ", ".join(given)
+        keys, origins = (*part.keys, "NAME"), plan.config.origins
+        return Row(
+            part.key, _shown(part), needs, provides, origins.place(keys) if keys in origins.written else "default"
+        )
+
+
+def _renamed(parameter: str, field: str) -> str:
+    return field if parameter == field else f"{parameter} = {field}"
+
+
+def _shown(part: Part) -> str:
+    weight = part.extras.get("WEIGHT")
+    return part.entry.name if weight is None else f"{part.entry.name} x {weight:g}"
+
+
+def table(rows: Sequence[Row]) -> str:
+    """The rows as text: one line a part, and under it where each field it needs comes from."""
+    width = [max(len(getattr(row, column)) for row in rows) for column in ("slot", "name", "source")]
+    lines = []
+    for row in rows:
+        head = f"{row.slot:<{width[0]}}  {row.name:<{width[1]}}  {row.source:<{width[2]}}"
+        lines.append(head.rstrip())
+        lines += [f"    needs     {need}" for need in row.needs.split(", ") if need]
+        lines += [f"    provides  {row.provides}"] if row.provides else []
+    return "\n".join(lines)

@@ -1,0 +1,109 @@
+"""Tiny inputs, a tiny backbone, and parts built from their examples."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from collections.abc import Callable, Iterable
+from dataclasses import asdict
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from vireid.core.registries import BACKBONES
+from vireid.core.types import Batch, Facts, Modality
+from vireid.core.vocabulary import BATCH_FIELDS, FIELDS
+
+TINY = Facts(num_ids=4, num_cameras=6, num_attributes=8, channels=16, feature_dim=16)
+SIZES = {"C": 16, "D": 16, "H": 6, "W": 3, "I": 4, "A": 8, "A|1": 8, "P": 3}
+
+
+def tiny_batch(
+    *, identities: int = 4, per_modality: int = 3, size: tuple[int, int] = (64, 32), attributes: int = 8, seed: int = 0
+) -> Batch:
+    """A batch of both modalities in no order: 2 x identities x per_modality rows of normalised images."""
+    generator = torch.Generator().manual_seed(seed)
+    rows = 2 * identities * per_modality
+    order = torch.randperm(rows, generator=generator)
+    labels = torch.arange(identities).repeat_interleave(2 * per_modality)[order]
+    modality = torch.tensor([Modality.VISIBLE, Modality.INFRARED]).repeat(rows // 2)[order]
+    known = torch.rand(rows, attributes, generator=generator) < 0.8
+    return Batch(
+        images=torch.randn(rows, 3, *size, generator=generator).to(memory_format=torch.channels_last),
+        labels=labels,
+        modality=modality,
+        cameras=torch.where(modality == Modality.VISIBLE, 1, 3) + labels % 2,
+        view=torch.zeros(rows, dtype=torch.long),
+        index=torch.randperm(rows, generator=generator),
+        attributes=(torch.rand(rows, attributes, generator=generator) < 0.5).float() if attributes else None,
+        attributes_known=known if attributes else None,
+    )
+
+
+def tiny_field(name: str, batch: Batch, *, seed: int = 0) -> Tensor:
+    """A value of a vocabulary field with the shape that stands there: maps are >= 0, masks sum to 1 over parts."""
+    if name in BATCH_FIELDS:
+        value = getattr(batch, name)
+        assert value is not None, f"the tiny batch has no {name}"
+        return value.clone()
+    generator = torch.Generator().manual_seed(seed * 1009 + sorted(FIELDS).index(name))
+    shape = [len(batch) if letter == "R" else SIZES[letter] for letter in FIELDS[name].shape]
+    if name == "branch":
+        return torch.zeros(shape, dtype=torch.long)
+    value = torch.randn(shape, generator=generator)
+    if name == "part_masks":
+        return value.softmax(dim=1)
+    return value.relu() if name in ("feature_map", "pooled", "pooled_image") else value
+
+
+def tiny_fields(names: Iterable[str], batch: Batch, *, seed: int = 0) -> dict[str, Tensor]:
+    """Values for these fields; a name that the vocabulary does not have is an error saying so."""
+    unknown = sorted(set(names) - set(FIELDS) - set(BATCH_FIELDS))
+    assert not unknown, f"the vocabulary has no {', '.join(unknown)}: add the field there, with its shape, first"
+    return {name: tiny_field(name, batch, seed=seed) for name in names}
+
+
+@BACKBONES.register
+class TinyBackbone(nn.Module):
+    """A two-stream network of three convolutions for tests: (B, 3, h, w) -> (B, width, h/16, w/16)."""
+
+    def __init__(self, *, width: int = 16) -> None:
+        super().__init__()
+        self.channels = width
+        self.visible = nn.Sequential(nn.Conv2d(3, 8, 3, stride=4, padding=1, bias=False), nn.BatchNorm2d(8), nn.ReLU())
+        self.infrared = copy.deepcopy(self.visible)
+        self.shared = nn.Sequential(
+            nn.Conv2d(8, width, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU(), nn.MaxPool2d(2)
+        )
+
+    def forward(self, images: Tensor, modality: Tensor) -> tuple[Tensor, None]:
+        visible = (modality == Modality.VISIBLE).view(-1, 1, 1, 1)
+        rows = images.new_zeros(len(images), 8, (images.shape[2] + 3) // 4, (images.shape[3] + 3) // 4)
+        for mask, branch in ((visible, self.visible), (~visible, self.infrared)):
+            chosen = mask.flatten().nonzero().squeeze(1)
+            if len(chosen):
+                rows = rows.index_copy(0, chosen, branch(images[chosen]).to(rows.dtype))
+        return self.shared(rows), None
+
+
+def build_example(target: Callable[..., Any], facts: Facts = TINY, **runtime: Any) -> Any:
+    """An instance of a registered class from its defaults, its `example` arguments and facts.
+
+    A class with other required arguments carries a class attribute `example` with keyword arguments for them.
+    """
+    parameters = inspect.signature(target).parameters
+    arguments = {name: value for name, value in (asdict(facts) | runtime).items() if name in parameters}
+    arguments |= copy.deepcopy(getattr(target, "example", {}))
+    missing = [
+        name
+        for name, parameter in parameters.items()
+        if parameter.default is parameter.empty
+        and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+        and name not in arguments
+    ]
+    name = getattr(target, "__name__", repr(target))
+    assert not missing, (
+        f"{name} needs {', '.join(missing)}: give it a class attribute `example` with arguments for tests"
+    )
+    return target(**arguments)
