@@ -10,7 +10,8 @@ from vireid.config.loader import load_config
 from vireid.config.plan import make_plan
 from vireid.config.slots import SLOTS
 from vireid.config.text import parse
-from vireid.core.types import Batch, Facts, Progress
+from vireid.core.types import Facts, Progress
+from vireid.engine.optim import parameter_groups
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 PARTS = ("datasets", "methods", "plugins")  # folders of files that are parts of compositions
@@ -19,19 +20,6 @@ TINY = {"MODEL.BACKBONE.ARCH": "resnet10t", "MODEL.BACKBONE.PRETRAINED": False}
 FACTS = Facts(num_ids=5, num_cameras=6)
 
 composition = pytest.mark.parametrize("path", COMPOSITIONS, ids=lambda path: str(path.relative_to(CONFIGS)))
-
-
-def tiny_batch() -> Batch:
-    labels = torch.arange(2).repeat_interleave(8)
-    generator = torch.Generator().manual_seed(0)
-    return Batch(
-        images=torch.randn(16, 3, 64, 32, generator=generator),
-        labels=labels,
-        modality=torch.arange(16) % 2,
-        cameras=torch.ones(16, dtype=torch.long),
-        view=torch.zeros(16, dtype=torch.long),
-        index=torch.arange(16),
-    )
 
 
 def test_there_are_compositions():
@@ -46,17 +34,16 @@ def test_checks_as_it_is(path):
 
 
 @composition
-def test_builds_and_takes_a_step(path):
+def test_builds_and_takes_a_step(path, batch):
     config = load_config(path, TINY)
     model = assemble.model(config, FACTS)
     objective = assemble.objective(config, FACTS, model)
-    batch = tiny_batch()
     total, terms = objective(batch, model(batch), Progress())
     assert torch.isfinite(total)
     assert set(terms) == {name.lower() for name in config.OBJECTIVE}
     model.eval()
-    assert model.describe(batch).shape[0] == 16
-    groups = assemble.parameter_groups(model, objective, assemble.lr_scale(config))
+    assert model.describe(batch).shape[0] == len(batch)
+    groups = parameter_groups(model, objective, assemble.lr_scale(config))
     assert assemble.optimizer(config, groups).defaults["lr"] == config.SOLVER.LR
     assert 0 < assemble.lr_schedule(config)(0) <= 1
     assert assemble.epochs(config) >= 1

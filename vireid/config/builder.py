@@ -159,7 +159,7 @@ class Planner:
         """The value of a parameter that is a component, or a map of components."""
         is_map = _is_map(annotation)
         if value is None or value == {} or value == NONE:
-            return {} if is_map else None
+            return {} if is_map and value is not None else None
         if is_map or (isinstance(value, dict) and "NAME" not in value and _all_nodes(value)):
             return self.entries(keys, value, registry)
         return self.component(keys, value, registry)

@@ -14,6 +14,7 @@ from vireid.config.plan import Plan, make_plan
 from vireid.config.slots import SLOTS
 from vireid.config.text import dump, parse
 from vireid.config.trial import try_out
+from vireid.config.values import shown
 from vireid.core.binding import bind
 from vireid.core.errors import ConfigError
 from vireid.core.files import write_text
@@ -50,13 +51,19 @@ def differences(old: str, config: Config, facts: Facts | None = None) -> list[st
     stored = parse(old)
     if stored.problems or not isinstance(stored.value, dict):
         return ["the stored config cannot be read"]
-    there, here = dict(_leaves(stored.value)), dict(_leaves(resolved_tree(config, facts)))
-    lines = []
-    for key in dict.fromkeys([*there, *here]):
-        same = key in there and key in here and there[key] == here[key]
-        if not same and not _is_free(key):
-            lines.append(f"{key}: {_word(there, key)} there, {_word(here, key)} here")
-    return lines
+    return list(_differences(stored.value, resolved_tree(config, facts), ""))
+
+
+def _differences(there: Any, here: Any, key: str) -> Iterable[str]:
+    if _is_free(key) or there == here:
+        return
+    same_component = _name(there) == _name(here)
+    if isinstance(there, dict) and isinstance(here, dict) and same_component:
+        for inner in dict.fromkeys([*there, *here]):
+            place = f"{key}.{inner}" if key else inner
+            yield from _differences(there.get(inner, _ABSENT), here.get(inner, _ABSENT), place)
+    else:
+        yield f"{key}: {_word(there)} there, {_word(here)} here"
 
 
 def _is_free(key: str) -> bool:
@@ -69,16 +76,17 @@ def _is_free(key: str) -> bool:
     return key in SETTINGS and SETTINGS[key].free
 
 
-def _word(tree: Mapping[str, Any], key: str) -> str:
-    return repr(tree[key]) if key in tree else "nothing"
+_ABSENT = object()
 
 
-def _leaves(tree: Mapping[str, Any], above: str = "") -> Iterable[tuple[str, Any]]:
-    for key, value in tree.items():
-        if isinstance(value, dict) and value:
-            yield from _leaves(value, f"{above}{key}.")
-        else:
-            yield f"{above}{key}", value
+def _name(value: Any) -> Any:
+    return value.get("NAME") if isinstance(value, dict) else None
+
+
+def _word(value: Any) -> str:
+    if value is _ABSENT:
+        return "nothing"
+    return _name(value) or shown(value)
 
 
 def _tree(plan: Plan) -> dict[str, Any]:

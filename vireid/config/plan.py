@@ -149,7 +149,8 @@ def _unknown_keys(planner: Planner, config: Config) -> set[Keys]:
                 continue
             suggestion = nearest(key, known if group else [*known, BASE])
             planner.report((*group, key), f"is not a setting{suggestion or ' (known: ' + ', '.join(known) + ')'}")
-            excused |= {(*group, name) for name in known if f"{name!r}?" in suggestion and name not in node}
+            meant = [(*group, name) for name in known if f"{name!r}?" in suggestion]
+            excused.update(keys for keys in meant if keys not in config.origins.written)
     return excused
 
 

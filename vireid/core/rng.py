@@ -12,10 +12,10 @@ import torch
 def derive(*key: int) -> int:
     """A 63-bit seed from any number of non-negative integers; order matters.
 
-    >>> derive(0, 1) == derive(0, 1), derive(0, 1) == derive(1, 0)
-    (True, False)
+    >>> derive(0, 1) == derive(0, 1), derive(0, 1) == derive(1, 0), derive(0, 1) == derive(0, 1, 0)
+    (True, False, False)
     """
-    low, high = np.random.SeedSequence(key).generate_state(2)
+    low, high = _sequence(*key).generate_state(2)
     return int(low) | (int(high) & 0x7FFFFFFF) << 32
 
 
@@ -25,7 +25,11 @@ def torch_generator(*key: int) -> torch.Generator:
 
 
 def numpy_generator(*key: int) -> np.random.Generator:
-    return np.random.default_rng(np.random.SeedSequence(key))
+    return np.random.default_rng(_sequence(*key))
+
+
+def _sequence(*key: int) -> np.random.SeedSequence:
+    return np.random.SeedSequence((len(key), *key))  # the length, because trailing zeros alone make no difference
 
 
 @contextmanager

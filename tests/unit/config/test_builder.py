@@ -108,6 +108,7 @@ def test_nested_components():
     node["STAGES"]["EMB2"] = {"NAME": "none"}
     assert list(built(node).stages) == ["emb1"]
     assert built({"NAME": "Nested", "STAGE": None, "STAGES": {}}).stages == {}
+    assert built({"NAME": "Nested", "STAGES": None}).stages is None
     assert built({"NAME": "Nested", "STAGE": {"NAME": "none"}}).stage is None
 
 
@@ -118,7 +119,9 @@ def test_a_class_without_a_constructor_takes_nothing():
 
 def test_none_is_no_part_and_no_problem():
     assert plan({"NAME": "none", "WEIGHT": 2}) == (None, [])
-    assert plan({"NAME": "none", "MARGIN": 2})[1] == ["config: PART.MARGIN is an argument of nothing: PART.NAME is none"]
+    assert plan({"NAME": "none", "MARGIN": 2})[1] == [
+        "config: PART.MARGIN is an argument of nothing: PART.NAME is none"
+    ]
 
 
 KNOWN = "Known: Broken, Empty, Needy, Nested, Plain"
@@ -175,8 +178,7 @@ KNOWN = "Known: Broken, Empty, Needy, Nested, Plain"
             {"NAME": "Nested", "STAGES": {"emb1": {"NAME": "Stage"}, "EMB2": {"NAME": "Stage", "DROPUT": 1}}},
             [
                 "config: PART.STAGES.emb1 is not written as an entry's name is: EMB1",
-                "config: PART.STAGES.EMB2.DROPUT is not an argument of Stage; did you mean 'DROPOUT'?"
-                " (takes: DROPOUT)",
+                "config: PART.STAGES.EMB2.DROPUT is not an argument of Stage; did you mean 'DROPOUT'? (takes: DROPOUT)",
             ],
         ),
         ({"NAME": "Nested", "STAGES": 3}, ["config: PART.STAGES = 3 is not a map of stage entries"]),

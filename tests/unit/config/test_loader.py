@@ -75,11 +75,11 @@ SOLVER: {NAME: Adam, SCHEDULE: {NAME: V}}
     )
     config = load_config(folder / "b.yml")
     kept = {"NAME": "B", "WEIGHT": 2.0, "SCHEDULE": {"NAME": "S"}, "USES": {"features": "pooled"}}
-    assert config.OBJECTIVE.TRIPLET == kept
+    assert kept == config.OBJECTIVE.TRIPLET
     assert config.MODEL.POOL == {"NAME": "AveragePool"}
     assert config.MODEL.HEADS.ID == {"NAME": "G", "USES": {"pooled": "pooled_image"}}
     scale = {"backbone": 0.1}
-    assert config.SOLVER == {"NAME": "Adam", "EPOCHS": 61, "LR_SCALE": scale, "SCHEDULE": {"NAME": "V"}}
+    assert {"NAME": "Adam", "EPOCHS": 61, "LR_SCALE": scale, "SCHEDULE": {"NAME": "V"}} == config.SOLVER
 
 
 def test_the_same_name_keeps_the_arguments(write):
@@ -115,7 +115,8 @@ def test_nothing_is_shared_between_files(write):
 
 def test_origins_of_nodes_leaves_and_overrides(write):
     folder = write(
-        a_yml="SEED: 1\nMODEL:\n  POOL: {NAME: GeM, P: 3.0}\n", b_yml="_BASE_: a.yml\nMODEL:\n  HEADS: {ID: {NAME: H}}\n"
+        a_yml="SEED: 1\nMODEL:\n  POOL: {NAME: GeM, P: 3.0}\n",
+        b_yml="_BASE_: a.yml\nMODEL:\n  HEADS: {ID: {NAME: H}}\n",
     )
     origins = load_config(folder / "b.yml", ["MODEL.POOL.P", "4"]).origins
     assert origins.place(("SEED",)) == "a.yml"
@@ -140,7 +141,11 @@ def test_files_of_one_name_are_told_apart_by_their_folders(write):
         methods__shared_yml="DEVICE: cpu\n",
     )
     origins = load_config(folder / "sysu" / "mmd.yml").origins
-    assert [origins.place((key,)) for key in ("SEED", "SIZE", "DEVICE")] == ["sysu/mmd.yml", "methods/mmd.yml", "shared.yml"]
+    assert [origins.place((key,)) for key in ("SEED", "SIZE", "DEVICE")] == [
+        "sysu/mmd.yml",
+        "methods/mmd.yml",
+        "shared.yml",
+    ]
 
 
 # -- overrides
@@ -225,7 +230,9 @@ def test_a_file_that_is_its_own_base(write):
 
 
 def test_a_base_met_twice_is_no_circle(write):
-    folder = write(s_yml="SEED: 4\n", a_yml="_BASE_: s.yml\n", b_yml="_BASE_: s.yml\n", c_yml="_BASE_: [a.yml, b.yml]\n")
+    folder = write(
+        s_yml="SEED: 4\n", a_yml="_BASE_: s.yml\n", b_yml="_BASE_: s.yml\n", c_yml="_BASE_: [a.yml, b.yml]\n"
+    )
     assert load_config(folder / "c.yml").SEED == 4
 
 

@@ -57,6 +57,7 @@ class Shot:
     noise: float
     softness: float
     unevenness: float
+    depth_of_field: float    # how much of its contrast the background keeps
     fall_off: float          # infrared: how much the beam loses towards its rim
     distance: float          # infrared: brightness of the person in the beam
     beam: tuple[float, float]
@@ -74,9 +75,9 @@ def _dull(u: np.ndarray) -> np.ndarray:
 
 def take(camera: Camera, rng: np.random.Generator, difficulty: float) -> Shot:
     """Draw one picture's circumstances."""
-    spread = 0.25 + 1.5 * difficulty
+    spread = 0.2 + 0.6 * difficulty + 0.7 * difficulty**2
     u, n = rng.random(40), rng.normal(size=24)
-    heading = camera.headings[int(u[0] * len(camera.headings))] if u[1] > 1 - 2 * difficulty else 0.15 * n[0]
+    heading = camera.headings[int(u[0] * len(camera.headings))] if u[1] > 0.85 - difficulty else 0.15 * n[0]
     yaw = heading + 0.28 * spread * n[1]
     pose = Pose(
         phase=2 * pi * u[2], stride=float(np.clip(1 + 0.25 * spread * n[2], 0.0, 1.6)) if u[3] > 0.15 else 0.12,
@@ -92,6 +93,7 @@ def take(camera: Camera, rng: np.random.Generator, difficulty: float) -> Shot:
         light=(camera.light[0] + 0.15 * spread * n[16], camera.light[1], camera.light[2]), gain=np.array(camera.gain) * tint * exposure,
         contrast=camera.contrast * (1 + 0.07 * spread * n[17]), noise=camera.noise * (0.5 + 0.5 * spread) * (0.7 + 0.6 * u[8]),
         softness=1 + (camera.softness - 1) * (0.4 + 0.6 * spread) * (0.5 + u[9]), unevenness=0.05 + 0.05 * spread * u[10],
+        depth_of_field=0.35 + 0.65 * difficulty,
         fall_off=(0.25 + 0.45 * u[11]) * (0.5 + 0.5 * spread), distance=0.62 + 0.38 * u[12], beam=(0.5 + 0.18 * n[18], 0.42 + 0.14 * n[19]),
         occluder=occluder, occluder_place=(u[13], u[14]), occluder_cloth=_dull(u[15:23]), spots=u[24:32],
     )

@@ -225,7 +225,7 @@ def _garment(rng: np.random.Generator, difficulty: float, *, lower: bool) -> Gar
         ["stripes", "checks", "plaid", "dots", "print", "zigzag", "blocks", "side_panels"]
     kind = "plain" if rng.random() < plain_share else kinds[rng.integers(len(kinds))]
     angle = rng.choice([0.0, np.pi / 2, np.pi / 4, -np.pi / 4], p=[0.1, 0.8, 0.05, 0.05] if lower else [0.6, 0.2, 0.1, 0.1])
-    pattern = Pattern(kind=kind, period=float(np.exp(rng.uniform(np.log(0.035), np.log(0.11)))), duty=float(rng.uniform(0.3, 0.7)),
+    pattern = Pattern(kind=kind, period=float(np.exp(rng.uniform(np.log(0.04), np.log(0.13)))), duty=float(rng.uniform(0.3, 0.7)),
                       angle=float(angle), phases=tuple(float(p) for p in rng.random(12)))
     base = materials.denim(rng) if lower and rng.random() < 0.45 else materials.dye(rng, neutral_share)
     emblem = None

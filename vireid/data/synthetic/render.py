@@ -61,7 +61,8 @@ def _background(camera: Camera, shot: Shot, height: int, width: int, seed: int) 
     bottom = min(FLOOR + 60 + 150 * shot.spots[1], HEIGHT)
     left = shot.spots[2] * (WIDTH - wide)
     cut = picture.resize((width, height), Image.Resampling.BILINEAR, box=(left, max(0, bottom - tall), left + wide, bottom))
-    values = np.asarray(cut, np.float32) * (1 / 255)
+    values = np.asarray(cut, np.float32) * (shot.depth_of_field / 255)
+    values += np.float32((1 - shot.depth_of_field) * (0.35 if camera.infrared else 0.50))
     return values[None].copy() if camera.infrared else np.ascontiguousarray(values.transpose(2, 0, 1))
 
 

@@ -24,7 +24,7 @@ def test_colour_is_chance_across_modalities(found: Fairness) -> None:
 
 def test_raw_pixels_fail_across_modalities(found: Fairness) -> None:
     assert found.pixels_infrared < 3 * found.chance
-    assert found.pixels_visible > 3 * found.pixels_infrared          # so it is the modality that defeats them
+    assert found.pixels_visible > 3 * found.pixels_infrared  # so it is the modality that defeats them
 
 
 def test_the_matchers_would_notice_an_unfair_set() -> None:

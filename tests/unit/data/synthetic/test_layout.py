@@ -90,7 +90,7 @@ def test_each_identity_can_be_searched_across_modalities(identities: int) -> Non
     if identities <= 533:
         assert max(people.test) <= 332
         assert people.last_column == COLUMNS
-        assert identities == 5 or max(people.identities) > identities or identities == 533      # numbers have gaps
+        assert identities == 5 or max(people.identities) > identities or identities == 533  # numbers have gaps
 
 
 def test_bags_are_the_only_attributes_that_change_between_cameras() -> None:
@@ -103,4 +103,4 @@ def test_bags_are_the_only_attributes_that_change_between_cameras() -> None:
     share = rows.mean(axis=(0, 1))
     released = np.array([0.441, 0.385, 0.641, 0.349, 0.092, 0.668, 0.446, 0.083])
     assert np.abs(share - released).max() < 0.2, share
-    assert not rows.all(axis=2).any()                                   # eight ones mean "not labelled"
+    assert not rows.all(axis=2).any()  # eight ones mean "not labelled"

@@ -40,15 +40,19 @@ def test_infrared_brightness_is_not_determined_by_colour() -> None:
     infrared = cloth[:, NEAR_INFRARED]
     assert infrared.std() > 0.15
     for column in colour.T:
-        assert abs(np.corrcoef(column, infrared)[0, 1]) < 0.12          # 800 garments: standard error 0.035
+        assert abs(np.corrcoef(column, infrared)[0, 1]) < 0.12  # 800 garments: standard error 0.035
     dark = cloth[:, :3].max(axis=1) < 0.3
     assert dark.sum() > 50
-    assert np.ptp(np.quantile(infrared[dark], [0.1, 0.9])) > 0.4        # black cloth may be dull or bright
+    assert np.ptp(np.quantile(infrared[dark], [0.1, 0.9])) > 0.4  # black cloth may be dull or bright
 
 
 def test_part_of_the_patterns_vanishes_in_the_infrared() -> None:
-    contrast = np.array([np.abs(sample_person(0, n).outfit.upper.dyes[1] - sample_person(0, n).outfit.upper.dyes[0])
-                         for n in range(1, 301)])
+    contrast = np.array(
+        [
+            np.abs(sample_person(0, n).outfit.upper.dyes[1] - sample_person(0, n).outfit.upper.dyes[0])
+            for n in range(1, 301)
+        ]
+    )
     seen = contrast[:, :3].max(axis=1) > 0.15
     vanished = contrast[seen, NEAR_INFRARED] < 0.1
     assert 0.15 < vanished.mean() < 0.5

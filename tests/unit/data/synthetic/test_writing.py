@@ -120,9 +120,18 @@ def test_nothing_is_left_after_an_interruption(
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_to_the_tool_with_workers_leaves_nothing(tmp_path: Path, number: int, code: int) -> None:
-    command = [sys.executable, str(ROOT / "tools" / "make_synthetic.py"), "--out", str(tmp_path / "set"), "--workers", "2"]
+    command = [
+        sys.executable,
+        str(ROOT / "tools" / "make_synthetic.py"),
+        "--out",
+        str(tmp_path / "set"),
+        "--workers",
+        "2",
+    ]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    process = subprocess.Popen([*command, "--identities", "400", "--images", "20"], env=environment, stderr=subprocess.PIPE)
+    process = subprocess.Popen(
+        [*command, "--identities", "400", "--images", "20"], env=environment, stderr=subprocess.PIPE
+    )
     until = time.monotonic() + 30
     while not list(tmp_path.glob(".set.*/cam*/*/*.jpg")) and time.monotonic() < until:
         time.sleep(0.02)

@@ -1,0 +1,66 @@
+"""How fast synthetic people are rendered and written: images/s at two sizes, with one and with two processes, as JSON.
+
+    python benchmarks/synthetic_speed.py
+
+The time runs from the call to the finished folder: starting the processes (about two seconds, which `steady` leaves
+out by timing half as many images too), rendering, JPEG encoding and writing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from vireid.core.errors import guarded
+from vireid.data.synthetic import Recipe, sysu, write_dataset
+
+REQUIRED = {(288, 144): 120, (128, 64): 500}      # images/s with two processes
+
+
+def written(identities: int, images: int, size: tuple[int, int], workers: int) -> tuple[int, float]:
+    """(number of images, seconds) of one data set."""
+    with tempfile.TemporaryDirectory() as folder:
+        begin = time.perf_counter()
+        write_dataset(
+            Path(folder) / "set",
+            Recipe(identities=identities, images=images, size=size),
+            workers=workers,
+            progress=False,
+        )
+        seconds = time.perf_counter() - begin
+    people = sysu.plan(seed=0, identities=identities)
+    return images * sum(map(len, people.cameras.values())), seconds
+
+
+@guarded
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--identities", type=int, default=60, help="of each timed data set (default: 60)")
+    parser.add_argument("--images", type=int, default=10, help="of each identity and camera (default: 10)")
+    arguments = parser.parse_args(argv)
+    results = []
+    for size, required in REQUIRED.items():
+        for workers in (1, 2):
+            few, short = written(arguments.identities, max(1, arguments.images // 2), size, workers)
+            many, long = written(arguments.identities, arguments.images, size, workers)
+            results.append(
+                {
+                    "size": f"{size[0]}x{size[1]}",
+                    "processes": workers,
+                    "images": many,
+                    "images_per_second": round(many / long, 1),
+                    "steady_images_per_second": round((many - few) / max(long - short, 1e-9), 1) if many > few else None,
+                    "required_with_two_processes": required,
+                }
+            )
+    print(json.dumps({"cores": os.cpu_count(), "results": results}, indent=2))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

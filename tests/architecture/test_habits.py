@@ -1,0 +1,199 @@
+"""House rules that a reader of the source can check; each checker is tried on a bad text as well."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+import vireid.config.plan  # noqa: F401  fills the registries
+from vireid.core import registries
+
+ROOT = Path(__file__).parents[2]
+MOST_LINES = 400
+ABOVE_CONFIG = {"config", "zoo", "experiment", "benchmark", "__init__"}
+CONFIGS = {"cfg", "conf", "config"}
+NAMES = {"name", "method", "arch", "__name__"}
+REGISTERED = {name for registry in registries.ALL.values() for name in registry}
+
+Checker = Callable[[str, str], list[str]]  # path relative to vireid/, source -> sentences
+
+
+def package_of(path: str) -> str:
+    return Path(path).parts[0].removesuffix(".py")
+
+
+def too_long(path: str, source: str) -> list[str]:
+    lines = source.count("\n") + (not source.endswith("\n"))
+    return [f"{path}: {lines} lines; {MOST_LINES} are the limit"] if lines > MOST_LINES else []
+
+
+def without_docstring(path: str, source: str) -> list[str]:
+    """Modules, and public classes and functions at their top. The methods of a structural type document it."""
+    module = ast.parse(source)
+    problems = [] if ast.get_docstring(module) or not module.body else [f"{path}: the module has no docstring"]
+    for node in module.body:
+        if not isinstance(node, (ast.ClassDef, ast.FunctionDef)) or node.name.startswith("_"):
+            continue
+        structural = isinstance(node, ast.ClassDef) and any("Protocol" in ast.unparse(base) for base in node.bases)
+        documented = [ast.get_docstring(part) for part in ([node, *node.body] if structural else [node]) if _can(part)]
+        if not any(documented):
+            problems.append(f"{path}: {node.name} has no docstring")
+    return problems
+
+
+def _can(node: ast.AST) -> bool:
+    return isinstance(node, (ast.ClassDef, ast.FunctionDef))
+
+
+def reaching_configs(path: str, source: str) -> list[str]:
+    """A config as a parameter or a type anywhere below vireid/config; its text or its file may pass."""
+    if package_of(path) in ABOVE_CONFIG:
+        return []
+    problems = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.arg) and node.arg in CONFIGS:
+            annotation = ast.unparse(node.annotation) if node.annotation else ""
+            if annotation not in {"str", "Path"}:
+                problems.append(f"{path}:{node.lineno}: a parameter {node.arg!r} below vireid/config")
+        if isinstance(node, (ast.Name, ast.Attribute)) and _last_word(node) in {"cfg", "cfgnode"}:
+            problems.append(f"{path}:{node.lineno}: {ast.unparse(node)!r} below vireid/config")
+    return problems
+
+
+def branching_on_names(path: str, source: str) -> list[str]:
+    """A comparison with the name of a registered class, or of something called a name with a class-like string."""
+    problems = []
+    for node in ast.walk(ast.parse(source)):
+        if not isinstance(node, ast.Compare) or not isinstance(node.ops[0], (ast.Eq, ast.NotEq, ast.In, ast.NotIn)):
+            continue
+        sides = [node.left, *node.comparators]
+        called_a_name = any(_last_word(side) in NAMES for side in sides)
+        for text in (text for side in sides for text in _strings(side)):
+            like_a_class = re.fullmatch(r"(?:[A-Z][a-z0-9]+){2,}|[A-Z][A-Za-z]*\d*", text) is not None
+            if text in REGISTERED or (called_a_name and like_a_class):
+                problems.append(f"{path}:{node.lineno}: compares with the name {text!r}; look it up in a registry")
+    return problems
+
+
+def _last_word(node: ast.AST) -> str:
+    if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant):
+        return str(node.slice.value).lower()
+    word = node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
+    return word.lower()
+
+
+def _strings(node: ast.AST) -> Iterator[str]:
+    constants = node.elts if isinstance(node, (ast.Tuple, ast.List, ast.Set)) else [node]
+    yield from (c.value for c in constants if isinstance(c, ast.Constant) and isinstance(c.value, str))
+
+
+def slicing_batches(path: str, source: str) -> list[str]:
+    """`chunk` and `split` in a loss or a model assume an order of rows."""
+    if package_of(path) not in {"losses", "models"}:
+        return []
+    return [
+        f"{path}:{node.lineno}: {node.func.attr}() of a batch assumes an order of rows; group by labels and modality"
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr in {"chunk", "split", "tensor_split"}
+        and not any(isinstance(argument, ast.Constant) and isinstance(argument.value, str) for argument in node.args)
+    ]
+
+
+def files(*folders: str) -> list[Path]:
+    return sorted(file for folder in folders for file in (ROOT / folder).rglob("*.py"))
+
+
+def name_of(file: Path) -> str:
+    return file.relative_to(ROOT).as_posix()
+
+
+@pytest.mark.parametrize("file", files("vireid", "tools", "tests", "benchmarks"), ids=name_of)
+def test_files_are_short(file):
+    problems = too_long(name_of(file), file.read_text(encoding="utf-8"))
+    assert not problems, "\n".join(problems)
+
+
+@pytest.mark.parametrize("file", files("vireid"), ids=name_of)
+@pytest.mark.parametrize("checker", [without_docstring, reaching_configs, branching_on_names, slicing_batches])
+def test_house_rules(file, checker: Checker):
+    path = file.relative_to(ROOT / "vireid").as_posix()
+    problems = checker(path, file.read_text(encoding="utf-8"))
+    assert not problems, "\n".join(problems)
+
+
+def test_there_are_names_to_look_for():
+    assert {"TwoStreamBackbone", "MarginMMD", "SysuMM01", "SGD"} <= REGISTERED
+
+
+@pytest.mark.parametrize(
+    ("checker", "path", "source", "expected"),
+    [
+        (too_long, "a.py", "x = 1\n" * 401, ["a.py: 401 lines; 400 are the limit"]),
+        (too_long, "a.py", "x = 1\n" * 400, []),
+        (without_docstring, "a.py", "x = 1", ["a.py: the module has no docstring"]),
+        (without_docstring, "a.py", "", []),
+        (
+            without_docstring,
+            "a.py",
+            '"""A."""\ndef f(): ...\nclass C: ...\ndef _g(): ...',
+            ["a.py: f has no docstring", "a.py: C has no docstring"],
+        ),
+        (without_docstring, "a.py", '"""A."""\nclass P(Protocol):\n    def f(self):\n        """Does."""', []),
+        (without_docstring, "a.py", '"""A."""\nclass P(Protocol):\n    x: int', ["a.py: P has no docstring"]),
+        (
+            reaching_configs,
+            "losses/a.py",
+            "def f(*, cfg, config: dict):\n    return cfg",
+            [
+                "losses/a.py:1: a parameter 'cfg' below vireid/config",
+                "losses/a.py:1: a parameter 'config' below vireid/config",
+                "losses/a.py:2: 'cfg' below vireid/config",
+            ],
+        ),
+        (reaching_configs, "engine/a.py", "x: yacs.CfgNode", ["engine/a.py:1: 'yacs.CfgNode' below vireid/config"]),
+        (reaching_configs, "engine/a.py", "def store(config: str): ...", []),
+        (reaching_configs, "config/a.py", "def f(config): ...", []),
+        (reaching_configs, "models/a.py", "def f(configured): ...", []),
+        (
+            branching_on_names,
+            "models/a.py",
+            'if arch == "Resnet50": pass',
+            ["models/a.py:1: compares with the name 'Resnet50'; look it up in a registry"],
+        ),
+        (
+            branching_on_names,
+            "engine/a.py",
+            'x = anything in ("MarginMMD", "other")',
+            ["engine/a.py:1: compares with the name 'MarginMMD'; look it up in a registry"],
+        ),
+        (
+            branching_on_names,
+            "config/a.py",
+            'ok = node["NAME"] != "HeteroCentre"',
+            ["config/a.py:1: compares with the name 'HeteroCentre'; look it up in a registry"],
+        ),
+        (
+            branching_on_names,
+            "models/a.py",
+            'ok = type(layer).__name__ == "Linear"',
+            ["models/a.py:1: compares with the name 'Linear'; look it up in a registry"],
+        ),
+        (branching_on_names, "data/a.py", 'ok = path.name == "thumbs.db" or mode == "hinge"', []),
+        (
+            slicing_batches,
+            "losses/a.py",
+            "a, b = features.chunk(2)",
+            ["losses/a.py:1: chunk() of a batch assumes an order of rows; group by labels and modality"],
+        ),
+        (slicing_batches, "models/a.py", 'key.split(".")', []),
+        (slicing_batches, "data/a.py", "rows.split(3)", []),
+    ],
+)
+def test_each_checker_finds_what_it_is_for(checker: Checker, path, source, expected):
+    assert checker(path, source) == expected

@@ -1,0 +1,114 @@
+"""A plug-in is a file that mentions only its own slots: joined to any method, it changes nothing else."""
+
+from pathlib import Path
+
+import pytest
+
+from vireid.config import assemble, explain
+from vireid.config.loader import load_config
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+METHODS = sorted(
+    path.stem for path in (CONFIGS / "methods").glob("[!_]*.yml") if (CONFIGS / "sysu" / path.name).exists()
+)
+
+CODE = '''
+from torch import Tensor, nn
+
+from vireid.core.registries import HEADS, LOSSES
+
+
+@HEADS.register
+class NarrowHead(nn.Module):
+    """A second descriptor, from whatever it is bound to."""
+
+    provides = frozenset({"features_att"})
+
+    def __init__(self, *, feature_dim: int, width: int = 8) -> None:
+        super().__init__()
+        self.dims = {"features_att": width}
+        self.layer = nn.Linear(feature_dim, width)
+
+    def forward(self, features: Tensor) -> dict[str, Tensor]:
+        return {"features_att": self.layer(features)}
+
+
+@LOSSES.register
+class FeatureNorm(nn.Module):
+    """Mean squared length; owns a scale as wide as what it reads."""
+
+    def __init__(self, *, feature_dim: int, num_ids: int) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(__import__("torch").ones(feature_dim))
+
+    def forward(self, features: Tensor) -> Tensor:
+        return (features * self.scale).square().sum(dim=1).mean()
+'''
+
+PLUGIN = """
+IMPORTS: [plugin_of_a_test]
+MODEL:
+  HEADS:
+    NARROW: {NAME: NarrowHead, USES: {features: features_bn}}
+OBJECTIVE:
+  NORM: {NAME: FeatureNorm, WEIGHT: 0.01, USES: {features: features_att}}
+"""
+
+
+@pytest.fixture(scope="module")
+def plugin(tmp_path_factory):
+    """A folder with one Python file and one YAML file, as somebody outside the repository would have it."""
+    from vireid.core.registries import HEADS, LOSSES
+
+    folder = tmp_path_factory.mktemp("project")
+    (folder / "plugin_of_a_test.py").write_text(CODE)
+    (folder / "plugin.yml").write_text(PLUGIN)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)  # that is what makes the module importable
+        patch.setattr("sys.path", [*__import__("sys").path])
+        yield folder
+    for registry, name in ((HEADS, "NarrowHead"), (LOSSES, "FeatureNorm")):
+        registry._entries.pop(name, None)
+    __import__("sys").modules.pop("plugin_of_a_test", None)
+
+
+def joined(folder: Path, method: str) -> Path:
+    path = folder / f"{method}_plugin.yml"
+    path.write_text(f"_BASE_: [{CONFIGS}/sysu/{method}.yml, plugin.yml]\nMODEL: {{BACKBONE: {{ARCH: resnet10t}}}}\n")
+    return path
+
+
+def test_there_are_methods():
+    assert {"baseline", "mmd"} <= set(METHODS)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_plugin_joins_any_method_and_touches_only_its_slots(plugin, method, facts):
+    config = load_config(joined(plugin, method))
+    assert assemble.problems(config) == []
+    tree = explain.resolved_tree(config)
+    norm = tree["OBJECTIVE"].pop("NORM")
+    assert norm == {"NAME": "FeatureNorm", "WEIGHT": 0.01, "USES": {"features": "features_att"}}
+    assert tree["MODEL"]["HEADS"].pop("NARROW")["WIDTH"] == 8
+    assert tree.pop("IMPORTS") == ["plugin_of_a_test"]
+    alone = explain.resolved_tree(load_config(CONFIGS / "sysu" / f"{method}.yml", ["MODEL.BACKBONE.ARCH", "resnet10t"]))
+    assert alone.pop("IMPORTS") == []
+    assert tree == alone
+
+    model = assemble.model(config, facts, weights=False)
+    assert model.heads["narrow"].layer.in_features == model.dims["features_bn"]
+    assert assemble.objective(config, facts, model).norm.scale.shape == (8,), "as wide as the field it is bound to"
+
+
+def test_the_table_says_who_provides_what(plugin):
+    table = {row.slot: row for row in explain.rows(load_config(joined(plugin, "mmd")))}
+    assert table["MODEL.HEADS.NARROW"].needs == "features = features_bn <- MODEL.HEADS.ID"
+    assert table["MODEL.HEADS.NARROW"].provides == "features_att"
+    assert table["OBJECTIVE.NORM"].needs == "features = features_att <- MODEL.HEADS.NARROW"
+    assert table["OBJECTIVE.NORM"].source == "plugin.yml"
+
+
+def test_plugins_that_are_shipped_touch_no_method():
+    for path in (CONFIGS / "plugins").glob("*.yml"):
+        text = path.read_text(encoding="utf-8")
+        assert not any(name in text for name in METHODS), f"{path.name} names a method"

@@ -1,0 +1,56 @@
+"""tools/show_config.py, in process."""
+
+import pytest
+
+from vireid.config import explain
+from vireid.config.loader import load_config
+
+
+@pytest.fixture
+def demo(configs):
+    return configs / "demo" / "sysu_mmd.yml"
+
+
+def test_what_it_prints_can_be_loaded_again(show_config, demo, tmp_path):
+    code, printed, error = show_config("--config-file", demo, "SOLVER.LR", "1e-3")
+    assert (code, error) == (0, "")
+    again = tmp_path / "again.yml"
+    again.write_text(printed)
+    expected = explain.resolved_tree(load_config(demo, ["SOLVER.LR", "1e-3"]))
+    assert explain.resolved_tree(load_config(again)) == expected
+    assert expected["SOLVER"]["LR"] == 1e-3
+
+
+def test_parts_and_providers(show_config, demo):
+    code, printed, _ = show_config("--config-file", demo, "--only", "parts")
+    assert code == 0
+    lines = [" ".join(line.split()) for line in printed.splitlines()]
+    triplet = lines.index("OBJECTIVE.TRIPLET HeteroCenterTriplet x 2 methods/mmd.yml")
+    assert lines[triplet + 1 : triplet + 4] == [
+        "needs features <- MODEL.HEADS.ID",
+        "needs labels <- batch",
+        "needs modality <- batch",
+    ]
+    assert "provides features, features_bn, logits" in lines
+    assert "SCORER TorchScorer default" in lines
+    assert "MODEL.ADAPTER none" in lines
+
+
+def test_only_the_config(show_config, demo):
+    _, printed, _ = show_config("--config-file", demo, "--only", "config")
+    assert "<-" not in printed
+
+
+def test_differences_name_what_changes_the_training(demo):
+    stored = explain.resolved_text(load_config(demo))
+    free = ["OUTPUT_DIR", "elsewhere", "LOG_EVERY", "1", "SOLVER.EPOCHS", "99", "SCORER.NAME", "FaissScorer"]
+    free += ["EVALUATION.ALL.TRIALS", "1"]
+    assert explain.differences(stored, load_config(demo, free)) == []
+    other = ["SEED", "3", "OBJECTIVE.TRIPLET.MARGIN", "0.5", "OBJECTIVE.MMD.NAME", "none", "SOLVER.LR_SCALE", "{}"]
+    assert explain.differences(stored, load_config(demo, other)) == [
+        "SEED: 0 there, 3 here",
+        "OBJECTIVE.TRIPLET.MARGIN: 0.3 there, 0.5 here",
+        "OBJECTIVE.MMD: MarginMMD there, nothing here",
+        "SOLVER.LR_SCALE.backbone: 0.1 there, nothing here",
+    ]
+    assert explain.differences("[1", load_config(demo)) == ["the stored config cannot be read"]

@@ -1,0 +1,218 @@
+"""Every class of every registry keeps the promises of its kind. A class is tested the moment it is registered."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import torch
+
+import vireid.data
+import vireid.engine.optim
+import vireid.evaluation
+import vireid.losses
+import vireid.models
+import vireid.retrieval  # noqa: F401  importing all of these fills the registries
+from vireid.core import registries
+from vireid.core.errors import DataError
+from vireid.core.registry import Entry, Registry
+from vireid.core.rng import torch_generator
+from vireid.core.types import Facts, FeatureTable, Modality, Sample
+from vireid.testing import (
+    TINY,
+    build_example,
+    check_backbone,
+    check_head,
+    check_insert,
+    check_loss,
+    check_pool,
+    check_term_schedule,
+    tiny_batch,
+)
+
+RUNTIME = {"samples", "seed", "rank", "world", "params"}  # positional or keyword: filled by the engine
+
+
+def samples(identities: int = 4, each: int = 3) -> list[Sample]:
+    """A training list of both modalities that lies nowhere."""
+    return [
+        Sample(path, identity, modality, camera=1 if modality == Modality.VISIBLE else 3)
+        for identity in range(identities)
+        for modality in Modality
+        for path in [None] * each  # type: ignore[list-item]
+    ]
+
+
+def table(identities: int = 4) -> FeatureTable:
+    """Unit rows of identities in all six cameras of SYSU-MM01, three images in each."""
+    labels, cameras = np.meshgrid(np.arange(identities), np.arange(1, 7), indexing="ij")
+    labels, cameras = labels.ravel().repeat(3), cameras.ravel().repeat(3)
+    features = np.random.default_rng(0).normal(size=(len(labels), 8)).astype(np.float32)
+    features /= np.linalg.norm(features, axis=1, keepdims=True)
+    return FeatureTable(features, labels, cameras, np.isin(cameras, (3, 6)).astype(np.int64))
+
+
+def check_dataset(entry: Entry) -> None:
+    """Known numbers without a disk; a missing folder is one text."""
+    dataset = build_example(entry.target)
+    assert isinstance(dataset.placeholder, Facts)
+    assert dataset.placeholder.num_ids > 1
+    assert dataset.placeholder.num_cameras > 1
+    for method in (dataset.train, dataset.test, dataset.facts):
+        with pytest.raises(DataError):
+            method()
+
+
+def check_sampler(entry: Entry) -> None:
+    """Both modalities in a batch; a function of (seed, epoch); as long as it says."""
+
+    def batches(seed: int, epoch: int) -> list[list[int]]:
+        sampler = build_example(entry.target, samples=samples(), seed=seed, rank=0, world=1)
+        sampler.set_epoch(epoch)
+        drawn = [list(rows) for rows in sampler]
+        assert len(drawn) == len(sampler) > 0
+        return drawn
+
+    first = batches(0, 0)
+    rows = samples()
+    for batch in first:
+        assert {rows[row].modality for row in batch} == set(Modality)
+    assert first == batches(0, 0)
+    assert first != batches(0, 1)
+    assert first != batches(1, 0)
+
+
+def check_augmentation(entry: Entry) -> None:
+    """Draws for each image, from the generator that it is given and from nothing else."""
+    batch, (height, width) = tiny_batch(), tiny_batch().images.shape[2:]
+
+    def run(seed: int) -> tuple[torch.Tensor, ...]:
+        step, generator = build_example(entry.target), torch_generator(seed)
+        rows, columns = (torch.arange(size).expand(len(batch), -1).clone() for size in (height, width))
+        rows, columns = step.locate(rows, columns, size=(height, width), generator=generator)
+        images = step.paint(batch.images.clone(), batch, generator=generator)
+        return rows, columns, images
+
+    first = run(0)
+    assert [tuple(t.shape) for t in first] == [(len(batch), height), (len(batch), width), tuple(batch.images.shape)]
+    assert all(torch.equal(a, b) for a, b in zip(first, run(0), strict=True)), "not a function of the generator"
+    assert any(not torch.equal(a, b) for a, b in zip(first, run(1), strict=True)), (
+        "it changes nothing, or not at random"
+    )
+    shifts = [first[0] - torch.arange(height), first[1] - torch.arange(width), first[2] - batch.images]
+    assert any(len(shift.flatten(1).unique(dim=0)) > 1 for shift in shifts), "every image got the same draw"
+
+
+def check_optimizer(entry: Entry) -> None:
+    """Goes downhill, and a copy that loads its state goes on as it does."""
+    generator = torch.Generator().manual_seed(0)
+    start = torch.randn(5, generator=generator)
+    runs = [torch.nn.Parameter(start.clone()) for _ in range(2)]
+    first, second = (build_example(entry.target, params=[{"params": [parameter]}], lr=0.01) for parameter in runs)
+
+    def step(optimizer: torch.optim.Optimizer, parameter: torch.nn.Parameter) -> float:
+        optimizer.zero_grad()
+        loss = parameter.square().sum()
+        loss.backward()
+        optimizer.step()
+        return loss.item()
+
+    values = [step(first, runs[0]) for _ in range(5)]
+    assert values == sorted(values, reverse=True)
+    assert values[-1] < values[0]
+    second.load_state_dict(copy.deepcopy(first.state_dict()))
+    runs[1].data.copy_(runs[0].data)
+    assert [step(first, runs[0]) for _ in range(3)] == [step(second, runs[1]) for _ in range(3)]
+
+
+def check_lr_schedule(entry: Entry) -> None:
+    """A factor in (0, 1] for any epoch, the same each time."""
+    schedule = build_example(entry.target)
+    factors = [schedule(epoch) for epoch in range(200)]
+    assert all(0 < factor <= 1 for factor in factors)
+    assert factors == [schedule(epoch) for epoch in range(200)]
+
+
+def check_protocol(entry: Entry) -> None:
+    """Trials are row selections, the same each time, of rows that exist."""
+    protocol, rows = build_example(entry.target), table()
+    trials = list(protocol.trials(rows))
+    assert trials
+    assert protocol.metric
+    assert {"protocol", "direction", "trials"} <= set(protocol.conditions)
+    assert len({trial.name for trial in trials}) == len(trials)
+    queries, answers = set(protocol.query_rows(rows).tolist()), set(protocol.gallery_rows(rows).tolist())
+    for trial, again in zip(trials, protocol.trials(rows), strict=True):
+        assert np.array_equal(trial.gallery, again.gallery)
+        assert set(trial.query.tolist()) <= queries
+        assert set(trial.gallery.tolist()) <= answers
+        assert max(queries | answers) < len(rows)
+        assert len(set(trial.gallery.tolist())) == len(trial.gallery)
+        junk = trial.junk(trial.query, trial.gallery)
+        assert junk.shape == (len(trial.query), len(trial.gallery))
+        assert junk.dtype == bool
+        counted = (rows.labels[trial.query][:, None] == rows.labels[trial.gallery][None]) & ~junk
+        assert counted.any(axis=1).all()
+
+
+def check_scorer(entry: Entry) -> None:
+    """Dot products of unit rows, whole, in float32."""
+    rows = table().features
+    scores = build_example(entry.target)(rows[:5], rows)
+    assert scores.dtype == np.float32
+    np.testing.assert_allclose(scores, rows[:5] @ rows.T, rtol=0, atol=1e-5)
+
+
+def of_part(check):
+    return lambda entry: check(lambda: build_example(entry.target))
+
+
+CONTRACTS = {
+    "BACKBONES": of_part(check_backbone),
+    "INSERTS": of_part(check_insert),
+    "POOLS": of_part(check_pool),
+    "HEADS": of_part(check_head),
+    "LOSSES": of_part(check_loss),
+    "TERM_SCHEDULES": of_part(check_term_schedule),
+    "DATASETS": check_dataset,
+    "SAMPLERS": check_sampler,
+    "AUGMENTATIONS": check_augmentation,
+    "OPTIMIZERS": check_optimizer,
+    "LR_SCHEDULES": check_lr_schedule,
+    "PROTOCOLS": check_protocol,
+    "SCORERS": check_scorer,
+}
+
+
+def entries() -> Iterator[tuple[str, Registry, str]]:
+    for kind, registry in registries.ALL.items():
+        yield from (pytest.param(kind, registry.get(name), id=f"{kind}/{name}") for name in registry)
+
+
+@pytest.mark.parametrize(("kind", "entry"), entries())
+def test_a_part_keeps_the_promises_of_its_kind(kind, entry):
+    assert kind in CONTRACTS, f"no contract is written for {kind}: add one here, it tests {entry.name} and all to come"
+    CONTRACTS[kind](entry)
+
+
+@pytest.mark.parametrize(("kind", "entry"), entries())
+def test_a_part_is_documented_and_its_arguments_are_keywords_with_types(kind, entry):
+    assert entry.target.__doc__, f"{entry.name} has no docstring"
+    for name, parameter in entry.parameters().items():
+        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            assert "__init__" not in vars(entry.target), f"{entry.name} takes *{name}: its arguments cannot be checked"
+            continue
+        assert parameter.annotation is not parameter.empty, f"{entry.name}: {name} has no type"
+        assert name in RUNTIME or parameter.kind is parameter.KEYWORD_ONLY, f"{entry.name}: {name} is no keyword"
+
+
+@pytest.mark.parametrize("kind", ["BACKBONES", "POOLS", "HEADS", "LOSSES", "DATASETS", "SAMPLERS", "PROTOCOLS"])
+def test_registries_are_full(kind):
+    assert len(registries.ALL[kind]) > 0
+
+
+def test_tiny_facts_are_enough_for_every_constructor():
+    assert all(value > 1 for value in (TINY.num_ids, TINY.num_cameras, TINY.num_attributes, TINY.channels))
