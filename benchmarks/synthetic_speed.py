@@ -19,7 +19,7 @@ from pathlib import Path
 from vireid.core.errors import guarded
 from vireid.data.synthetic import Recipe, sysu, write_dataset
 
-REQUIRED = {(288, 144): 120, (128, 64): 500}      # images/s with two processes
+REQUIRED = {(288, 144): 120, (128, 64): 500}  # images/s with two processes
 
 
 def written(identities: int, images: int, size: tuple[int, int], workers: int) -> tuple[int, float]:
@@ -54,7 +54,9 @@ def main(argv: list[str] | None = None) -> int:
                     "processes": workers,
                     "images": many,
                     "images_per_second": round(many / long, 1),
-                    "steady_images_per_second": round((many - few) / max(long - short, 1e-9), 1) if many > few else None,
+                    "steady_images_per_second": round((many - few) / max(long - short, 1e-9), 1)
+                    if many > few
+                    else None,
                     "required_with_two_processes": required,
                 }
             )

@@ -1,7 +1,8 @@
 """Make a data set of synthetic people in the layout of a real one.
 
-    python tools/make_synthetic.py --layout sysu --out data/synthetic --identities 200 --images 10 --seed 0
+python tools/make_synthetic.py --layout sysu --out data/synthetic --identities 200 --images 10 --seed 0
 """
+
 from __future__ import annotations
 
 import argparse
@@ -22,18 +23,28 @@ def parse_size(text: str) -> tuple[int, int]:
 
 
 def build_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="make_synthetic.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="make_synthetic.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--layout", choices=["sysu"], default="sysu", help="folder layout (default: sysu)")
-    parser.add_argument("--out", type=Path, required=True, help="folder to make; must not exist, be empty, or hold the same data set")
-    parser.add_argument("--identities", type=int, default=160, help="all identities, split into train, val and test (default: 160)")
+    parser.add_argument(
+        "--out", type=Path, required=True, help="folder to make; must not exist, be empty, or hold the same data set"
+    )
+    parser.add_argument(
+        "--identities", type=int, default=160, help="all identities, split into train, val and test (default: 160)"
+    )
     parser.add_argument("--images", type=int, default=10, help="images of each identity in each camera (default: 10)")
     parser.add_argument("--seed", type=int, default=0, help="the data set is a function of it (default: 0)")
     parser.add_argument("--size", default="288x144", help="HEIGHTxWIDTH in pixels (default: 288x144)")
     parser.add_argument("--difficulty", type=float, default=0.5, help="0 easy to 1 hard (default: 0.5)")
     parser.add_argument("--test-identities", type=int, help="default: the real share, 96 of 491")
     parser.add_argument("--val-identities", type=int, help="default: the real share, 99 of 491")
-    parser.add_argument("--workers", type=int, default=min(os.cpu_count() or 1, 8), help="processes (default: one per core, at most 8)")
-    parser.add_argument("--contact-sheet", type=Path, metavar="FILE.png", help="also draw some of the people into one picture")
+    parser.add_argument(
+        "--workers", type=int, default=min(os.cpu_count() or 1, 8), help="processes (default: one per core, at most 8)"
+    )
+    parser.add_argument(
+        "--contact-sheet", type=Path, metavar="FILE.png", help="also draw some of the people into one picture"
+    )
     return parser
 
 
@@ -41,8 +52,14 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     arguments = build_parser().parse_args(argv)
     recipe = Recipe(
-        layout=arguments.layout, identities=arguments.identities, images=arguments.images, seed=arguments.seed, size=parse_size(arguments.size),
-        difficulty=arguments.difficulty, test_identities=arguments.test_identities, val_identities=arguments.val_identities,
+        layout=arguments.layout,
+        identities=arguments.identities,
+        images=arguments.images,
+        seed=arguments.seed,
+        size=parse_size(arguments.size),
+        difficulty=arguments.difficulty,
+        test_identities=arguments.test_identities,
+        val_identities=arguments.val_identities,
     )
     made = write_dataset(arguments.out, recipe, workers=arguments.workers)
     print(f"{'made' if made else 'already there, with the same parameters:'} {arguments.out}")

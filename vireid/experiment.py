@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from vireid.config import assemble, explain
-from vireid.config.loader import Config, load_config
+from vireid.config.loader import Config
 from vireid.core.errors import CheckpointError, ConfigError
 from vireid.core.files import write_json
 from vireid.core.protocols import Dataset
@@ -74,7 +74,7 @@ class Experiment:
     @classmethod
     def from_config(cls, path: str | Path, overrides: Sequence[Any] | Mapping[str, Any] = ()) -> Experiment:
         """Read a YAML file; `overrides` is `["KEY", "VALUE", ...]` as on the command line, or a mapping."""
-        return cls(load_config(path, overrides))
+        return cls(assemble.load(path, overrides))
 
     # -- what a user calls ---------------------------------------------------------------------------------------
 
@@ -91,7 +91,8 @@ class Experiment:
                 explain.resolved_text(config), resume=resume, differences=lambda old: explain.differences(old, config)
             )
             training, test = self._images(dataset.train(), environment), self._images(dataset.test(), environment)
-            model, objective = self._parts(facts)
+            begun = resume and bool(self._checkpoints().epochs())
+            model, objective = self._parts(facts, pretrained=not begun)
             sampler = assemble.sampler(config, training.samples, environment.rank, environment.world)
             pin = environment.device.type == "cuda"
             trainer = Trainer(
@@ -129,7 +130,7 @@ class Experiment:
         """Evaluate the checkpoint of the run that counts, or WEIGHTS (a checkpoint folder or a .safetensors file)."""
         environment = self._environment()
         dataset, facts = self._dataset()
-        model, objective = self._parts(facts)
+        model, objective = self._parts(facts, pretrained=False)
         if self.config.WEIGHTS:
             path, selection = Path(self.config.WEIGHTS), f"given ({self.config.WEIGHTS})"
         else:
@@ -148,10 +149,10 @@ class Experiment:
         dataset = assemble.dataset(self.config)
         return dataset, dataset.facts()
 
-    def _parts(self, facts: Facts) -> tuple[nn.Module, nn.Module]:
-        """Network and objective; initial weights are a function of SEED."""
+    def _parts(self, facts: Facts, *, pretrained: bool) -> tuple[nn.Module, nn.Module]:
+        """Network and objective; initial weights are a function of SEED (and of PRETRAINED where it is wanted)."""
         with seeded(self.config.SEED, _INIT_SEED):
-            model = assemble.model(self.config, facts)
+            model = assemble.model(self.config, facts, weights=pretrained)
             return model, assemble.objective(self.config, facts, model)
 
     def _images(self, samples: Sequence[Sample], environment: Environment) -> ImageSet:

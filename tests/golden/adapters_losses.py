@@ -19,7 +19,7 @@ from vireid.layers.pairwise import Hardest, centers_by_identity_and_modality, di
 from vireid.layers.pooling import generalised_mean
 from vireid.losses.identity import IdentityCrossEntropy
 from vireid.losses.mmd import MMD, MarginMMD, discrepancy_by_identity
-from vireid.losses.triplet import BatchHardTriplet, HeteroCenterTriplet
+from vireid.losses.triplet import BatchHardTriplet, HeteroCenterTriplet, WeightedRegularizedTriplet
 from vireid.models.heads.identity import IdentityHead
 from vireid.models.net import CrossModalityNet
 from vireid.models.pools import AveragePool, GeM
@@ -123,6 +123,17 @@ def hard_triplet(case: Case) -> None:
     check_triplet(case, lambda features: loss(features, labels), lambda features: hardest(distances(features), labels))
 
 
+def released_weighted(case: Case) -> WeightedRegularizedTriplet:
+    return WeightedRegularizedTriplet(released_eps=True, normalize=case.params["normalize_feature"])
+
+
+@adapter("pae", "wrt_triplet")
+def wrt_triplet(case: Case) -> None:
+    """The number of right anchors that the release logs has no counterpart here."""
+    labels, loss = tensor(case.arrays["in/labels"]), released_weighted(case)
+    check_pae_loss(case, ("feat",), lambda features: loss(features, labels))
+
+
 @adapter("pae", "label_smooth_ce")
 def label_smooth_ce(case: Case) -> None:
     labels, loss = tensor(case.arrays["in/labels"]), IdentityCrossEntropy(smoothing=case.params["epsilon"])
@@ -219,17 +230,27 @@ AGW_LOSS = {torch.float64: {"rtol": 1e-10, "atol": 1e-12}, torch.float32: {"rtol
 AGW_HEAD = {torch.float64: {"rtol": 1e-9, "atol": 1e-11}, torch.float32: {"rtol": 1e-4, "atol": 1e-5}}
 
 
-@adapter("agw", "loss_hard_triplet")
-def loss_hard_triplet(case: Case) -> None:
-    labels, loss = tensor(case.arrays["in_y"]), BatchHardTriplet(margin=case.params["margin"])
+def check_agw_loss(case: Case, loss: nn.Module) -> None:
+    labels = tensor(case.arrays["in_y"])
     for dtype, tolerance in AGW_LOSS.items():
         x = leaf(case.arrays["in_x"], dtype)
         value = loss(x, labels)
         value.backward()
         same(value, case.arrays["out_loss"], tolerance, f"loss, {dtype}")
         same(x.grad, case.arrays["grad_x"], tolerance, f"gradient, {dtype}")
-    pairs = hardest(distances(tensor(case.arrays["in_x"], torch.float64)), labels)
+
+
+@adapter("agw", "loss_hard_triplet")
+def loss_hard_triplet(case: Case) -> None:
+    check_agw_loss(case, BatchHardTriplet(margin=case.params["margin"]))
+    pairs = hardest(distances(tensor(case.arrays["in_x"], torch.float64)), tensor(case.arrays["in_y"]))
     assert int((pairs.negative >= pairs.positive).sum()) == int(case.arrays["out_correct"])
+
+
+@adapter("agw", "loss_wrt")
+def loss_wrt(case: Case) -> None:
+    """The number of right anchors that the release logs has no counterpart here."""
+    check_agw_loss(case, released_weighted(case))
 
 
 @adapter("agw", "pdist")

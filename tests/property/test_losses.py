@@ -10,17 +10,19 @@ from hypothesis import given
 from vireid.core.binding import requested
 from vireid.losses.identity import IdentityCrossEntropy
 from vireid.losses.mmd import MMD, MarginMMD
-from vireid.losses.triplet import BatchHardTriplet, HeteroCenterTriplet
+from vireid.losses.triplet import BatchHardTriplet, HeteroCenterTriplet, WeightedRegularizedTriplet
 
 LOSSES = {
     "cross-entropy": IdentityCrossEntropy(smoothing=0.1),
     "batch-hard": BatchHardTriplet(margin=0.3),
     "hetero-centre": HeteroCenterTriplet(margin=0.3),
+    "weighted": WeightedRegularizedTriplet(),
+    "weighted released": WeightedRegularizedTriplet(released_eps=True),
     "mmd": MMD(),
     "margin-mmd": MarginMMD(margin=1.4),
     "margin-mmd hinge": MarginMMD(margin=1.4, mode="hinge"),
 }
-METRIC = ["batch-hard", "hetero-centre", "mmd", "margin-mmd", "margin-mmd hinge"]
+METRIC = ["batch-hard", "hetero-centre", "weighted", "weighted released", "mmd", "margin-mmd", "margin-mmd hinge"]
 
 
 @st.composite
@@ -48,7 +50,7 @@ def test_the_order_of_rows_means_nothing(name, fields, seed):
     torch.testing.assert_close(value(name, fields), value(name, shuffled), rtol=1e-9, atol=1e-10)
 
 
-@pytest.mark.parametrize("name", ["batch-hard", "hetero-centre", "mmd", "margin-mmd"])
+@pytest.mark.parametrize("name", ["batch-hard", "hetero-centre", "weighted", "mmd", "margin-mmd"])
 @given(fields=batches())
 def test_names_of_identities_mean_nothing(name, fields):
     renamed = fields | {"labels": 97 - fields["labels"]}

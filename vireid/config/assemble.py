@@ -53,6 +53,7 @@ def facts_of(config: Config) -> Facts:
 
 
 def dataset(config: Config) -> Dataset:
+    """The data set of DATA; nothing is read before it is asked."""
     return _built(_sound_plan(config, "DATA"), "DATA")
 
 
@@ -63,6 +64,7 @@ def sampler(config: Config, samples: Sequence[Sample], rank: int = 0, world: int
 
 
 def augment(config: Config) -> Augment:
+    """All entries of AUGMENTATION in their order, drawing from SEED."""
     plan = _sound_plan(config, "AUGMENTATION")
     steps = {name: construct(part, {}) for name, part in plan.entries("AUGMENTATION").items()}
     return Augment(steps, seed=config.SEED)
@@ -75,6 +77,7 @@ def model(config: Config, facts: Facts, *, weights: bool = True) -> CrossModalit
 
 
 def objective(config: Config, facts: Facts, model: CrossModalityNet) -> Objective:
+    """The terms of OBJECTIVE, bound to what this model and batches of this data provide."""
     plan = _sound_plan(config, "OBJECTIVE", facts=facts)
     return build_objective(plan, provided_to_losses(model.provides, facts), model.dims)
 
@@ -91,6 +94,7 @@ def lr_schedule(config: Config) -> Any:
 
 
 def epochs(config: Config) -> int:
+    """How many epochs SOLVER asks for."""
     return _solver(config).extras["EPOCHS"]
 
 
@@ -100,6 +104,7 @@ def lr_scale(config: Config) -> dict[str, float]:
 
 
 def scorer(config: Config) -> Scorer:
+    """What fills the score matrix."""
     return _built(_sound_plan(config, "SCORER"), "SCORER")
 
 
@@ -125,8 +130,7 @@ def _sound_plan(config: Config, *keys: str, facts: Facts | None = None) -> Plan:
 
 def _built(plan: Plan, key: str, **given: Any) -> Any:
     part = plan.part(key)
-    if part is None:
-        raise ConfigError([f"{key} is none"])
+    assert part is not None  # required, hence a problem otherwise
     return construct(part, given)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,7 +44,7 @@ def write_resolved(config: Config, path: str | Path, facts: Facts | None = None)
 
 
 def differences(old: str, config: Config, facts: Facts | None = None) -> list[str]:
-    """Where a stored resolved config and this one mean another training: `KEY: old there, new here`, one line each.
+    """Where a stored resolved config and this one mean another training: `KEY was old, is new`, one line each.
 
     Keys that do not change what is trained (OUTPUT_DIR, EVALUATE_EVERY, EVALUATION, ...) and SOLVER.EPOCHS may differ.
     """
@@ -63,7 +63,7 @@ def _differences(there: Any, here: Any, key: str) -> Iterable[str]:
             place = f"{key}.{inner}" if key else inner
             yield from _differences(there.get(inner, _ABSENT), here.get(inner, _ABSENT), place)
     else:
-        yield f"{key}: {_word(there)} there, {_word(here)} here"
+        yield f"{key} was {_word(there)}, is {_word(here)}"
 
 
 def _is_free(key: str) -> bool:

@@ -8,6 +8,8 @@ wins over its bases, the command line over all):
   USES of a loss term, USES of a head, EPOCHS, LR_SCALE and SCHEDULE of the solver. (A USES that does not fit the new
   component is reported; dropping it in silence could move a term to another field. `USES: null` clears it.)
 - SOLVER.LR_SCALE is replaced whole: its keys are module paths and contain dots.
+- a file reached through two bases is merged both times, so that it wins over what the first of them changed; plug-ins
+  therefore have no bases of their own.
 """
 
 from __future__ import annotations

@@ -75,13 +75,13 @@ SLOTS: tuple[Slot, ...] = (
         required=True,
         extras={
             "EPOCHS": Extra(int, required=True, least=1, free=True),
-            "LR_SCALE": Extra(Mapping[str, float], whole=True),
+            "LR_SCALE": Extra(Mapping[str, float] | None, whole=True),
             "SCHEDULE": Extra(registry=registries.LR_SCHEDULES),
         },
         runtime=frozenset({"params"}),
     ),
     Slot(("EVALUATION",), registries.PROTOCOLS, is_map=True, required=True, free=True),
-    Slot(("SCORER",), registries.SCORERS, default={"NAME": "TorchScorer"}, free=True),
+    Slot(("SCORER",), registries.SCORERS, required=True, default={"NAME": "TorchScorer"}, free=True),
 )
 
 BY_PATH: dict[Keys, Slot] = {slot.path: slot for slot in SLOTS}

@@ -48,7 +48,7 @@ def nearest(word: str, known: Iterable[str]) -> str:
     return f"; did you mean {by_lower[close[0]]!r}?" if close else ""
 
 
-def guarded(main: Callable[[list[str] | None], int | None]) -> Callable[[list[str] | None], int]:
+def guarded(main: Callable[[list[str] | None], int | None]) -> Callable[..., int]:
     """Decorate a tool's `main(argv)`: user mistakes become one text on stderr and exit code 2.
 
     Ctrl-C gives 130. Anything else is our own fault and keeps its traceback.

@@ -69,6 +69,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
+    """Replace a JSON file in one step."""
     write_text(path, json.dumps(value, indent=2) + "\n")
 
 

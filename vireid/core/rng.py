@@ -25,6 +25,7 @@ def torch_generator(*key: int) -> torch.Generator:
 
 
 def numpy_generator(*key: int) -> np.random.Generator:
+    """A NumPy generator seeded by the key."""
     return np.random.default_rng(_sequence(*key))
 
 

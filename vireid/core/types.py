@@ -13,6 +13,8 @@ from torch import Tensor
 
 
 class Modality(IntEnum):
+    """How a camera sees."""
+
     VISIBLE = 0
     INFRARED = 1
 
@@ -57,6 +59,7 @@ class Batch:
         return self._map(lambda value: value[rows])
 
     def with_images(self, images: Tensor) -> Batch:
+        """The same rows with other images."""
         return replace(self, images=images)
 
 

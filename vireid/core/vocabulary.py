@@ -13,6 +13,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Field:
+    """What a name stands for."""
+
     shape: tuple[str, ...]
     meaning: str
 

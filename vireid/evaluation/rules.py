@@ -42,6 +42,7 @@ RULES: Mapping[str, Rule] = {
 
 
 def rule_named(name: str) -> Rule:
+    """The rule of a protocol; UserError with the nearest and all known names otherwise."""
     if name not in RULES:
         suggestion = nearest(str(name), RULES) or ";"
         raise UserError(f"no protocol is named {name!r}{suggestion} Known: {', '.join(RULES)}")

@@ -11,8 +11,8 @@ def unit_rows(x: Tensor) -> Tensor:
 
     Shapes: (..., D) -> (..., D).
     Departs from the released codes, which divide by the plain length: a zero vector stays zero here (and is at
-    similarity 0 to everything) where theirs becomes NaN. Any other vector gets length 1, unless it is so short (1e-23 in
-    float32) that its square is 0.
+    similarity 0 to everything) where theirs becomes NaN. Any other vector gets length 1, unless it is so short (1e-23
+    in float32) that its square is 0.
     """
     length = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
     return x / length.masked_fill(length == 0, 1)

@@ -37,7 +37,7 @@ def discrepancy(
         kernel = kernel + torch.exp(-squared / scale.view(-1, 1, 1))
     seen, infrared = (valid & visible).to(groups.dtype), (valid & ~visible).to(groups.dtype)
     sign = seen / seen.sum(dim=1, keepdim=True) - infrared / infrared.sum(dim=1, keepdim=True)
-    return torch.einsum("pi,pij,pj->p", sign, kernel, sign)
+    return (sign.unsqueeze(2) * kernel * sign.unsqueeze(1)).sum(dim=(1, 2))
 
 
 def discrepancy_by_identity(

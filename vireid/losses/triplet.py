@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vireid.core.registries import LOSSES
-from vireid.layers.pairwise import centers_by_identity_and_modality, distances, hardest
+from vireid.layers.norms import unit_rows
+from vireid.layers.pairwise import centers_by_identity_and_modality, distances, hardest, same_identity
 
 
 def _checked_margin(margin: float) -> float:
@@ -53,3 +55,43 @@ class HeteroCenterTriplet(nn.Module):
         centers = centers_by_identity_and_modality(features, labels, modality)
         positive, negative = hardest(distances(centers.features), centers.labels)
         return (positive - negative + self.margin).relu().mean()
+
+
+@LOSSES.register
+class WeightedRegularizedTriplet(nn.Module):
+    """Softly weighted positives against softly weighted negatives for every row, without a margin.
+
+    Shapes: features (R, D), labels (R,) -> scalar: the mean over rows of softplus(sum w+ d - sum w- d), where w+ is the
+    softmax of +d over rows of the same identity (the row itself included) and w- that of -d over all others. Gradients
+    flow through the weights. `normalize` puts features to length 1 first (off in the releases).
+    Errors: ValueError where the batch holds fewer than two identities.
+    Source: AGW (TPAMI 2021). Departs: the release adds 1e-6 to the sum of each softmax's exponentials, and shifts those
+    of the negatives by nothing, so that its negative weights vanish where all negatives are farther than about 14.
+    `released_eps` is that form, which the published results were trained with; the default is the plain softmax.
+    """
+
+    def __init__(self, *, released_eps: bool = False, normalize: bool = False) -> None:
+        super().__init__()
+        self.weigh = _released_weights if released_eps else _softmax_weights
+        self.normalize = normalize
+
+    def forward(self, features: Tensor, labels: Tensor) -> Tensor:
+        distance = distances(unit_rows(features) if self.normalize else features)
+        same = same_identity(labels)
+        positive, negative = self.weigh(distance, same)
+        difference = ((positive - negative) * distance).sum(dim=1)
+        return -F.logsigmoid(-difference).mean()  # torch's softplus is a straight line from 20 on
+
+
+def _softmax_weights(distance: Tensor, same: Tensor) -> tuple[Tensor, Tensor]:
+    """(N, N), (N, N) bool -> weights of positives and of negatives, rows summing to 1."""
+    positive = distance.masked_fill(~same, float("-inf")).softmax(dim=1)
+    return positive, (-distance).masked_fill(same, float("-inf")).softmax(dim=1)
+
+
+def _released_weights(distance: Tensor, same: Tensor) -> tuple[Tensor, Tensor]:
+    """As the release computes them: rows sum to less than 1, those of far negatives to almost 0."""
+    farthest = distance.masked_fill(~same, 0).amax(dim=1, keepdim=True)
+    positive = (distance - farthest).exp() * same
+    negative = (-distance).exp() * ~same
+    return positive / (positive.sum(dim=1, keepdim=True) + 1e-6), negative / (negative.sum(dim=1, keepdim=True) + 1e-6)

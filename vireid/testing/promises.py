@@ -26,7 +26,7 @@ def fill_zeros(module: nn.Module, *, seed: int = 0) -> None:
                 parameter.add_(0.1 * torch.randn(parameter.shape, generator=generator).to(parameter))
 
 
-def still(module: nn.Module) -> nn.Module:
+def still(module: Any) -> Any:
     """The same module without dropout."""
     for part in module.modules():
         if isinstance(part, nn.modules.dropout._DropoutNd):

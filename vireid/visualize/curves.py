@@ -11,6 +11,7 @@ from typing import Any
 
 from vireid.visualize.reading import Epochs, Measured, Result
 
+LEGEND_LINE = 0.22  # inches
 WIDTH, DPI = 5.8, 150  # inches; text of 11 points stays readable where a phone shows the picture at half size
 MARKERS = "osD^vPX*"
 DASHES = ("-", "--", "-.", ":")
@@ -40,7 +41,7 @@ def loss_curves(epochs: Epochs, theme: Theme = LIGHT) -> bytes:
 
     The loss axis is logarithmic where all values are above 0 and the largest is over 30 times the smallest.
     """
-    with _figure(theme, height=4.9, panels=(3.2, 1.0)) as (figure, (losses, rate)):
+    with _figure(theme, height=4.7, panels=(3.2, 1.0)) as (figure, (losses, rate)):
         for number, (name, values) in enumerate(epochs.terms.items()):
             total = name == "loss"
             look = {"color": theme.ink, "linewidth": 2.4} if total else _look(theme, number)
@@ -70,7 +71,7 @@ def cmc_curves(results: Sequence[Result], theme: Theme = LIGHT) -> bytes:
     Bars at the printed ranks are one sample standard deviation over the trials to each side. A ring at rank 1 is
     chance, where the evaluation worked it out; a whole curve of chance cannot be made from the saved results.
     """
-    with _figure(theme, height=4.5) as (figure, (axes,)):
+    with _figure(theme, height=4.0) as (figure, (axes,)):
         for number, result in enumerate(results):
             look, ranks = _look(theme, number), range(1, len(result.cmc) + 1)
             axes.plot(ranks, [100 * value for value in result.cmc], label=_named(result, results), **look)
@@ -111,7 +112,7 @@ def cmc_curves(results: Sequence[Result], theme: Theme = LIGHT) -> bytes:
 def evaluation_curves(evaluations: Sequence[Measured], results: Sequence[Result], theme: Theme = LIGHT) -> bytes:
     """Scores on the test set of the epochs that were evaluated: a colour for each protocol, dashes for each score."""
     protocols = list(dict.fromkeys(item.protocol for item in evaluations))
-    with _figure(theme, height=4.2) as (figure, (axes,)):
+    with _figure(theme, height=3.8) as (figure, (axes,)):
         for number, protocol in enumerate(protocols):
             own = [item for item in evaluations if item.protocol == protocol]
             for style, (score, label) in enumerate(SCORES.items()):
@@ -216,11 +217,12 @@ def _dots(points: Sequence[int]) -> dict[str, Any]:
 def _legend(figure: Any, axes: Any, *, columns: int = 4) -> None:
     """Below the panels, so that it never covers a line; read from left to right."""
     handles, labels = axes.get_legend_handles_labels()
-    fitting = 56 // (max(map(len, labels), default=0) + 7)  # letters on a line, those of a handle included
+    fitting = 70 // (max(map(len, labels), default=0) + 7)  # letters on a line, those of a handle included
     columns = max(1, min(columns, fitting, len(labels)))
     rows = math.ceil(len(labels) / columns)  # the figure fills columns first
     order = [row * columns + column for column in range(columns) for row in range(rows)]
     order = [place for place in order if place < len(labels)]
+    figure.set_figheight(figure.get_figheight() + LEGEND_LINE * rows)
     figure.legend(
         [handles[place] for place in order],
         [labels[place] for place in order],

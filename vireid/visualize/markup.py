@@ -37,7 +37,7 @@ a { color: var(--accent); text-underline-offset: 2px; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 .results { width: 100%; }
 .results th, .results td { padding: .32rem 1.1rem .32rem 0; text-align: left; vertical-align: top;
-  border-bottom: 1px solid var(--line); overflow-wrap: anywhere; }
+  border-bottom: 1px solid var(--line); overflow-wrap: break-word; }
 .results thead th { white-space: nowrap; }
 .results tbody th { font-weight: 400; color: var(--faint); white-space: nowrap; }
 .results .score td { font-size: 1.12rem; white-space: nowrap; }
@@ -82,7 +82,7 @@ footer { color: var(--faint); font-size: .85rem; padding-top: 2.4rem; padding-bo
   .strip figcaption { font-size: .68rem; }
   .sheet th { font-size: .72rem; } .sheet th span { font-size: .62rem; }
   .results th, .results td { padding-right: .7rem; }
-  .results thead th, .results tbody th { white-space: normal; }
+  .results thead th, .results .condition th { white-space: normal; }
 }
 @media print { nav, footer { display: none; } .query, figure { break-inside: avoid; } }
 """
@@ -108,6 +108,7 @@ def document(title: str, body: str) -> str:
 
 
 def section(name: str, title: str, *parts: str) -> str:
+    """A section of the page under its heading; `parts` are HTML, empty ones are left out."""
     inside = "\n".join(part for part in parts if part)
     return f'<section id="{escape(name)}" aria-labelledby="{escape(name)}-title">\n' + (
         f'<h2 id="{escape(name)}-title">{escape(title)}</h2>\n{inside}\n</section>'
@@ -124,6 +125,7 @@ def paragraph(text: str, kind: str = "") -> str:
 
 
 def note(text: str) -> str:
+    """A sentence that something is missing, and how to make it."""
     return paragraph(text, "note")
 
 
@@ -136,6 +138,7 @@ def picture(uri: str, alt: str, *, dark: str = "") -> str:
 
 
 def figure(image: str, caption: str = "") -> str:
+    """A picture with an optional caption; both are HTML."""
     return f"<figure>{image}{f'<figcaption>{caption}</figcaption>' if caption else ''}</figure>"
 
 
@@ -155,5 +158,6 @@ def row(name: str, cells: Sequence[str], *, merge: bool = False) -> str:
 
 
 def navigation(entries: Iterable[tuple[str, str]]) -> str:
+    """Links to the sections, from (id, title) pairs."""
     links = "".join(f'<li><a href="#{escape(name)}">{escape(title)}</a></li>' for name, title in entries)
     return f'<nav aria-label="Sections"><ul>{links}</ul></nav>'

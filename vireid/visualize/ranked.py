@@ -16,6 +16,8 @@ GAP, MARGIN, TITLE = 8, 16, 30
 
 @dataclass(frozen=True)
 class Answer:
+    """A gallery image in a ranked list, and whether it is right."""
+
     path: str
     identity: int
     camera: int
@@ -52,11 +54,12 @@ def choose_queries(lists: Lists, number: int = 8) -> np.ndarray:
     The rule: order all queries from best to worst by the place of their first right answer, then by how many of the
     first 10 answers are right, then by row; take `number` of them at even distances, the best and the worst included.
     So good, middling and failed queries appear in about the shares they have in the test set; nobody picks them.
+    Queries that have no answer (`Lists.answerable`) are left out.
     """
-    correct = lists.correct()
-    places = correct.shape[1]
-    first = np.where(correct.any(axis=1), correct.argmax(axis=1), places)
-    order = np.lexsort((np.arange(len(lists)), -correct[:, :PLACES].sum(axis=1), first))
+    rows = np.flatnonzero(lists.answerable())
+    correct = lists.correct()[rows]
+    first = np.where(correct.any(axis=1), correct.argmax(axis=1), correct.shape[1])
+    order = rows[np.lexsort((rows, -correct[:, :PLACES].sum(axis=1), first))]
     return order[np.unique(np.linspace(0, len(order) - 1, min(number, len(order))).round().astype(np.int64))]
 
 

@@ -92,6 +92,15 @@ class Lists:
         """(Q, K) bool: the answer shows the person who was asked for."""
         return (self.gallery_id[self.order.clip(min=0)] == self.query_id[:, None]) & (self.order != NOBODY)
 
+    def answerable(self) -> np.ndarray:
+        """(Q,) bool: False where the person is in no saved list, or a list that was not cut has no right answer.
+
+        Protocols do not count queries without a right image in the gallery; the whole gallery is not saved, so this is
+        the nearest that can be known.
+        """
+        cut = (self.order != NOBODY).all(axis=1)
+        return np.isin(self.query_id, self.gallery_id) & (self.correct().any(axis=1) | cut)
+
 
 @dataclass(frozen=True)
 class Run:

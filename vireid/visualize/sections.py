@@ -56,6 +56,7 @@ class Pictures:
 
 
 def head(run: Run, sections: Sequence[tuple[str, str]]) -> str:
+    """Title, result in a sentence, what is missing, links to the sections."""
     return "\n".join(
         [
             "<header>",
@@ -138,6 +139,7 @@ def how_to_read(found: Sequence[Result]) -> list[str]:
 
 
 def people(run: Run, pictures: Pictures, photographs: Photographs) -> str:
+    """Contact sheet of the test people."""
     sheet = pictures.sheet
     if sheet is None or not sheet.identities:
         return markup.section("people", "Test people", markup.note("There are no ranked lists to take images from."))
@@ -170,6 +172,7 @@ def people(run: Run, pictures: Pictures, photographs: Photographs) -> str:
 
 
 def training(run: Run, pictures: Pictures) -> str:
+    """Loss curves, scores while training, speed."""
     plots = "".join(plot.html() for plot in (pictures.losses, pictures.evaluations) if plot is not None)
     if not plots:
         return markup.section("training", "Training", markup.note("log.jsonl holds no finished epoch."))
@@ -189,6 +192,7 @@ def training(run: Run, pictures: Pictures) -> str:
 
 
 def cmc(run: Run, pictures: Pictures) -> str:
+    """CMC curve and how it was made."""
     if pictures.cmc is None:
         return markup.section("cmc", "CMC curve", markup.note("Not evaluated: there is no metrics.json."))
     spread = any(value is not None for result in run.results for value in result.spread.values())
@@ -202,6 +206,7 @@ def cmc(run: Run, pictures: Pictures) -> str:
 
 
 def ranked(run: Run, pictures: Pictures, photographs: Photographs) -> str:
+    """Ranked lists of each protocol, and the rule by which the queries were chosen."""
     if not pictures.ranked:
         return markup.section("ranked", "Ranked lists", markup.note("There is no rankings.npz to read them from."))
     text = (
@@ -218,17 +223,24 @@ def ranked(run: Run, pictures: Pictures, photographs: Photographs) -> str:
         blocks.append(
             f"<h3>{escape(title)}: {escape(query)} asks, {escape(gallery)} answers ({escape(lists.trial)})</h3>"
         )
+        without = int((~lists.answerable()).sum())
+        if without:
+            blocks.append(
+                markup.paragraph(f"Left out: {without} queries whose person is in none of the saved answers.", "faint")
+            )
         blocks += [_query(item, query, gallery, photographs) for item in pictures.ranked.get(lists.name, ())]
     return markup.section("ranked", "Ranked lists", markup.paragraph(text), *blocks)
 
 
 def environment(run: Run) -> str:
+    """What the run computed on."""
     values = {name.replace("_", " "): value for name, value in run.environment.items()}
     inside = markup.facts(values) if values else markup.note(f"Environment {UNSTATED}.")
     return markup.section("environment", "Environment", inside)
 
 
 def config(run: Run) -> str:
+    """The resolved config, folded away."""
     if not run.config:
         return markup.section("config", "Config", markup.note("There is no config.yml in the run's folder."))
     text = f"<details><summary>config.yml, every value resolved</summary><pre>{escape(run.config)}</pre></details>"

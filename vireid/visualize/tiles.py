@@ -97,6 +97,7 @@ def _placeholder(size: tuple[int, int]) -> Image.Image:
 
 
 def font(size: int) -> ImageFont.ImageFont | ImageFont.FreeTypeFont:
+    """The font of all pictures; it comes with Pillow, so that they look alike everywhere."""
     return ImageFont.load_default(size)
 
 
@@ -118,10 +119,12 @@ def data_uri(image: Image.Image, quality: int = 84) -> str:
 
 
 def png_uri(content: bytes) -> str:
+    """A PNG inside the text of a page."""
     return "data:image/png;base64," + base64.b64encode(content).decode("ascii")
 
 
 def png(image: Image.Image) -> bytes:
+    """The bytes of a PNG file."""
     buffer = io.BytesIO()
-    image.save(buffer, "PNG", optimize=True)
+    image.save(buffer, "PNG")
     return buffer.getvalue()

@@ -100,7 +100,7 @@ def test_a_margin_above_all_gives_a_zero_with_a_gradient_of_zero():
     features, labels, modality = batch(BALANCED)
     loss = MarginMMD(margin=10.0)(features, labels, modality)
     loss.backward()
-    assert float(loss) == 0
+    assert loss.item() == 0
     assert not features.grad.any()
 
 
@@ -115,7 +115,7 @@ def test_all_rows_equal_gives_zero_and_a_finite_gradient():
     labels, modality = torch.tensor([0, 1]).repeat(4), torch.tensor([0, 0, 1, 1]).repeat(2)
     value = MarginMMD()(features, labels, modality) + MMD()(features, modality)
     value.backward()
-    assert float(value) == pytest.approx(0, abs=1e-5)
+    assert value.item() == pytest.approx(0, abs=1e-5)
     assert features.grad.isfinite().all()
     assert features.grad.abs().max() < 1e-2
 

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from vireid.losses.triplet import BatchHardTriplet, HeteroCenterTriplet
+from vireid.losses.triplet import BatchHardTriplet, HeteroCenterTriplet, WeightedRegularizedTriplet
 
 MARGIN = 0.3
 
@@ -65,11 +65,51 @@ def test_hetero_center_equals_the_loop(counts, spread):
     torch.testing.assert_close(*(torch.autograd.grad(v, features, retain_graph=True)[0] for v in (ours, naive)))
 
 
-@pytest.mark.parametrize("loss", [BatchHardTriplet(), HeteroCenterTriplet()])
+@pytest.mark.parametrize("loss", [BatchHardTriplet(), HeteroCenterTriplet(), WeightedRegularizedTriplet()])
 def test_gradcheck(loss):
     features, labels, modality = batch(RAGGED, width=3, seed=2)
     extra = (modality,) if isinstance(loss, HeteroCenterTriplet) else ()
     assert torch.autograd.gradcheck(lambda x: loss(x, labels, *extra), (features,))
+
+
+def weighted_by_loop(rows: list, labels: list[int], eps: float) -> torch.Tensor:
+    """The released form has eps 1e-6 below each sum of exponentials and shifts positives by their largest."""
+    total = torch.zeros((), dtype=torch.float64)
+    for a, label in zip(rows, labels):
+        positives = torch.stack([apart(a, b) for b, other in zip(rows, labels) if other == label])
+        negatives = torch.stack([apart(a, b) for b, other in zip(rows, labels) if other != label])
+        up, down = (positives - positives.max()).exp(), (-negatives).exp()
+        near, far = (up / (up.sum() + eps) * positives).sum(), (down / (down.sum() + eps) * negatives).sum()
+        total = total + torch.log1p((near - far).exp())
+    return total / len(rows)
+
+
+@pytest.mark.parametrize("counts", [BALANCED, RAGGED], ids=["balanced", "ragged"])
+@pytest.mark.parametrize("spread", [0.1, 1.0, 8.0])
+@pytest.mark.parametrize(("released", "eps"), [(True, 1e-6), (False, 0.0)])
+def test_weighted_equals_the_loop(counts, spread, released, eps):
+    features, labels, _ = batch(counts)
+    rows = spread * features
+    naive = weighted_by_loop(list(rows), labels.tolist(), eps)
+    ours = WeightedRegularizedTriplet(released_eps=released)(rows, labels)
+    torch.testing.assert_close(ours, naive)
+    torch.testing.assert_close(*(torch.autograd.grad(v, features, retain_graph=True)[0] for v in (ours, naive)))
+
+
+def test_far_negatives_separate_the_two_forms():
+    """Where all negatives are beyond 14 the released weights vanish and well separated rows cost their positives."""
+    labels = torch.tensor([0, 0, 1, 1])
+    features = torch.tensor([[0.0], [5.0], [60.0], [65.0]])
+    released = WeightedRegularizedTriplet(released_eps=True)(features, labels)
+    assert WeightedRegularizedTriplet()(features, labels).item() < 1e-6
+    assert released.item() == pytest.approx(5, abs=0.1)
+
+
+def test_normalize_puts_rows_to_length_1():
+    features, labels, _ = batch(BALANCED)
+    unit = features / features.norm(dim=1, keepdim=True)
+    ours = WeightedRegularizedTriplet(normalize=True)(7 * features, labels)
+    torch.testing.assert_close(ours, WeightedRegularizedTriplet()(unit, labels))
 
 
 def test_well_separated_identities_cost_nothing():
@@ -104,7 +144,7 @@ def test_an_identity_without_one_modality_has_itself_as_positive():
     assert math.isfinite(float(naive))
 
 
-@pytest.mark.parametrize("loss", [BatchHardTriplet(), HeteroCenterTriplet()])
+@pytest.mark.parametrize("loss", [BatchHardTriplet(), HeteroCenterTriplet(), WeightedRegularizedTriplet()])
 def test_one_identity_is_refused(loss):
     features, labels, modality = batch({(3, 0): 2, (3, 1): 2})
     extra = (modality,) if isinstance(loss, HeteroCenterTriplet) else ()

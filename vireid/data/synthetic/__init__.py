@@ -1,4 +1,5 @@
 """Synthetic people seen by visible and near-infrared cameras, written in the layouts of the real data sets."""
+
 from __future__ import annotations
 
 from vireid.data.synthetic.people import Attributes, Person, sample_person

@@ -1,4 +1,5 @@
 """One picture of the data set: a row for each identity with its attributes, a column for each camera."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -10,7 +11,7 @@ from vireid.data.synthetic.people import Attributes
 from vireid.data.synthetic.world import World
 from vireid.data.synthetic.write import Recipe
 
-LABEL_WIDTH, HEADER, GAP = 128, 34, 3
+LABEL_WIDTH, HEADER, GAP, COLOURS = 112, 34, 3, 160
 PAPER, INK, FAINT = (250, 250, 248), (30, 30, 30), (120, 120, 120)
 
 
@@ -18,15 +19,23 @@ def describe(attributes: Attributes) -> list[str]:
     """The attributes in words, one a line."""
     look = attributes
     lower = ("long " if look.long_lower else "short ") + ("skirt" if look.skirt else "trousers")
-    lines = ["female" if look.female else "male", "long hair" if look.long_hair else "short hair",
-             "long sleeves" if look.long_sleeve else "short sleeves", lower]
-    return lines + [word for word, on in (("glasses", look.glasses), ("backpack", look.backpack), ("satchel", look.satchel)) if on]
+    lines = [
+        "female" if look.female else "male",
+        "long hair" if look.long_hair else "short hair",
+        "long sleeves" if look.long_sleeve else "short sleeves",
+        lower,
+    ]
+    return lines + [
+        word for word, on in (("glasses", look.glasses), ("backpack", look.backpack), ("satchel", look.satchel)) if on
+    ]
 
 
-def contact_sheet(recipe: Recipe, *, identities: int = 8, images: int = 2, height: int = 144) -> Image.Image:
-    """The first test identities that most cameras see, `images` pictures of each in each camera; drawn without any folder."""
+def contact_sheet(recipe: Recipe, *, identities: int = 6, images: int = 2, height: int = 128) -> Image.Image:
+    """The test identities that most cameras see, `images` pictures of each in each camera; needs no folder."""
     world = World(seed=recipe.seed, difficulty=recipe.difficulty, size=recipe.size)
-    people = sysu.plan(seed=recipe.seed, identities=recipe.identities, test=recipe.test_identities, val=recipe.val_identities)
+    people = sysu.plan(
+        seed=recipe.seed, identities=recipe.identities, test=recipe.test_identities, val=recipe.val_identities
+    )
     numbers = sorted(people.test, key=lambda number: -len(people.cameras[number]))[:identities]
     images, width = min(images, recipe.images), round(height * recipe.size[1] / recipe.size[0])
     column = images * width + GAP
@@ -52,7 +61,7 @@ def contact_sheet(recipe: Recipe, *, identities: int = 8, images: int = 2, heigh
 
 
 def draw_contact_sheet(recipe: Recipe, path: Path) -> None:
-    """Write the sheet; 256 colours, so that the page it stands on stays small."""
+    """Write the sheet; few colours, so that the page it stands on stays small."""
     path.parent.mkdir(parents=True, exist_ok=True)
     sheet = contact_sheet(recipe)
-    sheet.quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
+    sheet.quantize(COLOURS, kmeans=1).save(path, optimize=True)

@@ -3,19 +3,29 @@
 The near-infrared number is always drawn on its own. Dyes that look black to us are often bright at 850 nm and
 pale ones may be dull there, so the colour of a garment says nothing about how bright its infrared image is.
 """
+
 from __future__ import annotations
 
 import colorsys
 
 import numpy as np
 
-CHANNELS = 4              # red, green, blue, near infrared; display values in 0..1
+CHANNELS = 4  # red, green, blue, near infrared; display values in 0..1
 NEAR_INFRARED = 3
 
-_NEUTRALS = np.array([
-    (0.09, 0.09, 0.10), (0.16, 0.16, 0.17), (0.33, 0.33, 0.34), (0.52, 0.52, 0.52), (0.74, 0.73, 0.71), (0.90, 0.89, 0.87),
-    (0.12, 0.15, 0.27), (0.42, 0.37, 0.30), (0.62, 0.55, 0.43),
-])
+_NEUTRALS = np.array(
+    [
+        (0.09, 0.09, 0.10),
+        (0.16, 0.16, 0.17),
+        (0.33, 0.33, 0.34),
+        (0.52, 0.52, 0.52),
+        (0.74, 0.73, 0.71),
+        (0.90, 0.89, 0.87),
+        (0.12, 0.15, 0.27),
+        (0.42, 0.37, 0.30),
+        (0.62, 0.55, 0.43),
+    ]
+)
 _DENIM = np.array([(0.14, 0.18, 0.29), (0.23, 0.31, 0.45), (0.38, 0.47, 0.60), (0.10, 0.11, 0.14)])
 
 
@@ -47,7 +57,7 @@ def palette(rng: np.random.Generator, base: np.ndarray, neutral_share: float) ->
     layers = [base]
     for _ in range(2):
         layer = dye(rng, neutral_share)
-        while np.abs(layer[:3] - base[:3]).max() < 0.22:      # a pattern nobody could see is not a pattern
+        while np.abs(layer[:3] - base[:3]).max() < 0.22:  # a pattern nobody could see is not a pattern
             layer = dye(rng, neutral_share)
         if rng.random() < 0.25:
             layer[NEAR_INFRARED] = base[NEAR_INFRARED] + rng.normal(0, 0.02)
@@ -69,7 +79,15 @@ def skin(rng: np.random.Generator) -> np.ndarray:
 
 def hair(rng: np.random.Generator) -> np.ndarray:
     """(4,) Mostly dark, sometimes brown or dyed; in the infrared a middle grey that the colour does not give away."""
-    choices = np.array([(0.07, 0.06, 0.06), (0.11, 0.08, 0.07), (0.20, 0.13, 0.09), (0.36, 0.24, 0.14), (0.56, 0.43, 0.26),
-                        (0.45, 0.44, 0.43)])
+    choices = np.array(
+        [
+            (0.07, 0.06, 0.06),
+            (0.11, 0.08, 0.07),
+            (0.20, 0.13, 0.09),
+            (0.36, 0.24, 0.14),
+            (0.56, 0.43, 0.26),
+            (0.45, 0.44, 0.43),
+        ]
+    )
     colour = choices[rng.choice(len(choices), p=[0.42, 0.26, 0.14, 0.08, 0.05, 0.05])]
     return np.append(np.clip(colour + rng.normal(0, 0.012, 3), 0.03, 0.9), rng.uniform(0.16, 0.46))

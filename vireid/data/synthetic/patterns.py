@@ -3,6 +3,7 @@
 Lengths are in statures (the height of the person is 1), so that a stripe is as wide on a sleeve as on the chest.
 The layout is what both kinds of light share; colours and infrared reflectances are laid on it afterwards.
 """
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -13,7 +14,7 @@ import numpy as np
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """`kind` is a key of `KINDS`; period in statures; duty = share of the period in the second layer; angle in radians."""
+    """`kind` is a key of `KINDS`; period in statures; duty = share of it in the second layer; angle in radians."""
 
     kind: str = "plain"
     period: float = 0.06
@@ -95,8 +96,15 @@ def _side_panels(pattern: Pattern, x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 KINDS: dict[str, Callable[[Pattern, np.ndarray, np.ndarray], np.ndarray]] = {
-    "plain": _plain, "stripes": _stripes, "checks": _checks, "plaid": _plaid, "dots": _dots, "print": _print,
-    "zigzag": _zigzag, "blocks": _blocks, "side_panels": _side_panels,
+    "plain": _plain,
+    "stripes": _stripes,
+    "checks": _checks,
+    "plaid": _plaid,
+    "dots": _dots,
+    "print": _print,
+    "zigzag": _zigzag,
+    "blocks": _blocks,
+    "side_panels": _side_panels,
 }
 
 
@@ -122,7 +130,9 @@ SHAPES: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
     "ring": lambda dx, dy: np.abs(np.sqrt(dx * dx + dy * dy) - 0.8) < 0.28,
     "square": lambda dx, dy: np.maximum(np.abs(dx), np.abs(dy)) < 0.9,
     "bar": lambda dx, dy: (np.abs(dx) < 1.6) & (np.abs(dy) < 0.35),
-    "lines": lambda dx, dy: (np.abs(dx) < 1.3 - 0.3 * np.floor(dy + 2)) & (np.abs(dy) < 1.2) & (np.mod(dy * 1.5, 1) < 0.5),
+    "lines": lambda dx, dy: (
+        (np.abs(dx) < 1.3 - 0.3 * np.floor(dy + 2)) & (np.abs(dy) < 1.2) & (np.mod(dy * 1.5, 1) < 0.5)
+    ),
     "cross": lambda dx, dy: (np.minimum(np.abs(dx), np.abs(dy)) < 0.3) & (np.maximum(np.abs(dx), np.abs(dy)) < 1),
     "triangle": lambda dx, dy: (np.abs(dx) < (dy + 1) / 2) & (dy < 1),
 }

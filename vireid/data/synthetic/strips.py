@@ -3,11 +3,12 @@
 A limb, the trunk, a skirt, a lock of hair or a bag is a strip from one image point to another with a table of
 half-widths. Pixels get their coverage from the signed distance to its sides, hence soft edges without supersampling.
 """
+
 from __future__ import annotations
 
 import numpy as np
 
-SIDES = 49                # entries of the tables across a strip
+SIDES = 49  # entries of the tables across a strip
 ACROSS = np.linspace(-1.2, 1.2, SIDES)
 _SINE = np.clip(ACROSS, -1, 1)
 NORMAL_ACROSS = _SINE.astype(np.float32)
@@ -25,8 +26,20 @@ class Canvas:
         self._x = np.arange(self.width, dtype=np.float32)
         self._y = np.arange(self.height, dtype=np.float32)
 
-    def strip(self, x0: float, y0: float, dx: float, dy: float, length: float, reach: float, half: np.ndarray, inverse: np.ndarray,
-              texture: np.ndarray, columns: np.ndarray, light: np.ndarray) -> None:
+    def strip(
+        self,
+        x0: float,
+        y0: float,
+        dx: float,
+        dy: float,
+        length: float,
+        reach: float,
+        half: np.ndarray,
+        inverse: np.ndarray,
+        texture: np.ndarray,
+        columns: np.ndarray,
+        light: np.ndarray,
+    ) -> None:
         """Lay one strip over the canvas.
 
         (x0, y0) one end in pixels, (dx, dy) unit direction, `length` and the largest half-width `reach` in pixels;

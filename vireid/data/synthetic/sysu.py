@@ -1,8 +1,9 @@
 """The SYSU-MM01 layout: which identities stand in which camera, how they are split, and the annotation files.
 
-As in the real set the numbers have gaps up to 533, cameras 1, 2 and 6 know only the first 332, 332 and 333 of them, test
-identities come from those, some folders are missing, and the attribute of an absent person is a column of ones.
+As in the real set the numbers have gaps up to 533, cameras 1, 2 and 6 know only the first 332, 332 and 333 of them,
+test identities come from those, some folders are missing, and an absent person's attributes are a column of ones.
 """
+
 from __future__ import annotations
 
 import io
@@ -18,12 +19,12 @@ from vireid.data.synthetic.world import World
 
 CAMERAS = (1, 2, 3, 4, 5, 6)
 INFRARED_CAMERAS = (3, 6)
-SHARED_PLACE = {3: 2}                # queries of camera 3 are never compared with camera 2
+SHARED_PLACE = {3: 2}  # queries of camera 3 are never compared with camera 2
 LAST_NUMBER = 533
 LAST_COLUMN = {1: 332, 2: 332, 3: 533, 4: 533, 5: 533, 6: 333}
 MISSING_SHARE = 0.15
 FEWEST = {"train": 2, "val": 1, "test": 2}
-MOST = 9999                          # four digits
+MOST = 9999  # four digits
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +49,23 @@ def split_sizes(identities: int, test: int | None, val: int | None) -> dict[str,
     val = max(FEWEST["val"], round(identities * 99 / 491)) if val is None else val
     sizes = {"train": identities - val - test, "val": val, "test": test}
     if identities < sum(FEWEST.values()):
-        problems.append(f"--identities must be at least {sum(FEWEST.values())} (2 to train, 1 to validate, 2 to test), got {identities}")
+        problems.append(
+            f"--identities must be at least {sum(FEWEST.values())} (2 to train, 1 to validate, 2 to test), "
+            f"got {identities}"
+        )
     elif identities > MOST:
         problems.append(f"--identities must be at most {MOST} (folder names have four digits), got {identities}")
     else:
-        problems += [f"--identities {identities} with {val} val and {test} test leaves {size} to {name}; at least {FEWEST[name]} needed"
-                     for name, size in sizes.items() if size < FEWEST[name]]
+        problems += [
+            f"--identities {identities} with {val} val and {test} test leaves {size} to {name}; "
+            f"at least {FEWEST[name]} needed"
+            for name, size in sizes.items()
+            if size < FEWEST[name]
+        ]
         if identities <= LAST_NUMBER and test > LAST_COLUMN[1]:
-            problems.append(f"--test-identities must be at most {LAST_COLUMN[1]}, the numbers that all cameras know, got {test}")
+            problems.append(
+                f"--test-identities must be at most {LAST_COLUMN[1]}, the numbers that all cameras know, got {test}"
+            )
     if problems:
         raise UserError("\n".join(problems))
     return sizes
@@ -67,9 +77,11 @@ def plan(*, seed: int, identities: int, test: int | None = None, val: int | None
     real = identities <= LAST_NUMBER
     last = dict(LAST_COLUMN) if real else dict.fromkeys(CAMERAS, identities)
     known_everywhere = rng.permutation(np.arange(1, min(last.values()) + 1))
-    chosen = known_everywhere[:sizes["test"]]
-    others = rng.permutation(np.setdiff1d(np.arange(1, max(last.values()) + 1), chosen))[:sizes["train"] + sizes["val"]]
-    names = {"test": chosen, "val": others[:sizes["val"]], "train": others[sizes["val"]:]}
+    chosen = known_everywhere[: sizes["test"]]
+    others = rng.permutation(np.setdiff1d(np.arange(1, max(last.values()) + 1), chosen))[
+        : sizes["train"] + sizes["val"]
+    ]
+    names = {"test": chosen, "val": others[: sizes["val"]], "train": others[sizes["val"] :]}
     groups = {name: tuple(sorted(int(number) for number in numbers)) for name, numbers in names.items()}
     cameras = {number: _seen_by(seed, number, last) for numbers in groups.values() for number in numbers}
     return Plan(**groups, cameras=cameras, last_column=last)
@@ -108,7 +120,7 @@ def write_annotations(root: Path, world: World, people: Plan) -> None:
 
 
 def mat_bytes(name: str, table: np.ndarray) -> bytes:
-    """A MATLAB v5 file; the date scipy puts into its 116-byte text is replaced, so that equal tables give equal files."""
+    """A MATLAB v5 file; the date in its 116-byte text is replaced, so that equal tables give equal files."""
     buffer = io.BytesIO()
     savemat(buffer, {name: table}, format="5")
     return b"MATLAB 5.0 MAT-file, written by vireid".ljust(116) + buffer.getvalue()[116:]

@@ -3,6 +3,7 @@
 Everything is painted at twice the wanted size with hard edges and averaged down, so that a thin stripe becomes a pale
 one instead of flickering. Columns run once around the body; the middle column is the front.
 """
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -150,16 +151,24 @@ def coat_tail(tube: Tube, person: Person, *, offset: float) -> np.ndarray:
 def head(tube: Tube, person: Person) -> np.ndarray:
     """Face in front, hair above the hairline and at the back; a cap on top of it; glasses."""
     style, attributes = person.hair, person.attributes
-    v, u = np.clip(tube.down / 0.14, 0, 1), np.abs(tube.around) / tube.girth      # v: crown 0, chin 1; u: nose 0, back 0.5
+    v, u = np.clip(tube.down / 0.14, 0, 1), np.abs(tube.around) / tube.girth  # v: crown 0, chin 1; u: nose 0, back 0.5
     picture = tube.solid(person.skin)
     shade = np.array([0.72, 0.66, 0.64, 0.80], np.float32)
-    lay(picture, (np.abs(u - 0.075) < 0.028) & (np.abs(v - 0.50) < 0.03), np.array([0.10, 0.08, 0.08, 0.25]))     # eyes
-    lay(picture, (np.abs(u - 0.075) < 0.042) & (np.abs(v - 0.43) < 0.022), 0.5 * (style.reflectance + person.skin * shade))
+    lay(picture, (np.abs(u - 0.075) < 0.028) & (np.abs(v - 0.50) < 0.03), np.array([0.10, 0.08, 0.08, 0.25]))  # eyes
+    lay(
+        picture,
+        (np.abs(u - 0.075) < 0.042) & (np.abs(v - 0.43) < 0.022),
+        0.5 * (style.reflectance + person.skin * shade),
+    )
     lay(picture, (u < 0.016) & (np.abs(v - 0.60) < 0.07), person.skin * shade)
     lips = [0.78, 0.36, 0.40, 0.75] if attributes.female else [0.74, 0.55, 0.54, 0.88]
     lay(picture, (u < 0.045) & (np.abs(v - 0.79) < 0.022), person.skin * np.array(lips))
     if style.beard and not attributes.female:
-        lay(picture, (v > 0.72 + 0.25 * np.maximum(0, 0.05 - u)) & (u < 0.24) & ~((u < 0.045) & (np.abs(v - 0.79) < 0.03)), style.reflectance)
+        lay(
+            picture,
+            (v > 0.72 + 0.25 * np.maximum(0, 0.05 - u)) & (u < 0.24) & ~((u < 0.045) & (np.abs(v - 0.79) < 0.03)),
+            style.reflectance,
+        )
     lay(picture, _hair_mask(style, u, v, attributes.long_hair), style.reflectance)
     if attributes.glasses:
         _glasses(picture, u, v, person)

@@ -1,4 +1,5 @@
 """People, cameras and pictures by number: `World(seed=0).photograph(person, camera, shot)`, without any folder."""
+
 from __future__ import annotations
 
 from functools import lru_cache
@@ -6,16 +7,23 @@ from functools import lru_cache
 import numpy as np
 
 from vireid.data.synthetic.cameras import SYSU_CAMERAS, Camera, take
-from vireid.data.synthetic.figure import Figure, dress
+from vireid.data.synthetic.figure import dress
 from vireid.data.synthetic.people import SHOT_STREAM, Attributes, Person, attributes_in_camera, sample_person, stream
 from vireid.data.synthetic.render import Tables, render, tables
+from vireid.data.synthetic.sewing import Figure
 
 
 class World:
     """A function of (seed, difficulty, size): every picture can be taken alone and is always the same."""
 
-    def __init__(self, *, seed: int = 0, difficulty: float = 0.5, size: tuple[int, int] = (288, 144),
-                 cameras: dict[int, Camera] = SYSU_CAMERAS) -> None:
+    def __init__(
+        self,
+        *,
+        seed: int = 0,
+        difficulty: float = 0.5,
+        size: tuple[int, int] = (288, 144),
+        cameras: dict[int, Camera] = SYSU_CAMERAS,
+    ) -> None:
         self.seed, self.difficulty, self.size, self.cameras = seed, difficulty, size, cameras
         self._rows, self._columns = max(40, round(size[0] * 0.34)), max(60, round(size[0] * 0.5))
         self._tables: Tables | None = None
@@ -44,5 +52,7 @@ class World:
         """The same circumstances for any figure: what the picture would be if the person were dressed otherwise."""
         if self._tables is None:
             self._tables = tables(self.seed, *self.size, self._rows)
-        circumstances = take(self.cameras[camera], stream(self.seed, SHOT_STREAM, number, camera, shot), self.difficulty)
+        circumstances = take(
+            self.cameras[camera], stream(self.seed, SHOT_STREAM, number, camera, shot), self.difficulty
+        )
         return render(figure, self.cameras[camera], circumstances, self._tables, seed=self.seed)

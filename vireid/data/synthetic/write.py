@@ -1,4 +1,5 @@
 """Writing a synthetic data set: worker processes, a folder that appears only when it is whole, `synthetic.json`."""
+
 from __future__ import annotations
 
 import json
@@ -20,7 +21,7 @@ from vireid.core.errors import UserError
 from vireid.data.synthetic import sysu
 from vireid.data.synthetic.world import World
 
-VERSION = 1               # of the generator: raised whenever the same parameters give other pictures
+VERSION = 1  # of the generator: raised whenever the same parameters give other pictures
 RECORD = "synthetic.json"
 JPEG_QUALITY = 92
 SMALLEST, LARGEST = 32, 2048
@@ -29,8 +30,8 @@ _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """Everything that decides the bytes of a data set. `size` is (height, width) in pixels; `images` counts the pictures
-    of each (identity, camera); `test_identities` and `val_identities` None = the real set's proportions."""
+    """Everything that decides the bytes of a data set. `size` is (height, width) in pixels; `images` counts the
+    pictures of each (identity, camera); `test_identities` and `val_identities` None = the real set's proportions."""
 
     layout: str = "sysu"
     identities: int = 160
@@ -51,7 +52,9 @@ class Recipe:
         if self.seed < 0:
             problems.append(f"--seed must be at least 0, got {self.seed}")
         if not all(SMALLEST <= side <= LARGEST for side in self.size):
-            problems.append(f"--size must have sides between {SMALLEST} and {LARGEST} pixels, got {self.size[0]}x{self.size[1]}")
+            problems.append(
+                f"--size must have sides between {SMALLEST} and {LARGEST} pixels, got {self.size[0]}x{self.size[1]}"
+            )
         if not 0 <= self.difficulty <= 1:
             problems.append(f"--difficulty must be between 0 and 1, got {self.difficulty:g}")
         try:
@@ -74,7 +77,9 @@ def write_dataset(out: str | Path, recipe: Recipe, *, workers: int = 1, progress
     out = Path(out)
     if _already_there(out, recipe):
         return False
-    people = sysu.plan(seed=recipe.seed, identities=recipe.identities, test=recipe.test_identities, val=recipe.val_identities)
+    people = sysu.plan(
+        seed=recipe.seed, identities=recipe.identities, test=recipe.test_identities, val=recipe.val_identities
+    )
     with _aside(out) as folder:
         sysu.write_annotations(folder, World(seed=recipe.seed, difficulty=recipe.difficulty, size=recipe.size), people)
         jobs = [(number, people.cameras[number]) for number in people.identities]
@@ -96,7 +101,10 @@ def _already_there(out: Path, recipe: Recipe) -> bool:
         raise UserError(f"{out} exists and is not empty; give --out another folder or remove this one")
     if record.read_text(encoding="utf-8", errors="replace") == recipe.record():
         return True
-    raise UserError(f"{out} holds a synthetic data set made with other parameters (see {record}); give --out another folder or remove this one")
+    raise UserError(
+        f"{out} holds a synthetic data set made with other parameters (see {record}); "
+        "give --out another folder or remove this one"
+    )
 
 
 @contextmanager
@@ -112,7 +120,7 @@ def _aside(out: Path) -> Iterator[Path]:
         with _terminate_is_exit():
             yield folder
             try:
-                os.replace(folder, out)            # also over an empty folder
+                os.replace(folder, out)  # also over an empty folder
             except OSError as error:
                 raise UserError(f"{out} appeared while the data set was made; give --out another folder") from error
     finally:
@@ -143,7 +151,9 @@ def _render_all(folder: Path, recipe: Recipe, jobs: list, workers: int) -> Itera
         yield from map(_write_identity, jobs)
         return
     with _single_threaded():
-        pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_start_worker, initargs=(folder, recipe))
+        pool = ProcessPoolExecutor(
+            workers, mp_context=get_context("spawn"), initializer=_start_worker, initargs=(folder, recipe)
+        )
         try:
             for future in as_completed([pool.submit(_write_identity, job) for job in jobs]):
                 yield future.result()
@@ -163,13 +173,13 @@ def _single_threaded() -> Iterator[None]:
             os.environ.pop(name) if value is None else os.environ.__setitem__(name, value)
 
 
-_job: tuple[Path, Recipe, World] | None = None      # of this process
+_job: tuple[Path, Recipe, World] | None = None  # of this process
 
 
 def _start_worker(folder: Path, recipe: Recipe, in_process: bool = False) -> None:
     global _job
     if not in_process:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)          # Ctrl-C is the parent's to handle
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     _job = folder, recipe, World(seed=recipe.seed, difficulty=recipe.difficulty, size=recipe.size)
 
 

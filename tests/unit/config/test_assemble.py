@@ -1,0 +1,205 @@
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from vireid.config import assemble
+from vireid.config.loader import load_config, make_config
+from vireid.core.errors import ConfigError, DataError
+from vireid.core.registries import HEADS, LOSSES, POOLS
+from vireid.core.types import Facts, Modality, Sample
+
+MMD = Path(__file__).parents[3] / "configs" / "sysu" / "mmd.yml"
+TINY = {"MODEL.BACKBONE.ARCH": "resnet10t", "MODEL.BACKBONE.PRETRAINED": False}
+FACTS = Facts(num_ids=5, num_cameras=6)
+
+
+def config(**changes):
+    return load_config(MMD, {**TINY, **{key.replace("__", "."): value for key, value in changes.items()}})
+
+
+@pytest.fixture
+def registered():
+    """Register classes for one test: registered(LOSSES, Class, **slots)."""
+    added = []
+
+    def register(registry, target, **slots):
+        registry.register(target, **slots) if not slots else registry.register(**slots)(target)
+        added.append((registry, target.__name__))
+
+    yield register
+    for registry, name in added:
+        del registry._entries[name]
+
+
+def samples(identities, images=4):
+    return [
+        Sample(Path("x.jpg"), identity, modality, 1) for identity in range(identities) for modality in Modality
+    ] * images
+
+
+def test_the_check_leaves_random_numbers_and_default_device_alone():
+    torch.manual_seed(3)
+    expected = torch.rand(4)
+    torch.manual_seed(3)
+    assemble.check(config())
+    assert torch.equal(torch.rand(4), expected)
+    assert torch.zeros(1).device.type == "cpu"
+
+
+def test_the_check_takes_the_facts_of_the_data():
+    with pytest.raises(ConfigError) as error:
+        assemble.check(config(OBJECTIVE__ID__NUM_IDS=3), Facts(num_ids=206, num_cameras=2))
+    assert error.value.problems == ["command line: OBJECTIVE.ID.NUM_IDS is a fact of the data (206 here); remove it"]
+
+
+def test_load_reports_files_and_content_together(tmp_path):
+    path = tmp_path / "x.yml"
+    path.write_text(f"_BASE_: {MMD}\nSEED: 1\nSEED: 2\nSIZ: [1, 2]\n")
+    with pytest.raises(ConfigError) as error:
+        assemble.load(path, ["ODD"])
+    assert error.value.problems == [
+        "x.yml:3: the key 'SEED' is written twice (first in line 2)",
+        "command line: overrides are KEY VALUE pairs, and 'ODD' stands alone (write: ODD VALUE)",
+        "x.yml: SIZ is not a setting; did you mean 'SIZE'?",
+    ]
+    assert assemble.load(MMD).SEED == 0
+
+
+def test_model_has_the_classes_of_the_data():
+    model = assemble.model(config(), FACTS)
+    assert model.dims["logits"] == 5
+    assert model.backbone.channels == model.dims["features"]
+
+
+def test_heads_are_fitted_to_the_backbone_that_is_chosen():
+    widths = {
+        arch: assemble.model(config(MODEL__BACKBONE__ARCH=arch), FACTS, weights=False).dims["features"]
+        for arch in ("resnet10t", "resnet26")
+    }
+    assert widths == {"resnet10t": 512, "resnet26": 2048}
+
+
+def test_without_weights_nothing_is_loaded():
+    cfg = config(MODEL__BACKBONE__PRETRAINED=True, MODEL__BACKBONE__WEIGHTS="not/there.safetensors")
+    assert assemble.problems(cfg) == []
+    assemble.model(cfg, FACTS, weights=False)
+    with pytest.raises(ValueError, match=r"not/there\.safetensors"):
+        assemble.model(cfg, FACTS)
+
+
+def test_objective_has_weights_and_bindings():
+    cfg = config(OBJECTIVE__TRIPLET__USES={"features": "pooled_image"})
+    objective = assemble.objective(cfg, FACTS, assemble.model(cfg, FACTS))
+    assert {name: term.weight for name, term in objective._terms.items()} == {"id": 1.0, "triplet": 2.0, "mmd": 0.25}
+    assert objective._bindings["triplet"]["features"] == "pooled_image"
+
+
+def test_terms_and_heads_get_the_width_of_what_they_read(registered):
+    class Narrow(nn.Module):
+        provides = frozenset({"features_att"})
+
+        def __init__(self, *, feature_dim: int, num_cameras: int) -> None:
+            super().__init__()
+            self.dims, self.layer = {"features_att": 8}, nn.Linear(feature_dim, 8)
+
+        def forward(self, features_bn):
+            return {"features_att": self.layer(features_bn)}
+
+    class Wide(nn.Module):
+        def __init__(self, *, feature_dim: int, channels: int, num_ids: int) -> None:
+            super().__init__()
+            self.sizes = feature_dim, channels, num_ids
+
+        def forward(self, labels, features):
+            return features.mean()
+
+    registered(HEADS, Narrow)
+    registered(LOSSES, Wide)
+    changes = {"MODEL.HEADS.NARROW": {"NAME": "Narrow"}, "OBJECTIVE.A": {"NAME": "Wide"}}
+    changes["OBJECTIVE.B"] = {"NAME": "Wide", "USES": {"features": "features_att"}}
+    cfg = config(**changes)
+    assert assemble.problems(cfg) == []
+    model = assemble.model(cfg, FACTS)
+    objective = assemble.objective(cfg, FACTS, model)
+    assert (objective.a.sizes, objective.b.sizes) == ((512, 512, 5), (8, 512, 5))
+    assert model.heads["narrow"].layer.in_features == 512
+
+
+def test_a_constructor_that_computes_is_built_on_the_cpu(registered):
+    class Computing(nn.Module):
+        def __init__(self, *, p: float = 3.0) -> None:
+            super().__init__()
+            if torch.tensor(p).item() < 1:
+                raise ValueError(f"p must be at least 1, got {p}")
+
+        def forward(self, feature_map):
+            return feature_map.mean((2, 3))
+
+    registered(POOLS, Computing)
+    assert assemble.problems(config(MODEL__POOL={"NAME": "Computing"})) == []
+    assert assemble.problems(config(MODEL__POOL={"NAME": "Computing", "P": 0})) == [
+        "command line: MODEL.POOL (Computing): p must be at least 1, got 0.0"
+    ]
+
+
+def test_attributes_are_provided_where_the_data_has_them(registered):
+    class Reader(nn.Module):
+        def forward(self, attributes):
+            return attributes.mean()
+
+    registered(LOSSES, Reader)
+    cfg = config(**{"OBJECTIVE.READER": {"NAME": "Reader"}})
+    assert "OBJECTIVE.READER (Reader) needs 'attributes'" in assemble.problems(cfg)[0]
+    assert assemble.problems(cfg, Facts(num_ids=5, num_cameras=6, num_attributes=8)) == []
+    assert assemble.problems(config(**{"OBJECTIVE.READER": {"NAME": "Reader"}, "DATA.ATTRIBUTES": "somewhere"})) == []
+
+
+def test_a_fault_of_the_model_does_not_hide_those_of_the_objective():
+    found = assemble.problems(config(MODEL__DESCRIPTOR=["nothing"], OBJECTIVE__ID__USES={"logits": "none_such"}))
+    assert [problem.split(" ")[0] for problem in found] == ["MODEL.DESCRIPTOR:", "OBJECTIVE.ID"]
+
+
+def test_sampler_is_a_function_of_seed_and_rank():
+    cfg = config(SEED=4)
+    rows = samples(6)
+    sampler = assemble.sampler(cfg, rows)
+    assert len(next(iter(sampler))) == 2 * 4 * 4
+    assert len(next(iter(assemble.sampler(cfg, rows, rank=1, world=2)))) == 4 * 4
+    assert list(sampler) != list(assemble.sampler(config(SEED=5), rows))
+
+
+def test_a_fault_of_the_data_stays_a_fault_of_the_data():
+    with pytest.raises(DataError, match=r"sysu/mmd\.yml: SAMPLER \(IdentityModalitySampler\): .*only 3 identities"):
+        assemble.sampler(config(), samples(3))
+
+
+def test_the_rest_of_an_experiment():
+    cfg = config(**{"SOLVER.LR": 0.2, "EVALUATION.INDOOR.NAME": "none", "SCORER.NAME": "FaissScorer"})
+    optimizer = assemble.optimizer(cfg, [{"params": [nn.Parameter(torch.zeros(1))]}])
+    assert (type(optimizer).__name__, optimizer.defaults["lr"]) == ("SGD", 0.2)
+    assert assemble.lr_schedule(cfg)(20) == pytest.approx(0.1)
+    assert (assemble.epochs(cfg), assemble.lr_scale(cfg)) == (61, {"backbone": 0.1})
+    assert list(assemble.augment(cfg).steps) == ["crop", "flip"]
+    evaluators = assemble.evaluators(cfg)
+    assert list(evaluators) == ["all"]
+    assert type(evaluators["all"].score).__name__ == type(assemble.scorer(cfg)).__name__ == "FaissScorer"
+    assert type(assemble.dataset(cfg)).__name__ == "SysuMM01"
+    assert assemble.facts_of(cfg).num_ids == 395
+
+
+def test_without_schedule_and_scale():
+    cfg = config(**{"SOLVER.SCHEDULE": None, "SOLVER.LR_SCALE": None})
+    assert assemble.problems(cfg) == []
+    assert assemble.lr_schedule(cfg)(99) == 1.0
+    assert assemble.lr_scale(cfg) == {}
+
+
+def test_parts_of_a_broken_config_are_refused():
+    with pytest.raises(ConfigError, match="DATA is missing"):
+        assemble.dataset(make_config({}))
+    with pytest.raises(ConfigError, match=r"MODEL\.POOL is missing"):
+        assemble.model(make_config({}), FACTS)
+    with pytest.raises(ConfigError, match=r"SCORER\.NAME = 'none', but a scorer is needed"):
+        assemble.scorer(config(SCORER={"NAME": "none"}))
