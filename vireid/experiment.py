@@ -90,10 +90,11 @@ class Experiment:
             self.folder.prepare(
                 explain.resolved_text(config), resume=resume, differences=lambda old: explain.differences(old, config)
             )
-            training, test = self._images(dataset.train(), environment), self._images(dataset.test(), environment)
+            samples, test_samples = dataset.train(), dataset.test()
             begun = resume and bool(self._checkpoints().epochs())
             model, objective = self._parts(facts, pretrained=not begun)
-            sampler = assemble.sampler(config, training.samples, environment.rank, environment.world)
+            sampler = assemble.sampler(config, samples, environment.rank, environment.world)
+            training, test = self._images(samples, environment), self._images(test_samples, environment)
             pin = environment.device.type == "cuda"
             trainer = Trainer(
                 model=model,

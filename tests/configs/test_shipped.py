@@ -94,7 +94,7 @@ def test_values_of_mmd():
     tree = explain.resolved_tree(load_config(CONFIGS / "sysu" / "mmd.yml"))
     assert tree["SIZE"] == [288, 144]
     assert tree["SAMPLER"] | {"NAME": ""} == {"NAME": "", "IDENTITIES": 4, "PER_MODALITY": 4, "STEPS": None}
-    backbone = {"ARCH": "resnet50", "SHARE_FROM": 3, "LAST_STRIDE": 1, "PRETRAINED": True}
+    backbone = {"ARCH": "resnet50.tv_in1k", "SHARE_FROM": 3, "LAST_STRIDE": 1, "PRETRAINED": True}
     assert backbone.items() <= tree["MODEL"]["BACKBONE"].items()
     assert tree["MODEL"]["POOL"] == {"NAME": "GeM", "P": 3.0}
     assert tree["MODEL"]["DESCRIPTOR"] == ["features_bn"]
@@ -115,7 +115,7 @@ def test_values_of_the_baseline():
     tree = explain.resolved_tree(load_config(CONFIGS / "sysu" / "baseline.yml"))
     assert tree["SIZE"] == [288, 144]
     assert tree["SAMPLER"] | {"NAME": ""} == {"NAME": "", "IDENTITIES": 8, "PER_MODALITY": 4, "STEPS": None}
-    backbone = {"ARCH": "resnet50", "SHARE_FROM": 1, "LAST_STRIDE": 1, "PRETRAINED": True}
+    backbone = {"ARCH": "resnet50.tv_in1k", "SHARE_FROM": 1, "LAST_STRIDE": 1, "PRETRAINED": True}
     assert backbone.items() <= tree["MODEL"]["BACKBONE"].items()
     assert tree["MODEL"]["POOL"] == {"NAME": "AveragePool"}
     assert list(tree["OBJECTIVE"]) == ["ID", "TRIPLET"]

@@ -48,9 +48,9 @@ def test_differences_name_what_changes_the_training(demo):
     assert explain.differences(stored, load_config(demo, free)) == []
     other = ["SEED", "3", "OBJECTIVE.TRIPLET.MARGIN", "0.5", "OBJECTIVE.MMD.NAME", "none", "SOLVER.LR_SCALE", "{}"]
     assert explain.differences(stored, load_config(demo, other)) == [
-        "SEED: 0 there, 3 here",
-        "OBJECTIVE.TRIPLET.MARGIN: 0.3 there, 0.5 here",
-        "OBJECTIVE.MMD: MarginMMD there, nothing here",
-        "SOLVER.LR_SCALE.backbone: 0.1 there, nothing here",
+        "SEED was 0, is 3",
+        "OBJECTIVE.TRIPLET.MARGIN was 0.3, is 0.5",
+        "OBJECTIVE.MMD was MarginMMD, is nothing",
+        "SOLVER.LR_SCALE.backbone was 0.1, is nothing",
     ]
     assert explain.differences("[1", load_config(demo)) == ["the stored config cannot be read"]

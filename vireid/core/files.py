@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,8 +25,9 @@ def replaced_folder(target: Path) -> Iterator[Path]:
     is left behind. OSError (a full disk, no permission) becomes a UserError that names the folder.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(prefix=f"{TEMPORARY}{target.name}-", dir=target.parent))
+    aside = target.with_name(f"{TEMPORARY}{target.name}-{os.getpid()}-{uuid.uuid4().hex[:8]}")
     try:
+        aside.mkdir()  # with the usual rights, which tempfile.mkdtemp would not give
         yield aside
         for path in aside.iterdir():
             _flush(path)

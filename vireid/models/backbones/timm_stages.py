@@ -59,15 +59,13 @@ def cut(arch: str, *, last_stride: int = 1, pretrained: bool = False, weights: s
 
     `last_stride` 1 makes every strided convolution and pool of the last stage keep the size of the map, without
     dilation; 2 leaves the network as timm has it. `pretrained` takes timm's own weights (network or local cache),
-    `weights` a local file instead (safetensors, or a torch file of tensors only).
+    `weights` a local file instead of those, whatever `pretrained` says (safetensors, or a torch file of tensors only).
     Errors: ValueError for a name that timm does not know (with the nearest that it does) or a network without a stem
     and four stages; CheckpointError for weights that cannot be had or do not fit.
     """
     if last_stride not in (1, 2):
         raise ValueError(f"last_stride must be 1 or 2, got {last_stride}")
-    if pretrained and weights is not None:
-        raise ValueError(f"pretrained is true and weights names a file ({weights}): choose one")
-    model = _create(arch, pretrained)
+    model = _create(arch, pretrained and weights is None)
     if weights is not None:
         load_weights(model, Path(weights))
     units = _units(model, arch)

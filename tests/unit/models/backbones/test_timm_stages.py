@@ -184,9 +184,16 @@ def test_a_file_with_other_things_is_refused(tmp_path):
         cut("resnet10t", weights=str(tmp_path / "mixed.pth"))
 
 
-def test_two_sources_of_weights_are_one_too_many():
-    with pytest.raises(ValueError, match=r"pretrained is true and weights names a file \(w\.pth\): choose one"):
-        cut("resnet10t", pretrained=True, weights="w.pth")
+def test_a_file_of_weights_takes_the_place_of_the_download(tmp_path, monkeypatch):
+    torch.manual_seed(0)
+    saved = timm.create_model("resnet10t", num_classes=0).state_dict()
+    torch.save(saved, tmp_path / "w.pth")
+    create = timm.create_model
+    asked = []
+    monkeypatch.setattr(timm, "create_model", lambda *a, **k: asked.append(k["pretrained"]) or create(*a, **k))
+    stem = cut("resnet10t", pretrained=True, weights=str(tmp_path / "w.pth")).units["stem"].state_dict()
+    assert asked == [False]
+    assert torch.equal(stem["conv1.0.weight"], saved["conv1.0.weight"])
 
 
 def test_pretrained_weights_that_cannot_be_had_name_the_way_out(monkeypatch):
