@@ -8,7 +8,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -24,9 +24,9 @@ def replaced_folder(target: Path) -> Iterator[Path]:
     Every file is flushed to the disk before the rename. A folder already there is replaced; after an error nothing
     is left behind. OSError (a full disk, no permission) becomes a UserError that names the folder.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
     aside = target.with_name(f"{TEMPORARY}{target.name}-{os.getpid()}-{uuid.uuid4().hex[:8]}")
     try:
+        target.parent.mkdir(parents=True, exist_ok=True)
         aside.mkdir()  # with the usual rights, which tempfile.mkdtemp would not give
         yield aside
         for path in aside.iterdir():
@@ -49,9 +49,9 @@ def replaced_folder(target: Path) -> Iterator[Path]:
 @contextmanager
 def replaced_file(path: Path) -> Iterator[IO[bytes]]:
     """A file to write into; it takes the name `path`, flushed to the disk, only after the block ended well."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f"{TEMPORARY}{path.name}-{os.getpid()}")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with aside.open("wb") as file:
             yield file
             file.flush()
@@ -60,7 +60,8 @@ def replaced_file(path: Path) -> Iterator[IO[bytes]]:
     except OSError as error:
         raise UserError(_unwritable(path, error)) from error
     finally:
-        aside.unlink(missing_ok=True)
+        with suppress(OSError):
+            aside.unlink()
 
 
 def write_text(path: Path, text: str) -> None:

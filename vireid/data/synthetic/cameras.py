@@ -111,7 +111,7 @@ def _dull(u: np.ndarray) -> np.ndarray:
 
 def take(camera: Camera, rng: np.random.Generator, difficulty: float) -> Shot:
     """Draw one picture's circumstances."""
-    spread = 0.1 + 0.5 * difficulty + 0.9 * difficulty**2
+    spread = 0.1 + 0.3 * difficulty + 1.0 * difficulty**2
     u, n = rng.random(40), rng.normal(size=24)
     heading = camera.headings[int(u[0] * len(camera.headings))] if u[1] > 0.85 - difficulty else 0.15 * n[0]
     yaw = heading + 0.28 * spread * n[1]
@@ -140,7 +140,7 @@ def take(camera: Camera, rng: np.random.Generator, difficulty: float) -> Shot:
         noise=camera.noise * (0.5 + 0.5 * spread) * (0.7 + 0.6 * u[8]),
         softness=1 + (camera.softness - 1) * (0.4 + 0.6 * spread) * (0.5 + u[9]),
         unevenness=0.05 + 0.05 * spread * u[10],
-        depth_of_field=0.3 + 0.6 * difficulty,
+        depth_of_field=0.25 + 0.6 * difficulty,
         fall_off=(0.25 + 0.45 * u[11]) * (0.5 + 0.5 * spread),
         distance=0.62 + 0.38 * u[12],
         beam=(0.5 + 0.18 * n[18], 0.42 + 0.14 * n[19]),

@@ -59,7 +59,7 @@ def palette(rng: np.random.Generator, base: np.ndarray, neutral_share: float) ->
         layer = dye(rng, neutral_share)
         while np.abs(layer[:3] - base[:3]).max() < 0.22:  # a pattern nobody could see is not a pattern
             layer = dye(rng, neutral_share)
-        if rng.random() < 0.25:
+        if rng.random() < 0.22:
             layer[NEAR_INFRARED] = base[NEAR_INFRARED] + rng.normal(0, 0.02)
         else:
             while abs(layer[NEAR_INFRARED] - base[NEAR_INFRARED]) < 0.25:

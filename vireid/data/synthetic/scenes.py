@@ -9,8 +9,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
-from PIL import Image, ImageDraw
-from scipy import ndimage
+from PIL import Image, ImageDraw, ImageFilter
 
 from vireid.data.synthetic.people import SCENE_STREAM, stream
 
@@ -36,14 +35,17 @@ class _Painter:
 
     def finish(self, grain: float) -> tuple[Image.Image, Image.Image]:
         """Soften edges, add the texture of plaster, asphalt and leaves."""
-        texture = ndimage.gaussian_filter(self.rng.normal(size=(HEIGHT, WIDTH)), 1.2) * 3.0
-        texture += ndimage.gaussian_filter(self.rng.normal(size=(HEIGHT, WIDTH)), 30) * 60.0
-        factor = (1 + grain * texture)[..., None]
+        factor = (1 + grain * (1.2 * self._field(2) + 0.7 * self._field(60)))[..., None]
         pictures = []
         for image in (self.colour, self.infrared):
-            values = ndimage.gaussian_filter(np.atleast_3d(np.asarray(image, np.float32)), (0.8, 0.8, 0)) * factor
+            values = np.atleast_3d(np.asarray(image.filter(ImageFilter.GaussianBlur(0.8)), np.float32)) * factor
             pictures.append(Image.fromarray(np.clip(values, 0, 255).astype(np.uint8).squeeze()))
         return pictures[0], pictures[1]
+
+    def _field(self, grain: int) -> np.ndarray:
+        """(HEIGHT, WIDTH) random, smooth over `grain` pixels."""
+        small = self.rng.standard_normal((HEIGHT // grain + 1, WIDTH // grain + 1), np.float32)
+        return np.asarray(Image.fromarray(small).resize((WIDTH, HEIGHT), Image.Resampling.BICUBIC))
 
 
 @lru_cache(maxsize=16)
