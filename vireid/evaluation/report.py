@@ -47,6 +47,7 @@ class Report:
             mean_inp=float(np.mean([scores.mean_inp for scores in trials])),
             queries=sum(scores.queries for scores in trials),
             skipped=sum(scores.skipped for scores in trials),
+            chance=float(np.mean([scores.chance for scores in trials])),
             ranks=trials[0].ranks,
         )
 
@@ -71,6 +72,7 @@ class Report:
             "conditions": dict(self.conditions),
             "mean": _row(self.mean),
             "spread": self.spread,
+            "chance": {"rank1": self.mean.chance},
             "cmc": self.mean.cmc.tolist(),
             "trials": [
                 {"name": name, **_row(scores), "queries": scores.queries, "skipped": scores.skipped}
@@ -92,6 +94,8 @@ def format_table(reports: Mapping[str, Report]) -> str:
     text = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in lines]
     repeated = any(len(report.trials) > 1 for report in reports.values())
     text.append("percent; mean ± sample standard deviation over the trials" if repeated else "percent")
+    chance = ", ".join(f"{title} {100 * report.mean.chance:.1f}".strip() for title, report in reports.items())
+    text.append(f"rank-1 of a gallery in random order: {chance}")
     if any(report.oracle for report in reports.values()):
         text.append(FOOTNOTE)
     return "\n".join([*text, *_conditions(reports)])

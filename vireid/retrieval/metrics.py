@@ -35,6 +35,7 @@ class Scores:
     mean_inp: float
     queries: int  # counted
     skipped: int  # had no correct image among the counted gallery: in none of the means
+    chance: float  # rank-1 that a gallery in random order is expected to reach
     ranks: tuple[int, ...] = (1, 5, 10, 20)  # the ones to print
 
     def rank(self, k: int) -> float:
@@ -51,6 +52,7 @@ class QueryScores:
     first: np.ndarray  # (Q,) int64: place of the first correct image, or of its identity; from 1
     average_precision: np.ndarray  # (Q,)
     inverse_penalty: np.ndarray  # (Q,)
+    chance: np.ndarray  # (Q,) share of correct images among the counted ones
 
 
 def measure(
@@ -91,6 +93,7 @@ def measure(
         mean_inp=float(found.inverse_penalty.sum() / counted),
         queries=counted,
         skipped=len(found.counted) - counted,
+        chance=float(found.chance.sum() / counted),
         ranks=tuple(ranks),
     )
 
@@ -166,12 +169,13 @@ class _Groups:
 def _measure_rows(
     values: np.ndarray, junk: np.ndarray | None, query_ids: np.ndarray, groups: _Groups, *, by_identity: bool
 ) -> tuple[np.ndarray, ...]:
-    """The four columns of `QueryScores`; `values` are infinite where `junk` is True."""
+    """The columns of `QueryScores`; `values` are infinite where `junk` is True."""
     columns, correct = groups.columns(query_ids)
     if junk is not None:
         correct &= ~np.take_along_axis(junk, columns, axis=1)
     number = correct.sum(axis=1)
     counted = number > 0
+    candidates = values.shape[1] - (0 if junk is None else junk.sum(axis=1))
     places, ahead, tied = _locate(values, columns, correct, groups, by_identity)
     again = np.flatnonzero(tied & counted)
     if len(again):
@@ -189,6 +193,7 @@ def _measure_rows(
         np.where(counted, first, 0),
         np.where(counted, precision.sum(axis=1) / safe, 0.0),
         np.where(counted, number / furthest, 0.0),
+        np.where(counted, number / np.maximum(candidates, 1), 0.0),
     )
 
 
@@ -199,7 +204,7 @@ def _locate(
     a tie may make either wrong."""
     own = np.take_along_axis(values, columns, axis=1)
     ordered = np.sort(values, axis=1)
-    nearer = torch.searchsorted(torch.from_numpy(ordered), torch.from_numpy(own)).numpy()
+    nearer = torch.searchsorted(torch.from_numpy(ordered), torch.from_numpy(np.ascontiguousarray(own))).numpy()
     after = np.take_along_axis(ordered, (nearer + 1).clip(max=ordered.shape[1] - 1), axis=1)
     tied = (correct & (after == own) & (nearer + 1 < ordered.shape[1])).any(axis=1)
     ahead = np.zeros(len(values), dtype=np.int64)

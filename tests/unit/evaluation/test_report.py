@@ -10,7 +10,7 @@ from vireid.retrieval import Scores
 
 
 def scores(rank1, mean_ap, mean_inp, queries=10):
-    return Scores(np.array([rank1, 1.0]), mean_ap, mean_inp, queries=queries, skipped=1, ranks=(1, 2))
+    return Scores(np.array([rank1, 1.0]), mean_ap, mean_inp, queries=queries, skipped=1, chance=0.1, ranks=(1, 2))
 
 
 @pytest.fixture
@@ -58,6 +58,7 @@ def test_the_table_is_in_percent_with_its_conditions(report):
         "all     55.0 ± 7.1  100.0 ± 0.0  30.0 ± 14.1  30.0 ± 0.0",
         "indoor  55.0 ± 7.1  100.0 ± 0.0  30.0 ± 14.1  30.0 ± 0.0",
         "percent; mean ± sample standard deviation over the trials",
+        "rank-1 of a gallery in random order: all 10.0, indoor 10.0",
         "feature not stated, re-ranking none, attribute source none, checkpoint not stated, protocol SYSU-MM01,"
         " trials 2",
         "all: mode all",
@@ -74,6 +75,6 @@ def test_an_oracle_is_marked(report):
 
 
 def test_reports_with_other_ranks_share_a_table(report):
-    other = Report({"only": Scores(np.ones(1), 1.0, 1.0, 1, 0, ranks=(1,))})
+    other = Report({"only": Scores(np.ones(1), 1.0, 1.0, 1, 0, 0.5, ranks=(1,))})
     line = format_table({"a": report, "b": other}).splitlines()[2]
     assert line.split() == ["b", "100.0", "-", "100.0", "100.0"]

@@ -67,6 +67,14 @@ def test_chunks_change_nothing(monkeypatch, cmc):
         np.testing.assert_allclose(getattr(whole, name), getattr(parts, name), rtol=0, atol=1e-15)
 
 
+def test_chance_is_what_random_orders_reach():
+    distances, query_ids, gallery_ids, junk = problem(5)
+    found = measure(distances, query_ids, gallery_ids, junk=junk)
+    rng = np.random.default_rng(1)
+    draws = [measure(rng.random(distances.shape), query_ids, gallery_ids, junk=junk).rank(1) for _ in range(600)]
+    assert found.chance == pytest.approx(np.mean(draws), abs=4 * np.std(draws) / 600**0.5)
+
+
 def test_equal_distances_are_ordered_by_gallery_row():
     ids = np.array([5, 7, 5, 7])
     tied = measure_queries(np.full((2, 4), 0.5), np.array([5, 7]), ids, cmc="image")
