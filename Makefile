@@ -34,7 +34,7 @@ test-quick: $(READY)
 	$(PY) -m pytest -q -m "not slow"
 
 lint: $(READY)
-	$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/pyright
+	$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/pyright --pythonpath $(PY)
 
 clean:
 	rm -rf $(VENV) runs datasets/demo datasets/demo-quick

@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """Show what a config means: the resolved settings, and which part needs what of which other.
 
 python tools/show_config.py --config-file configs/sysu/mmd.yml [KEY VALUE ...]
@@ -10,13 +11,17 @@ import argparse
 from vireid.core.errors import guarded
 
 
-@guarded
-def main(argv: list[str] | None = None) -> int:
+def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description="Show the resolved config and its parts. Reads no image.")
     parser.add_argument("--config-file", required=True, metavar="FILE", help="a file of configs/ or one of your own")
     parser.add_argument("--only", choices=["config", "parts"], help="print one half only")
     parser.add_argument("overrides", nargs="*", metavar="KEY VALUE", help="settings that win over the file")
-    arguments = parser.parse_args(argv)
+    return parser
+
+
+@guarded
+def main(argv: list[str] | None = None) -> int:
+    arguments = parser().parse_args(argv)
 
     from vireid.config import assemble, explain
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from torch import nn
 
 from vireid.config import assemble, explain
 from vireid.config.loader import Config
@@ -26,11 +24,13 @@ from vireid.engine.environment import Environment
 from vireid.engine.optim import parameter_groups
 from vireid.engine.recording import JsonLines
 from vireid.engine.run_folder import RunFolder
-from vireid.engine.trainer import Trainer
+from vireid.engine.trainer import Trainer, place
 from vireid.evaluation.evaluator import Evaluator
 from vireid.evaluation.features import extract_features
 from vireid.evaluation.report import Report, format_table
 from vireid.evaluation.saved import save_rankings
+from vireid.losses.objective import Objective
+from vireid.models.net import CrossModalityNet
 
 _INIT_SEED = 0  # key under which initial weights are drawn
 
@@ -53,9 +53,9 @@ class TrainingBatches:
     def steps(self) -> int:
         return len(self.sampler)
 
-    def epoch(self, epoch: int) -> Iterator[Batch]:
+    def epoch(self, epoch: int) -> Generator[Batch, None, None]:
         self.sampler.set_epoch(epoch)
-        return iter(self.loader)
+        yield from self.loader
 
 
 class Experiment:
@@ -137,7 +137,7 @@ class Experiment:
         else:
             path, selection = self._chosen_checkpoint(model, objective, facts)
         load_model(path, model)
-        model.to(environment.device, memory_format=torch.channels_last)
+        place(model, environment.device)
         test = self._images(dataset.test(), environment)
         return self._evaluate(model, test, environment, selection)
 
@@ -150,7 +150,7 @@ class Experiment:
         dataset = assemble.dataset(self.config)
         return dataset, dataset.facts()
 
-    def _parts(self, facts: Facts, *, pretrained: bool) -> tuple[nn.Module, nn.Module]:
+    def _parts(self, facts: Facts, *, pretrained: bool) -> tuple[CrossModalityNet, Objective]:
         """Network and objective; initial weights are a function of SEED (and of PRETRAINED where it is wanted)."""
         with seeded(self.config.SEED, _INIT_SEED):
             model = assemble.model(self.config, facts, weights=pretrained)
@@ -174,7 +174,7 @@ class Experiment:
             return f"best rank-1 on the test set (epoch {epoch})"
         return f"last epoch ({epoch})"
 
-    def _chosen_checkpoint(self, model: nn.Module, objective: nn.Module, facts: Facts) -> tuple[Path, str]:
+    def _chosen_checkpoint(self, model: CrossModalityNet, objective: Objective, facts: Facts) -> tuple[Path, str]:
         checkpoints = self._checkpoints()
         newest = checkpoints.newest(self._identity(facts))
         if newest is None:
@@ -188,7 +188,7 @@ class Experiment:
     # -- evaluation ----------------------------------------------------------------------------------------------
 
     def _table(
-        self, model: nn.Module, images: ImageSet, environment: Environment, conditions: Mapping[str, str]
+        self, model: CrossModalityNet, images: ImageSet, environment: Environment, conditions: Mapping[str, str]
     ) -> FeatureTable:
         """Descriptors of all images, each embedded once."""
         model.eval()
@@ -203,7 +203,7 @@ class Experiment:
         )
 
     def _evaluate(
-        self, model: nn.Module, test: ImageSet, environment: Environment, selection: str
+        self, model: CrossModalityNet, test: ImageSet, environment: Environment, selection: str
     ) -> dict[str, Report]:
         """Score every protocol from one table of descriptors, write the results and print them."""
         evaluators: Mapping[str, Evaluator] = assemble.evaluators(self.config)
@@ -229,7 +229,7 @@ class Experiment:
         return reports
 
     def _evaluate_in_training(
-        self, model: nn.Module, test: ImageSet, environment: Environment, progress: Progress
+        self, model: CrossModalityNet, test: ImageSet, environment: Environment, progress: Progress
     ) -> float:
         """Rank-1 of the first protocol; logged, printed, not a result."""
         table = self._table(model, test, environment, {})

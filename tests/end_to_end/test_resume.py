@@ -10,7 +10,6 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-
 ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1"}  # as the tests of this process
 
 

@@ -90,14 +90,10 @@ def sweep(folder: Path) -> None:
 
 def digest(path: Path) -> str:
     """SHA-256 of a file's content."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else _digest(file)
-
-
-def _digest(file: Any) -> str:  # Python 3.10
     total = hashlib.sha256()
-    while block := file.read(1 << 20):
-        total.update(block)
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            total.update(block)
     return total.hexdigest()
 
 

@@ -8,7 +8,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from torch import Tensor
 
-from vireid.core.types import FeatureTable, Progress, Sample, Trial
+from vireid.core.types import Facts, FeatureTable, Progress, Sample, Trial
 
 
 class TwoStreamBackbone(Protocol):
@@ -86,6 +86,10 @@ class Dataset(Protocol):
 
     def train(self) -> Sequence[Sample]:
         """Training images; identities contiguous from 0."""
+        ...
+
+    def facts(self) -> Facts:
+        """The numbers of identities, cameras and attributes that the files on disk have."""
         ...
 
     def test(self) -> Sequence[Sample]:

@@ -5,11 +5,9 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
 from vireid.core.errors import nearest
-
-T = TypeVar("T", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True)
@@ -43,7 +41,7 @@ class Registry:
         self.kind = kind
         self._entries: dict[str, Entry] = {}
 
-    def register(self, target: T | None = None, /, **slots: Registry) -> Any:
+    def register(self, target: Callable[..., Any] | None = None, /, **slots: Registry) -> Any:
         """Decorator: `@LOSSES.register`, or `@ADAPTERS.register(stages=STAGES)` where a parameter is a component.
 
         The class is returned unchanged. A name that is taken is an error naming both modules.
@@ -52,7 +50,7 @@ class Registry:
             return lambda decorated: self._add(decorated, slots)
         return self._add(target, slots)
 
-    def _add(self, target: T, slots: Mapping[str, Registry]) -> T:
+    def _add(self, target: Callable[..., Any], slots: Mapping[str, Registry]) -> Callable[..., Any]:
         name = target.__name__
         if name in self._entries:
             taken = self._entries[name].target.__module__

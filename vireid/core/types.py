@@ -27,7 +27,7 @@ class Sample:
     identity: int  # contiguous in training, raw otherwise
     modality: Modality
     camera: int
-    attributes: tuple[int, ...] | None = None  # A zeros and ones
+    attributes: tuple[int, ...] | None = None  # A zeros and ones, -1 where nobody annotated
 
 
 @dataclass(frozen=True, slots=True)

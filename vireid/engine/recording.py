@@ -47,9 +47,9 @@ class JsonLines:
 
 def progress(items: Iterable[T], *, total: int, label: str, stream: TextIO | None = None) -> Iterator[T]:
     """A bar on a terminal; in a file at most one plain line every thirty seconds."""
-    stream = stream or sys.stderr
-    if stream.isatty():
-        yield from tqdm(items, total=total, desc=label, leave=False, dynamic_ncols=True, file=stream)
+    out: TextIO = sys.stderr if stream is None else stream
+    if out.isatty():
+        yield from tqdm(items, total=total, desc=label, leave=False, dynamic_ncols=True, file=out)
         return
     began = said = time.monotonic()
     for done, item in enumerate(items, 1):
@@ -58,7 +58,7 @@ def progress(items: Iterable[T], *, total: int, label: str, stream: TextIO | Non
         if now - said > 30 and done < total:
             said = now
             left = (now - began) / done * (total - done)
-            print(f"{label}: {done}/{total}, about {left:.0f} s left", file=stream, flush=True)
+            print(f"{label}: {done}/{total}, about {left:.0f} s left", file=out, flush=True)
 
 
 class Means:

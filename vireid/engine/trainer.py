@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
@@ -29,7 +29,7 @@ class BatchSource(Protocol):
 
     def steps(self) -> int: ...
 
-    def epoch(self, epoch: int) -> Iterator[Batch]: ...
+    def epoch(self, epoch: int) -> Generator[Batch, None, None]: ...
 
 
 class StepModule(nn.Module):
@@ -95,7 +95,7 @@ class Trainer:
 
     def __post_init__(self) -> None:
         device = self.environment.device
-        self.model.to(device, memory_format=torch.channels_last)
+        place(self.model, device)
         self.objective.to(device)
         self.progress = Progress()
         self.best: dict[str, Any] = {}
@@ -232,6 +232,11 @@ class Trainer:
             self.best = {"epoch": self.progress.epoch, "rank1": rank1}
             if self.progress.epoch % self.checkpoint_every:  # the chosen epoch must exist on disk
                 self._save()
+
+
+def place(model: nn.Module, device: torch.device) -> nn.Module:
+    """The model on a device, its convolutions in channels_last."""
+    return model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def check_reached(model: nn.Module, objective: nn.Module) -> None:

@@ -39,4 +39,4 @@ def save_rankings(
         arrays[f"{name}/order"] = np.where(order == NOBODY, NOBODY, np.searchsorted(rows, order))
         arrays[f"{name}/score"] = lists.ranking.scores
     with replaced_file(path) as file:
-        np.savez_compressed(file, **arrays)
+        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]

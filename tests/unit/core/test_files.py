@@ -8,9 +8,14 @@ from vireid.core.errors import UserError
 
 def test_a_folder_appears_whole_or_not_at_all(tmp_path):
     target = tmp_path / "out"
-    with pytest.raises(RuntimeError), files.replaced_folder(target) as aside:
-        (aside / "a").write_text("half")
-        raise RuntimeError
+
+    def fail():
+        with files.replaced_folder(target) as aside:
+            (aside / "a").write_text("half")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
     assert list(tmp_path.iterdir()) == []
     with files.replaced_folder(target) as aside:
         (aside / "a").write_text("whole")
@@ -22,9 +27,14 @@ def test_a_full_disk_leaves_the_old_folder_and_names_the_place(tmp_path):
     target = tmp_path / "out"
     with files.replaced_folder(target) as aside:
         (aside / "a").write_text("old")
-    with pytest.raises(UserError) as error, files.replaced_folder(target) as aside:
-        (aside / "a").write_text("new")
-        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def fail():
+        with files.replaced_folder(target) as aside:
+            (aside / "a").write_text("new")
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(UserError) as error:
+        fail()
     assert str(error.value) == f"{target}: cannot be written (No space left on device); what was there before is whole"
     assert (target / "a").read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
@@ -46,7 +56,7 @@ def test_text_is_replaced_in_one_step(tmp_path, monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(files.os, "replace", fail)
-    with pytest.raises(UserError, match="metrics.json: cannot be written"):
+    with pytest.raises(UserError, match=r"metrics\.json: cannot be written"):
         files.write_text(path, "new")
     assert path.read_text() == "old"
     assert [p.name for p in tmp_path.iterdir()] == ["metrics.json"]

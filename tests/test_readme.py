@@ -1,0 +1,52 @@
+"""What the pages show is true: Python blocks run, commands name tools, options and files that exist."""
+
+import importlib.util
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def blocks(page, language):
+    """(info string, text) of the fenced blocks of a language."""
+    found = re.findall(r"^```([^\n]*)\n(.*?)^```$", page.read_text(encoding="utf-8"), flags=re.M | re.S)
+    return [(info, text) for info, text in found if info.split()[:1] == [language]]
+
+
+def commands():
+    for page in PAGES:
+        for _, text in blocks(page, "bash"):
+            for line in text.replace("\\\n", " ").splitlines():
+                words = shlex.split(line, comments=True)
+                found = [index for index, word in enumerate(words) if re.fullmatch(r"(tools|benchmarks)/\w+\.py", word)]
+                if found:
+                    yield pytest.param(words[found[0] :], id=f"{page.name}: {line.split('#')[0].strip()}")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_python_blocks_run(page, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    for info, text in blocks(page, "python"):
+        if "no-run" not in info:
+            exec(compile(text, f"{page.name}", "exec"), {"__name__": "readme"})
+
+
+@pytest.mark.parametrize("words", commands())
+def test_commands_name_what_exists(words):
+    script = ROOT / words[0]
+    assert script.exists()
+    spec = importlib.util.spec_from_file_location(f"shown_{script.stem}", script)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    parsed = module.parser().parse_args(words[1:]) if hasattr(module, "parser") else None
+    config = getattr(parsed, "config_file", None)
+    assert config is None or (ROOT / config).exists() or config == "mine.yml"
+
+
+def test_there_are_blocks_and_commands_to_look_at():
+    assert any("no-run" not in info for info, _ in blocks(ROOT / "README.md", "python"))
+    assert len(list(commands())) >= 4
