@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from vireid.data.synthetic import tailor
@@ -13,6 +15,7 @@ TO_WAIST = NECK - WAIST
 
 
 def trunk(sewing: Sewing, person: Person) -> None:
+    """Shoulders to crotch in the upper garment, its hem, and what shows of the lower one."""
     body, outfit, look = person.body, person.outfit, person.attributes
     length = NECK - (body.legs - 0.045)
     tucked = outfit.upper.length < 0.3 or (look.skirt and not outfit.one_piece)
@@ -41,6 +44,7 @@ def _looseness(person: Person) -> float:
 
 
 def legs(sewing: Sewing, person: Person) -> None:
+    """Thighs, shins and feet: bare, in shorts or in long trousers."""
     body, outfit, look = person.body, person.outfit, person.attributes
     thigh, shin, fit = 0.475 * body.legs, 0.440 * body.legs, outfit.lower.fit
     under_cloth = look.skirt or person.cut == "coat"
@@ -64,7 +68,7 @@ def legs(sewing: Sewing, person: Person) -> None:
         wide = 0.044 * thick + slack + 0.008
         knots = [(0.0, top), (cut - 0.01, wide), (cut, 0.043 * thick), (1.0, 0.038 * thick)]
         below = _bare_shin(thick)
-    options = {"both": True, "depth": 1.05}
+    options: dict[str, Any] = {"both": True, "depth": 1.05}
     tube = sewing.tube(thigh, 0.30, (0.03, 0.03))
     picture = tailor.leg(tube, person, end=thigh_end, offset=0.09, shoe_from=9.0)
     sewing.add("hip knee", thigh, knots, picture, caps=(0.03, 0.03), order=order - 0.004, **options)
@@ -115,6 +119,7 @@ def skirt_or_tails(sewing: Sewing, person: Person) -> float:
 
 
 def arms(sewing: Sewing, person: Person) -> None:
+    """Upper arms, forearms and hands, in short or long sleeves."""
     thick, upper, long = person.body.limb, person.outfit.upper, person.attributes.long_sleeve
     slack = 0.003 + 0.010 * upper.fit
     cuff = slack if long else 0.0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from vireid.data.synthetic import tailor
@@ -29,7 +31,7 @@ def head(sewing: Sewing, person: Person) -> float:
     if outfit.hat is not None:
         brim = sewing.tube(0.06, 0.2).solid(outfit.hat * 0.7)
         knots = [(0, 0.048), (0.7, 0.044), (1, 0.030)]
-        options = {"turns": True, "order": 0.01, "depth": 0.5, "creases": 0.2}
+        options: dict[str, Any] = {"turns": True, "order": 0.01, "depth": 0.5, "creases": 0.2}
         sewing.add("brow brim", 0.06, knots, brim, caps=(0.004, 0.006), **options)
     return _hair(sewing, person)
 
@@ -42,7 +44,7 @@ def _hair(sewing: Sewing, person: Person) -> float:
     if long or (style.short_style == 1 and style.volume > 0.3):
         wide = (0.049 + 0.013 * style.volume) * size
         knots = [(0, wide * 0.8), (0.35, wide), (1, wide * (0.95 if long else 0.75))]
-        options = {"turns": True, "order": -0.010, "depth": 0.9, "creases": 0.6}
+        options: dict[str, Any] = {"turns": True, "order": -0.010, "depth": 0.9, "creases": 0.6}
         sewing.add("crown_back nape", 0.12, knots, mop, caps=(0.012, 0.02), **options)
     if not long:
         return 0.0
@@ -65,6 +67,7 @@ def _hair(sewing: Sewing, person: Person) -> float:
 
 
 def bags(sewing: Sewing, person: Person) -> None:
+    """Backpack with its two straps, satchel with its sling."""
     own, look = person.bags, person.attributes
     if look.backpack:
         wide = 0.088 * own.backpack_size
@@ -72,7 +75,7 @@ def bags(sewing: Sewing, person: Person) -> None:
         picture = tailor.pack(sewing.tube(0.25, 0.5, (0.02, 0.02)), person)
         sewing.add("pack_top pack_bottom", 0.23, knots, picture, caps=(0.025, 0.02), depth=0.62, creases=0.6)
         strap = sewing.tube(0.16, 0.1).solid(own.backpack * 0.8)
-        options = {"both": True, "depth": 0.8, "order": 0.012, "creases": 0.2}
+        options: dict[str, Any] = {"both": True, "depth": 0.8, "order": 0.012, "creases": 0.2}
         sewing.add("strap strap_end", 0.16, [(0, 0.014), (1, 0.010)], strap, caps=(0.006, 0.004), **options)
     if look.satchel:
         wide = 0.060 * own.satchel_size

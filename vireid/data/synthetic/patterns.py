@@ -27,7 +27,7 @@ class Pattern:
         return KINDS[self.kind](self, x, y)
 
 
-def _saw(position: np.ndarray, period: float, phase: float = 0.0) -> np.ndarray:
+def _saw(position: np.ndarray, period: float, phase: float | np.ndarray = 0.0) -> np.ndarray:
     return np.mod(position / period + phase, 1.0)
 
 

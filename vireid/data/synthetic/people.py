@@ -94,6 +94,8 @@ class Garment:
 
 @dataclass(frozen=True, slots=True)
 class Outfit:
+    """What hangs in the wardrobe; the attributes say which of it is worn and how long it is."""
+
     upper: Garment
     lower: Garment
     skirt: Garment
@@ -110,6 +112,8 @@ class Outfit:
 
 @dataclass(frozen=True, slots=True)
 class Bags:
+    """Reflectances (4,) and sizes (1 = average) of the two bags a person may carry."""
+
     backpack: np.ndarray  # (4,)
     backpack_trim: np.ndarray
     backpack_size: float
@@ -120,6 +124,8 @@ class Bags:
 
 @dataclass(frozen=True, slots=True)
 class Person:
+    """One identity; nothing in it depends on cameras or pictures."""
+
     number: int
     attributes: Attributes
     frame: Body  # before the build of a woman or a man is put on it

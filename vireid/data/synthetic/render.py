@@ -32,6 +32,7 @@ class Tables:
 
 
 def tables(seed: int, height: int, width: int, rows: int) -> Tables:
+    """`rows` is the number of texture rows of the figures that will be drawn."""
     rng = stream(seed, SCENE_STREAM, 1_000)
     creases = np.stack(
         [ndimage.gaussian_filter(rng.normal(size=(rows, SIDES)), (rows / 24, SIDES / 9)) for _ in range(CREASES)]
@@ -150,8 +151,8 @@ def _draw(
     reach = half.max(axis=1)
     for k in np.argsort(nearness, kind="stable"):
         canvas.strip(
-            *first[k].tolist(),
-            *along[k].tolist(),
+            first[k].tolist(),
+            along[k].tolist(),
             float(length[k]),
             float(reach[k]),
             half[k],
@@ -171,10 +172,8 @@ def _plain_strip(
     half[0] = half[-1] = -2
     light = np.tile(0.45 + 0.55 * NORMAL_FORWARD, rows)
     canvas.strip(
-        x,
-        top,
-        0.0,
-        1.0,
+        (x, top),
+        (0.0, 1.0),
         bottom - top,
         wide,
         half,

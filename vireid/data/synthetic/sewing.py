@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from vireid.data.synthetic.people import Person
 from vireid.data.synthetic.skeleton import INDEX
 from vireid.data.synthetic.tailor import Tube
 
-Knots = list[tuple[float, float]]
+Knots = Sequence[tuple[float, float]]
 NO_CAPS = (0.0, 0.0)
 
 
@@ -50,6 +51,9 @@ class Strip:
     texture: np.ndarray  # (4, R * U)
 
 
+_TABLES = [field.name for field in fields(Strip) if field.name != "texture"]
+
+
 class Sewing:
     """Collects strips; `rows` and `columns` are the texture size."""
 
@@ -83,7 +87,7 @@ class Sewing:
             self.strips.append(Strip(first, last, caps, half, depth, order, turns, creases, texture))
 
     def finish(self, person: Person, *, hem: float, hair_end: float) -> Figure:
-        tables = {name: np.array([getattr(s, name) for s in self.strips]) for name in Strip.__slots__[:-1]}
+        tables = {name: np.array([getattr(s, name) for s in self.strips]) for name in _TABLES}
         return Figure(
             person=person,
             columns=self.columns,

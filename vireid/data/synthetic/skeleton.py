@@ -126,13 +126,13 @@ def joints(
         pack_top=(0, 0.825, back - 0.045),
         pack_bottom=(0, 0.60 + pose.carried, back - 0.050),
         satchel_top=(satchel_side * (body.hip + 0.035), 0.585, 0.02 + pose.carried),
-        brow=(0, 0.868 + 0.095 * size, 0.05),
+        brow=(0, 0.868 + 0.107 * size, 0.05),
         satchel_bottom=(satchel_side * (body.hip + 0.050), 0.455, 0.02 + 1.5 * pose.carried),
         sling_front=(-satchel_side * 0.66 * body.shoulder, 0.840, 0.035),
         sling_front_end=(satchel_side * body.hip, 0.60, 0.062),
         sling_back=(-satchel_side * 0.66 * body.shoulder, 0.840, -0.035),
         sling_back_end=(satchel_side * body.hip, 0.60, -0.062),
-        brim=(0, 0.868 + 0.085 * size, 0.105),
+        brim=(0, 0.868 + 0.101 * size, 0.105),
     )
     places = np.array([p[name] for name in JOINTS])
     places[:, 2] += gait.lean * (places[:, 1] - 0.5) * (places[:, 1] > 0.55)  # the trunk leans from the hips

@@ -6,6 +6,8 @@ half-widths. Pixels get their coverage from the signed distance to its sides, he
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 SIDES = 49  # entries of the tables across a strip
@@ -28,10 +30,8 @@ class Canvas:
 
     def strip(
         self,
-        x0: float,
-        y0: float,
-        dx: float,
-        dy: float,
+        start: Sequence[float],
+        direction: Sequence[float],
         length: float,
         reach: float,
         half: np.ndarray,
@@ -42,10 +42,11 @@ class Canvas:
     ) -> None:
         """Lay one strip over the canvas.
 
-        (x0, y0) one end in pixels, (dx, dy) unit direction, `length` and the largest half-width `reach` in pixels;
-        `half` (R,) half-widths and `inverse` (R,) table steps per pixel; `texture` (C, R * U); `columns` (SIDES,) the
-        texture column of each place across; `light` (R * SIDES,) the shading.
+        `start` (x, y) one end in pixels, `direction` (x, y) of unit length, `length` and the largest half-width `reach`
+        in pixels; `half` (R,) half-widths and `inverse` (R,) table steps per pixel; `texture` (C, R * U); `columns`
+        (SIDES,) the texture column of each place across; `light` (R * SIDES,) the shading.
         """
+        (x0, y0), (dx, dy) = start, direction
         x1, y1 = x0 + dx * length, y0 + dy * length
         aside, along = reach * abs(dy) + 1, reach * abs(dx) + 1
         left, right = max(0, int(min(x0, x1) - aside)), min(self.width, int(max(x0, x1) + aside) + 2)

@@ -17,7 +17,7 @@ from vireid.core.errors import UserError
 from vireid.data.synthetic.people import LAYOUT_STREAM, stream
 from vireid.data.synthetic.world import World
 
-CAMERAS = (1, 2, 3, 4, 5, 6)
+CAMERAS: tuple[int, ...] = (1, 2, 3, 4, 5, 6)
 INFRARED_CAMERAS = (3, 6)
 SHARED_PLACE = {3: 2}  # queries of camera 3 are never compared with camera 2
 LAST_NUMBER = 533
@@ -72,10 +72,11 @@ def split_sizes(identities: int, test: int | None, val: int | None) -> dict[str,
 
 
 def plan(*, seed: int, identities: int, test: int | None = None, val: int | None = None) -> Plan:
+    """Who is in the data set, in which split, and seen by which cameras: a function of its arguments."""
     sizes = split_sizes(identities, test, val)
     rng = stream(seed, LAYOUT_STREAM)
     real = identities <= LAST_NUMBER
-    last = dict(LAST_COLUMN) if real else dict.fromkeys(CAMERAS, identities)
+    last = LAST_COLUMN if real else dict.fromkeys(CAMERAS, identities)
     known_everywhere = rng.permutation(np.arange(1, min(last.values()) + 1))
     chosen = known_everywhere[: sizes["test"]]
     others = rng.permutation(np.setdiff1d(np.arange(1, max(last.values()) + 1), chosen))[

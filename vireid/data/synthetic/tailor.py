@@ -134,6 +134,7 @@ def leg(tube: Tube, person: Person, *, end: float, offset: float, shoe_from: flo
 
 
 def skirt(tube: Tube, person: Person, *, offset: float) -> np.ndarray:
+    """Pleated; of the upper garment if it is a dress."""
     outfit = person.outfit
     garment = outfit.upper if outfit.one_piece else outfit.skirt
     picture = tube.cloth(garment, offset if outfit.one_piece else 0.0)
@@ -142,6 +143,7 @@ def skirt(tube: Tube, person: Person, *, offset: float) -> np.ndarray:
 
 
 def coat_tail(tube: Tube, person: Person, *, offset: float) -> np.ndarray:
+    """The lower half of a coat, open a little at the front."""
     picture = tube.cloth(person.outfit.upper, offset)
     lay(picture, np.abs(tube.around) < 0.006, person.outfit.upper.dyes[0] * 0.5)
     lay(picture, np.abs(tube.around) < 0.05 * (tube.down - 0.08), person.outfit.lower.dyes[0])
@@ -208,6 +210,7 @@ def pack(tube: Tube, person: Person) -> np.ndarray:
 
 
 def plait(tube: Tube, person: Person) -> np.ndarray:
+    """Hair with dark crossings."""
     picture = tube.solid(person.hair.reflectance)
     lay(picture, np.mod(tube.down, 0.035) < 0.012, person.hair.reflectance * 0.6)
     return picture

@@ -1,0 +1,7 @@
+"""Folders on disk to lists of samples."""
+
+from __future__ import annotations
+
+from vireid.data.datasets import llcm, regdb, sysu
+
+__all__ = ["llcm", "regdb", "sysu"]

@@ -1,0 +1,201 @@
+"""SYSU-MM01 on disk: `cam{1..6}/{id:04d}/*.jpg` and `exp/{train_id,val_id,test_id}.txt` (protocols.md section 1)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar
+
+from vireid.core.errors import DataError, nearest
+from vireid.core.registries import DATASETS
+from vireid.core.types import Facts, Modality, Sample
+from vireid.data.attributes import NUM_ATTRIBUTES, read_sysu_attributes
+from vireid.data.datasets.listing import images_in, listed, read_identities, subfolders
+
+VISIBLE_CAMERAS = (1, 2, 4, 5)
+INFRARED_CAMERAS = (3, 6)
+CAMERAS = tuple(sorted(VISIBLE_CAMERAS + INFRARED_CAMERAS))
+ID_FILES = ("train_id.txt", "val_id.txt", "test_id.txt")
+
+Folders = dict[tuple[int, str], list[str]]  # (camera, name of the identity's folder) -> image names, sorted
+
+
+@dataclass
+class _Listing:
+    """What is on disk: identities of each part as zero-padded names, sorted, and the images of each folder."""
+
+    train: list[str] = field(default_factory=list)
+    test: list[str] = field(default_factory=list)
+    folders: Folders = field(default_factory=dict)
+
+    def images(self, name: str, cameras: Iterable[int]) -> bool:
+        return any(self.folders.get((camera, name)) for camera in cameras)
+
+
+@DATASETS.register
+class SysuMM01:
+    """Lists the images of SYSU-MM01, opens none of them.
+
+    `root` is the folder that holds `cam1` .. `cam6` and `exp`; relative to the current directory, `~` is understood.
+    `attributes`: a folder or zip with the released `cam{n}_att.mat` files, or None.
+
+    Training = train and val identities together, in the order of the released pre-processing: identities by their
+    zero-padded names, of each the visible cameras 1, 2, 4, 5, then the infrared ones 3, 6, files by name. The label is
+    the rank of the identity. Testing = all images of the test identities in all six cameras, in the order (identity,
+    camera, name). A missing (camera, identity) folder is skipped, as the protocol says.
+
+    Every fault of the listing is reported in one DataError. Departs from the released code: paths are taken apart by
+    component; files that are no images by their suffix, and hidden ones, are left out (the released code would sample a
+    Thumbs.db); labels are ranks always (there they follow the order of a Python set).
+    """
+
+    placeholder: Facts = Facts(num_ids=395, num_cameras=6)
+    example: ClassVar[dict] = {"root": "datasets/SYSU-MM01"}
+
+    def __init__(self, *, root: str, attributes: str | None = None) -> None:
+        self.root = Path(root).expanduser().absolute()
+        self.attributes = None if attributes is None else Path(attributes).expanduser().absolute()
+        self.placeholder = Facts(
+            num_ids=395, num_cameras=6, num_attributes=NUM_ATTRIBUTES if self.attributes is not None else 0
+        )
+        self._listing: _Listing | None = None
+
+    @property
+    def identity(self) -> dict[str, str | int]:
+        """What a checkpoint must agree in to belong to this data set."""
+        return {"data": "SysuMM01"}
+
+    def train(self) -> list[Sample]:
+        """Training images; identities contiguous from 0."""
+        listing = self._checked()
+        cameras = VISIBLE_CAMERAS + INFRARED_CAMERAS
+        return self._samples(listing, [(label, name) for label, name in enumerate(listing.train)], cameras)
+
+    def test(self) -> list[Sample]:
+        """Images of the test identities; identities as the data set numbers them."""
+        listing = self._checked()
+        return self._samples(listing, [(int(name), name) for name in listing.test], CAMERAS)
+
+    def facts(self) -> Facts:
+        """Numbers of identities in training, of cameras and of attributes."""
+        listing = self._checked()
+        return Facts(
+            num_ids=len(listing.train), num_cameras=len(CAMERAS), num_attributes=self.placeholder.num_attributes
+        )
+
+    def _samples(
+        self, listing: _Listing, identities: Sequence[tuple[int, str]], cameras: Sequence[int]
+    ) -> list[Sample]:
+        table = read_sysu_attributes(self.attributes) if self.attributes is not None else {}
+        samples = []
+        for label, name in identities:
+            for camera in cameras:
+                modality = Modality.VISIBLE if camera in VISIBLE_CAMERAS else Modality.INFRARED
+                folder = self.root / f"cam{camera}" / name
+                attributes = table.get((camera, int(name)))
+                for file in listing.folders.get((camera, name), ()):
+                    samples.append(Sample(folder / file, label, modality, camera, attributes))
+        return samples
+
+    def _checked(self) -> _Listing:
+        if self._listing is None:
+            self._listing = _scan(self.root)
+        return self._listing
+
+
+def _scan(root: Path) -> _Listing:
+    """List the data set; DataError with every fault that was found."""
+    _check_layout(root)
+    problems: list[str] = []
+    missing = [f"cam{camera}" for camera in CAMERAS if not (root / f"cam{camera}").is_dir()]
+    if missing:
+        problems.append(
+            f"{listed(missing)} missing; unpack the whole archive"
+            " (a camera that is meant to be without images needs an empty folder)"
+        )
+    parts = [read_identities(root / "exp" / name, f"exp/{name}", problems) for name in ID_FILES]
+    train, val, test = parts
+    for left, right in ((0, 1), (0, 2), (1, 2)):
+        both = sorted(set(parts[left]) & set(parts[right]))
+        if both:
+            problems.append(f"identities in both exp/{ID_FILES[left]} and exp/{ID_FILES[right]}: {listed(both)}")
+    folders, subfolders = _list_images(root)
+    listing = _Listing(sorted({*train, *val}), sorted(set(test)), folders)
+    problems += _check_identities(listing, subfolders)
+    if problems:
+        faults = f"{len(problems)} fault" + "s" * (len(problems) > 1)
+        raise DataError("\n".join([f"{root} cannot be used as SYSU-MM01 ({faults}):", *(f"  - {p}" for p in problems)]))
+    return listing
+
+
+def _check_layout(root: Path) -> None:
+    """DataError if this is no SYSU-MM01 folder at all: then a list of faults would only hide that."""
+    if not root.is_dir():
+        what = "is a file, not a folder" if root.exists() else "does not exist"
+        beside = subfolders(root.parent)
+        raise DataError(
+            f"the data folder {root} {what}{nearest(root.name, beside)}"
+            "\n  DATA.ROOT is the folder that holds cam1 .. cam6 and exp."
+            "\n  SYSU-MM01 itself is given out by its authors after a signed agreement;"
+            "\n  tools/make_synthetic.py --layout sysu --out DIR writes a synthetic data set of the same form"
+        )
+    present = subfolders(root)
+    if any(f"cam{camera}" in present for camera in CAMERAS):
+        return
+    for child in present:  # the usual mistake: one folder too high
+        if any((root / child / f"cam{camera}").is_dir() for camera in CAMERAS):
+            raise DataError(
+                f"{root} holds no cam1 .. cam6, but its folder {child!r} does: set DATA.ROOT to {root / child}"
+            )
+    if root.name.lower() in {f"cam{camera}" for camera in CAMERAS}:  # one too low
+        raise DataError(f"{root} is a folder of one camera: set DATA.ROOT to {root.parent}")
+    shown = f" (it holds {listed(present)})" if present else " (it holds no folders)"
+    hint = next((text for name in present if (text := nearest(name, ["cam1"]))), "")
+    raise DataError(f"{root} has not the layout of SYSU-MM01: no folder is named cam1 .. cam6{shown}{hint}")
+
+
+def _list_images(root: Path) -> tuple[Folders, dict[int, list[str]]]:
+    """Image names of each (camera, identity) folder, and the names of all folders of each camera."""
+    folders: Folders = {}
+    names: dict[int, list[str]] = {}
+    for camera in CAMERAS:
+        place = root / f"cam{camera}"
+        names[camera] = subfolders(place)
+        for name in names[camera]:
+            folders[camera, name] = images_in(place / name)
+    return folders, names
+
+
+def _check_identities(listing: _Listing, subfolders: dict[int, list[str]]) -> list[str]:
+    problems = []
+    if not any(subfolders.values()):
+        return ["no camera folder holds any identity folder (cam1/0001, ...)"]
+    absent = [
+        name for name in (*listing.train, *listing.test) if not any((c, name) in listing.folders for c in CAMERAS)
+    ]
+    if absent:
+        padded = {f"{int(n):04d}": n for ns in subfolders.values() for n in ns if n.isascii() and n.isdecimal()}
+        odd = next((padded[name] for name in absent if name in padded), None)
+        hint = f"; there is a folder {odd!r}, but names have four digits" if odd is not None else ""
+        problems.append(f"identities without any folder: {listed(absent)}{hint}")
+    present = [name for name in listing.train if name not in set(absent)]
+    for cameras, word in ((INFRARED_CAMERAS, "infrared"), (VISIBLE_CAMERAS, "visible")):
+        alone = [name for name in present if not listing.images(name, cameras)]
+        if alone:
+            problems.append(
+                f"training identities without {word} images (cameras {', '.join(map(str, cameras))}): {listed(alone)};"
+                " complete them or take them out of exp/train_id.txt and exp/val_id.txt"
+            )
+    empty = [
+        f"cam{camera}/{name}"
+        for name in listing.test
+        for camera in VISIBLE_CAMERAS
+        if listing.folders.get((camera, name)) == []
+    ]
+    if empty:
+        problems.append(
+            f"test folders without an image, from which the gallery would be drawn: {listed(empty)};"
+            " remove them (a missing folder is allowed) or fill them"
+        )
+    return problems
