@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from vireid.data import attributes, cache, datasets, loading, samplers, transforms
+from vireid.data import attributes, cache, datasets, faults, loading, samplers, survey, transforms
 
-__all__ = ["attributes", "cache", "datasets", "loading", "samplers", "transforms"]
+__all__ = ["attributes", "cache", "datasets", "faults", "loading", "samplers", "survey", "transforms"]

@@ -131,6 +131,7 @@ def _attribute_tables(samples: Sequence[Sample]) -> tuple[torch.Tensor | None, t
     known = torch.zeros(len(samples), width, dtype=torch.bool)
     for row, sample in enumerate(samples):
         if sample.attributes is not None:
-            values[row] = torch.tensor(sample.attributes, dtype=torch.float32)
-            known[row] = True
+            annotated = torch.tensor(sample.attributes, dtype=torch.float32)
+            known[row] = annotated >= 0
+            values[row] = annotated.clamp_min(0)
     return values, known

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import itertools
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
@@ -10,8 +11,10 @@ from typing import ClassVar
 from vireid.core.errors import DataError, nearest
 from vireid.core.registries import DATASETS
 from vireid.core.types import Facts, Modality, Sample
-from vireid.data.attributes import NUM_ATTRIBUTES, read_sysu_attributes
-from vireid.data.datasets.listing import images_in, listed, read_identities, subfolders
+from vireid.data.attributes import NUM_ATTRIBUTES, AttributeTable, read_sysu_attributes, table_faults
+from vireid.data.datasets.listing import images_in, read_identities, subfolders
+from vireid.data.faults import faults_of, listed, raise_faults
+from vireid.data.survey import Survey
 
 VISIBLE_CAMERAS = (1, 2, 4, 5)
 INFRARED_CAMERAS = (3, 6)
@@ -22,12 +25,14 @@ Folders = dict[tuple[int, str], list[str]]  # (camera, name of the identity's fo
 
 
 @dataclass
-class _Listing:
-    """What is on disk: identities of each part as zero-padded names, sorted, and the images of each folder."""
+class Listing:
+    """What is on disk: identities of each part as zero-padded names, sorted, the images of each folder, all faults."""
 
     train: list[str] = field(default_factory=list)
     test: list[str] = field(default_factory=list)
     folders: Folders = field(default_factory=dict)
+    table: AttributeTable | None = None
+    faults: list[str] = field(default_factory=list)
 
     def images(self, name: str, cameras: Iterable[int]) -> bool:
         return any(self.folders.get((camera, name)) for camera in cameras)
@@ -38,7 +43,7 @@ class SysuMM01:
     """Lists the images of SYSU-MM01, opens none of them.
 
     `root` is the folder that holds `cam1` .. `cam6` and `exp`; relative to the current directory, `~` is understood.
-    `attributes`: a folder or zip with the released `cam{n}_att.mat` files, or None.
+    `attributes`: a folder or zip with the released `cam{n}_att.mat` files, a .csv or .xlsx table, or None.
 
     Training = train and val identities together, in the order of the released pre-processing: identities by their
     zero-padded names, of each the visible cameras 1, 2, 4, 5, then the infrared ones 3, 6, files by name. The label is
@@ -59,7 +64,7 @@ class SysuMM01:
         self.placeholder = Facts(
             num_ids=395, num_cameras=6, num_attributes=NUM_ATTRIBUTES if self.attributes is not None else 0
         )
-        self._listing: _Listing | None = None
+        self._listing: Listing | None = None
 
     @property
     def identity(self) -> dict[str, str | int]:
@@ -68,44 +73,79 @@ class SysuMM01:
 
     def train(self) -> list[Sample]:
         """Training images; identities contiguous from 0."""
-        listing = self._checked()
-        cameras = VISIBLE_CAMERAS + INFRARED_CAMERAS
-        return self._samples(listing, [(label, name) for label, name in enumerate(listing.train)], cameras)
+        return self._train(self._checked())
 
     def test(self) -> list[Sample]:
         """Images of the test identities; identities as the data set numbers them."""
-        listing = self._checked()
-        return self._samples(listing, [(int(name), name) for name in listing.test], CAMERAS)
+        return self._test(self._checked())
 
     def facts(self) -> Facts:
         """Numbers of identities in training, of cameras and of attributes."""
         listing = self._checked()
-        return Facts(
-            num_ids=len(listing.train), num_cameras=len(CAMERAS), num_attributes=self.placeholder.num_attributes
-        )
+        width = listing.table.width if listing.table is not None else 0
+        return Facts(num_ids=len(listing.train), num_cameras=len(CAMERAS), num_attributes=width)
 
-    def _samples(
-        self, listing: _Listing, identities: Sequence[tuple[int, str]], cameras: Sequence[int]
-    ) -> list[Sample]:
-        table = read_sysu_attributes(self.attributes) if self.attributes is not None else {}
-        samples = []
-        for label, name in identities:
-            for camera in cameras:
-                modality = Modality.VISIBLE if camera in VISIBLE_CAMERAS else Modality.INFRARED
-                folder = self.root / f"cam{camera}" / name
-                attributes = table.get((camera, int(name)))
-                for file in listing.folders.get((camera, name), ()):
-                    samples.append(Sample(folder / file, label, modality, camera, attributes))
-        return samples
+    def survey(self) -> Survey:
+        """What could be listed, the attribute table, and every fault of both."""
+        try:
+            listing = self._found()
+        except DataError as error:
+            return Survey([], [], [str(error)])
+        return Survey(self._train(listing), self._test(listing), listing.faults, listing.table)
 
-    def _checked(self) -> _Listing:
+    def _train(self, listing: Listing) -> list[Sample]:
+        return samples_of(self.root, listing, list(enumerate(listing.train)), VISIBLE_CAMERAS + INFRARED_CAMERAS)
+
+    def _test(self, listing: Listing) -> list[Sample]:
+        return samples_of(self.root, listing, [(int(name), name) for name in listing.test], CAMERAS)
+
+    def _checked(self) -> Listing:
+        listing = self._found()
+        if listing.faults:
+            raise_faults(f"{self.root} cannot be used as SYSU-MM01", listing.faults)
+        return listing
+
+    def _found(self) -> Listing:
         if self._listing is None:
             self._listing = _scan(self.root)
+            if self.attributes is not None:
+                add_attributes(self._listing, self.attributes)
         return self._listing
 
 
-def _scan(root: Path) -> _Listing:
-    """List the data set; DataError with every fault that was found."""
+def samples_of(
+    root: Path, listing: Listing, identities: Sequence[tuple[int, str]], cameras: Sequence[int]
+) -> list[Sample]:
+    """The images of (identity to write down, name of its folder) pairs in these cameras, with their attributes."""
+    samples = []
+    for identity, name in identities:
+        for camera in cameras:
+            modality = Modality.VISIBLE if camera in VISIBLE_CAMERAS else Modality.INFRARED
+            folder = root / f"cam{camera}" / name
+            attributes = None if listing.table is None else listing.table.lookup(camera, int(name))
+            for file in listing.folders.get((camera, name), ()):
+                samples.append(Sample(folder / file, identity, modality, camera, attributes))
+    return samples
+
+
+def add_attributes(listing: Listing, place: Path) -> None:
+    """Read the table; what is wrong with it, or between it and a sound listing, joins the faults."""
+    try:
+        listing.table = read_sysu_attributes(place)
+    except DataError as error:
+        listing.faults += faults_of(error, prefix=f"attributes {place}: ")
+        return
+    if not listing.faults:  # otherwise the people are not known well enough
+        everyone = {int(name) for name in (*listing.train, *listing.test)}
+        faults = table_faults(listing.table, everyone, everyone=everyone)
+        listing.faults += [f"attributes {place}: {fault}" for fault in faults]
+
+
+def _scan(root: Path, files: Sequence[str] = ID_FILES) -> Listing:
+    """List the parts of the data set whose identities stand in `files`; faults are collected in the listing.
+
+    Errors: DataError where the folder is not SYSU-MM01 at all.
+    """
     _check_layout(root)
     problems: list[str] = []
     missing = [f"cam{camera}" for camera in CAMERAS if not (root / f"cam{camera}").is_dir()]
@@ -114,18 +154,16 @@ def _scan(root: Path) -> _Listing:
             f"{listed(missing)} missing; unpack the whole archive"
             " (a camera that is meant to be without images needs an empty folder)"
         )
-    parts = [read_identities(root / "exp" / name, f"exp/{name}", problems) for name in ID_FILES]
-    train, val, test = parts
-    for left, right in ((0, 1), (0, 2), (1, 2)):
+    parts = {name: read_identities(root / "exp" / name, f"exp/{name}", problems) for name in files}
+    for left, right in itertools.combinations(files, 2):
         both = sorted(set(parts[left]) & set(parts[right]))
         if both:
-            problems.append(f"identities in both exp/{ID_FILES[left]} and exp/{ID_FILES[right]}: {listed(both)}")
-    folders, subfolders = _list_images(root)
-    listing = _Listing(sorted({*train, *val}), sorted(set(test)), folders)
-    problems += _check_identities(listing, subfolders)
-    if problems:
-        faults = f"{len(problems)} fault" + "s" * (len(problems) > 1)
-        raise DataError("\n".join([f"{root} cannot be used as SYSU-MM01 ({faults}):", *(f"  - {p}" for p in problems)]))
+            problems.append(f"identities in both exp/{left} and exp/{right}: {listed(both)}")
+    folders, names = _list_images(root, problems)
+    *training, test = ID_FILES
+    trained = {name for file in training for name in parts.get(file, ())}
+    listing = Listing(sorted(trained), sorted(set(parts.get(test, ()))), folders)
+    listing.faults = problems + _check_identities(listing, names)
     return listing
 
 
@@ -155,27 +193,38 @@ def _check_layout(root: Path) -> None:
     raise DataError(f"{root} has not the layout of SYSU-MM01: no folder is named cam1 .. cam6{shown}{hint}")
 
 
-def _list_images(root: Path) -> tuple[Folders, dict[int, list[str]]]:
+def _list_images(root: Path, problems: list[str]) -> tuple[Folders, dict[int, list[str]]]:
     """Image names of each (camera, identity) folder, and the names of all folders of each camera."""
     folders: Folders = {}
-    names: dict[int, list[str]] = {}
+    names: dict[int, list[str]] = {camera: [] for camera in CAMERAS}
+    closed: list[str] = []
     for camera in CAMERAS:
         place = root / f"cam{camera}"
-        names[camera] = subfolders(place)
+        names[camera] = _listable(subfolders, place, closed)
         for name in names[camera]:
-            folders[camera, name] = images_in(place / name)
+            folders[camera, name] = _listable(images_in, place / name, closed)
+    if closed:
+        problems.append(f"folders that cannot be listed: {listed(closed)}; change their permissions")
     return folders, names
 
 
-def _check_identities(listing: _Listing, subfolders: dict[int, list[str]]) -> list[str]:
+def _listable(names_in: Callable[[Path], list[str]], folder: Path, closed: list[str]) -> list[str]:
+    try:
+        return names_in(folder)
+    except OSError as error:
+        closed.append(f"{folder} ({error.strerror or error})")
+        return []
+
+
+def _check_identities(listing: Listing, names: dict[int, list[str]]) -> list[str]:
     problems = []
-    if not any(subfolders.values()):
+    if not any(names.values()):
         return ["no camera folder holds any identity folder (cam1/0001, ...)"]
     absent = [
         name for name in (*listing.train, *listing.test) if not any((c, name) in listing.folders for c in CAMERAS)
     ]
     if absent:
-        padded = {f"{int(n):04d}": n for ns in subfolders.values() for n in ns if n.isascii() and n.isdecimal()}
+        padded = {f"{int(n):04d}": n for ns in names.values() for n in ns if n.isascii() and n.isdecimal()}
         odd = next((padded[name] for name in absent if name in padded), None)
         hint = f"; there is a folder {odd!r}, but names have four digits" if odd is not None else ""
         problems.append(f"identities without any folder: {listed(absent)}{hint}")

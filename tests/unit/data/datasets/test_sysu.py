@@ -1,0 +1,200 @@
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.io import savemat
+
+from vireid.core.errors import DataError
+from vireid.core.types import Facts, Modality, Sample
+from vireid.data.datasets.sysu import SysuMM01
+
+
+def relative(root: Path, samples: list[Sample]) -> list[str]:
+    return [sample.path.relative_to(root).as_posix() for sample in samples]
+
+
+def text_of(root: Path) -> str:
+    with pytest.raises(DataError) as caught:
+        SysuMM01(root=str(root)).train()
+    return str(caught.value)
+
+
+def test_training_follows_the_released_pre_processing(sysu_root: Path) -> None:
+    samples = SysuMM01(root=str(sysu_root)).train()
+    assert relative(sysu_root, samples) == [
+        f"cam{camera}/{name}/000{number}.jpg"
+        for name, cameras in (("0005", (1, 2, 3, 6)), ("0007", (2, 3)), ("0012", (4, 5, 6)))
+        for camera in cameras
+        for number in (1, 2)
+    ]
+    assert [s.identity for s in samples] == [0] * 8 + [1] * 4 + [2] * 6
+    assert {(s.camera, s.modality) for s in samples} == {
+        (1, Modality.VISIBLE),
+        (2, Modality.VISIBLE),
+        (4, Modality.VISIBLE),
+        (5, Modality.VISIBLE),
+        (3, Modality.INFRARED),
+        (6, Modality.INFRARED),
+    }
+    assert all(s.attributes is None for s in samples)
+
+
+def test_test_images_come_by_identity_camera_and_name(sysu_root: Path) -> None:
+    samples = SysuMM01(root=str(sysu_root)).test()
+    assert relative(sysu_root, samples) == [
+        f"cam{camera}/{name}/000{number}.jpg"
+        for name, cameras in (("0003", (1, 2, 3, 4, 6)), ("0020", (5, 6)))
+        for camera in cameras
+        for number in (1, 2)
+    ]
+    assert [s.identity for s in samples] == [3] * 10 + [20] * 4
+
+
+def test_facts(sysu_root: Path) -> None:
+    assert SysuMM01(root=str(sysu_root)).facts() == Facts(num_ids=3, num_cameras=6)
+    assert SysuMM01.placeholder == Facts(num_ids=395, num_cameras=6)
+    assert SysuMM01(root="nowhere", attributes="labels").placeholder == Facts(395, 6, 8)
+
+
+def test_relative_roots_and_home_are_understood(
+    sysu_root: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    expected = SysuMM01(root=str(sysu_root)).train()
+    assert SysuMM01(root="SYSU").train() == expected
+    assert SysuMM01(root="~/SYSU").train() == expected
+
+
+def test_a_root_whose_name_contains_cam_changes_nothing(sysu_root: Path) -> None:
+    root = sysu_root.rename(sysu_root.parent / "cam3_0005_copy")
+    assert {(s.camera, s.identity) for s in SysuMM01(root=str(root)).test()} == {
+        *((camera, 3) for camera in (1, 2, 3, 4, 6)),
+        *((camera, 20) for camera in (5, 6)),
+    }
+
+
+def test_files_that_are_no_images_are_left_out(sysu_root: Path) -> None:
+    before = SysuMM01(root=str(sysu_root)).train()
+    for name in ("Thumbs.db", "._0001.jpg", ".DS_Store", "notes.txt"):
+        (sysu_root / "cam1" / "0005" / name).write_bytes(b"x")
+    (sysu_root / "cam1" / "readme.txt").write_bytes(b"x")
+    assert SysuMM01(root=str(sysu_root)).train() == before
+
+
+def test_only_the_first_line_of_an_id_file_counts(sysu_root: Path) -> None:
+    before = SysuMM01(root=str(sysu_root)).train()
+    (sysu_root / "exp" / "train_id.txt").write_text("\ufeff 5 ,12 \n99,100\n", encoding="utf-8")
+    assert SysuMM01(root=str(sysu_root)).train() == before
+
+
+def test_missing_root(tmp_path: Path) -> None:
+    (tmp_path / "SYSU-MM01").mkdir()
+    assert text_of(tmp_path / "SYSU-MM1") == (
+        f"the data folder {tmp_path}/SYSU-MM1 does not exist; did you mean 'SYSU-MM01'?"
+        "\n  DATA.ROOT is the folder that holds cam1 .. cam6 and exp."
+        "\n  SYSU-MM01 itself is given out by its authors after a signed agreement;"
+        "\n  tools/make_synthetic.py --layout sysu --out DIR writes a synthetic data set of the same form"
+    )
+
+
+def test_root_that_is_a_file(tmp_path: Path) -> None:
+    (tmp_path / "data.zip").write_bytes(b"")
+    assert text_of(tmp_path / "data.zip").startswith(f"the data folder {tmp_path}/data.zip is a file, not a folder\n")
+
+
+def test_one_folder_too_high_or_too_low(sysu_root: Path) -> None:
+    assert text_of(sysu_root.parent) == (
+        f"{sysu_root.parent} holds no cam1 .. cam6, but its folder 'SYSU' does: set DATA.ROOT to {sysu_root}"
+    )
+    assert text_of(sysu_root / "cam2") == f"{sysu_root}/cam2 is a folder of one camera: set DATA.ROOT to {sysu_root}"
+
+
+def test_another_layout(tmp_path: Path) -> None:
+    for name in ("Camera1", "Camera2"):
+        (tmp_path / name).mkdir()
+    assert text_of(tmp_path) == (
+        f"{tmp_path} has not the layout of SYSU-MM01: no folder is named cam1 .. cam6"
+        " (it holds Camera1, Camera2); did you mean 'cam1'?"
+    )
+
+
+def test_every_fault_is_reported_at_once(sysu_root: Path) -> None:
+    exp = sysu_root / "exp"
+    (exp / "val_id.txt").unlink()
+    (exp / "train_id.txt").write_text("5,12,20,31\n")
+    (exp / "test_id.txt").write_text("20,3,21\n")
+    shutil.rmtree(sysu_root / "cam6" / "0012")  # the only infrared folder of 12
+    for file in (sysu_root / "cam4" / "0003").iterdir():
+        file.unlink()
+    (sysu_root / "cam1" / "31").mkdir()
+    for camera in (1, 2):
+        shutil.rmtree(sysu_root / f"cam{camera}" / "0005")  # both visible folders of 5
+    assert text_of(sysu_root) == (
+        f"{sysu_root} cannot be used as SYSU-MM01 (6 faults):\n"
+        "  - exp/val_id.txt is missing; it holds the identities of the split, comma separated, in its first line\n"
+        "  - identities in both exp/train_id.txt and exp/test_id.txt: 0020\n"
+        "  - identities without any folder: 0031, 0021; there is a folder '31', but names have four digits\n"
+        "  - training identities without infrared images (cameras 3, 6): 0012;"
+        " complete them or take them out of exp/train_id.txt and exp/val_id.txt\n"
+        "  - training identities without visible images (cameras 1, 2, 4, 5): 0005;"
+        " complete them or take them out of exp/train_id.txt and exp/val_id.txt\n"
+        "  - test folders without an image, from which the gallery would be drawn: cam4/0003;"
+        " remove them (a missing folder is allowed) or fill them"
+    )
+
+
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [
+        ("", "exp/train_id.txt is empty in its first line, which should hold identities, comma separated"),
+        ("\n5,12\n", "exp/train_id.txt is empty in its first line, which should hold identities, comma separated"),
+        ("5,12,\n", "exp/train_id.txt, line 1: '' is not an identity number (the line: '5,12,')"),
+        ("5;12\n", "exp/train_id.txt, line 1: '5;12' is not an identity number (the line: '5;12')"),
+        ("5,-12\n", "exp/train_id.txt, line 1: '-12' is not an identity number (the line: '5,-12')"),
+        ("5,\u00b2\n", "exp/train_id.txt, line 1: '\u00b2' is not an identity number (the line: '5,\u00b2')"),
+        ("5,12,5\n", "exp/train_id.txt names identities twice: 0005"),
+        ("5,12,7\n", "identities in both exp/train_id.txt and exp/val_id.txt: 0007"),
+    ],
+)
+def test_garbled_id_files(sysu_root: Path, content: str, fault: str) -> None:
+    (sysu_root / "exp" / "train_id.txt").write_text(content, encoding="utf-8")
+    assert text_of(sysu_root) == f"{sysu_root} cannot be used as SYSU-MM01 (1 fault):\n  - {fault}"
+
+
+def test_binary_id_file(sysu_root: Path) -> None:
+    (sysu_root / "exp" / "train_id.txt").write_bytes(b"\x80\x81\xff")
+    assert "  - exp/train_id.txt cannot be read as text: " in text_of(sysu_root)
+
+
+def test_missing_camera_folder(sysu_root: Path) -> None:
+    shutil.rmtree(sysu_root / "cam4")
+    assert text_of(sysu_root) == (
+        f"{sysu_root} cannot be used as SYSU-MM01 (1 fault):\n  - cam4 missing; unpack the whole archive"
+        " (a camera that is meant to be without images needs an empty folder)"
+    )
+
+
+def test_empty_infrared_folder_of_a_test_identity_is_no_fault(sysu_root: Path) -> None:
+    for file in (sysu_root / "cam3" / "0003").iterdir():
+        file.unlink()
+    assert (3, 3) not in {(s.camera, s.identity) for s in SysuMM01(root=str(sysu_root)).test()}
+
+
+def test_attributes_follow_camera_and_identity(sysu_root: Path, tmp_path: Path) -> None:
+    for camera in range(1, 7):
+        values = np.ones((8, 12), np.uint8)
+        values[:, 4] = [0, 1, 0, 0, 0, 0, 0, camera % 2]  # identity 5
+        savemat(tmp_path / f"cam{camera}_att.mat", {f"cam{camera}_att": values})
+    samples = SysuMM01(root=str(sysu_root), attributes=str(tmp_path)).train()
+    assert {(s.identity, s.camera): s.attributes for s in samples} == {
+        (0, 1): (0, 1, 0, 0, 0, 0, 0, 1),
+        (0, 2): (0, 1, 0, 0, 0, 0, 0, 0),
+        (0, 3): (0, 1, 0, 0, 0, 0, 0, 1),
+        (0, 6): (0, 1, 0, 0, 0, 0, 0, 0),
+        **{(1, camera): None for camera in (2, 3)},
+        **{(2, camera): None for camera in (4, 5, 6)},
+    }

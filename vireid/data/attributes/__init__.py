@@ -1,0 +1,20 @@
+"""Binary attributes of people: several file formats, one checked table with a mask. See docs/attributes.md."""
+
+from vireid.data.attributes import released, sheets, table
+from vireid.data.attributes.released import NUM_ATTRIBUTES, read_sysu_attributes
+from vireid.data.attributes.sheets import attribute_value, read_attributes
+from vireid.data.attributes.table import UNKNOWN, AttributeTable, attach, table_faults
+
+__all__ = [
+    "NUM_ATTRIBUTES",
+    "UNKNOWN",
+    "AttributeTable",
+    "attach",
+    "attribute_value",
+    "read_attributes",
+    "read_sysu_attributes",
+    "released",
+    "sheets",
+    "table",
+    "table_faults",
+]

@@ -1,0 +1,201 @@
+"""Attributes that people wrote down themselves: CSV and .xlsx, one row for a person or for a person in a camera."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from vireid.core.errors import DataError, nearest
+from vireid.data.attributes.table import UNKNOWN, AttributeTable, Key
+from vireid.data.faults import listed, raise_faults
+
+NO_REGDB_LABELS = (
+    "the PAENet release holds no attributes of RegDB. Its label_finished.xlsx has 96 identities (6 .. 333), which are"
+    " the test identities of SYSU-MM01 and not the 412 persons of RegDB, and its 26 columns are not the eight"
+    " attributes of the paper; cam1_att.mat .. cam6_att.mat are of SYSU-MM01, too."
+)
+_FORM = "the first line names the columns: identity, camera (may be left out), then one column for each attribute"
+_SEPARATORS = (",", ";", "\t")
+_MOST = 20  # faulty cells that are shown one by one
+
+
+def read_attributes(place: Path) -> AttributeTable:
+    """Read a .csv or .xlsx table: columns identity[, camera], then one column for each attribute, named in line 1.
+
+    A cell is 0, 1 or empty (unknown). A row without a camera holds for all cameras of which the person has no row of
+    its own. CSV is UTF-8 with comma, semicolon or tab, whichever the first line uses; of an .xlsx file the first sheet
+    counts and formulas are refused.
+    Errors: DataError with every fault, by line and column; the released PAENet files are refused with the reason.
+    """
+    if not place.exists():
+        raise DataError(f"the attributes {place} do not exist; DATA.ATTRIBUTES is a .csv or .xlsx file; {_FORM}")
+    if place.is_dir() or place.suffix.lower() in {".zip", ".mat"}:
+        raise DataError(
+            f"{place} cannot be used as attributes (DATA.ATTRIBUTES): expected a .csv or .xlsx file; {_FORM}."
+            f"\n  Is this the PAENet release? For other data sets than SYSU-MM01 it cannot be used: {NO_REGDB_LABELS}"
+        )
+    lines = _xlsx_lines(place) if place.suffix.lower() == ".xlsx" else _csv_lines(place)
+    while lines and not any(lines[-1]):  # spreadsheets end in empty lines
+        lines.pop()
+    _refuse_released_sheet(place, lines)
+    sheet = _Sheet(place)
+    sheet.read(lines)
+    if sheet.faults:
+        raise_faults(f"{place} cannot be used as attributes (DATA.ATTRIBUTES)", sheet.faults)
+    return AttributeTable(place, tuple(sheet.names), sheet.rows, sheet.places)
+
+
+def attribute_value(cell: str) -> int:
+    """0, 1 or UNKNOWN (an empty cell); ValueError for anything else.
+
+    >>> attribute_value(" 1"), attribute_value("")
+    (1, -1)
+    """
+    values = {"0": 0, "1": 1, "": UNKNOWN}
+    word = cell.strip()
+    if word not in values:
+        raise ValueError(f"{word!r} is not 0, 1 or empty")
+    return values[word]
+
+
+@dataclass
+class _Sheet:
+    """What was read so far, and what is wrong with it."""
+
+    source: Path
+    names: list[str] = field(default_factory=list)
+    rows: dict[Key, tuple[int, ...]] = field(default_factory=dict)
+    places: dict[Key, str] = field(default_factory=dict)
+    faults: list[str] = field(default_factory=list)
+
+    def read(self, lines: Sequence[Sequence[str]]) -> None:
+        header = [name.strip() for name in lines[0]] if lines else []
+        lower = [name.lower() for name in header]
+        special = {word: lower.index(word) for word in ("identity", "camera") if word in lower}
+        attributes = [column for column in range(len(header)) if column not in special.values()]
+        self.names = [header[column] for column in attributes]
+        self._check_header(header, special)
+        if self.faults:
+            return
+        wrong: list[str] = []
+        for number, line in enumerate(lines[1:], start=2):
+            if any(cell.strip() for cell in line):
+                self._row(f"line {number}", line, header, special, attributes, wrong)
+        self.faults += wrong[:_MOST] + ([f"... and {len(wrong) - _MOST} more"] if len(wrong) > _MOST else [])
+        if not self.rows and not self.faults:
+            self.faults.append("there is no line below the names of the columns")
+
+    def _check_header(self, header: list[str], special: dict[str, int]) -> None:
+        if "identity" not in special:
+            found = listed(header) or "nothing"
+            self.faults.append(f"line 1: no column is named identity{nearest('identity', header)} (found: {found})")
+        nameless = [str(column) for column, name in enumerate(header, start=1) if not name]
+        if nameless:
+            self.faults.append(f"line 1: columns without a name: {listed(nameless)}")
+        lower = [name.lower() for name in header]
+        twice = sorted({name for name in header if name and lower.count(name.lower()) > 1})
+        if twice:
+            self.faults.append(f"line 1: names of more than one column: {listed(twice)}")
+        if "identity" in special and not self.names:
+            self.faults.append("line 1: no column of an attribute beside identity and camera")
+
+    def _row(
+        self,
+        place: str,
+        line: Sequence[str],
+        header: list[str],
+        special: dict[str, int],
+        attributes: list[int],
+        wrong: list[str],
+    ) -> None:
+        if len(line) != len(header):
+            wrong.append(f"{place}: {len(line)} cells, but line 1 names {len(header)} columns")
+            return
+        before = len(wrong)
+        identity = _whole(line[special["identity"]], f"{place}, column identity", wrong)
+        camera = None
+        if "camera" in special and line[special["camera"]].strip():
+            camera = _whole(line[special["camera"]], f"{place}, column camera", wrong)
+        values = []
+        for column in attributes:
+            try:
+                values.append(attribute_value(line[column]))
+            except ValueError as error:
+                wrong.append(f"{place}, column {header[column]}: {error}")
+        if len(wrong) > before:
+            return
+        assert identity is not None
+        key = camera, identity
+        if key in self.rows:
+            where = "" if camera is None else f" in camera {camera}"
+            wrong.append(f"{place}: identity {identity}{where} is already in {self.places[key]}")
+            return
+        self.rows[key], self.places[key] = tuple(values), place
+
+
+def _whole(cell: str, place: str, wrong: list[str]) -> int | None:
+    word = cell.strip()
+    if word.isascii() and word.isdecimal():
+        return int(word)
+    wrong.append(f"{place}: {word!r} is not a whole number")
+    return None
+
+
+def _csv_lines(place: Path) -> list[list[str]]:
+    try:
+        text = place.read_text(encoding="utf-8-sig")
+        head = text.splitlines()[0] if text.strip() else ""
+        separator = max(_SEPARATORS, key=head.count)
+        return list(csv.reader(text.splitlines(), delimiter=separator, strict=True))
+    except OSError as error:
+        raise _unreadable(place, error.strerror or str(error)) from error
+    except UnicodeDecodeError as error:
+        raise _unreadable(place, f"not UTF-8 text ({error})") from error
+    except csv.Error as error:
+        raise _unreadable(place, f"not a CSV file ({error})") from error
+
+
+def _xlsx_lines(place: Path) -> list[list[str]]:
+    """Cells of the first sheet as text; formulas stay formulas and are refused as values."""
+    import openpyxl
+
+    try:
+        book = openpyxl.load_workbook(place, read_only=True)
+        lines = [[_text(cell) for cell in row] for row in book.worksheets[0].iter_rows(values_only=True)]
+        book.close()
+    except Exception as error:  # openpyxl raises many kinds for a damaged file
+        raise _unreadable(place, f"not an .xlsx file that can be read ({error or type(error).__name__})") from error
+    width = max((column for line in lines[:1] for column, cell in enumerate(line, start=1) if cell), default=0)
+    return [_trimmed(line, width) for line in lines]
+
+
+def _trimmed(line: list[str], width: int) -> list[str]:
+    """The line as wide as the header; content to the right of the header stays, and is a fault later."""
+    return line if any(line[width:]) else [*line[:width], *[""] * (width - len(line))]
+
+
+def _text(cell: Any) -> str:
+    """A cell as CSV would have it: whole numbers without a point, nothing for an empty one."""
+    if cell is None:
+        return ""
+    whole = isinstance(cell, float) and cell.is_integer()
+    return str(int(cell)) if whole else str(cell).strip()
+
+
+def _refuse_released_sheet(place: Path, lines: Sequence[Sequence[str]]) -> None:
+    """DataError for label_finished.xlsx of the PAENet release, known by its shape and its first and last identity."""
+    if len(lines) != 97 or {len(line) for line in lines} != {27}:
+        return
+    if lines[1][0].zfill(4) == "0006" and lines[-1][0].zfill(4) == "0333":
+        raise DataError(
+            f"{place} cannot be used as attributes (DATA.ATTRIBUTES): {NO_REGDB_LABELS}"
+            "\n  For SYSU-MM01 give the folder or zip with cam1_att.mat .. cam6_att.mat; for another data set write a"
+            f" .csv or .xlsx file: {_FORM}"
+        )
+
+
+def _unreadable(place: Path, why: str) -> DataError:
+    return DataError(f"{place} cannot be read as attributes (DATA.ATTRIBUTES): {why}")
