@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from enum import IntEnum
 from pathlib import Path
@@ -28,6 +28,7 @@ class Sample:
     modality: Modality
     camera: int
     attributes: tuple[int, ...] | None = None  # A zeros and ones, -1 where nobody annotated
+    time: float | None = None  # seconds from any fixed moment; None where nobody knows
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +101,7 @@ class FeatureTable:
     cameras: np.ndarray  # (N,) int64
     modality: np.ndarray  # (N,) int64
     conditions: Mapping[str, str] = field(default_factory=dict)  # feature, attribute source, flips, checkpoint
+    samples: Sequence[Sample] | None = None  # of each row, for protocols that need file names or times
 
     def __len__(self) -> int:
         return len(self.labels)

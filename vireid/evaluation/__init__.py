@@ -4,12 +4,22 @@ from vireid.evaluation import evaluator, features, measures, protocols, report, 
 from vireid.evaluation.evaluator import Evaluator, RankedLists
 from vireid.evaluation.features import extract_features
 from vireid.evaluation.measures import evaluate_distances, evaluate_retrieval
-from vireid.evaluation.protocols import SysuProtocol
+from vireid.evaluation.protocols import (
+    LLCMProtocol,
+    LLCMReleasedTransposed,
+    QueryGalleryProtocol,
+    RegDBProtocol,
+    SysuProtocol,
+)
 from vireid.evaluation.report import Report, format_table
 
 __all__ = [
     "Evaluator",
+    "LLCMProtocol",
+    "LLCMReleasedTransposed",
+    "QueryGalleryProtocol",
     "RankedLists",
+    "RegDBProtocol",
     "Report",
     "SysuProtocol",
     "evaluate_distances",

@@ -29,6 +29,11 @@ def same_place(query_ids, query_cameras, gallery_ids, gallery_cameras) -> np.nda
     return (query_cameras == 3)[:, None] & (gallery_cameras == 2)[None]
 
 
+def same_camera(query_ids, query_cameras, gallery_ids, gallery_cameras) -> np.ndarray:
+    """Nothing that the query's own camera saw, whoever is on it."""
+    return query_cameras[:, None] == gallery_cameras[None]
+
+
 def same_person_and_camera(query_ids, query_cameras, gallery_ids, gallery_cameras) -> np.ndarray:
     """LLCM: the visible and infrared images of one camera number come from one device; other people's images count."""
     return (query_ids[:, None] == gallery_ids[None]) & (query_cameras[:, None] == gallery_cameras[None])

@@ -101,10 +101,38 @@ def test_conditions_say_what_was_measured():
     }
 
 
-@pytest.mark.parametrize("change", [{"mode": "outdoor"}, {"shots": 0}, {"trials": 0}, {"draw": "official"}])
+@pytest.mark.parametrize("change", [{"mode": "outdoor"}, {"shots": 0}, {"trials": 0}, {"draw": "oficial"}])
 def test_wrong_arguments_are_refused(change):
     with pytest.raises(UserError, match=f"{next(iter(change))}.*{next(iter(change.values()))}"):
         SysuProtocol(**change)
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"draw": "oficial"}, "draw must be one of .*, got 'oficial'; did you mean 'official'"),
+        ({"seed": 3}, "seed must be at least 0, and is for draw 'unseeded' only; got 3 with draw 'seeded'"),
+        ({"permutations": "x.mat"}, "permutations are for draw 'official' only; draw is 'seeded'"),
+    ],
+)
+def test_arguments_that_do_not_fit_together_say_so(change, text):
+    with pytest.raises(UserError, match=text):
+        SysuProtocol(**change)
+
+
+def test_the_unseeded_convention_is_numpys_with_a_stated_seed(table):
+    protocol = SysuProtocol(draw="unseeded", shots=3, trials=2, seed=5)
+    generator = np.random.RandomState(5)
+    for trial in protocol.trials(table):
+        expected = []
+        for identity in sorted(set(table.labels.tolist())):
+            for camera in (1, 2, 4, 5):
+                folder = np.flatnonzero((table.labels == identity) & (table.cameras == camera))
+                expected += generator.choice(folder, 3, replace=False).tolist() if len(folder) else []
+        assert trial.gallery.tolist() == expected
+    first, second = (SysuProtocol(draw="unseeded", seed=seed).gallery_rows(table).tolist() for seed in (5, 6))
+    assert first != second
+    assert protocol.conditions["draw"] == "unseeded in the release; here NumPy with seed 5"
 
 
 def test_too_few_images_for_the_shots_name_the_folder():

@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vireid.core.errors import DataError, UserError
+from vireid.core.types import Modality, Sample
+from vireid.evaluation import LLCMProtocol, QueryGalleryProtocol, RegDBProtocol, SysuProtocol
+
+VIS, NIR = Modality.VISIBLE, Modality.INFRARED
+
+
+@pytest.fixture
+def table(table_of):
+    rng = np.random.default_rng(2)
+    sysu = [(NIR if c in (3, 6) else VIS, i, c) for i in (4, 9, 30) for c in range(1, 7)]
+    return table_of({key: int(rng.integers(2, 6)) for key in sysu})
+
+
+def same(ours, theirs, table, cmc):
+    assert ours.metric == cmc
+    for left, right in zip(ours.trials(table), theirs.trials(table), strict=True):
+        assert left.name == right.name
+        assert left.query.tolist() == right.query.tolist()
+        assert left.gallery.tolist() == right.gallery.tolist()
+        junk = left.junk(left.query, left.gallery)
+        assert junk.dtype == bool
+        np.testing.assert_array_equal(junk, right.junk(right.query, right.gallery))
+
+
+def test_published_protocols_are_cases_of_it(table):
+    cameras = {"query_cameras": (3, 6), "gallery_cameras": (1, 2, 4, 5)}
+    sysu = QueryGalleryProtocol(**cameras, shots=2, trials=10, exclude=((3, 2),))
+    same(sysu, SysuProtocol(shots=2), table, "identity")
+    llcm = QueryGalleryProtocol(shots=1, trials=10, same_camera="not_counted_for_same_person")
+    same(llcm, LLCMProtocol(), replace(table, cameras=1 + table.cameras % 2), "identity")
+    regdb = QueryGalleryProtocol(direction="visible_to_infrared", cmc="image")
+    ordered = replace(table, labels=np.sort(table.labels), cameras=1 + table.modality)
+    same(regdb, RegDBProtocol(), ordered, "image")
+
+
+def test_all_images_answer_without_shots(table):
+    protocol = QueryGalleryProtocol(gallery_cameras=(1, 4))
+    (trial,) = protocol.trials(table)
+    assert trial.gallery.tolist() == np.flatnonzero(np.isin(table.cameras, (1, 4))).tolist()
+    assert protocol.gallery_rows(table).tolist() == trial.gallery.tolist()
+    assert trial.query.tolist() == np.flatnonzero(table.modality == NIR).tolist()
+
+
+def test_the_own_camera_is_left_out_for_everybody_or_for_the_same_person(table):
+    table = replace(table, cameras=1 + table.cameras % 3)
+    same_camera = table.cameras[:, None] == table.cameras[None]
+    same_person = table.labels[:, None] == table.labels[None]
+    expected = {"counted": same_camera & False, "not_counted": same_camera}
+    expected["not_counted_for_same_person"] = same_camera & same_person
+    for rule, junk in expected.items():
+        (trial,) = QueryGalleryProtocol(same_camera=rule).trials(table)
+        np.testing.assert_array_equal(
+            trial.junk(trial.query, trial.gallery), junk[np.ix_(trial.query, trial.gallery)], err_msg=rule
+        )
+
+
+def test_pictures_of_one_camera_that_are_near_in_time_are_left_out(table_of):
+    table = table_of({(VIS, 1, 1): 2, (VIS, 2, 1): 1, (VIS, 1, 2): 1, (NIR, 1, 1): 1})
+    times = [10.0, 25.0, 12.0, 10.0, 11.0]
+    samples = [Sample(Path(), 0, VIS, 0, time=time) for time in times]
+    protocol = QueryGalleryProtocol(within_seconds=5)
+    (trial,) = protocol.trials(replace(table, samples=samples))
+    junk = dict(zip(trial.gallery.tolist(), trial.junk(trial.query, trial.gallery)[0].tolist()))
+    assert junk == {0: True, 1: False, 2: True, 3: False}
+    samples[1] = Sample(Path(), 0, VIS, 0)
+    with pytest.raises(DataError, match="within_seconds needs a time for every test image; 1 of 5 have none"):
+        list(protocol.trials(replace(table, samples=samples)))
+    with pytest.raises(DataError, match="5 of 5 have none"):
+        list(protocol.trials(table))
+
+
+def test_conditions_say_everything_that_was_chosen():
+    protocol = QueryGalleryProtocol(
+        direction="visible_to_infrared", query_cameras=(1, 2), gallery_cameras=(3,), shots=4, trials=5,
+        same_camera="not_counted", exclude=((1, 3), (2, 3)), within_seconds=2.5, cmc="image",
+    )  # fmt: skip
+    assert protocol.conditions == {
+        "protocol": "query and gallery",
+        "direction": "visible to infrared",
+        "mode": "drawn gallery",
+        "shots": 4,
+        "trials": 5,
+        "draw": "seeded",
+        "cmc": "of images",
+        "same_camera": "not counted",
+        "query_cameras": "1 2",
+        "gallery_cameras": "3",
+        "excluded": "3 for 1 3 for 2",
+        "not_counted": "own camera within 2.5 s",
+    }
+    assert QueryGalleryProtocol().conditions["shots"] == "all"
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"direction": "visible_to_infared"}, "did you mean 'visible_to_infrared'"),
+        ({"same_camera": "notcounted"}, "same_camera must be one of .*did you mean 'not_counted'"),
+        ({"cmc": "images"}, "cmc must be one of .*did you mean 'image'"),
+        ({"shots": -1}, "shots must be at least 0"),
+        ({"trials": 10}, "shots 0 lets all images answer, the same in every trial: trials must be 1, got 10"),
+        ({"within_seconds": -1.0}, "within_seconds must be at least 0, got -1"),
+    ],
+)
+def test_wrong_arguments_are_refused(change, text):
+    with pytest.raises(UserError, match=text):
+        QueryGalleryProtocol(**change)
+
+
+def test_cameras_that_nobody_has_name_those_that_are_there(table_of):
+    table = table_of({(VIS, 1, 1): 2, (VIS, 1, 2): 2, (NIR, 1, 7): 1})
+    with pytest.raises(DataError) as caught:
+        list(QueryGalleryProtocol(gallery_cameras=(7, 8)).trials(table))
+    assert str(caught.value) == (
+        "QueryGalleryProtocol found no gallery images: none of the 5 test images is visible and of the cameras (7, 8)"
+        " (there are visible ones of the cameras (1, 2) and infrared ones of the cameras (7,))"
+    )

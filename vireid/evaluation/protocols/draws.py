@@ -1,0 +1,49 @@
+"""Conventions by which a gallery of a few images of each (identity, camera) is drawn. They choose different images:
+numbers are comparable within one of them only."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from vireid.core.errors import DataError
+from vireid.core.types import FeatureTable
+
+
+def check_shots(table: FeatureTable, folders: Sequence[np.ndarray], shots: int) -> None:
+    """DataError where an (identity, camera) has fewer images than are to be drawn."""
+    for rows in folders:
+        if len(rows) < shots:
+            raise DataError(
+                f"{shots} shots of identity {table.labels[rows[0]]} in camera {table.cameras[rows[0]]}"
+                f" were asked for, but there are only {len(rows)} images"
+            )
+
+
+def seeded(table: FeatureTable, folders: Sequence[np.ndarray], *, shots: int, trials: int) -> Iterator[np.ndarray]:
+    """AGW's release and the codes that follow it: Python's Mersenne twister seeded with the trial's number.
+
+    One `choice` from each folder in turn, or one `sample` where there are several shots (MCE's release). Equal bit for
+    bit to their `random.seed(trial)`; the global generator is not touched.
+    """
+    check_shots(table, folders, shots)
+    for number in range(trials):
+        generator = random.Random(number)
+        drawn = [generator.sample(rows.tolist(), shots) for rows in folders]  # of one: the same draw as choice
+        yield np.concatenate(drawn).astype(np.int64)
+
+
+def unseeded(
+    table: FeatureTable, folders: Sequence[np.ndarray], *, shots: int, trials: int, seed: int
+) -> Iterator[np.ndarray]:
+    """PAENet's multi-shot gallery: NumPy's `choice(files, shots, replace=False)` from each folder in turn.
+
+    The release seeds nothing, so no two of its runs have the same galleries: one stream goes on from trial to trial.
+    Here that stream starts from `seed`, which a result states. Numbers equal the release's in distribution only.
+    """
+    check_shots(table, folders, shots)
+    generator = np.random.RandomState(seed)
+    for _ in range(trials):
+        yield np.concatenate([generator.choice(rows, shots, replace=False) for rows in folders])

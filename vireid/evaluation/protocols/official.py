@@ -1,0 +1,108 @@
+"""The gallery permutations that come with SYSU-MM01: `exp/rand_perm_cam.mat`."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from vireid.core.errors import DataError
+from vireid.core.types import FeatureTable
+from vireid.data.faults import listed
+
+VARIABLE = "rand_perm_cam"
+FILE = Path("exp") / f"{VARIABLE}.mat"
+
+
+def permutations_beside(table: FeatureTable) -> Path:
+    """Where the data set that the table describes keeps its permutations: images are root/cam1/0001/0001.jpg."""
+    if not table.samples:
+        raise DataError(
+            "the official draw reads exp/rand_perm_cam.mat beside the images, but the table does not say where"
+            " they are (FeatureTable.samples): name the file with PERMUTATIONS"
+        )
+    return table.samples[0].path.parents[2] / FILE
+
+
+def read_permutations(file: Path) -> list[list[np.ndarray]]:
+    """[camera - 1][identity - 1] -> (trials, images) image numbers from 1; empty where there are none.
+
+    Errors: DataError for a file that is missing, no MATLAB file, or without the variable `rand_perm_cam`.
+    """
+    from scipy.io import loadmat
+
+    try:
+        content = loadmat(io.BytesIO(file.read_bytes()))
+    except FileNotFoundError as error:
+        raise DataError(
+            f"{file} does not exist: the official draw needs the permutations that come with SYSU-MM01"
+            " (the convention of AGW and most others does not: DRAW: seeded)"
+        ) from error
+    except Exception as error:  # scipy raises many kinds for a damaged file
+        raise DataError(f"{file} is not a MATLAB file that can be read: {error}") from error
+    if VARIABLE not in content:
+        found = ", ".join(key for key in content if not key.startswith("__")) or "none"
+        raise DataError(f"{file} has no variable {VARIABLE!r} (found: {found})")
+    try:
+        return [
+            [np.atleast_2d(table).astype(np.int64) for table in camera.ravel()] for camera in content[VARIABLE].ravel()
+        ]
+    except (AttributeError, TypeError, ValueError) as error:
+        raise DataError(f"{file}: {VARIABLE} is not a cell of cameras that are cells of identities: {error}") from error
+
+
+def official(
+    table: FeatureTable, cameras: Sequence[int], *, shots: int, trials: int, file: Path
+) -> Iterator[np.ndarray]:
+    """The convention of the data set's authors and MPANet: row t of an identity's permutation, its first `shots`.
+
+    An image is the one whose file name is that number. Cameras are the outer loop and identities the inner one, unlike
+    in the seeded convention. A permutation with fewer than `shots` images gives them all.
+    Errors: DataError with every image that the permutations name and that is not there, every identity that they lack.
+    """
+    permutations = read_permutations(file)
+    numbers = _numbered(table)
+    people = np.unique(table.labels).tolist()
+    _check(permutations, people, cameras, trials, file)
+    for trial in range(trials):
+        drawn, missing = [], []
+        for camera in cameras:
+            for identity in people:
+                of_identity = permutations[camera - 1][identity - 1]
+                for number in of_identity[trial, :shots].tolist() if of_identity.size else ():
+                    row = numbers.get((camera, identity, number))
+                    drawn.append(row) if row is not None else missing.append(f"cam{camera}/{identity:04d}/{number:04d}")
+        if missing:
+            raise DataError(f"{file} names images that are not among the test images: {listed(missing)}")
+        yield np.array(drawn, np.int64)
+
+
+def _numbered(table: FeatureTable) -> dict[tuple[int, int, int], int]:
+    """(camera, identity, number of the image) -> row."""
+    if not table.samples:
+        raise DataError("the official draw needs the names of the images (FeatureTable.samples), which are not known")
+    names = [sample.path.stem for sample in table.samples]
+    wrong = [str(sample.path) for sample, name in zip(table.samples, names) if not name.isdecimal()]
+    if wrong:
+        raise DataError(f"the official draw knows images by number, but these have other names: {listed(wrong, 3)}")
+    return {
+        (camera, identity, int(name)): row
+        for row, (camera, identity, name) in enumerate(zip(table.cameras.tolist(), table.labels.tolist(), names))
+    }
+
+
+def _check(
+    permutations: list[list[np.ndarray]], people: Sequence[int], cameras: Sequence[int], trials: int, file: Path
+) -> None:
+    """DataError where the permutations do not reach as far as is asked."""
+    if len(permutations) < max(cameras):
+        raise DataError(f"{file} has permutations of {len(permutations)} cameras; camera {max(cameras)} was asked for")
+    for camera in cameras:
+        unknown = [str(identity) for identity in people if not 1 <= identity <= len(permutations[camera - 1])]
+        if unknown:
+            raise DataError(f"{file} has no permutations in camera {camera} for the identities {listed(unknown)}")
+        lengths = [len(of) for identity in people if (of := permutations[camera - 1][identity - 1]).size]
+        if lengths and min(lengths) < trials:
+            raise DataError(f"{file} has {min(lengths)} trials in camera {camera}; {trials} were asked for")

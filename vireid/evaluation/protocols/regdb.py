@@ -1,0 +1,50 @@
+"""The protocol of RegDB (protocols.md section 2)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from vireid.core.registries import PROTOCOLS
+from vireid.core.types import FeatureTable, Trial
+from vireid.evaluation.protocols.selection import Direction, junk_of, rows_of, sides_of, words
+from vireid.evaluation.rules import RULES
+
+
+@PROTOCOLS.register
+class RegDBProtocol:
+    """RegDB: all test images of one modality ask, all of the other answer; nothing is drawn, nothing left out.
+
+    `direction`: "visible_to_infrared" (the usual one) or "infrared_to_visible"; infrared is thermal here. CMC over
+    images. One model has one number; the published ones are means over ten splits with a model each
+    (`RegDB(trial=1..10)`, tools/aggregate_trials.py).
+    Errors: `DataError` without query or gallery rows.
+    """
+
+    def __init__(self, *, direction: Direction = "visible_to_infrared") -> None:
+        self.query, self.gallery = sides_of(direction)
+        self.direction, self.rule = direction, RULES["regdb"]
+        self.metric = self.rule.cmc
+
+    @property
+    def conditions(self) -> dict[str, str | int]:
+        return {
+            "protocol": "RegDB",
+            "direction": words(self.direction),
+            "mode": "all images",
+            "shots": "all",
+            "trials": 1,
+            "draw": "none",
+        }
+
+    def query_rows(self, table: FeatureTable) -> np.ndarray:
+        """(Q,) rows that ask, in the order of the table."""
+        return rows_of(table, protocol="RegDBProtocol", role="query", modality=self.query)
+
+    def gallery_rows(self, table: FeatureTable) -> np.ndarray:
+        """(G,) rows that answer, in the order of the table."""
+        return rows_of(table, protocol="RegDBProtocol", role="gallery", modality=self.gallery)
+
+    def trials(self, table: FeatureTable) -> Iterator[Trial]:
+        yield Trial("all images", self.query_rows(table), self.gallery_rows(table), junk_of(self.rule.junk, table))

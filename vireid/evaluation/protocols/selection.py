@@ -1,0 +1,94 @@
+"""Rows of a table by modality, identity and camera."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Literal
+
+import numpy as np
+
+from vireid.core.errors import DataError, UserError, nearest
+from vireid.core.types import FeatureTable, Modality, Trial
+from vireid.evaluation.rules import Junk
+
+Direction = Literal["infrared_to_visible", "visible_to_infrared"]
+DIRECTIONS: dict[str, tuple[Modality, Modality]] = {  # of the queries, of the gallery
+    "infrared_to_visible": (Modality.INFRARED, Modality.VISIBLE),
+    "visible_to_infrared": (Modality.VISIBLE, Modality.INFRARED),
+}
+
+
+def sides_of(direction: str) -> tuple[Modality, Modality]:
+    """Modalities of queries and gallery; UserError with the nearest and all known names otherwise."""
+    if direction not in DIRECTIONS:
+        suggestion = nearest(str(direction), DIRECTIONS)
+        raise UserError(f"direction must be one of {tuple(DIRECTIONS)}, got {direction!r}{suggestion}")
+    return DIRECTIONS[direction]
+
+
+def words(direction: str) -> str:
+    """As a table prints it.
+
+    >>> words("infrared_to_visible")
+    'infrared to visible'
+    """
+    return direction.replace("_", " ")
+
+
+def check_counts(**counts: int) -> None:
+    """UserError unless all are at least 1."""
+    if min(counts.values()) < 1:
+        values = " and ".join(map(str, counts.values()))
+        raise UserError(f"{' and '.join(counts)} must be at least 1, got {values}")
+
+
+def rows_of(
+    table: FeatureTable,
+    *,
+    protocol: str,
+    role: str,
+    modality: Modality | None = None,
+    cameras: Sequence[int] = (),
+) -> np.ndarray:
+    """(N,) rows of a modality (None: both) and of some cameras (none: all), in the order of the table.
+
+    Errors: DataError, naming the `protocol` and the `role` of the images, where there is no such row.
+    """
+    chosen = np.ones(len(table), bool)
+    if modality is not None:
+        chosen &= table.modality == modality
+    if cameras:
+        chosen &= np.isin(table.cameras, cameras)
+    if chosen.any():
+        return np.flatnonzero(chosen)
+    wanted = [modality.name.lower()] if modality is not None else []
+    wanted += [f"of the cameras {tuple(cameras)}"] if cameras else []
+    present = {m: sorted(set(table.cameras[table.modality == m].tolist())) for m in Modality}
+    found = " and ".join(f"{m.name.lower()} ones of the cameras {tuple(c)}" for m, c in present.items() if c)
+    raise DataError(
+        f"{protocol} found no {role} images: none of the {len(table)} test images is {' and '.join(wanted)}"
+        + (f" (there are {found})" if found else "")
+    )
+
+
+def folders_of(table: FeatureTable, rows: np.ndarray) -> list[np.ndarray]:
+    """The rows of each (identity, camera) that has any; identities ascending, cameras within, else as they came."""
+    rows = rows[np.lexsort((table.cameras[rows], table.labels[rows]))]
+    borders = np.flatnonzero(np.diff(table.labels[rows]) | np.diff(table.cameras[rows])) + 1
+    return np.split(rows, borders)
+
+
+def junk_of(rule: Junk | None, table: FeatureTable) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+    """A rule about identities and cameras as `Trial.junk` wants it, about rows. None: all are counted."""
+
+    def junk(query: np.ndarray, gallery: np.ndarray) -> np.ndarray:
+        if rule is None:
+            return np.zeros((len(query), len(gallery)), bool)
+        return rule(table.labels[query], table.cameras[query], table.labels[gallery], table.cameras[gallery])
+
+    return junk
+
+
+def answering(trials: Iterable[Trial]) -> np.ndarray:
+    """(G,) rows that answer in any of the trials, ascending."""
+    return np.unique(np.concatenate([trial.gallery for trial in trials]))
