@@ -1,0 +1,173 @@
+"""LLCM on disk: `idx/`, `test_vis/cam{1..9}/{id:04d}/`, `test_nir/cam{1,2,4..9}/{id:04d}/` (protocols.md section 3)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar
+
+from vireid.core.registries import DATASETS
+from vireid.core.types import Facts, Modality, Sample
+from vireid.data.datasets.listing import (
+    Entry,
+    Faults,
+    Files,
+    check_both_modalities,
+    check_entries,
+    check_folders,
+    check_root,
+    images_in,
+    ranks,
+    read_identities,
+    read_index,
+    subfolders,
+)
+from vireid.data.faults import listed
+
+CAMERAS: Mapping[Modality, tuple[int, ...]] = {
+    Modality.VISIBLE: (1, 2, 3, 4, 5, 6, 7, 8, 9),
+    Modality.INFRARED: (1, 2, 4, 5, 6, 7, 8, 9),
+}
+TEST: Mapping[Modality, str] = {Modality.VISIBLE: "test_vis", Modality.INFRARED: "test_nir"}
+TRAIN: Mapping[Modality, str] = {Modality.VISIBLE: "idx/train_vis.txt", Modality.INFRARED: "idx/train_nir.txt"}
+TEST_IDS = "idx/test_id.txt"
+FOLDERS = ("idx", *TEST.values())
+NO_CAMERA = 0  # of a training image whose path names none
+ORIGIN = "LLCM itself is given out by its authors after a signed agreement;"
+
+Folders = dict[tuple[Modality, int, str], list[str]]  # (modality, camera, name of the identity's folder) -> image names
+
+
+@dataclass
+class _Listing:
+    train: dict[Modality, list[Entry]] = field(default_factory=dict)
+    test: list[str] = field(default_factory=list)  # identities as zero-padded names, sorted
+    folders: Folders = field(default_factory=dict)
+
+
+@DATASETS.register
+class LLCM:
+    """Lists the images of LLCM, opens none of them.
+
+    `root` is the folder that holds `idx`, `test_vis`, `test_nir` and the training folders that the index files name;
+    relative to the current directory, `~` is understood. Paths are taken apart relative to it, so that it may be called
+    anything (the released code takes the camera from the first "cam" of the whole path).
+
+    Training = the visible images, then the infrared ones, in the order of `idx/train_vis.txt` and `idx/train_nir.txt`;
+    the label is the rank of the file's label, the camera the first `c01` .. `c09` of the path, or 0 where it has none.
+    Testing = the identities in the first line of `idx/test_id.txt`: all visible images, then all infrared ones, each by
+    (identity, camera, name). Visible cameras 1 to 9, infrared ones without 3; images of one number in both modalities
+    come from one device. A missing (camera, identity) folder is skipped, as the protocol says.
+
+    Every fault of the listing is reported in one DataError. Departs from the released code: files that are no images by
+    their suffix, and hidden ones, are left out.
+    """
+
+    placeholder: ClassVar[Facts] = Facts(num_ids=713, num_cameras=9)
+    example: ClassVar[dict] = {"root": "datasets/LLCM"}
+
+    def __init__(self, *, root: str) -> None:
+        self.root = Path(root).expanduser().absolute()
+        self._listing: _Listing | None = None
+
+    @property
+    def identity(self) -> dict[str, str | int]:
+        """What a checkpoint must agree in to belong to this data set."""
+        return {"data": "LLCM"}
+
+    def train(self) -> list[Sample]:
+        """Training images; identities contiguous from 0."""
+        lists = self._checked().train
+        rank = ranks(entry for entries in lists.values() for entry in entries)
+        return [
+            Sample(self.root / entry.path, rank[entry.label], modality, camera_in(entry.path))
+            for modality, entries in lists.items()
+            for entry in entries
+        ]
+
+    def test(self) -> list[Sample]:
+        """Images of the test identities; identities as the data set numbers them."""
+        listing = self._checked()
+        return [
+            Sample(self.root / TEST[modality] / f"cam{camera}" / name / file, int(name), modality, camera)
+            for modality, cameras in CAMERAS.items()
+            for name in listing.test
+            for camera in cameras
+            for file in listing.folders.get((modality, camera, name), ())
+        ]
+
+    def facts(self) -> Facts:
+        """Numbers of identities in training and of cameras."""
+        lists = self._checked().train
+        return Facts(num_ids=len(ranks(entry for entries in lists.values() for entry in entries)), num_cameras=9)
+
+    def _checked(self) -> _Listing:
+        if self._listing is None:
+            self._listing = _scan(self.root)
+        return self._listing
+
+
+def camera_in(path: str) -> int:
+    """The number of the first `c01` .. `c09` that stands between separators; 0 where there is none.
+
+    >>> camera_in("nir/0012/0012_c04_s050347_f9050_nir.jpg"), camera_in("vis/0012/1.jpg")
+    (4, 0)
+    """
+    found = re.search(r"(?<![^\W_])c0([1-9])(?![^\W_])", path)
+    return int(found[1]) if found else NO_CAMERA
+
+
+def _scan(root: Path) -> _Listing:
+    """Read the index files and list the test folders; DataError with every fault that was found."""
+    check_root(root, FOLDERS, called="LLCM", layout="llcm", origin=ORIGIN)
+    faults = Faults()
+    check_folders(root, FOLDERS, faults)
+    listing = _Listing({modality: read_index(root, name, faults) for modality, name in TRAIN.items()})
+    lists: dict[str, Sequence[Entry]] = {TRAIN[modality]: entries for modality, entries in listing.train.items()}
+    check_entries(lists, Files(root), faults)
+    visible, infrared = (listing.train[modality] for modality in Modality)
+    check_both_modalities(visible, infrared, (TRAIN[Modality.VISIBLE], TRAIN[Modality.INFRARED]), faults)
+    problems: list[str] = []
+    listing.test = sorted(set(read_identities(root / TEST_IDS, TEST_IDS, problems)))
+    for problem in problems:
+        faults.add(problem)
+    _list_test(root, listing, faults)
+    faults.raise_if_any(f"{root} cannot be used as LLCM")
+    return listing
+
+
+def _list_test(root: Path, listing: _Listing, faults: Faults) -> None:
+    """Fill `listing.folders` with the images of the test identities."""
+    odd: dict[str, str] = {}  # name with four digits -> the folder's name
+    for modality, cameras in CAMERAS.items():
+        side = root / TEST[modality]
+        missing = [f"cam{camera}" for camera in cameras if not (side / f"cam{camera}").is_dir()]
+        if missing and side.is_dir():
+            faults.add(
+                f"{TEST[modality]}: {listed(missing)} missing; unpack the whole archive"
+                " (a camera that is meant to be without images needs an empty folder)"
+            )
+        for camera in cameras:
+            names = subfolders(side / f"cam{camera}")
+            odd |= {
+                f"{int(name):04d}": name for name in names if name.isascii() and name.isdecimal() and len(name) != 4
+            }
+            for name in set(names) & set(listing.test):
+                listing.folders[modality, camera, name] = images_in(side / f"cam{camera}" / name)
+    seen = {modality: {n for m, _, n in listing.folders if m == modality} for modality in Modality}
+    absent = [name for name in listing.test if not any(name in names for names in seen.values())]
+    if absent:
+        hint = next((odd[name] for name in absent if name in odd), None)
+        text = f"; there is a folder {hint!r}, but names have four digits" if hint is not None else ""
+        faults.add(f"test identities without any folder: {listed(absent)}{text}")
+    for modality, names in seen.items():
+        if listing.test and not names and (root / TEST[modality]).is_dir():
+            faults.add(f"{TEST[modality]} holds no image of any test identity")
+    empty = [f"{TEST[m]}/cam{c}/{name}" for (m, c, name), files in sorted(listing.folders.items()) if not files]
+    if empty:
+        faults.add(
+            f"test folders without an image, from which the gallery would be drawn: {listed(empty)};"
+            " remove them (a missing folder is allowed) or fill them"
+        )
