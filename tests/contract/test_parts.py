@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import pytest
@@ -16,6 +16,7 @@ import vireid.losses
 import vireid.models
 import vireid.retrieval  # noqa: F401  importing all of these fills the registries
 from vireid.core import registries
+from vireid.core.binding import requested
 from vireid.core.errors import DataError
 from vireid.core.registry import Entry, Registry
 from vireid.core.rng import torch_generator
@@ -27,9 +28,12 @@ from vireid.testing import (
     check_head,
     check_insert,
     check_loss,
+    check_no_wait,
     check_pool,
     check_term_schedule,
     tiny_batch,
+    tiny_field,
+    tiny_fields,
 )
 
 RUNTIME = {"samples", "seed", "rank", "world", "params"}  # positional or keyword: filled by the engine
@@ -195,6 +199,25 @@ def entries() -> Iterator[tuple[str, Registry, str]]:
 def test_a_part_keeps_the_promises_of_its_kind(kind, entry):
     assert kind in CONTRACTS, f"no contract is written for {kind}: add one here, it tests {entry.name} and all to come"
     CONTRACTS[kind](entry)
+
+
+def on_meta(names: Iterable[str]) -> dict[str, torch.Tensor]:
+    """Fields without values; those that a network computes ask for gradients."""
+    fields = {name: value.to("meta") for name, value in tiny_fields(names, tiny_batch()).items()}
+    return {name: value.requires_grad_(value.is_floating_point()) for name, value in fields.items()}
+
+
+WAITS = {
+    "INSERTS": lambda insert: insert.build(16).to("meta")(tiny_field("feature_map", tiny_batch()).to("meta")),
+    "POOLS": lambda pool: pool(**on_meta(["feature_map"])),
+    "HEADS": lambda head: head(**on_meta(requested(head))),
+    "LOSSES": lambda loss: loss(**on_meta(requested(loss))),
+}
+
+
+@pytest.mark.parametrize(("kind", "entry"), [entry for entry in entries() if entry.values[0] in WAITS])
+def test_no_part_waits_for_the_device(kind, entry):
+    check_no_wait(lambda: build_example(entry.target), WAITS[kind])
 
 
 @pytest.mark.parametrize(("kind", "entry"), entries())

@@ -15,10 +15,10 @@ from torch import Tensor, nn
 
 from vireid.core.types import Batch, Modality
 from vireid.layers.norms import unit_rows
-from vireid.layers.pairwise import Hardest, centers_by_identity_and_modality, distances, hardest
+from vireid.layers.pairwise import Hardest, distances, group_means, groups, hardest
 from vireid.layers.pooling import generalised_mean
 from vireid.losses.identity import IdentityCrossEntropy
-from vireid.losses.mmd import MMD, MarginMMD, discrepancy_by_identity
+from vireid.losses.mmd import MMD, MarginMMD, discrepancies
 from vireid.losses.triplet import BatchHardTriplet, HeteroCenterTriplet, WeightedRegularizedTriplet
 from vireid.models.heads.identity import IdentityHead
 from vireid.models.net import CrossModalityNet
@@ -93,7 +93,8 @@ def margin_mmd(case: Case) -> None:
 
     check_pae_loss(case, ("visible", "infrared"), value)
     rows = torch.cat([tensor(case.arrays[f"in/{name}"], torch.float64) for name in ("visible", "infrared")])
-    values, _ = discrepancy_by_identity(rows, labels, two_modalities(len(labels)), **kernel(case))
+    together, visible = groups(labels), two_modalities(len(labels)) == Modality.VISIBLE
+    values = discrepancies(rows, together.same, visible, **kernel(case))[together.first]
     if "per_identity_mmd" in case.params:
         stored = np.array(case.params["per_identity_mmd"])
         same(values, stored, {"rtol": 1e-9, "atol": 1e-10}, "discrepancy of each identity")
@@ -111,8 +112,9 @@ def hetero_center_triplet(case: Case) -> None:
     modality = two_modalities(len(labels))
 
     def mined(features: Tensor) -> Hardest:
-        centers = centers_by_identity_and_modality(features, labels, modality)
-        return hardest(distances(centers.features), centers.labels)
+        first = groups(labels, modality).first
+        centers = group_means(features, groups(labels, modality).same)[first]
+        return hardest(distances(centers), groups(labels[first]).same)
 
     check_triplet(case, lambda features: loss(features, labels, modality), mined)
 
@@ -120,7 +122,9 @@ def hetero_center_triplet(case: Case) -> None:
 @adapter("pae", "hard_triplet")
 def hard_triplet(case: Case) -> None:
     labels, loss = tensor(case.arrays["in/labels"]), BatchHardTriplet(margin=case.params["margin"])
-    check_triplet(case, lambda features: loss(features, labels), lambda features: hardest(distances(features), labels))
+    together = groups(labels).same
+    mined = lambda features: hardest(distances(features), together)  # noqa: E731
+    check_triplet(case, lambda features: loss(features, labels), mined)
 
 
 def released_weighted(case: Case) -> WeightedRegularizedTriplet:
@@ -243,7 +247,7 @@ def check_agw_loss(case: Case, loss: nn.Module) -> None:
 @adapter("agw", "loss_hard_triplet")
 def loss_hard_triplet(case: Case) -> None:
     check_agw_loss(case, BatchHardTriplet(margin=case.params["margin"]))
-    pairs = hardest(distances(tensor(case.arrays["in_x"], torch.float64)), tensor(case.arrays["in_y"]))
+    pairs = hardest(distances(tensor(case.arrays["in_x"], torch.float64)), groups(tensor(case.arrays["in_y"])).same)
     assert int((pairs.negative >= pairs.positive).sum()) == int(case.arrays["out_correct"])
 
 

@@ -12,7 +12,8 @@ from vireid.core.errors import nearest
 def requested(part: Any) -> dict[str, bool]:
     """Names that a part asks for, and whether it cannot do without each.
 
-    A wrapper that hides another part's request says it in an attribute `needs` (names, all required).
+    A wrapper that hides another part's request says it in an attribute `needs`: names, all required, or a map as this
+    function returns it.
 
     >>> def loss(features, labels, attributes_known=None): ...
     >>> requested(loss)
@@ -20,7 +21,7 @@ def requested(part: Any) -> dict[str, bool]:
     """
     needs = getattr(part, "needs", None)
     if needs is not None:
-        return dict.fromkeys(needs, True)
+        return dict(needs) if isinstance(needs, Mapping) else dict.fromkeys(needs, True)
     return _request_of(getattr(part, "forward", part))
 
 

@@ -15,7 +15,10 @@ class TwoStreamBackbone(Protocol):
     channels: int
 
     def __call__(self, images: Tensor, modality: Tensor) -> tuple[Tensor, Tensor | None]:
-        """(B, 3, h, w), (B,) -> (R, C, H, W) and the batch row of each output row, or None."""
+        """(B, 3, h, w), (B,) -> (R, C, H, W) and the batch row of each output row, or None.
+
+        One that has a third parameter `visible` is given `Batch.visible` with it.
+        """
         ...
 
 

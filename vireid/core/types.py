@@ -43,25 +43,41 @@ class Batch:
     index: Tensor  # (B,) int64, row in the data set
     attributes: Tensor | None = None  # (B, A) float in [0, 1]
     attributes_known: Tensor | None = None  # (B, A) bool; False where nobody annotated
+    visible: int | None = None  # how many rows are visible, where those stand first and the host knows it
 
     def __len__(self) -> int:
         return len(self.labels)
 
-    def _map(self, change: Callable[[Tensor], Tensor]) -> Batch:
+    def _map(self, change: Callable[[Tensor], Tensor], visible: int | None) -> Batch:
         values = {f.name: getattr(self, f.name) for f in fields(self)}
-        return replace(self, **{name: change(value) for name, value in values.items() if value is not None})
+        changed = {name: change(value) for name, value in values.items() if isinstance(value, Tensor)}
+        return replace(self, **changed, visible=visible)
 
     def to(self, device: torch.device | str) -> Batch:
-        """The batch on another device; copies do not wait for it."""
-        return self._map(lambda value: value.to(device, non_blocking=True))
+        """The batch on another device; copies do not wait for it.
+
+        Rows that leave the host are counted before: asking a device for numbers means waiting for it.
+        """
+        visible = _leading_visible(self.modality) if self.visible is None else self.visible
+        return self._map(lambda value: value.to(device, non_blocking=True), visible)
 
     def select(self, rows: Tensor) -> Batch:
         """The batch with other rows, or the same in another order: (N,) int64 or bool."""
-        return self._map(lambda value: value[rows])
+        return self._map(lambda value: value[rows], None)
 
     def with_images(self, images: Tensor) -> Batch:
         """The same rows with other images."""
         return replace(self, images=images)
+
+
+def _leading_visible(modality: Tensor) -> int | None:
+    """Number of visible rows, if modality is on the CPU and all of them stand before the infrared ones."""
+    if modality.device.type != "cpu":
+        return None
+    count = int((modality == Modality.VISIBLE).sum())
+    expected = torch.full_like(modality, Modality.INFRARED)
+    expected[:count] = Modality.VISIBLE
+    return count if torch.equal(modality, expected) else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,8 @@
-"""Distances between rows, and grouping of rows that does not depend on their order."""
+"""Distances between rows, and grouping of rows that does not depend on their order.
+
+Groups are (N, N) masks and flags of first rows, never lists of distinct values: how many groups there are is known to
+the device alone, and asking it (`unique`, `item`, `bool` of a tensor) would make every step wait for it.
+"""
 
 from __future__ import annotations
 
@@ -41,31 +45,43 @@ def distances(a: Tensor, b: Tensor | None = None) -> Tensor:
     return squared_distances(a, b).clamp_min(MIN_SQUARED).sqrt()
 
 
-class Centers(NamedTuple):
-    """Mean rows and whose they are, ordered by identity, then modality."""
+class Groups(NamedTuple):
+    """Which rows belong together, whatever their order."""
 
-    features: Tensor  # (M, D)
-    labels: Tensor  # (M,)
-    modality: Tensor  # (M,)
+    same: Tensor  # (N, N) bool, the diagonal included
+    first: Tensor  # (N,) bool: the first row of each group, one for each group
+
+    def mean(self, values: Tensor) -> Tensor:
+        """Mean over groups of values that all rows of a group share: (N,) -> scalar."""
+        first = self.first.to(values.dtype)
+        return (values * first).sum() / first.sum()
 
 
-def centers_by_identity_and_modality(features: Tensor, labels: Tensor, modality: Tensor) -> Centers:
-    """One centre for each pair of identity and modality that occurs.
+def groups(*keys: Tensor) -> Groups:
+    """Rows that agree in every key: any number of (N,) -> masks of N rows."""
+    same = torch.stack([key.unsqueeze(0) == key.unsqueeze(1) for key in keys]).all(dim=0)
+    return Groups(same, ~same.tril(diagonal=-1).any(dim=1))
 
-    Shapes: (R, D), (R,), (R,) -> M centres; any row order, any number of rows for each.
+
+def group_means(features: Tensor, same: Tensor) -> Tensor:
+    """Each row replaced by the mean of its group: (N, D), (N, N) bool -> (N, D) in float32 or more."""
+    features = float32_or_more(features)
+    shares = same.to(features.dtype)
+    with without_autocast(features):
+        return (shares / shares.sum(dim=1, keepdim=True)) @ features
+
+
+def insist(holds: Tensor, text: str) -> Tensor:
+    """A scalar to add to a loss: 0 where the condition (one bool) holds.
+
+    Where it does not: ValueError with the text for tensors on the CPU; on a device, which nothing here may wait for,
+    NaN, which the trainer's check of every term finds at the end of the step.
     """
-    keys, group = torch.unique(labels * 2 + modality, return_inverse=True)
-    totals = features.new_zeros(len(keys), features.shape[1]).index_add(0, group, features)
-    counts = torch.bincount(group, minlength=len(keys)).unsqueeze(1)
-    return Centers(totals / counts, keys // 2, keys % 2)
-
-
-def same_identity(labels: Tensor) -> Tensor:
-    """(N,) -> (N, N) bool, the diagonal included. ValueError where all rows are one identity: nothing is a negative."""
-    same = labels.unsqueeze(0) == labels.unsqueeze(1)
-    if bool(same.all()):
-        raise ValueError(f"a triplet needs at least two identities in the batch; all {len(labels)} rows have the same")
-    return same
+    if holds.device.type == "cpu":
+        if not bool(holds):
+            raise ValueError(text)
+        return torch.zeros(())
+    return torch.where(holds, 0.0, float("nan"))
 
 
 class Hardest(NamedTuple):
@@ -75,13 +91,14 @@ class Hardest(NamedTuple):
     negative: Tensor  # (N,)
 
 
-def hardest(distance: Tensor, labels: Tensor) -> Hardest:
+def hardest(distance: Tensor, same: Tensor, among: Tensor | None = None) -> Hardest:
     """Batch-hard mining: the anchor itself counts as a positive, as in the released codes.
 
-    Shapes: (N, N), (N,) -> two of (N,). Equal extremes share the gradient. ValueError where all rows are
-    one identity.
+    Shapes: (N, N), (N, N) bool -> two of (N,). `among` (N,) bool leaves out columns that are False. Equal extremes
+    share the gradient. Where nothing is a positive (or negative) the result is infinite.
     """
-    same = same_identity(labels)
-    positive = distance.masked_fill(~same, float("-inf")).amax(dim=1)
-    negative = distance.masked_fill(same, float("inf")).amin(dim=1)
-    return Hardest(positive, negative)
+    positive, negative = (same, ~same) if among is None else (same & among, ~same & among)
+    return Hardest(
+        distance.masked_fill(~positive, float("-inf")).amax(dim=1),
+        distance.masked_fill(~negative, float("inf")).amin(dim=1),
+    )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
+
 import torch
 from torch import Tensor
 
@@ -17,6 +19,7 @@ def float32_or_more(tensor: Tensor) -> Tensor:
     return tensor.float() if tensor.dtype in (torch.float16, torch.bfloat16) else tensor
 
 
-def without_autocast(tensor: Tensor) -> torch.autocast:
-    """Context manager: no autocast on the device of `tensor`."""
-    return torch.autocast(device_type=tensor.device.type, enabled=False)
+def without_autocast(tensor: Tensor) -> AbstractContextManager:
+    """Context manager: no autocast on the device of `tensor` (nothing to do on devices that have none)."""
+    kind = tensor.device.type
+    return torch.autocast(kind, enabled=False) if torch.amp.is_autocast_available(kind) else nullcontext()

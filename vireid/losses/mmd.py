@@ -9,65 +9,44 @@ from torch import Tensor, nn
 
 from vireid.core.registries import LOSSES
 from vireid.core.types import Modality
-from vireid.layers.pairwise import squared_distances
+from vireid.layers.pairwise import group_means, groups, insist, squared_distances
+from vireid.layers.precision import float32_or_more, without_autocast
 
 SMALL = 1e-9  # added to each bandwidth, as released
 
 
-def discrepancy(
-    groups: Tensor, valid: Tensor, visible: Tensor, *, kernel_mul: float = 2.0, kernel_num: int = 5
+def discrepancies(
+    features: Tensor, same: Tensor, visible: Tensor, *, kernel_mul: float = 2.0, kernel_num: int = 5
 ) -> Tensor:
-    """Squared MMD of each group (biased V-statistic, diagonal included), each with its own bandwidth.
+    """Squared MMD within the group of each row (biased V-statistic, diagonal included), each with its own bandwidth.
 
-    Shapes: groups (P, L, D), valid (P, L) bool (False = padding), visible (P, L) bool -> (P,), in [0, 2 kernel_num].
-    Every group needs a row of each modality. With D_ij the squared distance of rows i and j and m the rows of a group:
+    Shapes: features (N, D), same (N, N) bool (`pairwise.groups`), visible (N,) bool -> (N,), equal for rows of a group,
+    in [0, 2 kernel_num]. With D_ij the squared distance of rows i and j and m the rows of a group:
     bandwidth b = sum D / (m^2 - m), without gradient; k(i, j) = sum_q exp(-D_ij / (b kernel_mul^(q - kernel_num // 2)
     + 1e-9)); result s' k s with s = 1 / n_visible for visible rows and -1 / n_infrared for infrared ones.
+    A group of one modality gives no meaningful number: see `one_modality`.
     Source: MMD-ReID (BMVC 2021), released code. Departs: unequal numbers of the two modalities are allowed; nothing of
-    size L x L x D is built.
+    size m x m x D is built.
     """
-    count = valid.sum(dim=1)
-    mean = (groups * valid.unsqueeze(2)).sum(dim=1, keepdim=True) / count.view(-1, 1, 1)
-    squared = squared_distances((groups - mean) * valid.unsqueeze(2))
-    pairs = valid.unsqueeze(1) & valid.unsqueeze(2)
-    bandwidth = (squared.detach() * pairs).sum(dim=(1, 2)) / (count * count - count)
-    kernel = torch.zeros_like(squared)
-    for step in range(kernel_num):
-        scale = bandwidth * kernel_mul ** (step - kernel_num // 2) + SMALL
-        kernel = kernel + torch.exp(-squared / scale.view(-1, 1, 1))
-    seen, infrared = (valid & visible).to(groups.dtype), (valid & ~visible).to(groups.dtype)
-    sign = seen / seen.sum(dim=1, keepdim=True) - infrared / infrared.sum(dim=1, keepdim=True)
-    return (sign.unsqueeze(2) * kernel * sign.unsqueeze(1)).sum(dim=(1, 2))
+    with without_autocast(features):
+        features = float32_or_more(features)
+        members = same.to(features.dtype)
+        count = members.sum(dim=1)
+        # around the mean of its group a row is small, which float32 distances like; the shift changes none of them
+        squared = squared_distances(features - group_means(features, same).detach()) * members
+        bandwidth = members @ squared.detach().sum(dim=1) / (count * count - count)
+        kernel = torch.zeros_like(squared)
+        for step in range(kernel_num):
+            scale = bandwidth * kernel_mul ** (step - kernel_num // 2) + SMALL
+            kernel = kernel + torch.exp(-squared / scale.unsqueeze(1))
+        seen = visible.to(features.dtype)
+        sign = torch.where(visible, 1 / (members @ seen), -1 / (members @ (1 - seen)))
+        return members @ (sign * ((kernel * members) @ sign))
 
 
-def discrepancy_by_identity(
-    features: Tensor, labels: Tensor, modality: Tensor, *, kernel_mul: float = 2.0, kernel_num: int = 5
-) -> tuple[Tensor, Tensor]:
-    """Squared MMD within each identity: (R, D), (R,), (R,) -> (P,) and the identities (P,), sorted.
-
-    Any row order and any number of rows; ValueError names an identity that lacks one of the modalities.
-    """
-    identities, group = torch.unique(labels, return_inverse=True)
-    counts = torch.bincount(group, minlength=len(identities))
-    order = torch.argsort(group, stable=True)
-    group = group[order]
-    start = counts.cumsum(0) - counts
-    place = torch.arange(len(order), device=order.device) - start[group]
-
-    length = int(counts.max())
-    slot = group * length + place
-    shape = (len(identities), length)
-    groups = features.new_zeros(len(identities) * length, features.shape[1]).index_copy(0, slot, features[order])
-    valid = torch.zeros(len(identities) * length, dtype=torch.bool, device=order.device)
-    visible = valid.index_copy(0, slot, modality[order] == Modality.VISIBLE).view(shape)
-    valid = valid.index_fill(0, slot, True).view(shape)
-
-    lacking = ~(visible.any(dim=1) & (valid & ~visible).any(dim=1))
-    if bool(lacking.any()):
-        which = int(identities[lacking][0])
-        raise ValueError(f"identity {which} has rows of one modality only; MMD compares both within each identity")
-    values = discrepancy(groups.view(*shape, -1), valid, visible, kernel_mul=kernel_mul, kernel_num=kernel_num)
-    return values, identities
+def one_modality(same: Tensor, visible: Tensor) -> Tensor:
+    """Whether the group of each row lacks a modality: (N, N), (N,) bool -> (N,) bool."""
+    return ~((same & visible).any(dim=1) & (same & ~visible).any(dim=1))
 
 
 def _check_kernel(kernel_mul: float, kernel_num: int) -> None:
@@ -79,10 +58,10 @@ def _check_kernel(kernel_mul: float, kernel_num: int) -> None:
 
 @LOSSES.register
 class MMD(nn.Module):
-    """Squared MMD between all visible and all infrared rows; see `discrepancy` for the formula.
+    """Squared MMD between all visible and all infrared rows; see `discrepancies` for the formula.
 
     Shapes: features (R, D), modality (R,) -> scalar in [0, 2 kernel_num].
-    Errors: ValueError where the batch holds one modality only.
+    Errors: a batch of one modality is a ValueError on the CPU and NaN on other devices.
     Source: MMD-ReID's global term ("MMD_Loss").
     """
 
@@ -92,12 +71,12 @@ class MMD(nn.Module):
         self.kernel_mul, self.kernel_num = kernel_mul, kernel_num
 
     def forward(self, features: Tensor, modality: Tensor) -> Tensor:
-        visible = (modality == Modality.VISIBLE).unsqueeze(0)
-        if bool((visible == visible[:, :1]).all()):
-            raise ValueError("MMD compares two modalities; the batch holds one only")
-        valid = torch.ones_like(visible)
+        visible = modality == Modality.VISIBLE
+        same = torch.ones_like(visible).expand(len(visible), -1)
         kernel = {"kernel_mul": self.kernel_mul, "kernel_num": self.kernel_num}
-        return discrepancy(features.unsqueeze(0), valid, visible, **kernel).squeeze(0)
+        value = discrepancies(features, same, visible, **kernel)[0]
+        both = ~one_modality(same, visible)[0]
+        return value + insist(both, "MMD compares two modalities; the batch holds one only")
 
 
 @LOSSES.register
@@ -105,11 +84,11 @@ class MarginMMD(nn.Module):
     """MMD within each identity, counted only above a margin ("MMD-ID").
 
     Shapes: features (R, D), labels (R,), modality (R,) -> scalar: the mean over ALL P identities of the contributions
-    of their discrepancies l (see `discrepancy_by_identity`):
+    of their discrepancies l (see `discrepancies`):
     no margin (None or 0): l; mode "threshold" (the released code): l where l > margin, else 0, so the value jumps at
     the margin and an active identity gets its full gradient; mode "hinge" (the paper's wording): max(0, l - margin),
     the same gradient.
-    Errors: ValueError where an identity has one modality only.
+    Errors: an identity of one modality is a ValueError on the CPU and NaN on other devices.
     Source: MMD-ReID (BMVC 2021), released code; margin 1.4 there for 4 + 4 rows of an identity. Discrepancies depend on
     that number (the diagonals alone give 2 kernel_num / K), so another K needs another margin. Departs: rows in any
     order, any numbers; the release logs the group's largest distance and block means, which we do not compute.
@@ -133,11 +112,14 @@ class MarginMMD(nn.Module):
         self.kernel_mul, self.kernel_num = kernel_mul, kernel_num
 
     def forward(self, features: Tensor, labels: Tensor, modality: Tensor) -> Tensor:
+        identities, visible = groups(labels), modality == Modality.VISIBLE
         kernel = {"kernel_mul": self.kernel_mul, "kernel_num": self.kernel_num}
-        values, _ = discrepancy_by_identity(features, labels, modality, **kernel)
+        values = discrepancies(features, identities.same, visible, **kernel)
         if self.margin:
             values = CONTRIBUTIONS[self.mode](values, self.margin)
-        return values.mean()
+        whole = ~one_modality(identities.same, visible).any()
+        text = "an identity has rows of one modality only; MMD compares both within each identity"
+        return identities.mean(values) + insist(whole, text)
 
 
 def _threshold(values: Tensor, margin: float) -> Tensor:

@@ -75,17 +75,18 @@ class Objective(nn.Module):
         from_batch = {name: value for name, value in from_batch.items() if value is not None}
         if out.source is not None:
             from_batch = {name: value.index_select(0, out.source) for name, value in from_batch.items()}
-        return {name: float32_or_more(value) for name, value in (from_batch | dict(out.values)).items()}
+        return from_batch | dict(out.values)
 
     def _place(self, name: str) -> str:
         return f"OBJECTIVE.{name.upper()} ({type(self._terms[name].loss).__name__})"
 
-    def _named_values(self, name: str, term: Term, fields: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def _named_values(self, name: str, term: Term, fields: dict[str, Tensor]) -> dict[str, Tensor]:
         binding, required = self._bindings[name], requested(term.loss)
         absent = sorted(field for parameter, field in binding.items() if field not in fields and required[parameter])
         if absent:
             raise DataError(f"{self._place(name)} needs {', '.join(absent)}, which this batch does not carry")
         present = {parameter: field for parameter, field in binding.items() if field in fields}
+        fields |= {field: float32_or_more(fields[field]) for field in present.values()}  # only what somebody reads
         result: Any = term.loss(**serve(fields, present))
         named = (
             {f"{name}/{key}": value for key, value in result.items()} if isinstance(result, Mapping) else {name: result}

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from vireid.core.registries import LOSSES
 from vireid.layers.norms import unit_rows
-from vireid.layers.pairwise import centers_by_identity_and_modality, distances, hardest, same_identity
+from vireid.layers.pairwise import Groups, distances, group_means, groups, hardest, insist
 
 
 def _checked_margin(margin: float) -> float:
@@ -16,13 +16,20 @@ def _checked_margin(margin: float) -> float:
     return margin
 
 
+def _two_identities(identities: Groups) -> Tensor:
+    """0 to add to a loss; see `insist` for batches of one identity, in which nothing is a negative."""
+    rows = len(identities.first)
+    text = f"a triplet needs at least two identities in the batch; all {rows} rows have the same"
+    return insist(~identities.same.all(), text)
+
+
 @LOSSES.register
 class BatchHardTriplet(nn.Module):
     """Farthest positive against nearest negative for every row, both modalities mixed.
 
     Shapes: features (R, D), labels (R,) -> scalar: the mean over rows of max(0, d_positive - d_negative + margin),
     Euclidean distances of unnormalised features. The row itself is among its positives, at distance 1e-6.
-    Errors: ValueError where the batch holds fewer than two identities.
+    Errors: fewer than two identities in the batch are a ValueError on the CPU and NaN on other devices.
     Source: the "OriTripletLoss" of AGW, DDAG and HCT; no departure (they loop over rows).
     """
 
@@ -31,8 +38,9 @@ class BatchHardTriplet(nn.Module):
         self.margin = _checked_margin(margin)
 
     def forward(self, features: Tensor, labels: Tensor) -> Tensor:
-        positive, negative = hardest(distances(features), labels)
-        return (positive - negative + self.margin).relu().mean()
+        identities = groups(labels)
+        positive, negative = hardest(distances(features), identities.same)
+        return (positive - negative + self.margin).relu().mean() + _two_identities(identities)
 
 
 @LOSSES.register
@@ -41,7 +49,7 @@ class HeteroCenterTriplet(nn.Module):
 
     Shapes: features (R, D), labels (R,), modality (R,) -> scalar: the mean over the centres. With both modalities
     present the positive of a centre is the centre of the same identity in the other one.
-    Errors: ValueError where the batch holds fewer than two identities.
+    Errors: fewer than two identities in the batch are a ValueError on the CPU and NaN on other devices.
     Source: HCT (TMM 2020), released code. Departs: the release cuts the batch into equal chunks and so needs its
     sampler's row order; here rows are grouped by labels and modality, and numbers of rows may differ. A centre whose
     identity lacks the other modality has only itself as a positive.
@@ -52,9 +60,10 @@ class HeteroCenterTriplet(nn.Module):
         self.margin = _checked_margin(margin)
 
     def forward(self, features: Tensor, labels: Tensor, modality: Tensor) -> Tensor:
-        centers = centers_by_identity_and_modality(features, labels, modality)
-        positive, negative = hardest(distances(centers.features), centers.labels)
-        return (positive - negative + self.margin).relu().mean()
+        identities, centers = groups(labels), groups(labels, modality)
+        distance = distances(group_means(features, centers.same))  # a centre stands at each of its rows; one counts
+        positive, negative = hardest(distance, identities.same, centers.first)
+        return centers.mean((positive - negative + self.margin).relu()) + _two_identities(identities)
 
 
 @LOSSES.register
@@ -64,7 +73,7 @@ class WeightedRegularizedTriplet(nn.Module):
     Shapes: features (R, D), labels (R,) -> scalar: the mean over rows of softplus(sum w+ d - sum w- d), where w+ is the
     softmax of +d over rows of the same identity (the row itself included) and w- that of -d over all others. Gradients
     flow through the weights. `normalize` puts features to length 1 first (off in the releases).
-    Errors: ValueError where the batch holds fewer than two identities.
+    Errors: fewer than two identities in the batch are a ValueError on the CPU and NaN on other devices.
     Source: AGW (TPAMI 2021). Departs: the release adds 1e-6 to the sum of each softmax's exponentials, and shifts those
     of the negatives by nothing, so that its negative weights vanish where all negatives are farther than about 14.
     `released_eps` is that form, which the published results were trained with; the default is the plain softmax.
@@ -76,11 +85,12 @@ class WeightedRegularizedTriplet(nn.Module):
         self.normalize = normalize
 
     def forward(self, features: Tensor, labels: Tensor) -> Tensor:
+        identities = groups(labels)
         distance = distances(unit_rows(features) if self.normalize else features)
-        same = same_identity(labels)
-        positive, negative = self.weigh(distance, same)
+        positive, negative = self.weigh(distance, identities.same)
         difference = ((positive - negative) * distance).sum(dim=1)
-        return -F.logsigmoid(-difference).mean()  # torch's softplus is a straight line from 20 on
+        # torch's softplus is a straight line from 20 on
+        return -F.logsigmoid(-difference).mean() + _two_identities(identities)
 
 
 def _softmax_weights(distance: Tensor, same: Tensor) -> tuple[Tensor, Tensor]:

@@ -20,12 +20,14 @@ class CrossModalityNet(nn.Module):
     """Images of both modalities to named fields; knows slots, no names of methods.
 
     images, modality -> backbone -> map -> pool -> pooled; where there is an adapter: attribute source -> attributes,
-    adapter -> new map and further fields -> pool again; then each head in the order of `heads`. From the pooled vector
-    on everything is float32 (float64 stays); backbone and adapter run under the caller's autocast.
+    adapter -> new map and further fields -> pool again; then each head in the order of `heads`. Backbone and adapter
+    run under the caller's autocast; pool and heads compute in float32 (float64 stays), and a head that reads the map
+    gets it in float32. A map that no head reads keeps its precision: a cast would double the memory that it takes.
 
-    `backbone(images, modality) -> (map, source)` with `channels`; `pool(map)`; a head asks by parameter names and
-    declares `provides`, `dims` and, where it has them, `training_only` fields. `attributes`, the attribute source, asks
-    by name for `pooled_image`, `attributes`, `attributes_known` and returns (attributes (R, A), {field: tensor}).
+    `backbone(images, modality[, visible]) -> (map, source)` with `channels`; `pool(map)`; a head asks by parameter
+    names and declares `provides`, `dims` and, where it has them, `training_only` fields. `attributes`, the attribute
+    source, asks by name for `pooled_image`, `attributes`, `attributes_known` and returns (attributes (R, A), {field:
+    tensor}).
     `uses` maps head name -> {parameter: field} where they differ. `descriptor` names the fields that retrieval uses.
     Errors: ConfigError with every request that nothing serves, all at once.
     """
@@ -43,6 +45,7 @@ class CrossModalityNet(nn.Module):
     ) -> None:
         super().__init__()
         self.backbone, self.pool = backbone, pool
+        self._tells_visible = "visible" in requested(backbone)
         self.attributes, self.adapter = attributes, adapter
         self.heads = nn.ModuleDict(heads)
         self.descriptor = tuple(descriptor)
@@ -118,18 +121,20 @@ class CrossModalityNet(nn.Module):
         """Every field in training; in evaluation those that are not `training_only`."""
         if not batch.images.is_floating_point():
             raise ValueError(f"images must be normalised floats, got {batch.images.dtype}")
-        feature_map, source = self.backbone(batch.images, batch.modality)
+        known = {"visible": batch.visible} if self._tells_visible else {}
+        feature_map, source = self.backbone(batch.images, batch.modality, **known)
         with without_autocast(feature_map):
             pooled = self.pool(feature_map)
         fields = {"feature_map": feature_map, "pooled": pooled, "pooled_image": pooled}
         if self.adapter is not None:
             fields |= self._adapt(batch, source, feature_map, pooled)
-        fields["feature_map"] = float32_or_more(fields["feature_map"])
         with without_autocast(feature_map):
             for name, head in self.heads.items():
                 if not self.training and head.provides <= self._training_only:  # type: ignore[operator]
                     continue
-                fields |= head(**serve(fields, self._bindings[f"heads.{name}"]))
+                binding = self._bindings[f"heads.{name}"]
+                fields |= {field: float32_or_more(fields[field]) for field in binding.values()}
+                fields |= head(**serve(fields, binding))
         if not self.training:
             fields = {name: value for name, value in fields.items() if name not in self._training_only}
         return PersonFeatures(fields, source)

@@ -14,6 +14,7 @@ from vireid.testing.checks import (
     check_head,
     check_insert,
     check_loss,
+    check_no_wait,
     check_pool,
     check_term_schedule,
 )
@@ -29,6 +30,7 @@ __all__ = [
     "check_head",
     "check_insert",
     "check_loss",
+    "check_no_wait",
     "check_pool",
     "check_state",
     "check_term_schedule",

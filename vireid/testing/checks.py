@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -203,6 +203,22 @@ def check_insert(build: Build) -> None:
     total_of(result).backward()
     check_gradients(module, what)
     check_state(seeded_build(make), lambda part: still(part)(feature_map).detach(), what)
+
+
+def check_no_wait(build: Build, run: Callable[[Any], Any]) -> None:
+    """Forward and backward without a look at the value of any tensor, which on a GPU means waiting for it.
+
+    Done on torch's meta device, where values do not exist. `run` takes the part and gives its result for inputs there.
+    Parts outside vireid are free to wait; those that are shipped are not: the trainer's own look at the losses is the
+    one wait of a step.
+    """
+    with torch.device("meta"):
+        part = build()
+    part = part.to("meta") if isinstance(part, nn.Module) else part
+    try:
+        total_of(run(part)).backward()
+    except (NotImplementedError, RuntimeError) as error:
+        raise AssertionError(f"{type(part).__name__}: it looks at the values of tensors: {error}") from error
 
 
 def check_term_schedule(build: Build) -> None:

@@ -28,6 +28,12 @@ def test_a_wrapper_says_its_needs():
     assert requested(Wrapper()) == {"part_logits": True, "labels": True}
 
 
+def test_a_wrapper_says_which_needs_it_can_do_without():
+    wrapper = Wrapper()
+    wrapper.needs = {"part_logits": True, "attributes_known": False}
+    assert requested(wrapper) == {"part_logits": True, "attributes_known": False}
+
+
 @pytest.mark.parametrize("function", [lambda *features: None, lambda **fields: None])
 def test_a_request_that_cannot_be_read_is_refused(function):
     with pytest.raises(TypeError, match=r"its request cannot be read; set `needs`"):

@@ -39,3 +39,20 @@ def test_a_batch_and_features_are_frozen(batch):
 
 def test_modalities_have_the_numbers_that_the_files_have():
     assert (int(Modality.VISIBLE), int(Modality.INFRARED)) == (0, 1)
+
+
+def test_visible_rows_are_counted_before_they_leave_the_host(batch):
+    in_order = batch.select(torch.argsort(batch.modality, stable=True))
+    assert in_order.visible is None
+    moved = in_order.to("meta")
+    assert moved.visible == 12
+    assert moved.with_images(moved.images).to("meta").visible == 12
+    assert moved.select(torch.tensor([3], device="meta")).visible is None
+
+
+def test_rows_in_another_order_or_of_another_kind_are_not_counted(batch):
+    assert batch.to("cpu").visible is None
+    strangers = replace(batch, modality=torch.full_like(batch.modality, 2))
+    assert strangers.to("cpu").visible is None
+    assert batch.select(batch.modality == Modality.INFRARED).to("cpu").visible == 0
+    assert batch.select(batch.modality == Modality.VISIBLE).to("cpu").visible == 12

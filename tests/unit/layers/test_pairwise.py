@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from vireid.layers.pairwise import centers_by_identity_and_modality, distances, hardest, squared_distances
+from vireid.layers.pairwise import distances, group_means, groups, hardest, insist, squared_distances
 
 
 def rows(n: int, d: int, seed: int = 0, dtype=torch.float64) -> torch.Tensor:
@@ -64,27 +64,47 @@ def test_widths_must_agree():
         squared_distances(rows(2, 4), rows(2, 5))
 
 
-def test_centers_equal_the_loop_in_any_row_order():
-    features, labels = rows(9, 3), torch.tensor([7, 2, 7, 7, 2, 2, 7, 5, 2])
-    modality = torch.tensor([0, 1, 1, 0, 1, 0, 0, 1, 1])
-    centers = centers_by_identity_and_modality(features, labels, modality)
-    expected = {}
-    for label, m, row in zip(labels.tolist(), modality.tolist(), features):
-        expected.setdefault((label, m), []).append(row)
-    assert list(zip(centers.labels.tolist(), centers.modality.tolist())) == sorted(expected)
-    for key, center in zip(sorted(expected), centers.features):
-        torch.testing.assert_close(center, torch.stack(expected[key]).mean(0))
+LABELS = torch.tensor([7, 2, 7, 7, 2, 2, 7, 5, 2])
+MODALITY = torch.tensor([0, 1, 1, 0, 1, 0, 0, 1, 1])
 
 
-def test_hardest_equals_the_loop():
+def test_groups_equal_the_loop():
+    found = groups(LABELS, MODALITY)
+    keys = list(zip(LABELS.tolist(), MODALITY.tolist()))
+    assert found.same.tolist() == [[a == b for b in keys] for a in keys]
+    assert found.first.tolist() == [key not in keys[:row] for row, key in enumerate(keys)]
+
+
+def test_a_mean_over_groups_counts_each_group_once():
+    values = LABELS.double()
+    assert float(groups(LABELS).mean(values)) == pytest.approx((7 + 2 + 5) / 3)
+
+
+def test_group_means_equal_the_loop_in_any_row_order():
+    features = rows(9, 3)
+    means = group_means(features, groups(LABELS, MODALITY).same)
+    for i in range(9):
+        members = [features[j] for j in range(9) if LABELS[j] == LABELS[i] and MODALITY[j] == MODALITY[i]]
+        torch.testing.assert_close(means[i], torch.stack(members).mean(0))
+
+
+def test_group_means_of_half_precision_are_float32():
+    assert group_means(rows(9, 3).bfloat16(), groups(LABELS).same).dtype == torch.float32
+
+
+@pytest.mark.parametrize("among", [None, torch.tensor([True, False, True, True, True, False, True, True])])
+def test_hardest_equals_the_loop(among):
     x, labels = rows(8, 3), torch.tensor([0, 1, 0, 2, 1, 0, 2, 3])
     distance = distances(x)
-    mined = hardest(distance, labels)
+    mined = hardest(distance, groups(labels).same, among)
+    columns = [j for j in range(8) if among is None or among[j]]
     for i in range(8):
-        assert mined.positive[i] == max(distance[i, j] for j in range(8) if labels[j] == labels[i])
-        assert mined.negative[i] == min(distance[i, j] for j in range(8) if labels[j] != labels[i])
+        assert mined.positive[i] == max(distance[i, j] for j in columns if labels[j] == labels[i])
+        assert mined.negative[i] == min(distance[i, j] for j in columns if labels[j] != labels[i])
 
 
-def test_one_identity_has_no_negatives():
-    with pytest.raises(ValueError, match="at least two identities in the batch; all 3 rows have the same"):
-        hardest(distances(rows(3, 2)), torch.tensor([4, 4, 4]))
+def test_a_broken_condition_is_told_at_once_on_the_cpu_and_is_no_wait_elsewhere():
+    assert float(insist(torch.tensor(True), "never shown")) == 0
+    with pytest.raises(ValueError, match="what is wrong"):
+        insist(torch.tensor(False), "what is wrong")
+    assert insist(torch.tensor(False, device="meta"), "what is wrong").shape == ()

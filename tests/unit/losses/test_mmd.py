@@ -5,7 +5,8 @@ import math
 import pytest
 import torch
 
-from vireid.losses.mmd import MMD, MarginMMD, discrepancy_by_identity
+from vireid.layers.pairwise import groups
+from vireid.losses.mmd import MMD, MarginMMD, discrepancies
 
 
 def mmd_by_differences(x, y, mul=2.0, num=5):
@@ -60,9 +61,9 @@ def test_global_equals_the_differences(counts, mul, num):
 @pytest.mark.parametrize(("mul", "num"), [(2.0, 5), (1.5, 4)])
 def test_by_identity_equals_the_differences(counts, mul, num):
     features, labels, modality = batch(counts)
-    values, identities = discrepancy_by_identity(features, labels, modality, kernel_mul=mul, kernel_num=num)
-    assert identities.tolist() == [1, 3, 5]
-    torch.testing.assert_close(values, by_identity(features, labels, modality, mul=mul, num=num))
+    values = discrepancies(features, groups(labels).same, modality == 0, kernel_mul=mul, kernel_num=num)
+    expected = dict(zip((1, 3, 5), by_identity(features, labels, modality, mul=mul, num=num)))
+    torch.testing.assert_close(values, torch.stack([expected[label] for label in labels.tolist()]))
 
 
 @COUNTS
@@ -134,9 +135,9 @@ def test_padding_and_size_stay_within_the_range(loss):
     assert 0 <= float(loss(features, *extra, modality)) <= 10
 
 
-def test_identity_with_one_modality_is_named():
+def test_an_identity_with_one_modality_is_refused():
     features, labels, modality = batch({(0, 0): 2, (0, 1): 2, (7, 1): 3})
-    with pytest.raises(ValueError, match="identity 7 has rows of one modality only"):
+    with pytest.raises(ValueError, match="an identity has rows of one modality only"):
         MarginMMD()(features, labels, modality)
 
 

@@ -143,3 +143,14 @@ def test_a_term_is_one_value(batch):
     text = r"OBJECTIVE\.ROWS \(Rows\) gave rows of shape \(24,\); a scalar is needed"
     with pytest.raises(ValueError, match=text):
         objective(batch, features(batch), Progress())
+
+
+def test_only_what_a_term_reads_is_cast(batch):
+    out = features(batch, dtype=torch.bfloat16)
+    objective = Objective({"mean": Term(Mean())}, provided=PROVIDED)
+    seen = []
+    objective.mean.register_forward_pre_hook(lambda module, args, kwargs: seen.append(kwargs), with_kwargs=True)
+    fields = objective._fields(batch, out)
+    assert fields["logits"].dtype == torch.bfloat16
+    objective(batch, out, Progress())
+    assert seen[0]["features"].dtype == torch.float32

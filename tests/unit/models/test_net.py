@@ -269,3 +269,39 @@ def test_a_field_outside_the_vocabulary_is_refused():
     assert text == (
         "MODEL.HEADS.ID (IdentityHead) provides 'logitss', which the vocabulary does not name; did you mean 'logits'?"
     )
+
+
+class Half(TinyBackbone):
+    """A backbone under autocast: its map is bfloat16."""
+
+    def forward(self, images, modality):
+        feature_map, source = super().forward(images, modality)
+        return feature_map.bfloat16(), source
+
+
+class Look(PartHead):
+    def forward(self, feature_map):
+        self.seen = feature_map.dtype
+        return super().forward(feature_map)
+
+
+def test_the_map_is_cast_only_for_a_head_that_reads_it(batch):
+    assert net(Half())(batch).values["feature_map"].dtype == torch.bfloat16
+    look = Look()
+    out = net(Half(), {"id": IdentityHead(num_ids=4, channels=16), "parts": look})(batch).values
+    assert look.seen == torch.float32
+    assert {out[name].dtype for name in ("features", "features_bn", "logits", "part_logits")} == {torch.float32}
+
+
+class Told(TinyBackbone):
+    def forward(self, images, modality, visible=None):
+        self.told = visible
+        return super().forward(images, modality)
+
+
+def test_a_backbone_that_asks_is_told_how_many_rows_are_visible(batch):
+    backbone = Told()
+    net(backbone)(batch)
+    assert backbone.told is None
+    net(backbone)(batch.select(torch.argsort(batch.modality, stable=True)).to("cpu"))
+    assert backbone.told == 12

@@ -31,6 +31,7 @@ class TwoStreamBackbone(nn.Module):
     """A timm CNN whose first units exist once for each modality and whose other units see both.
 
     Shapes: images (B, 3, h, w), modality (B,) -> map (B, C, h/16, w/16) with `last_stride` 1 (h/32 with 2), no source.
+    `visible` (`Batch.visible`) spares the wait for the device that finding the rows of each modality takes.
     Units are the stem (0) and the four stages (1..4); those below `share_from` exist twice and start from equal
     weights. 0 shares everything, 5 nothing. Rows may come in any order; one modality alone is fine. Shared units run
     on the joint batch, so that their batch statistics are those of both modalities.
@@ -69,20 +70,16 @@ class TwoStreamBackbone(nn.Module):
         self.infrared = copy.deepcopy(self.visible)
         self.shared = nn.Sequential(OrderedDict(joint))
 
-    def forward(self, images: Tensor, modality: Tensor) -> tuple[Tensor, None]:
-        return self.shared(self._separate(images, modality)), None
+    def forward(self, images: Tensor, modality: Tensor, visible: int | None = None) -> tuple[Tensor, None]:
+        return self.shared(self._separate(images, modality, visible)), None
 
-    def _separate(self, images: Tensor, modality: Tensor) -> Tensor:
+    def _separate(self, images: Tensor, modality: Tensor, visible: int | None) -> Tensor:
         """Each row through the units of its modality, the rows in their old order."""
         if not len(self.visible):
             return images
-        seen = modality == Modality.VISIBLE
-        unknown = ~seen & (modality != Modality.INFRARED)
-        visible, sorted_already, strangers = torch.stack(  # the only wait for the device
-            [seen.sum(), (modality[1:] >= modality[:-1]).all().long(), unknown.sum()]
-        ).tolist()
-        if strangers:
-            raise ValueError(f"modality must be {list(map(int, Modality))}; {strangers} rows have something else")
+        sorted_already = True
+        if visible is None:
+            visible, sorted_already = _look(modality)
         if visible == len(images):
             return self.visible(images)
         if visible == 0:
@@ -91,6 +88,17 @@ class TwoStreamBackbone(nn.Module):
         images = images if order is None else images[order]  # this indexing keeps channels_last, index_select does not
         joined = torch.cat([self.visible(images[:visible]), self.infrared(images[visible:])])
         return joined if order is None else joined[torch.argsort(order)]
+
+
+def _look(modality: Tensor) -> tuple[int, bool]:
+    """How many rows are visible, and whether all of those stand first; waits for the device once."""
+    seen = modality == Modality.VISIBLE
+    unknown = ~seen & (modality != Modality.INFRARED)
+    in_order = (modality[1:] >= modality[:-1]).all()
+    visible, in_order, strangers = torch.stack([seen.sum(), in_order.long(), unknown.sum()]).tolist()
+    if strangers:
+        raise ValueError(f"modality must be {list(map(int, Modality))}; {strangers} rows have something else")
+    return visible, bool(in_order)
 
 
 def _with_inserts(stage: nn.Module, insert: Insert, channels: int, name: str) -> nn.Module:

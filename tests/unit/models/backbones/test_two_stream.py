@@ -116,6 +116,16 @@ def test_share_from_has_a_range(share_from):
         TwoStreamBackbone(arch=ARCH, share_from=share_from)
 
 
+@pytest.mark.parametrize(("modality", "visible"), [([0, 0, 1, 1, 1, 1], 2), ([0] * 6, 6), ([1] * 6, 0)])
+def test_a_known_number_of_visible_rows_changes_nothing(backbone, modality, visible):
+    modality = torch.tensor(modality)
+    with torch.no_grad():
+        expected, _ = backbone(IMAGES, modality)
+        assert torch.equal(backbone(IMAGES, modality, visible)[0], expected)
+        on_meta = TwoStreamBackbone(arch=ARCH).to("meta")  # where looking at modality would be an error
+        assert on_meta(IMAGES.to("meta"), modality.to("meta"), visible)[0].shape == expected.shape
+
+
 # -- inserts ---------------------------------------------------------------------------------------------------------
 
 
