@@ -25,11 +25,18 @@ def provided_to_losses(by_model: Iterable[str], facts: Facts) -> frozenset[str]:
 
 
 def width_of(part: Part, widths: Mapping[str, int]) -> int:
-    """Width of the field bound to the first forward parameter whose width is known; 0 where none is."""
-    try:
-        names = list(requested(part.entry.target))
-    except TypeError:  # a wrapper that derives its needs once it is built
-        names = []
+    """Width of the field bound to the first forward parameter whose width is known; 0 where none is.
+
+    A wrapper, whose request is known only once it is built, says in `width_of` which of its arguments names the field.
+    """
+    argument = getattr(part.entry.target, "width_of", None)
+    if argument is not None:
+        names = [str(part.arguments.get(argument))]
+    else:
+        try:
+            names = list(requested(part.entry.target))
+        except TypeError:  # a wrapper that derives its needs once it is built
+            names = []
     for name in names:
         width = widths.get(part.uses.get(name, name), 0)
         if width:

@@ -1,5 +1,5 @@
 """Pure layers and tensor functions: no labels of a data set, no files, no configuration."""
 
-from vireid.layers import init, norms, pairwise, pooling, precision
+from vireid.layers import init, non_local, norms, pairwise, parts, pooling, precision
 
-__all__ = ["init", "norms", "pairwise", "pooling", "precision"]
+__all__ = ["init", "non_local", "norms", "pairwise", "parts", "pooling", "precision"]

@@ -55,3 +55,14 @@ def test_gradients_of_the_cube_equal_those_of_the_power():
     (expected,) = torch.autograd.grad(general.sum(), x)
     (ours,) = torch.autograd.grad(generalised_mean(x, 3).sum(), x)
     torch.testing.assert_close(ours, expected)
+
+
+def test_a_floor_raises_what_is_below():
+    x = feature_map() - 0.5
+    torch.testing.assert_close(generalised_mean(x, 2.5, floor=0.1), generalised_mean(x.clamp_min(0.1), 2.5))
+
+
+def test_an_exponent_that_is_a_tensor_gets_its_gradient():
+    p = torch.tensor(3.0, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda p: generalised_mean(feature_map(), p), (p,))
+    torch.testing.assert_close(generalised_mean(feature_map(), p), generalised_mean(feature_map(), 3.0))

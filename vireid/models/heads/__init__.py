@@ -1,5 +1,5 @@
 """Heads: from the map or the pooled vector to descriptors and scores."""
 
-from vireid.models.heads import identity
+from vireid.models.heads import identity, stripes
 
-__all__ = ["identity"]
+__all__ = ["identity", "stripes"]

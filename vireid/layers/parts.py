@@ -1,0 +1,30 @@
+"""Layers that hold one set of weights for each part and run all parts in one product."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+
+class PartLinear(nn.Module):
+    """A linear layer of its own for each part.
+
+    Shapes: (R, P, D) -> (R, P, `outputs`); weight (P, outputs, D), bias (P, outputs).
+    Starts as `nn.Linear` does: uniform within 1 / sqrt(D), the bias too.
+    """
+
+    def __init__(self, num_parts: int, inputs: int, outputs: int) -> None:
+        super().__init__()
+        bound = 1 / math.sqrt(inputs)
+        self.weight = nn.Parameter(torch.empty(num_parts, outputs, inputs).uniform_(-bound, bound))
+        self.bias = nn.Parameter(torch.empty(num_parts, outputs).uniform_(-bound, bound))
+
+    def forward(self, rows: Tensor) -> Tensor:
+        product = torch.bmm(rows.transpose(0, 1), self.weight.transpose(1, 2))
+        return product.transpose(0, 1) + self.bias
+
+    def extra_repr(self) -> str:
+        parts, outputs, inputs = self.weight.shape
+        return f"parts={parts}, {inputs} -> {outputs}"
