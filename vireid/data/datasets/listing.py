@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +29,10 @@ class Faults:
 
     def __len__(self) -> int:
         return sum(map(len, self._kinds.values()))
+
+    def texts(self) -> list[str]:
+        """All of them, none left out."""
+        return [text for texts in self._kinds.values() for text in texts]
 
     def raise_if_any(self, what: str) -> None:
         """DataError: `what` and all faults, one a line."""
@@ -96,7 +100,7 @@ def check_folders(root: Path, needed: Sequence[str], faults: Faults) -> None:
     for name in needed:
         if name not in present:
             others = [other for other in present if other not in needed]
-            faults.add(f"the folder {name} is missing{nearest(name, others)}; unpack the whole archive")
+            faults.add(f"the folder {name} is missing; unpack the whole archive{nearest(name, others)}")
 
 
 def read_text(file: Path, place: str, expected: str, faults: Faults) -> str | None:
@@ -105,10 +109,15 @@ def read_text(file: Path, place: str, expected: str, faults: Faults) -> str | No
         return file.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         beside = [entry.name for entry in file.parent.iterdir()] if file.parent.is_dir() else []
-        faults.add(f"{place} is missing{nearest(file.name, beside)}; it holds {expected}")
+        alike = [name for name in beside if _digits(name) == _digits(file.name)]  # another trial is another file
+        faults.add(f"{place} is missing; it holds {expected}{nearest(file.name, alike)}")
     except (OSError, UnicodeDecodeError) as error:
         faults.add(f"{place} cannot be read as text: {error}")
     return None
+
+
+def _digits(name: str) -> str:
+    return "".join(filter(str.isdigit, name))
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,29 +190,26 @@ class Files:
         return f"{path} does not exist: there is no folder {folder.name}{hint}"
 
 
-def check_entries(lists: Mapping[str, Sequence[Entry]], files: Files, faults: Faults) -> None:
-    """Faults for files that are not there, and for files that stand in two of the lists (name of a list -> lines)."""
+def check_entries(lists: Iterable[Sequence[Entry]], files: Files, faults: Faults) -> None:
+    """Faults for files that are not there, and for files that stand in two of the lists."""
     seen: dict[str, Entry] = {}
-    for entries in lists.values():
-        for entry in entries:
-            if fault := files.fault(entry.path):
-                faults.add(f"{entry.place}: {fault}", "missing files")
-            other = seen.setdefault(entry.path, entry)
-            if other is not entry:
-                faults.add(f"{entry.place}: {entry.path} stands in {other.place} too", "files in two lists")
+    for entry in (entry for entries in lists for entry in entries):
+        if fault := files.fault(entry.path):
+            faults.add(f"{entry.place}: {fault}", "missing files")
+        other = seen.setdefault(entry.path, entry)
+        if other is not entry:
+            faults.add(f"{entry.place}: {entry.path} stands in {other.place} too", "files in two lists")
 
 
-def check_both_modalities(
-    visible: Iterable[Entry], infrared: Iterable[Entry], files: tuple[str, str], faults: Faults
-) -> None:
-    """A fault for training labels that stand in one of the two index files only."""
-    labels = [{entry.label for entry in entries} for entries in (visible, infrared)]
-    if not all(labels):
+def check_both_modalities(*lists: tuple[str, Sequence[Entry]], faults: Faults) -> None:
+    """A fault for training labels that stand in one of two index files (name, lines) only."""
+    labels = {name: {entry.label for entry in entries} for name, entries in lists}
+    if not all(labels.values()):
         return  # said already
-    for alone, missing in ((labels[0] - labels[1], files[1]), (labels[1] - labels[0], files[0])):
-        if alone:
-            names = [str(label) for label in sorted(alone)]
-            faults.add(f"training labels without a line in {missing}: {listed(names)}; complete them or take them out")
+    everybody = set().union(*labels.values())
+    for name, there in labels.items():
+        if missing := sorted(everybody - there):
+            faults.add(f"training labels without a line in {name}: {listed(missing)}; complete them or take them out")
 
 
 def ranks(entries: Iterable[Entry]) -> dict[int, int]:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
 from vireid.core.registries import DATASETS
 from vireid.core.types import Facts, Modality, Sample
+from vireid.data.datasets.found import Found, FoundDataset
 from vireid.data.datasets.listing import (
-    Entry,
     Faults,
     Files,
     check_both_modalities,
@@ -40,15 +39,8 @@ ORIGIN = "LLCM itself is given out by its authors after a signed agreement;"
 Folders = dict[tuple[Modality, int, str], list[str]]  # (modality, camera, name of the identity's folder) -> image names
 
 
-@dataclass
-class _Listing:
-    train: dict[Modality, list[Entry]] = field(default_factory=dict)
-    test: list[str] = field(default_factory=list)  # identities as zero-padded names, sorted
-    folders: Folders = field(default_factory=dict)
-
-
 @DATASETS.register
-class LLCM:
+class LLCM(FoundDataset):
     """Lists the images of LLCM, opens none of them.
 
     `root` is the folder that holds `idx`, `test_vis`, `test_nir` and the training folders that the index files name;
@@ -61,52 +53,47 @@ class LLCM:
     (identity, camera, name). Visible cameras 1 to 9, infrared ones without 3; images of one number in both modalities
     come from one device. A missing (camera, identity) folder is skipped, as the protocol says.
 
+    `attributes`: a .csv or .xlsx table (docs/attributes.md) in which a person has the number of the image's folder.
+
     Every fault of the listing is reported in one DataError. Departs from the released code: files that are no images by
     their suffix, and hidden ones, are left out.
     """
 
-    placeholder: ClassVar[Facts] = Facts(num_ids=713, num_cameras=9)
+    called = "LLCM"
+    placeholder = Facts(num_ids=713, num_cameras=9)
     example: ClassVar[dict] = {"root": "datasets/LLCM"}
 
-    def __init__(self, *, root: str) -> None:
-        self.root = Path(root).expanduser().absolute()
-        self._listing: _Listing | None = None
+    def __init__(self, *, root: str, attributes: str | None = None) -> None:
+        super().__init__(root=root, attributes=attributes)
 
-    @property
-    def identity(self) -> dict[str, str | int]:
-        """What a checkpoint must agree in to belong to this data set."""
-        return {"data": "LLCM"}
-
-    def train(self) -> list[Sample]:
-        """Training images; identities contiguous from 0."""
-        lists = self._checked().train
+    def _scan(self) -> Found:
+        check_root(self.root, FOLDERS, called=self.called, layout="llcm", origin=ORIGIN)
+        faults = Faults()
+        check_folders(self.root, FOLDERS, faults)
+        lists = {modality: read_index(self.root, name, faults) for modality, name in TRAIN.items()}
+        check_entries(lists.values(), Files(self.root), faults)
+        check_both_modalities(*((TRAIN[m], entries) for m, entries in lists.items()), faults=faults)
         rank = ranks(entry for entries in lists.values() for entry in entries)
-        return [
+        train = [
             Sample(self.root / entry.path, rank[entry.label], modality, camera_in(entry.path))
             for modality, entries in lists.items()
             for entry in entries
         ]
+        return Found(train, self._test(faults), faults)
 
-    def test(self) -> list[Sample]:
-        """Images of the test identities; identities as the data set numbers them."""
-        listing = self._checked()
+    def _test(self, faults: Faults) -> list[Sample]:
+        problems: list[str] = []
+        people = sorted(set(read_identities(self.root / TEST_IDS, TEST_IDS, problems)))
+        for problem in problems:
+            faults.add(problem)
+        folders = _list_test(self.root, people, faults)
         return [
             Sample(self.root / TEST[modality] / f"cam{camera}" / name / file, int(name), modality, camera)
             for modality, cameras in CAMERAS.items()
-            for name in listing.test
+            for name in people
             for camera in cameras
-            for file in listing.folders.get((modality, camera, name), ())
+            for file in folders.get((modality, camera, name), ())
         ]
-
-    def facts(self) -> Facts:
-        """Numbers of identities in training and of cameras."""
-        lists = self._checked().train
-        return Facts(num_ids=len(ranks(entry for entries in lists.values() for entry in entries)), num_cameras=9)
-
-    def _checked(self) -> _Listing:
-        if self._listing is None:
-            self._listing = _scan(self.root)
-        return self._listing
 
 
 def camera_in(path: str) -> int:
@@ -119,27 +106,9 @@ def camera_in(path: str) -> int:
     return int(found[1]) if found else NO_CAMERA
 
 
-def _scan(root: Path) -> _Listing:
-    """Read the index files and list the test folders; DataError with every fault that was found."""
-    check_root(root, FOLDERS, called="LLCM", layout="llcm", origin=ORIGIN)
-    faults = Faults()
-    check_folders(root, FOLDERS, faults)
-    listing = _Listing({modality: read_index(root, name, faults) for modality, name in TRAIN.items()})
-    lists: dict[str, Sequence[Entry]] = {TRAIN[modality]: entries for modality, entries in listing.train.items()}
-    check_entries(lists, Files(root), faults)
-    visible, infrared = (listing.train[modality] for modality in Modality)
-    check_both_modalities(visible, infrared, (TRAIN[Modality.VISIBLE], TRAIN[Modality.INFRARED]), faults)
-    problems: list[str] = []
-    listing.test = sorted(set(read_identities(root / TEST_IDS, TEST_IDS, problems)))
-    for problem in problems:
-        faults.add(problem)
-    _list_test(root, listing, faults)
-    faults.raise_if_any(f"{root} cannot be used as LLCM")
-    return listing
-
-
-def _list_test(root: Path, listing: _Listing, faults: Faults) -> None:
-    """Fill `listing.folders` with the images of the test identities."""
+def _list_test(root: Path, people: Sequence[str], faults: Faults) -> Folders:
+    """The images of the test identities in their folders."""
+    folders: Folders = {}
     odd: dict[str, str] = {}  # name with four digits -> the folder's name
     for modality, cameras in CAMERAS.items():
         side = root / TEST[modality]
@@ -154,20 +123,21 @@ def _list_test(root: Path, listing: _Listing, faults: Faults) -> None:
             odd |= {
                 f"{int(name):04d}": name for name in names if name.isascii() and name.isdecimal() and len(name) != 4
             }
-            for name in set(names) & set(listing.test):
-                listing.folders[modality, camera, name] = images_in(side / f"cam{camera}" / name)
-    seen = {modality: {n for m, _, n in listing.folders if m == modality} for modality in Modality}
-    absent = [name for name in listing.test if not any(name in names for names in seen.values())]
+            for name in set(names) & set(people):
+                folders[modality, camera, name] = images_in(side / f"cam{camera}" / name)
+    seen = {modality: {n for m, _, n in folders if m == modality} for modality in Modality}
+    absent = [name for name in people if not any(name in names for names in seen.values())]
     if absent:
         hint = next((odd[name] for name in absent if name in odd), None)
         text = f"; there is a folder {hint!r}, but names have four digits" if hint is not None else ""
         faults.add(f"test identities without any folder: {listed(absent)}{text}")
     for modality, names in seen.items():
-        if listing.test and not names and (root / TEST[modality]).is_dir():
+        if people and not names and (root / TEST[modality]).is_dir():
             faults.add(f"{TEST[modality]} holds no image of any test identity")
-    empty = [f"{TEST[m]}/cam{c}/{name}" for (m, c, name), files in sorted(listing.folders.items()) if not files]
+    empty = [f"{TEST[m]}/cam{c}/{name}" for (m, c, name), files in sorted(folders.items()) if not files]
     if empty:
         faults.add(
             f"test folders without an image, from which the gallery would be drawn: {listed(empty)};"
             " remove them (a missing folder is allowed) or fill them"
         )
+    return folders

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Mapping
 from typing import ClassVar
 
 from vireid.core.errors import UserError
 from vireid.core.registries import DATASETS
 from vireid.core.types import Facts, Modality, Sample
+from vireid.data.datasets.found import Found, FoundDataset
 from vireid.data.datasets.listing import (
-    Entry,
     Faults,
     Files,
     check_both_modalities,
@@ -29,14 +27,8 @@ WORDS: Mapping[Modality, str] = {Modality.VISIBLE: "visible", Modality.INFRARED:
 ORIGIN = "RegDB itself is given out by its authors on request, with the ten splits in idx;"
 
 
-@dataclass
-class _Listing:
-    train: dict[Modality, list[Entry]]
-    test: dict[Modality, list[Entry]]
-
-
 @DATASETS.register
-class RegDB:
+class RegDB(FoundDataset):
     """Lists the images of one trial of RegDB, opens none of them.
 
     `root` is the folder that holds `Visible`, `Thermal` and `idx`; relative to the current directory, `~` is
@@ -47,47 +39,54 @@ class RegDB:
     is the rank of the file's label (the same number where they run from 0, as in the real files). Training and test
     labels are numbered apart: identity 0 of both are two people. Visible images are of camera 1, thermal ones of 2.
 
+    `attributes`: a .csv or .xlsx table (docs/attributes.md) in which a person has the number of the image's folder; the
+    numbers of the index files are not used, because they begin again for the test people.
+
     Every fault of the listing is reported in one DataError: missing index files, lines that are no pair of path and
     label, images that are not there, repeated or in two lists, people to train on in one modality only.
     """
 
-    placeholder: ClassVar[Facts] = Facts(num_ids=206, num_cameras=2)
+    called = "RegDB"
+    placeholder = Facts(num_ids=206, num_cameras=2)
     example: ClassVar[dict] = {"root": "datasets/RegDB"}
 
-    def __init__(self, *, root: str, trial: int = 1) -> None:
+    def __init__(self, *, root: str, trial: int = 1, attributes: str | None = None) -> None:
         if not 1 <= trial <= TRIALS:
             raise UserError(f"trial must be between 1 and {TRIALS}, got {trial}")
-        self.root, self.trial = Path(root).expanduser().absolute(), trial
-        self._listing: _Listing | None = None
+        super().__init__(root=root, attributes=attributes)
+        self.trial = trial
 
     @property
     def identity(self) -> dict[str, str | int]:
         """What a checkpoint must agree in to belong to this data set and split."""
-        return {"data": "RegDB", "trial": self.trial}
+        return {**super().identity, "trial": self.trial}
 
-    def train(self) -> list[Sample]:
-        """Training images; identities contiguous from 0."""
-        lists = self._checked().train
-        rank = ranks(entry for entries in lists.values() for entry in entries)
-        return [self._sample(entry, modality, rank[entry.label]) for modality in lists for entry in lists[modality]]
+    def _title(self) -> str:
+        return f"{super()._title()}, trial {self.trial}"
 
-    def test(self) -> list[Sample]:
-        """Test images; identities as the index files number them."""
-        lists = self._checked().test
-        return [self._sample(entry, modality, entry.label) for modality in lists for entry in lists[modality]]
+    def _scan(self) -> Found:
+        check_root(self.root, FOLDERS, called=self.called, layout="regdb", origin=ORIGIN)
+        faults = Faults()
+        check_folders(self.root, FOLDERS, faults)
+        lists = {
+            (part, modality): read_index(self.root, index_file(part, modality, self.trial), faults)
+            for part in ("train", "test")
+            for modality in Modality
+        }
+        check_entries(lists.values(), Files(self.root), faults)
+        check_both_modalities(
+            *((index_file("train", m, self.trial), lists["train", m]) for m in Modality), faults=faults
+        )
+        rank = ranks(entry for modality in Modality for entry in lists["train", modality])
 
-    def facts(self) -> Facts:
-        """Numbers of identities in training and of cameras."""
-        lists = self._checked().train
-        return Facts(num_ids=len(ranks(entry for entries in lists.values() for entry in entries)), num_cameras=2)
+        def samples(part: str, identity: Callable[[int], int]) -> list[Sample]:
+            return [
+                Sample(self.root / entry.path, identity(entry.label), modality, CAMERAS[modality])
+                for modality in Modality
+                for entry in lists[part, modality]
+            ]
 
-    def _sample(self, entry: Entry, modality: Modality, identity: int) -> Sample:
-        return Sample(self.root / entry.path, identity, modality, CAMERAS[modality])
-
-    def _checked(self) -> _Listing:
-        if self._listing is None:
-            self._listing = _scan(self.root, self.trial)
-        return self._listing
+        return Found(samples("train", rank.__getitem__), samples("test", int), faults)
 
 
 def index_file(part: str, modality: Modality, trial: int) -> str:
@@ -97,28 +96,3 @@ def index_file(part: str, modality: Modality, trial: int) -> str:
     'idx/train_thermal_3.txt'
     """
     return f"idx/{part}_{WORDS[modality]}_{trial}.txt"
-
-
-def _scan(root: Path, trial: int) -> _Listing:
-    """Read and check the four index files of a trial; DataError with every fault that was found."""
-    check_root(root, FOLDERS, called="RegDB", layout="regdb", origin=ORIGIN)
-    faults = Faults()
-    check_folders(root, FOLDERS, faults)
-    listing = _Listing(
-        train={modality: _read(root, "train", modality, trial, faults) for modality in Modality},
-        test={modality: _read(root, "test", modality, trial, faults) for modality in Modality},
-    )
-    lists: dict[str, Sequence[Entry]] = {
-        index_file(part, modality, trial): entries
-        for part, of_part in (("train", listing.train), ("test", listing.test))
-        for modality, entries in of_part.items()
-    }
-    check_entries(lists, Files(root), faults)
-    files = index_file("train", Modality.VISIBLE, trial), index_file("train", Modality.INFRARED, trial)
-    check_both_modalities(listing.train[Modality.VISIBLE], listing.train[Modality.INFRARED], files, faults)
-    faults.raise_if_any(f"{root} cannot be used as RegDB, trial {trial}")
-    return listing
-
-
-def _read(root: Path, part: str, modality: Modality, trial: int, faults: Faults) -> list[Entry]:
-    return read_index(root, index_file(part, modality, trial), faults)

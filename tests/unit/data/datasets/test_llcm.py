@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from vireid.core.errors import DataError
+from vireid.core.types import Facts, Modality, Sample
+from vireid.data.datasets.llcm import LLCM
+
+
+def relative(root: Path, samples: list[Sample]) -> list[str]:
+    return [sample.path.relative_to(root).as_posix() for sample in samples]
+
+
+def text_of(root: Path) -> str:
+    with pytest.raises(DataError) as caught:
+        LLCM(root=str(root)).train()
+    return str(caught.value).replace(str(root), "ROOT")
+
+
+def test_training_follows_the_index_files(llcm_root):
+    data = LLCM(root=str(llcm_root))
+    samples = data.train()
+    assert relative(llcm_root, samples) == [
+        f"{word}/{person}/{person}_c0{camera}_s1_f{camera}_{word}.jpg"
+        for word in ("vis", "nir")
+        for person in ("0011", "0012")
+        for camera in (1, 4)
+    ]
+    assert [s.identity for s in samples] == [0, 0, 1, 1] * 2
+    assert [s.camera for s in samples] == [1, 4] * 4
+    assert [s.modality for s in samples] == [Modality.VISIBLE] * 4 + [Modality.INFRARED] * 4
+    assert data.facts() == Facts(num_ids=2, num_cameras=9)
+    assert data.identity == {"data": "LLCM"}
+
+
+def test_test_images_come_by_identity_camera_and_name_whatever_the_root_is_called(llcm_root):
+    samples = LLCM(root=str(llcm_root)).test()
+    assert relative(llcm_root, samples) == [
+        f"test_{word}/cam{camera}/{person}/{person}_{name}.jpg"
+        for word in ("vis", "nir")
+        for person, cameras in (("0007", (2,)), ("0301", (1, 2, 9)))
+        for camera in cameras
+        for name in "ab"
+    ]
+    assert [(s.identity, s.camera) for s in samples[:8]] == [(7, 2)] * 2 + [(301, c) for c in (1, 1, 2, 2, 9, 9)]
+
+
+def test_a_training_image_without_a_camera_in_its_path_has_camera_0(llcm_root):
+    (llcm_root / "vis" / "0011" / "0011_c01_s1_f1_vis.jpg").rename(llcm_root / "vis" / "0011" / "abc012.jpg")
+    file = llcm_root / "idx" / "train_vis.txt"
+    file.write_text(file.read_text().replace("0011_c01_s1_f1_vis.jpg", "abc012.jpg"))
+    assert [s.camera for s in LLCM(root=str(llcm_root)).train()][:2] == [0, 4]
+
+
+def test_files_that_are_no_images_and_cameras_that_are_none_are_left_out(llcm_root):
+    before = LLCM(root=str(llcm_root)).test()
+    for file in ("test_vis/cam1/0301/Thumbs.db", "test_nir/cam3/0301/a.jpg", "test_vis/cam1/0999/a.jpg"):
+        (llcm_root / file).parent.mkdir(parents=True, exist_ok=True)
+        (llcm_root / file).touch()
+    assert LLCM(root=str(llcm_root)).test() == before
+
+
+def test_every_fault_is_reported_at_once(llcm_root):
+    shutil.rmtree(llcm_root / "test_nir" / "cam4")
+    for file in (llcm_root / "test_nir" / "cam9" / "0301").iterdir():
+        file.unlink()
+    (llcm_root / "test_vis" / "cam1" / "21").mkdir()
+    (llcm_root / "idx" / "test_id.txt").write_text("301,7,21\n")
+    (llcm_root / "idx" / "train_nir.txt").write_text("nir/0011/0011_c01_s1_f1_nir.jpg 0\nnir/0012/x.jpg 2\n")
+    assert text_of(llcm_root) == (
+        "ROOT cannot be used as LLCM (6 faults):\n"
+        "  - idx/train_nir.txt, line 2: nir/0012/x.jpg does not exist\n"
+        "  - training labels without a line in idx/train_vis.txt: 2; complete them or take them out\n"
+        "  - training labels without a line in idx/train_nir.txt: 1; complete them or take them out\n"
+        "  - test_nir: cam4 missing; unpack the whole archive"
+        " (a camera that is meant to be without images needs an empty folder)\n"
+        "  - test identities without any folder: 0021; there is a folder '21', but names have four digits\n"
+        "  - test folders without an image, from which the gallery would be drawn: test_nir/cam9/0301;"
+        " remove them (a missing folder is allowed) or fill them"
+    )
+
+
+def test_a_garbled_list_of_test_people(llcm_root):
+    (llcm_root / "idx" / "test_id.txt").write_text("301;7\n")
+    assert "\n  - idx/test_id.txt, line 1: '301;7' is not an identity number" in text_of(llcm_root)
+
+
+def test_a_side_without_test_people(llcm_root):
+    for camera in (1, 2, 9):
+        shutil.rmtree(llcm_root / "test_nir" / f"cam{camera}")
+        (llcm_root / "test_nir" / f"cam{camera}").mkdir()
+    assert "\n  - test_nir holds no image of any test identity" in text_of(llcm_root)
+
+
+def test_missing_root_and_one_folder_too_high(llcm_root):
+    assert text_of(llcm_root.with_name("LCLM")).startswith(
+        "the data folder ROOT does not exist; did you mean 'LLCM'?\n"
+    )
+    assert text_of(llcm_root.parent) == (
+        "ROOT holds no idx, test_vis and test_nir, but its folder 'LLCM' does: set DATA.ROOT to ROOT/LLCM"
+    )
+
+
+def test_attributes_go_by_identity_and_camera(llcm_root, tmp_path):
+    table = tmp_path / "people.csv"
+    table.write_text("identity,camera,hat\n11,,1\n12,,0\n7,,1\n301,,0\n301,9,1\n")
+    data = LLCM(root=str(llcm_root), attributes=str(table))
+    assert [s.attributes for s in data.train()] == [(1,), (1,), (0,), (0,)] * 2
+    assert {(s.identity, s.camera): s.attributes for s in data.test()} == {
+        (7, 2): (1,), (301, 1): (0,), (301, 2): (0,), (301, 9): (1,)
+    }  # fmt: skip

@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from vireid.core.errors import DataError, UserError
+from vireid.core.types import Facts, Modality, Sample
+from vireid.data.datasets.regdb import RegDB
+
+
+def relative(root: Path, samples: list[Sample]) -> list[str]:
+    return [sample.path.relative_to(root).as_posix() for sample in samples]
+
+
+def text_of(root: Path, trial: int = 1) -> str:
+    with pytest.raises(DataError) as caught:
+        RegDB(root=str(root), trial=trial).test()
+    return str(caught.value).replace(str(root), "ROOT")
+
+
+@pytest.mark.parametrize(("trial", "train", "test"), [(1, (4, 1, 6), (2, 3, 5)), (2, (1, 2, 3), (4, 5, 6))])
+def test_a_trial_lists_visible_then_thermal_images_in_the_order_of_its_files(regdb_root, trial, train, test):
+    data = RegDB(root=str(regdb_root), trial=trial)
+    for samples, people in ((data.train(), train), (data.test(), test)):
+        assert relative(regdb_root, samples) == [
+            f"{folder}/{person}/{letter}_{number}.bmp"
+            for folder, letter in (("Visible", "v"), ("Thermal", "t"))
+            for person in people
+            for number in (1, 2)
+        ]
+        assert [s.identity for s in samples] == [0, 0, 1, 1, 2, 2] * 2
+        assert [(s.camera, s.modality) for s in samples] == [(1, Modality.VISIBLE)] * 6 + [(2, Modality.INFRARED)] * 6
+    assert data.facts() == Facts(num_ids=3, num_cameras=2)
+    assert data.identity == {"data": "RegDB", "trial": trial}
+
+
+def test_training_labels_become_ranks_and_test_labels_stay(regdb_root):
+    for part in ("train", "test"):
+        for word in ("visible", "thermal"):
+            file = regdb_root / "idx" / f"{part}_{word}_1.txt"
+            file.write_text(file.read_text().replace(" 2\n", " 40\n").replace(" 0\n", "\t7 \n"))
+    data = RegDB(root=str(regdb_root))
+    assert [s.identity for s in data.train()] == [1, 1, 0, 0, 2, 2] * 2
+    assert [s.identity for s in data.test()] == [7, 7, 1, 1, 40, 40] * 2
+
+
+@pytest.mark.parametrize("trial", [0, 11])
+def test_there_are_ten_trials(trial):
+    with pytest.raises(UserError, match=f"trial must be between 1 and 10, got {trial}"):
+        RegDB(root="nowhere", trial=trial)
+
+
+def test_every_fault_is_reported_at_once(regdb_root):
+    idx = regdb_root / "idx"
+    visible = (
+        "Visible/4/v_1.bmp 0\nVisible/4/v_1.bmp 0\n\nVisible/44/v_1.bmp 1\nVisible/2/v_1.bmp x1\nVisible/6/v_2.bmp"
+    )
+    (idx / "train_visible_1.txt").write_text(visible + "\nVisible\\6\\v_1.bmp 2\nThermal/2/t_1.bmp 3\n")
+    (idx / "test_visible_1.txt").rename(idx / "test_visibel_1.txt")
+    (regdb_root / "Thermal" / "1" / "t_2.bmp").rename(regdb_root / "Thermal" / "1" / "t_2.BMP.part")
+    assert text_of(regdb_root) == (
+        "ROOT cannot be used as RegDB, trial 1 (9 faults):\n"
+        "  - idx/train_visible_1.txt, line 2: Visible/4/v_1.bmp stands in idx/train_visible_1.txt, line 1 already\n"
+        "  - idx/train_visible_1.txt, line 5: 'x1' is not a label (a whole number from 0); a line is"
+        " 'relative/path label' (the line: 'Visible/2/v_1.bmp x1')\n"
+        "  - idx/train_visible_1.txt, line 6: has no label; a line is 'relative/path label'"
+        " (the line: 'Visible/6/v_2.bmp')\n"
+        "  - idx/test_visible_1.txt is missing; it holds a line 'relative/path label' for each image;"
+        " did you mean 'test_visibel_1.txt'?\n"
+        "  - idx/train_visible_1.txt, line 4: Visible/44/v_1.bmp does not exist: there is no folder 44;"
+        " did you mean '4'?\n"
+        "  - idx/train_visible_1.txt, line 7: Visible\\6\\v_1.bmp is written with \\; folders are separated by /,"
+        " as in Visible/6/v_1.bmp\n"
+        "  - idx/train_thermal_1.txt, line 4: Thermal/1/t_2.bmp does not exist; did you mean 't_1.bmp'?\n"
+        "  - idx/test_thermal_1.txt, line 1: Thermal/2/t_1.bmp stands in idx/train_visible_1.txt, line 8 too\n"
+        "  - training labels without a line in idx/train_thermal_1.txt: 3; complete them or take them out"
+    )
+
+
+def test_of_many_missing_files_a_few_are_shown(regdb_root):
+    shutil.rmtree(regdb_root / "Thermal")
+    text = text_of(regdb_root)
+    assert text.startswith("ROOT cannot be used as RegDB, trial 1 (13 faults):\n  - the folder Thermal is missing;")
+    line = "  - idx/train_thermal_1.txt, line 1: Thermal/4/t_1.bmp does not exist: there is no folder Thermal"
+    assert line in text.splitlines()
+    assert text.endswith("\n    ... and 2 more missing files")
+    survey = RegDB(root=str(regdb_root)).survey()
+    assert len(survey.faults) == 13
+    assert len(survey.train) == len(survey.test) == 12
+
+
+@pytest.mark.parametrize(("content", "fault"), [("", "is empty"), ("\n \n", "is empty"), (None, "is missing")])
+def test_an_index_file_without_lines(regdb_root, content, fault):
+    file = regdb_root / "idx" / "test_thermal_1.txt"
+    file.unlink() if content is None else file.write_text(content)
+    assert f"  - idx/test_thermal_1.txt {fault}" in text_of(regdb_root)
+
+
+def test_a_binary_index_file(regdb_root):
+    (regdb_root / "idx" / "test_thermal_1.txt").write_bytes(b"\x80\x81\xff")
+    assert "  - idx/test_thermal_1.txt cannot be read as text: " in text_of(regdb_root)
+
+
+def test_missing_root(regdb_root):
+    assert text_of(regdb_root.with_name("RegBD")) == (
+        "the data folder ROOT does not exist; did you mean 'RegDB'?"
+        "\n  DATA.ROOT is the folder that holds Visible, Thermal and idx."
+        "\n  RegDB itself is given out by its authors on request, with the ten splits in idx;"
+        "\n  tools/make_synthetic.py --layout regdb --out DIR writes a synthetic data set of the same form"
+    )
+
+
+def test_one_folder_too_high_or_too_low_or_another_layout(regdb_root, tmp_path):
+    assert text_of(tmp_path) == (
+        "ROOT holds no Visible, Thermal and idx, but its folder 'RegDB' does: set DATA.ROOT to ROOT/RegDB"
+    )
+    assert text_of(regdb_root / "idx") == f"ROOT is a part of RegDB: set DATA.ROOT to {regdb_root}"
+    (tmp_path / "other" / "visibel").mkdir(parents=True)
+    assert text_of(tmp_path / "other") == (
+        "ROOT has not the layout of RegDB: it holds no Visible, Thermal and idx (it holds visibel);"
+        " did you mean 'Visible'?"
+    )
+    (regdb_root / "Visible").rename(regdb_root / "visible")
+    assert "\n  - the folder Visible is missing; unpack the whole archive; did you mean 'visible'?\n" in text_of(
+        regdb_root
+    )
+
+
+def test_attributes_go_by_the_number_of_the_folder(regdb_root, tmp_path):
+    table = tmp_path / "people.csv"
+    table.write_text("identity,hat,bag\n" + "".join(f"{p},{p % 2},\n" for p in range(1, 7)))
+    data = RegDB(root=str(regdb_root), attributes=str(table))
+    assert data.placeholder.num_attributes == 8
+    assert data.facts().num_attributes == 2
+    for samples in (data.train(), data.test()):
+        assert all(s.attributes == (int(s.path.parent.name) % 2, -1) for s in samples)
+    table.write_text("identity,hat\n1,0\n2,1\n3,1\n4,0\n6,1\n99,1\n")
+    with pytest.raises(DataError) as caught:
+        RegDB(root=str(regdb_root), attributes=str(table)).train()
+    assert str(caught.value).startswith(
+        f"{regdb_root} cannot be used as RegDB, trial 1 (2 faults):\n  - attributes {table}: "
+    )
+    assert "no row for identity 5" in str(caught.value)
+    table.unlink()
+    with pytest.raises(DataError, match=r"\(1 fault\):\n  - the attributes .*people.csv do not exist"):
+        RegDB(root=str(regdb_root), attributes=str(table)).train()
