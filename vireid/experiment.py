@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from vireid.config import assemble, explain
 from vireid.config.loader import Config
 from vireid.core.errors import CheckpointError, ConfigError
 from vireid.core.files import write_json
-from vireid.core.protocols import Dataset
+from vireid.core.protocols import Dataset, Identified
 from vireid.core.rng import seeded
 from vireid.core.types import Batch, Facts, FeatureTable, Progress, Sample
 from vireid.data.cache import open_images
@@ -118,7 +118,7 @@ class Experiment:
                 extract_training=lambda: self._table(model, training, environment, {}),
             )
             if not (resume and trainer.resume()) and config.WEIGHTS:
-                load_model(Path(config.WEIGHTS), model)
+                load_model(Path(config.WEIGHTS), model, self._data())
             if config.COMPILE:
                 model.backbone.compile()
             trainer.fit()
@@ -136,7 +136,7 @@ class Experiment:
             path, selection = Path(self.config.WEIGHTS), f"given ({self.config.WEIGHTS})"
         else:
             path, selection = self._chosen_checkpoint(model, objective, facts)
-        load_model(path, model)
+        load_model(path, model, self._data())
         place(model, environment.device)
         test = self._images(dataset.test(), environment)
         return self._evaluate(model, test, environment, selection)
@@ -167,7 +167,12 @@ class Experiment:
 
     def _identity(self, facts: Facts) -> dict[str, Any]:
         """What a checkpoint must agree in to belong to this run."""
-        return {"data": self.config.DATA.NAME, "num_ids": facts.num_ids}
+        return {**self._data(), "num_ids": facts.num_ids}
+
+    def _data(self) -> dict[str, Any]:
+        """Name and, where it has several, split of the data set."""
+        dataset = assemble.dataset(self.config)
+        return {"data": self.config.DATA.NAME, **(dataset.identity if isinstance(dataset, Identified) else {})}
 
     def _selection(self, epoch: int) -> str:
         if self.config.SELECT == "test":
@@ -193,7 +198,7 @@ class Experiment:
         """Descriptors of all images, each embedded once."""
         model.eval()
         batches = sequential_batches(len(images.samples), self.config.TEST_BATCH)
-        return extract_features(
+        table = extract_features(
             model.describe,
             BatchLoader(images.samples, images.images, batches, pin=environment.device.type == "cuda"),
             device=environment.device,
@@ -201,6 +206,7 @@ class Experiment:
             prepare=lambda batch: batch.with_images(normalise(batch.images)),
             conditions=conditions,
         )
+        return replace(table, samples=images.samples)
 
     def _evaluate(
         self, model: CrossModalityNet, test: ImageSet, environment: Environment, selection: str
@@ -210,6 +216,7 @@ class Experiment:
         if not evaluators:
             raise ConfigError(["EVALUATION is empty: name at least one protocol"])
         conditions = {
+            **{key: str(value) for key, value in self._data().items()},
             "feature": "+".join(self.config.MODEL.DESCRIPTOR),
             "checkpoint": selection,
             "precision": environment.precision,

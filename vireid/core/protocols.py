@@ -100,6 +100,16 @@ class Dataset(Protocol):
         ...
 
 
+@runtime_checkable
+class Identified(Protocol):
+    """For data sets that say what a checkpoint trained on them must agree in: {"data": "RegDB", "trial": 3}."""
+
+    @property
+    def identity(self) -> Mapping[str, str | int]:
+        """Plain values; the name of the data set, and its split where there are several. Opens no file."""
+        ...
+
+
 class GalleryIndex(Protocol):
     def add(self, features: np.ndarray) -> None:
         """(G, D) float32."""
