@@ -166,21 +166,33 @@ def check(folder: Path, facts: Mapping[str, Any]) -> dict[str, Any]:
         raise _Damaged(f"{folder}: damaged checkpoint ({', '.join(broken)} changed since it was written)")
     if meta["format"] != FORMAT:
         raise CheckpointError(f"{folder}: written in format {meta['format']}, this version reads {FORMAT}")
+    _agree(folder, stored, facts)
+    return meta
+
+
+def _agree(folder: Path, stored: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
     other = [
         f"{name} was {stored.get(name)!r}, is {value!r}" for name, value in facts.items() if stored.get(name) != value
     ]
     if other:
         raise CheckpointError(f"{folder}: a checkpoint of something else ({'; '.join(other)})")
-    return meta
 
 
-def load_model(path: Path, model: nn.Module) -> None:
-    """Weights for evaluation: a checkpoint folder (its digests are checked) or a single .safetensors file."""
+def load_model(path: Path, model: nn.Module, data: Mapping[str, Any] | None = None) -> None:
+    """Weights for evaluation: a checkpoint folder (its digests are checked) or a single .safetensors file.
+
+    `data`: the data set at hand, e.g. {"data": "RegDB", "trial": 3}. A checkpoint of the same data set must agree in
+    all of it, because a model of another split has seen the test people of this one; one of another data set need not.
+    """
+    if path.name == MODEL and (path.parent / META).is_file():
+        path = path.parent
     if path.is_dir():
         try:
-            check(path, {})
+            stored = check(path, {})["facts"]
         except _Damaged as damage:
             raise CheckpointError(str(damage)) from damage
+        if data and stored.get("data") == data.get("data"):
+            _agree(path, stored, data)
         path = path / MODEL
     if not path.exists():
         raise CheckpointError(f"{path}: no such checkpoint")

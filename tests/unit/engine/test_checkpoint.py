@@ -22,11 +22,11 @@ def parts(width=4):
     return model, nn.Linear(2, 2), optimizer
 
 
-def save(folder, epochs, keep=2, best=None):
+def save(folder, epochs, keep=2, best=None, facts=FACTS):
     model, objective, optimizer = parts()
     for epoch in epochs:
         state = TrainerState(Progress(epoch, 10 * epoch, {"id": 1.5}), optimizer.state_dict(), 2, best or {})
-        CheckpointFolder(folder, keep=keep).save(model, objective, state, FACTS)
+        CheckpointFolder(folder, keep=keep).save(model, objective, state, facts)
     return model, objective, optimizer
 
 
@@ -126,3 +126,13 @@ def test_a_model_is_loaded_from_a_folder_or_a_file_and_damage_is_refused(tmp_pat
     meta.write_text(json.dumps({**json.loads(meta.read_text()), "sha256": {MODEL: "0"}}))
     with pytest.raises(CheckpointError, match="changed since it was written"):
         load_model(tmp_path / "epoch_0001", other)
+
+
+@pytest.mark.parametrize("file", ["", MODEL])
+def test_a_checkpoint_of_another_split_of_the_data_set_is_refused(tmp_path, file):
+    model, *_ = save(tmp_path, [1], facts={"data": "RegDB", "trial": 3, "num_ids": 206})
+    path = tmp_path / "epoch_0001" / file
+    load_model(path, model, {"data": "RegDB", "trial": 3})
+    load_model(path, model, {"data": "LLCM"})  # another data set: nothing of it was seen in training
+    with pytest.raises(CheckpointError, match=r"epoch_0001: a checkpoint of something else \(trial was 3, is 4\)"):
+        load_model(path, model, {"data": "RegDB", "trial": 4})
