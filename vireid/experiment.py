@@ -18,6 +18,8 @@ from vireid.core.rng import seeded
 from vireid.core.types import Batch, Facts, FeatureTable, Progress, Sample
 from vireid.data.cache import open_images
 from vireid.data.loading import BatchLoader, sequential_batches
+from vireid.data.rows import RowView
+from vireid.data.survey import require_listing
 from vireid.data.transforms import normalise
 from vireid.engine.checkpoint import CheckpointFolder, load_model
 from vireid.engine.environment import Environment
@@ -40,7 +42,7 @@ class ImageSet:
     """A list of images, decoded once."""
 
     samples: Sequence[Sample]
-    images: np.ndarray  # (N, H, W, 3) uint8
+    images: np.ndarray | RowView  # (N, H, W, 3) uint8
 
 
 @dataclass(frozen=True)
@@ -147,7 +149,9 @@ class Experiment:
         return Environment(device=self.config.DEVICE, precision=self.config.PRECISION)
 
     def _dataset(self) -> tuple[Dataset, Facts]:
+        """The data set, after every fault of the listing of both splits was reported; no image is opened."""
         dataset = assemble.dataset(self.config)
+        require_listing(dataset)
         return dataset, dataset.facts()
 
     def _parts(self, facts: Facts, *, pretrained: bool) -> tuple[CrossModalityNet, Objective]:

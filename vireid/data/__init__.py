@@ -2,6 +2,30 @@
 
 from __future__ import annotations
 
-from vireid.data import attributes, cache, datasets, faults, loading, samplers, survey, transforms
+from vireid.data import (
+    attributes,
+    cache,
+    check,
+    datasets,
+    faults,
+    loading,
+    reading,
+    rows,
+    samplers,
+    survey,
+    transforms,
+)
 
-__all__ = ["attributes", "cache", "datasets", "faults", "loading", "samplers", "survey", "transforms"]
+__all__ = [
+    "attributes",
+    "cache",
+    "check",
+    "datasets",
+    "faults",
+    "loading",
+    "reading",
+    "rows",
+    "samplers",
+    "survey",
+    "transforms",
+]

@@ -12,31 +12,30 @@ import hashlib
 import json
 import logging
 import os
-import sys
-import time
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
-from tqdm import tqdm
 
 from vireid.core.errors import DataError
 from vireid.core.types import Sample
+from vireid.data.reading import progress, read_pixels
+from vireid.data.rows import RowView, open_rows
 
 FORMAT = 1  # raise it when the content of the arrays changes
 _SHOWN = 20  # faults listed in one error text
 _CHUNK = 256  # images decoded before the next ones are asked for
-_MODES = ("RGB", "L")
 _CHECKED_ROWS = 32  # rows whose check sums are compared when a cache is opened
 
 logger = logging.getLogger(__name__)
 
 
-def open_images(samples: Sequence[Sample], *, size: tuple[int, int], folder: Path, workers: int = 0) -> np.ndarray:
+def open_images(
+    samples: Sequence[Sample], *, size: tuple[int, int], folder: Path, workers: int = 0
+) -> np.ndarray | RowView:
     """The images of `samples` as a read-only memory map (N, H, W, 3) uint8; row i is samples[i].
 
     `size` is (H, W), `folder` the place of the caches, `workers` the number of decoding threads (0: one for each core;
@@ -44,7 +43,8 @@ def open_images(samples: Sequence[Sample], *, size: tuple[int, int], folder: Pat
     it, later ones open the file; several processes may call at once, the others wait for the first.
 
     Each image is resized by Pillow's LANCZOS exactly as the released pre-processing does. Grey images become three
-    equal channels (the released code, which assumes three channels, would stop).
+    equal channels (the released code, which assumes three channels, would stop). Samples that are rows of arrays
+    (`vireid.data.rows`) need no cache: they are read where they lie.
     Errors: DataError with all images that are missing, damaged, or neither RGB nor grey; DataError where the cache
     cannot be written. Nothing half-written is left. A damaged cache is rebuilt with one warning line.
     """
@@ -53,6 +53,9 @@ def open_images(samples: Sequence[Sample], *, size: tuple[int, int], folder: Pat
         raise ValueError(f"size must be at least 1 x 1, got {height} x {width}")
     if not samples:
         return np.zeros((0, height, width, 3), np.uint8)
+    rows = open_rows(samples, size=size)
+    if rows is not None:
+        return rows
     paths = [os.path.abspath(sample.path) for sample in samples]
     shape = (len(paths), height, width, 3)
     key, root = _key(paths, size)
@@ -183,48 +186,18 @@ def _decode_all(paths: Sequence[str], shape: tuple[int, ...], target: BinaryIO, 
 
     Written with `write` and not through a map: a full disk is then an error and not a signal that ends the process.
     """
-    height, width = shape[1:3]
+    size = shape[1], shape[2]
     faults: list[str] = []
-    with ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool, _progress(len(paths)) as done:
+    with (
+        ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool,
+        progress(len(paths), "decoding images") as done,
+    ):
         for start in range(0, len(paths), _CHUNK):  # so that no more than this many wait to be written
             chunk = paths[start : start + _CHUNK]
-            for pixels, fault in pool.map(lambda path: _decode(path, height, width), chunk):
+            for path, (pixels, fault) in zip(chunk, pool.map(lambda path: read_pixels(path, size), chunk)):
                 if pixels is None:
-                    faults.append(fault)
+                    faults.append(f"{path}: {fault}")
                 elif not faults:  # once something is wrong the array is thrown away, but all faults are wanted
                     target.write(pixels.data)
             done(len(chunk))
     return faults
-
-
-def _decode(path: str, height: int, width: int) -> tuple[np.ndarray | None, str]:
-    """(H, W, 3) uint8, or nothing and what is wrong with the file."""
-    try:
-        with Image.open(path) as image:
-            if image.mode not in _MODES:
-                return None, f"{path}: colour mode {image.mode}, expected RGB or grey"
-            resized = image.resize((width, height), Image.Resampling.LANCZOS)
-            return np.asarray(resized.convert("RGB")), ""
-    except UnidentifiedImageError:
-        return None, f"{path}: " + ("the file is empty" if os.stat(path).st_size == 0 else "not an image")
-    except Exception as error:  # Pillow raises many kinds for damaged files
-        return None, f"{path}: {str(error) or type(error).__name__}"
-
-
-@contextlib.contextmanager
-def _progress(total: int) -> Iterator[Callable[[int], object]]:
-    """A progress bar on a terminal; in a log file one line every ten seconds."""
-    if sys.stderr.isatty():
-        with tqdm(total=total, desc="decoding images", unit="image") as bar:
-            yield bar.update
-        return
-    done, said = 0, time.monotonic()
-
-    def update(count: int) -> None:
-        nonlocal done, said
-        done += count
-        if time.monotonic() - said >= 10:
-            said = time.monotonic()
-            print(f"decoding images: {done} of {total}", file=sys.stderr, flush=True)
-
-    yield update

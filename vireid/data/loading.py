@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from vireid.core.types import Batch, Sample
+from vireid.data.rows import RowView
 
 
 def sequential_batches(count: int, size: int) -> list[list[int]]:
@@ -37,7 +38,7 @@ class BatchLoader:
     def __init__(
         self,
         samples: Sequence[Sample],
-        images: np.ndarray,
+        images: np.ndarray | RowView,
         batches: Iterable[Sequence[int]],
         *,
         prefetch: int = 3,
@@ -65,7 +66,7 @@ class BatchLoader:
         if len(strangers):
             raise IndexError(f"a batch asks for row {int(strangers[0])} of {len(self.samples)} images")
         images = torch.empty((len(index), *self.images.shape[1:]), dtype=torch.uint8, pin_memory=self.pin)
-        np.take(self.images, index.numpy(), axis=0, out=images.numpy(), mode="clip")  # "raise" would buffer `out`
+        self.images.take(index.numpy(), axis=0, out=images.numpy(), mode="clip")  # "raise" would buffer `out`
         return Batch(
             images=images.permute(0, 3, 1, 2),
             labels=self.labels[index],

@@ -21,6 +21,7 @@ class Survey:
     test: Sequence[Sample]
     faults: Sequence[str] = ()
     table: AttributeTable | None = None
+    person: Callable[[Sample], int] | None = None  # the number of a sample's person in the table
 
     def splits(self) -> dict[str, Sequence[Sample]]:
         """The lists by the name of their split."""

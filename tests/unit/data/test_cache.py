@@ -213,14 +213,3 @@ def test_several_processes_at_once(samples: list[Sample], folder: Path) -> None:
     assert sums == {int(reference(samples).sum(dtype=np.int64))}
     assert len(list(folder.glob("*.npy"))) == 1
     assert not list(folder.glob(".*.tmp"))
-
-
-def test_progress_in_a_log_file_is_a_line_now_and_then(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    clock = iter([0.0, 4.0, 11.0, 11.0, 12.0])
-    monkeypatch.setattr(cache.time, "monotonic", lambda: next(clock))
-    with cache._progress(300) as done:
-        for _ in range(3):
-            done(100)
-    assert capsys.readouterr().err == "decoding images: 200 of 300\n"

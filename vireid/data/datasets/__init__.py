@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from vireid.data.datasets import llcm, regdb, sysu
+from vireid.data.datasets import llcm, regdb, sysu, sysu_arrays
 
-__all__ = ["llcm", "regdb", "sysu"]
+__all__ = ["llcm", "regdb", "sysu", "sysu_arrays"]

@@ -67,7 +67,7 @@ class FoundDataset:
             found = self._all()
         except DataError as error:
             return Survey([], [], [str(error)])
-        return Survey(found.train, found.test, found.faults.texts(), found.table)
+        return Survey(found.train, found.test, found.faults.texts(), found.table, self._person)
 
     def _scan(self) -> Found:
         """List both splits; DataError where `root` is no such data set at all."""

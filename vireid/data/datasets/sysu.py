@@ -91,7 +91,7 @@ class SysuMM01:
             listing = self._found()
         except DataError as error:
             return Survey([], [], [str(error)])
-        return Survey(self._train(listing), self._test(listing), listing.faults, listing.table)
+        return Survey(self._train(listing), self._test(listing), listing.faults, listing.table, _number)
 
     def _train(self, listing: Listing) -> list[Sample]:
         return samples_of(self.root, listing, list(enumerate(listing.train)), VISIBLE_CAMERAS + INFRARED_CAMERAS)
@@ -111,6 +111,10 @@ class SysuMM01:
             if self.attributes is not None:
                 add_attributes(self._listing, self.attributes)
         return self._listing
+
+
+def _number(sample: Sample) -> int:
+    return int(sample.path.parent.name)
 
 
 def samples_of(
@@ -141,7 +145,12 @@ def add_attributes(listing: Listing, place: Path) -> None:
         listing.faults += [f"attributes {place}: {fault}" for fault in faults]
 
 
-def _scan(root: Path, files: Sequence[str] = ID_FILES) -> Listing:
+def _scan(root: Path) -> Listing:
+    """All parts of the data set."""
+    return list_parts(root, ID_FILES)
+
+
+def list_parts(root: Path, files: Sequence[str]) -> Listing:
     """List the parts of the data set whose identities stand in `files`; faults are collected in the listing.
 
     Errors: DataError where the folder is not SYSU-MM01 at all.
