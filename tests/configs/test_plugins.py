@@ -49,7 +49,7 @@ PLUGIN = """
 IMPORTS: [plugin_of_a_test]
 MODEL:
   HEADS:
-    NARROW: {NAME: NarrowHead, USES: {features: features_bn}}
+    NARROW: {NAME: NarrowHead, USES: {features: pooled}}
 OBJECTIVE:
   NORM: {NAME: FeatureNorm, WEIGHT: 0.01, USES: {features: features_att}}
 """
@@ -79,7 +79,7 @@ def joined(folder: Path, method: str) -> Path:
 
 
 def test_there_are_methods():
-    assert {"baseline", "mmd"} <= set(METHODS)
+    assert {"baseline", "agw", "hct", "mmd"} <= set(METHODS)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -96,13 +96,13 @@ def test_a_plugin_joins_any_method_and_touches_only_its_slots(plugin, method, fa
     assert tree == alone
 
     model = assemble.model(config, facts, weights=False)
-    assert model.heads["narrow"].layer.in_features == model.dims["features_bn"]
+    assert model.heads["narrow"].layer.in_features == model.dims["pooled"]
     assert assemble.objective(config, facts, model).norm.scale.shape == (8,), "as wide as the field it is bound to"
 
 
 def test_the_table_says_who_provides_what(plugin):
     table = {row.slot: row for row in explain.rows(load_config(joined(plugin, "mmd")))}
-    assert table["MODEL.HEADS.NARROW"].needs == "features = features_bn <- MODEL.HEADS.ID"
+    assert table["MODEL.HEADS.NARROW"].needs == "features = pooled <- MODEL.POOL"
     assert table["MODEL.HEADS.NARROW"].provides == "features_att"
     assert table["OBJECTIVE.NORM"].needs == "features = features_att <- MODEL.HEADS.NARROW"
     assert table["OBJECTIVE.NORM"].source == "plugin.yml"

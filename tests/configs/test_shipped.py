@@ -12,6 +12,7 @@ from vireid.config.slots import SLOTS
 from vireid.config.text import parse
 from vireid.core.types import Facts, Progress
 from vireid.engine.optim import parameter_groups
+from vireid.testing import tiny_batch
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 PARTS = ("datasets", "methods", "plugins")  # folders of files that are parts of compositions
@@ -23,9 +24,9 @@ composition = pytest.mark.parametrize("path", COMPOSITIONS, ids=lambda path: str
 
 
 def test_there_are_compositions():
-    assert {"sysu/mmd.yml", "sysu/baseline.yml", "demo/sysu_mmd.yml"} <= {
-        str(path.relative_to(CONFIGS)) for path in COMPOSITIONS
-    }
+    methods = ("baseline", "agw", "hct", "mmd")
+    expected = {f"{dataset}/{method}.yml" for dataset in ("sysu", "regdb", "llcm") for method in methods}
+    assert expected | {"demo/sysu_mmd.yml"} <= {str(path.relative_to(CONFIGS)) for path in COMPOSITIONS}
 
 
 @composition
@@ -34,8 +35,8 @@ def test_checks_as_it_is(path):
 
 
 @composition
-def test_builds_and_takes_a_step(path, batch):
-    config = load_config(path, TINY)
+def test_builds_and_takes_a_step(path):
+    config, batch = load_config(path, TINY), tiny_batch(size=(96, 32))  # a map of 6 rows, one for each stripe
     model = assemble.model(config, FACTS)
     objective = assemble.objective(config, FACTS, model)
     total, terms = objective(batch, model(batch), Progress())
@@ -96,7 +97,7 @@ def test_values_of_mmd():
     assert tree["SAMPLER"] | {"NAME": ""} == {"NAME": "", "IDENTITIES": 4, "PER_MODALITY": 4, "STEPS": None}
     backbone = {"ARCH": "resnet50.tv_in1k", "SHARE_FROM": 3, "LAST_STRIDE": 1, "PRETRAINED": True}
     assert backbone.items() <= tree["MODEL"]["BACKBONE"].items()
-    assert tree["MODEL"]["POOL"] == {"NAME": "GeM", "P": 3.0}
+    assert tree["MODEL"]["POOL"] == {"NAME": "GeM", "P": 3.0, "LEARN": False}
     assert tree["MODEL"]["DESCRIPTOR"] == ["features_bn"]
     terms = tree["OBJECTIVE"]
     assert list(terms) == ["ID", "TRIPLET", "MMD"]
@@ -121,6 +122,63 @@ def test_values_of_the_baseline():
     assert list(tree["OBJECTIVE"]) == ["ID", "TRIPLET"]
     assert tree["OBJECTIVE"]["TRIPLET"] == {"NAME": "BatchHardTriplet", "MARGIN": 0.3}
     assert tree["SOLVER"] == SOLVER | {"EPOCHS": 81}
+
+
+def batch_of(tree):
+    return tree["SAMPLER"]["IDENTITIES"], tree["SAMPLER"]["PER_MODALITY"]
+
+
+@pytest.mark.parametrize("dataset", ["sysu", "regdb", "llcm"])
+def test_values_of_agw(dataset):
+    tree = explain.resolved_tree(load_config(CONFIGS / dataset / "agw.yml"))
+    assert tree["SIZE"] == [288, 144]
+    assert batch_of(tree) == (8, 4)
+    backbone = tree["MODEL"]["BACKBONE"]
+    assert backbone["SHARE_FROM"] == 1
+    assert backbone["INSERTS"] == {name: {"NAME": "NonLocal", "COUNT": n} for name, n in (("STAGE2", 2), ("STAGE3", 3))}
+    assert tree["MODEL"]["POOL"] == {"NAME": "GeM", "P": 3.0, "LEARN": False}
+    triplet = {"NAME": "WeightedRegularizedTriplet", "RELEASED_EPS": True, "NORMALIZE": False}
+    assert tree["OBJECTIVE"] == {"ID": {"NAME": "IdentityCrossEntropy", "SMOOTHING": 0.0}, "TRIPLET": triplet}
+    assert tree["SOLVER"] == SOLVER | {"EPOCHS": 81}
+
+
+@pytest.mark.parametrize("dataset", ["sysu", "regdb", "llcm"])
+@pytest.mark.parametrize("method", ["baseline", "agw", "hct", "mmd"])
+def test_only_the_release_with_llcm_erases(dataset, method):
+    steps = explain.resolved_tree(load_config(CONFIGS / dataset / f"{method}.yml"))["AUGMENTATION"]
+    erased = (dataset, method) in (("llcm", "baseline"), ("llcm", "agw"))
+    assert list(steps) == ["CROP", "FLIP", *(["ERASING"] if erased else [])]
+    if erased:
+        assert steps["ERASING"]["FILL"] == [0.0, 0.0, 0.0]
+        assert steps["ERASING"]["PROBABILITY"] == 0.5
+
+
+@pytest.mark.parametrize(
+    ("dataset", "batch", "p", "weight", "smoothing"),
+    [("sysu", (6, 8), 3.0, 1.0, 0.0), ("regdb", (8, 4), 10.0, 2.0, 0.1), ("llcm", (8, 4), 3.0, 1.0, 0.0)],
+)
+def test_values_of_hct(dataset, batch, p, weight, smoothing):
+    tree = explain.resolved_tree(load_config(CONFIGS / dataset / "hct.yml"))
+    assert tree["SIZE"] == [288, 144]
+    assert batch_of(tree) == batch
+    assert tree["MODEL"]["BACKBONE"]["SHARE_FROM"] == 2
+    assert tree["MODEL"]["HEADS"] == {"PARTS": {"NAME": "StripeHead", "NUM_PARTS": 6, "DIM": 256, "P": p}}
+    assert tree["MODEL"]["DESCRIPTOR"] == ["features"]
+    triplet = {"NAME": "HeteroCenterTriplet", "MARGIN": 0.3}
+    identity = {"NAME": "IdentityCrossEntropy", "SMOOTHING": smoothing}
+    assert tree["OBJECTIVE"] == {
+        "ID": {"NAME": "PerPart", "OVER": "part_logits", "LOSS": identity},
+        "TRIPLET": triplet,
+        "PART_TRIPLET": {"NAME": "PerPart", "OVER": "part_features", "LOSS": triplet, "WEIGHT": weight},
+    }
+    assert tree["SOLVER"] == SOLVER | {"EPOCHS": 61}
+
+
+@pytest.mark.parametrize("dataset", ["sysu", "regdb", "llcm"])
+def test_the_batch_of_mmd_fits_its_margin(dataset):
+    tree = explain.resolved_tree(load_config(CONFIGS / dataset / "mmd.yml"))
+    assert batch_of(tree) == (4, 4)
+    assert tree["OBJECTIVE"]["MMD"]["MARGIN"] == 1.4
 
 
 SOLVER = {
