@@ -19,7 +19,7 @@ setup(
     packages=[*find_packages(include=["vireid", "vireid.*"]), "vireid.configs"],
     # The compositions travel with the package, so that `vireid.create_model("sysu/mmd")` works from a wheel.
     package_dir={"vireid.configs": "configs"},
-    package_data={"vireid.configs": ["*/*.yml"]},
+    package_data={"vireid.configs": ["*/*.yml"], "vireid.interop": ["keys/*.json.gz"]},
     install_requires=[
         "torch>=2.4",
         "torchvision",

@@ -28,7 +28,7 @@ PRECISIONS = {"64": torch.float64, "32": torch.float32}
 
 
 def tensor(array: np.ndarray, dtype: torch.dtype | None = None) -> Tensor:
-    value = torch.from_numpy(np.ascontiguousarray(array))
+    value = torch.from_numpy(np.ascontiguousarray(array)).reshape(np.shape(array))  # scalars stay scalars
     return value.to(dtype) if dtype is not None and value.is_floating_point() else value
 
 
@@ -287,3 +287,36 @@ def mod_head(case: Case) -> None:
                 if key.startswith("buf_") and key.endswith(f"_after_{mode}"):
                     name = key.removeprefix("buf_bottleneck.").removesuffix(f"_after_{mode}")
                     same(net.heads["id"].neck.get_buffer(name), stored, tolerance, f"{key}, {dtype}")
+
+
+# -- mpa: triplets that other methods share --------------------------------------------------------------------------
+
+MPA_LOSS = {torch.float64: {"rtol": 1e-6, "atol": 1e-9}, torch.float32: {"rtol": 1e-4, "atol": 1e-5}}
+
+
+def check_mpa_triplet(case: Case, loss: nn.Module) -> None:
+    labels = tensor(case.arrays["labels"])
+    for dtype, tolerance in MPA_LOSS.items():
+        x = leaf(case.arrays["x"], dtype)
+        value = loss(x, labels)
+        value.backward()
+        same(value, case.arrays["loss"], tolerance, f"loss, {dtype}")
+        same(x.grad, case.arrays["grad_x"], tolerance, f"gradient, {dtype}")
+
+
+@adapter("mpa", "mclnet_triplet_hard", "mpanet_triplet")
+def mpa_triplet_hard(case: Case) -> None:
+    check_mpa_triplet(case, BatchHardTriplet(margin=case.params["margin"]))
+    same_identity = groups(tensor(case.arrays["labels"])).same
+    pairs = hardest(distances(tensor(case.arrays["x"], torch.float64)), same_identity)
+    if "correct" in case.arrays:
+        assert int((pairs.negative >= pairs.positive).sum()) == int(case.arrays["correct"])
+    for name, ours in {"dist_ap": pairs.positive, "dist_an": pairs.negative}.items():
+        if name in case.arrays:
+            same(ours, case.arrays[name], MPA_LOSS[torch.float64], name)
+
+
+@adapter("mpa", "mclnet_triplet_wrt")
+def mclnet_triplet_wrt(case: Case) -> None:
+    """The number of right anchors that the release logs has no counterpart here."""
+    check_mpa_triplet(case, released_weighted(case))

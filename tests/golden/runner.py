@@ -29,7 +29,14 @@ import yaml
 
 HERE = Path(__file__).parent
 FOLDERS = ("agw", "pae", "mpa")
-ADAPTER_MODULES = ("adapters_metrics", "adapters_gallery", "adapters_data", "adapters_losses")
+ADAPTER_MODULES = (
+    "adapters_metrics",
+    "adapters_gallery",
+    "adapters_data",
+    "adapters_losses",
+    "adapters_models",
+    "adapters_networks",
+)
 
 Check = Callable[["Case"], None]
 ADAPTERS: dict[tuple[str, str], Check] = {}

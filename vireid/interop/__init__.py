@@ -1,0 +1,5 @@
+"""Other people's files to ours and back."""
+
+from vireid.interop import released
+
+__all__ = ["released"]
