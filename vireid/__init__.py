@@ -1,7 +1,7 @@
 """vireid: visible-infrared person re-identification, composed from parts by config.
 
-`vireid.Experiment`, `vireid.load_config` and `vireid.evaluate_retrieval` are imported on first use, so that
-`import vireid` costs nothing.
+`vireid.Experiment`, `vireid.create_model`, `vireid.load_config` and `vireid.evaluate_retrieval` are imported on first
+use, so that `import vireid` costs nothing.
 """
 
 from __future__ import annotations
@@ -16,8 +16,18 @@ _HOMES = {
     "load_config": "vireid.config.loader",
     "evaluate_retrieval": "vireid.evaluation",
     "evaluate_distances": "vireid.evaluation",
+    "create_model": "vireid.zoo",
+    "list_models": "vireid.zoo",
 }
-__all__ = ["Experiment", "__version__", "evaluate_distances", "evaluate_retrieval", "load_config"]
+__all__ = [
+    "Experiment",
+    "__version__",
+    "create_model",
+    "evaluate_distances",
+    "evaluate_retrieval",
+    "list_models",
+    "load_config",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import re
+
+import pytest
+import torch
+
+from vireid.core.errors import CheckpointError
+from vireid.interop import released
+from vireid.zoo import create_model
+
+
+def tensors(model: str, num_ids: int = 5, *, dead: bool = False) -> dict[str, torch.Tensor]:
+    """A released checkpoint with numbers that tell tensors and entries apart; without what the release never uses."""
+    result, generator = {}, torch.Generator().manual_seed(0)
+    for key in released.release(model).keys:
+        if not (key.used or dead):
+            continue
+        shape = key.shape
+        if key.name.startswith(("classifier", "fc_list")):
+            shape = (num_ids, *shape[1:])
+        value = torch.rand(shape, generator=generator)
+        result[key.name] = value if shape else torch.tensor(7)
+    return result
+
+
+@pytest.fixture(scope="module")
+def agw():
+    return tensors("agw")
+
+
+@pytest.mark.parametrize("model", released.CONFIGS)
+def test_every_tensor_of_our_network_comes_from_the_release_and_goes_back(model):
+    given = tensors(model)
+    net = create_model(released.CONFIGS[model], num_ids=5)
+    net.load_state_dict(released.to_ours(model, given), strict=True)
+    back = released.to_released(model, net.state_dict())
+    counters = {name for name in given if re.fullmatch(r"local_conv_list\.[1-9]\.1\.num_batches_tracked", name)}
+    assert set(back) == set(given) - counters, (
+        "only the batch counters of HCT's stripes, which ours counts once, differ"
+    )
+    assert all(torch.equal(back[name], given[name]) for name in back)
+
+
+def test_numbers_of_the_release():
+    """methods/agw.md: 630 of 1025 tensors are never used, 24.4 M entries are."""
+    keys = released.release("agw").keys
+    assert (len(keys), sum(not key.used for key in keys)) == (1025, 630)
+    used = sum(torch.Size(key.shape).numel() for key in keys if key.used)
+    assert used == 71_537_652 - 47_112_745
+
+
+def test_non_local_blocks_follow_the_last_blocks_of_their_stage(agw):
+    ours = released.to_ours("agw", agw)
+    for stage, number, block in ((2, 0, 2), (2, 1, 3), (3, 0, 3), (3, 1, 4), (3, 2, 5)):
+        inner = ours[f"backbone.shared.stage{stage}.{block}_insert.inner.weight"]
+        for row, name in enumerate(("theta", "phi", "g.0")):
+            assert torch.equal(inner[row : row + 1], agw[f"NL_{stage}.{number}.{name}.weight"])
+
+
+def test_stripes_stay_in_order():
+    given = tensors("hct_parts")
+    ours = released.to_ours("hct_parts", given)
+    assert torch.equal(ours["heads.parts.project.weight"][4], given["local_conv_list.4.0.weight"].flatten(1))
+    assert torch.equal(ours["heads.parts.norm.running_var"][256:512], given["local_conv_list.1.1.running_var"])
+    assert torch.equal(ours["heads.parts.classifier.bias"][5], given["fc_list.5.bias"])
+
+
+def test_dead_tensors_are_dropped(agw):
+    dead = agw | {"base_resnet.base.conv1.weight": torch.zeros(64, 3, 7, 7)}
+    assert set(released.to_ours("agw", dead)) == set(released.to_ours("agw", agw))
+
+
+def test_every_tensor_that_does_not_fit_is_listed(agw):
+    wrong = {name: value for name, value in agw.items() if name != "NL_2.0.theta.bias"}
+    wrong["bottleneck.weight"] = torch.zeros(3)
+    wrong["attribute.weight"] = torch.zeros(1)
+    with pytest.raises(CheckpointError) as error:
+        released.to_ours("agw", wrong)
+    assert str(error.value) == (
+        "this is no checkpoint of the released 'agw':"
+        "\n    missing: NL_2.0.theta.bias"
+        "\n    unknown: attribute.weight"
+        "\n    of another shape: bottleneck.weight (3,), there (2048,)"
+    )
+
+
+def test_stripes_that_disagree_about_the_identities_are_refused():
+    given = tensors("hct_parts")
+    given["fc_list.2.bias"] = torch.zeros(6)
+    with pytest.raises(CheckpointError, match=re.escape("fc_list.2.bias (6,)")):
+        released.to_ours("hct_parts", given)
+
+
+def test_a_checkpoint_of_another_release_is_refused(agw):
+    with pytest.raises(CheckpointError, match=r"unknown: NL_2.0.W.0.bias, .* and \d+ more"):
+        released.to_ours("agw_base", agw)
+
+
+def test_an_unknown_release_is_named():
+    with pytest.raises(ValueError, match="no released network is called 'agw_bas'; did you mean 'agw_base'"):
+        released.release("agw_bas")
