@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import os
@@ -19,7 +20,7 @@ from vireid.data.attributes import UNKNOWN
 from vireid.data.faults import counted, faults_of
 from vireid.data.reading import progress, read_pixels
 from vireid.data.rows import open_array, open_rows, row_of
-from vireid.data.survey import Survey, one_modality, survey
+from vireid.data.survey import Survey, one_modality, require_listing, survey
 
 _SHOWN = 20  # lines of one finding in the text; the JSON file has all
 _CHUNK = 256
@@ -31,11 +32,13 @@ class Finding:
 
     title: str  # a sentence without its number
     lines: tuple[str, ...]
+    shortened: tuple[str, ...] | None = None  # what is shown in place of the first lines
 
     def to_text(self) -> list[str]:
         """The title and the first lines, with the number of those left out."""
-        more = len(self.lines) - _SHOWN
-        shown = [f"    - {line}".replace("\n", "\n      ") for line in self.lines[:_SHOWN]]
+        more = 0 if self.shortened is not None else len(self.lines) - _SHOWN
+        lines = self.lines[:_SHOWN] if self.shortened is None else self.shortened
+        shown = [f"    - {line}".replace("\n", "\n      ") for line in lines]
         return [f"  {self.title}", *shown, *([f"      ... and {more} more"] if more > 0 else [])]
 
 
@@ -108,7 +111,7 @@ def check_dataset(dataset: Dataset, *, size: tuple[int, int], images: bool = Tru
     `workers`: threads that do so (0: one for each core). Raises no DataError: what is wrong is in the report.
     """
     found = survey(dataset)
-    faults = [Finding("Faults of the listing:", tuple(found.faults))]
+    faults = [Finding("Faults of the listing:", tuple(found.faults), _shortened(dataset))]
     notes = [_one_modality_in_test(found), *_attributes(found)]
     faults += _arrays(found, size)
     if images:
@@ -121,6 +124,15 @@ def check_dataset(dataset: Dataset, *, size: tuple[int, int], images: bool = Tru
         [finding for finding in notes if finding.lines],
         images,
     )
+
+
+def _shortened(dataset: Dataset) -> tuple[str, ...] | None:
+    """The faults as training would tell them: a few of each kind, where there are many."""
+    try:
+        require_listing(dataset)
+    except DataError as error:
+        return tuple(faults_of(error))
+    return None
 
 
 def _counts(samples: Sequence[Sample]) -> dict[str, Count]:
@@ -164,7 +176,7 @@ def _attributes(found: Survey) -> list[Finding]:
     folders = Counter(str(sample.path.parent) for sample in bare)
     lines = tuple(f"{folder}: {counted(number, 'image')}" for folder, number in folders.items())
     findings = [Finding("Images without attributes (unknown in training, by folder):", lines)]
-    if found.table is not None and found.person is not None:
+    if found.table is not None and found.person is not None and not found.faults:
         people = {(camera, found.person(sample)) for sample in samples for camera in (sample.camera, None)}
         idle = [key for key in found.table.rows if key not in people]
         findings.append(
@@ -207,7 +219,7 @@ def _open_all(found: Survey, workers: int) -> tuple[Finding, list[Finding]]:
         for start in range(0, len(paths), _CHUNK):
             chunk = paths[start : start + _CHUNK]
             for path, (content, fault) in zip(chunk, pool.map(lambda path: _look(path, arrays), chunk)):
-                if fault:
+                if fault and not _said(path, fault, found.faults):
                     broken.append(f"{path}: {fault}")
                 if content is not None:
                     contents.setdefault(content, []).append(path)
@@ -215,6 +227,14 @@ def _open_all(found: Survey, workers: int) -> tuple[Finding, list[Finding]]:
     unreadable = Finding(f"Images that cannot be used (of {len(paths)}); replace or remove them:", tuple(broken))
     groups = [[splits[path][0] for path in group] for group in contents.values() if len(group) > 1]
     return unreadable, _alike(groups)
+
+
+def _said(path: Path, fault: str, faults: Sequence[str]) -> bool:
+    """Whether the listing already named a file that is not there, by its last two names."""
+    if fault != os.strerror(errno.ENOENT):
+        return False
+    tail = "/".join(path.parts[-2:])
+    return any(tail in text for text in faults)
 
 
 def _opened(paths: Iterable[Path]) -> dict[Path, Any]:

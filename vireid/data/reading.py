@@ -31,10 +31,9 @@ def read_pixels(file: str | BinaryIO, size: tuple[int, int] | None = None) -> tu
             return np.asarray(resized.convert("RGB")), ""
     except UnidentifiedImageError:
         return None, "the file is empty" if _is_empty(file) else "not an image"
-    except OSError as error:
-        return None, error.strerror or str(error) or type(error).__name__
     except Exception as error:  # Pillow raises many kinds for damaged files
-        return None, str(error) or type(error).__name__
+        words = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        return None, "image file is truncated" if "truncated" in words.lower() else words
 
 
 def _is_empty(file: str | BinaryIO) -> bool:

@@ -1,14 +1,17 @@
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
 import logging
 import multiprocessing
 import os
-import resource
 import shutil
-import sys
-from collections.abc import Callable
+import signal
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,6 +23,7 @@ from vireid.data import cache
 from vireid.data.cache import open_images
 
 SIZE = (24, 12)
+FORK = multiprocessing.get_context("fork")
 
 
 @pytest.fixture
@@ -176,16 +180,55 @@ def test_a_folder_that_cannot_be_written(samples: list[Sample], tmp_path: Path) 
     assert text.endswith("; it needs 0.00 GiB, set CACHE_DIR to a folder that can hold it")
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="no file size limit there")
-def test_a_full_disk_leaves_nothing(samples: list[Sample], folder: Path) -> None:
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, limits[1]))
-    try:
-        with pytest.raises(DataError, match=r"cannot write the image cache .*: File too large; it needs"):
-            open_images(samples, size=SIZE, folder=folder)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+@pytest.fixture
+def full_disk() -> Iterator[Callable[[], contextlib.AbstractContextManager[None]]]:
+    """Within the context no file can grow beyond 2000 bytes, in this process."""
+    resource = pytest.importorskip("resource", reason="no file size limit on this system")
+
+    @contextlib.contextmanager
+    def full() -> Iterator[None]:
+        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2000, limits[1]))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+    return full
+
+
+def test_a_full_disk_leaves_nothing(samples: list[Sample], folder: Path, full_disk) -> None:
+    with full_disk(), pytest.raises(DataError, match=r"cannot write the image cache .*: File too large; it needs"):
+        open_images(samples, size=SIZE, folder=folder)
     assert [name for name in names(folder) if not name.endswith(".lock")] == []
+
+
+def test_a_full_disk_leaves_the_old_cache_whole(samples: list[Sample], folder: Path, full_disk, monkeypatch) -> None:
+    old = Path(open_images(samples[:3], size=SIZE, folder=folder).filename)
+    before = {file.name: file.read_bytes() for file in (old, old.with_suffix(".json"))}
+    with full_disk(), pytest.raises(DataError, match="File too large"):
+        open_images(samples, size=SIZE, folder=folder)  # the data set grew
+    assert {name: (folder / name).read_bytes() for name in names(folder) if not name.endswith(".lock")} == before
+    monkeypatch.setattr(cache, "_build", None)
+    np.testing.assert_array_equal(open_images(samples[:3], size=SIZE, folder=folder), reference(samples[:3]))
+
+
+def test_a_cache_that_could_not_be_made_again_is_made_when_there_is_room(
+    samples: list[Sample], folder: Path, full_disk
+) -> None:
+    file = Path(open_images(samples, size=SIZE, folder=folder).filename)
+    cut(file)
+    with full_disk(), pytest.raises(DataError, match="File too large"):
+        open_images(samples, size=SIZE, folder=folder)
+    np.testing.assert_array_equal(open_images(samples, size=SIZE, folder=folder), reference(samples))
+
+
+def test_who_reads_a_cache_keeps_it_while_another_makes_it_again(samples: list[Sample], folder: Path) -> None:
+    images = open_images(samples, size=SIZE, folder=folder)
+    lose_side_file(Path(images.filename))
+    again = open_images(samples, size=SIZE, folder=folder)
+    assert again.filename == images.filename
+    np.testing.assert_array_equal(images, reference(samples))
 
 
 def test_what_a_killed_process_left_is_removed(samples: list[Sample], folder: Path) -> None:
@@ -201,15 +244,72 @@ def _open_and_sum(samples: list[Sample], folder: Path, results: multiprocessing.
     results.put(int(open_images(samples, size=SIZE, folder=folder).sum(dtype=np.int64)))
 
 
-def test_several_processes_at_once(samples: list[Sample], folder: Path) -> None:
-    context = multiprocessing.get_context("fork")
-    results = context.Queue()
-    processes = [context.Process(target=_open_and_sum, args=(samples, folder, results)) for _ in range(4)]
+def processes_together(count: int, samples: list[Sample], folder: Path) -> set[int]:
+    """What that many processes read that open the same images at once."""
+    results = FORK.Queue()
+    processes = [FORK.Process(target=_open_and_sum, args=(samples, folder, results)) for _ in range(count)]
     for process in processes:
         process.start()
     sums = {results.get(timeout=60) for _ in processes}
     for process in processes:
         process.join()
-    assert sums == {int(reference(samples).sum(dtype=np.int64))}
+        assert process.exitcode == 0
+    return sums
+
+
+def test_several_processes_at_once(samples: list[Sample], folder: Path) -> None:
+    assert processes_together(4, samples, folder) == {int(reference(samples).sum(dtype=np.int64))}
     assert len(list(folder.glob("*.npy"))) == 1
     assert not list(folder.glob(".*.tmp"))
+
+
+def test_processes_on_a_disk_without_locks(
+    samples: list[Sample], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They work side by side, each on its copy; whoever is last replaces the same by the same."""
+    fcntl = pytest.importorskip("fcntl")
+
+    def refuse(*arguments: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    gate, read = FORK.Barrier(2), cache.read_pixels
+
+    def together(*arguments: Any) -> Any:
+        if arguments[0].endswith("0000.png"):
+            gate.wait(timeout=60)  # neither goes on before both are writing
+        return read(*arguments)
+
+    monkeypatch.setattr(cache, "read_pixels", together)
+    assert processes_together(2, samples, folder) == {int(reference(samples).sum(dtype=np.int64))}
+    assert len(list(folder.glob("*.npy"))) == 1
+    assert not list(folder.glob(".*.tmp"))
+    monkeypatch.setattr(cache, "_build", None)
+    np.testing.assert_array_equal(open_images(samples, size=SIZE, folder=folder), reference(samples))
+
+
+def test_a_process_that_is_killed_while_writing_stops_nobody(
+    samples: list[Sample], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reached, read, parent = FORK.Event(), cache.read_pixels, os.getpid()
+
+    def stuck(*arguments: Any) -> Any:
+        if os.getpid() != parent:
+            reached.set()
+            signal.pause()
+        return read(*arguments)
+
+    monkeypatch.setattr(cache, "read_pixels", stuck)
+    victim = FORK.Process(target=_open_and_sum, args=(samples, folder, FORK.Queue()))
+    victim.start()
+    assert reached.wait(timeout=60)
+    assert len(list(folder.glob(".*.npy.tmp"))) == 1  # it holds the lock and a half file
+    waiting = threading.Thread(target=lambda: open_images(samples, size=SIZE, folder=folder))
+    waiting.start()
+    assert victim.pid is not None
+    os.kill(victim.pid, signal.SIGKILL)
+    victim.join()
+    waiting.join(timeout=60)
+    assert not list(folder.glob(".*.tmp"))
+    monkeypatch.setattr(cache, "_build", None)
+    np.testing.assert_array_equal(open_images(samples, size=SIZE, folder=folder), reference(samples))

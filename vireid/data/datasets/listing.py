@@ -174,6 +174,8 @@ class Files:
 
     def fault(self, path: str) -> str | None:
         """What is wrong with a path relative to the root, with the nearest that is there; None where it is fine."""
+        if os.path.isabs(path) or ".." in Path(path).parts:
+            return f"{path} points outside of the data folder; paths are relative to it"
         whole = self.root / path
         if whole.name in self.names(whole.parent):
             if whole.suffix.lower() in IMAGE_SUFFIXES:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 from pathlib import Path
 
@@ -198,3 +200,19 @@ def test_attributes_follow_camera_and_identity(sysu_root: Path, tmp_path: Path) 
         **{(1, camera): None for camera in (2, 3)},
         **{(2, camera): None for camera in (4, 5, 6)},
     }
+
+
+def test_folders_that_cannot_be_listed(sysu_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    closed = {str(sysu_root / "cam1" / "0005"), str(sysu_root / "cam2" / "0003")}
+    scandir = os.scandir
+
+    def refuse(folder):
+        if str(folder) in closed:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
+        return scandir(folder)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    assert text_of(sysu_root).split("\n  - ")[1] == (
+        f"folders that cannot be listed: {sysu_root}/cam1/0005 (Permission denied),"
+        f" {sysu_root}/cam2/0003 (Permission denied); change their permissions"
+    )

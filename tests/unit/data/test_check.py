@@ -1,0 +1,151 @@
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from vireid.core.types import Facts, Sample
+from vireid.data.check import Check, Count, Finding, check_dataset
+from vireid.data.datasets.sysu import SysuMM01
+
+SIZE = (24, 12)
+
+
+def check(root: Path, attributes: Path | None = None, images: bool = True) -> Check:
+    dataset = SysuMM01(root=str(root), attributes=None if attributes is None else str(attributes))
+    return check_dataset(dataset, size=SIZE, images=images, workers=1)
+
+
+def found(findings, title: str) -> list[str]:
+    return [line for finding in findings if finding.title.startswith(title) for line in finding.lines]
+
+
+@pytest.fixture
+def distinct(sysu_root: Path, make_image: Callable[..., None]) -> Path:
+    """The same people, no two images alike."""
+    for seed, file in enumerate(sorted(sysu_root.glob("cam*/*/*.jpg"))):
+        make_image(file, seed)
+    return sysu_root
+
+
+def test_a_sound_data_set(distinct: Path) -> None:
+    report = check(distinct)
+    assert report.usable
+    assert (list(report.faults), report.looked_at_images) == ([], True)
+    assert found(report.notes, "Test identities") == []
+    assert report.counts["train"]["all"] == Count(18, 3, 10, 8, 0)
+    assert report.counts["train"]["camera 3 (infrared)"] == Count(4, 2, 0, 4, 0)
+    assert report.counts["test"]["all"] == Count(14, 2, 8, 6, 0)
+    assert report.to_text().splitlines() == [
+        "                       images  identities  visible  infrared  with attributes",
+        "train                      18           3       10         8                0",
+        "  camera 1 (visible)        2           1        2         0                0",
+        "  camera 2 (visible)        4           2        4         0                0",
+        "  camera 3 (infrared)       4           2        0         4                0",
+        "  camera 4 (visible)        2           1        2         0                0",
+        "  camera 5 (visible)        2           1        2         0                0",
+        "  camera 6 (infrared)       4           2        0         4                0",
+        "test                       14           2        8         6                0",
+        "  camera 1 (visible)        2           1        2         0                0",
+        "  camera 2 (visible)        2           1        2         0                0",
+        "  camera 3 (infrared)       2           1        0         2                0",
+        "  camera 4 (visible)        2           1        2         0                0",
+        "  camera 5 (visible)        2           1        2         0                0",
+        "  camera 6 (infrared)       4           2        0         4                0",
+        "",
+        "No fault was found: training can work.",
+    ]
+
+
+def test_faults_of_the_listing_hide_no_image(distinct: Path) -> None:
+    shutil.rmtree(distinct / "cam4" / "0012")
+    shutil.rmtree(distinct / "cam5" / "0012")
+    test = distinct / "cam6" / "0020" / "0001.jpg"
+    test.write_bytes(b"")
+    report = check(distinct)
+    assert len(found(report.faults, "Faults of the listing:")) == 1
+    assert found(report.faults, "Images that cannot be used (of 28)") == [f"{test}: the file is empty"]
+    assert report.to_text().endswith("\n2 faults: training cannot work.")
+
+
+def test_quick_opens_no_image(distinct: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def opened(*arguments: object) -> None:
+        raise AssertionError("an image was opened")
+
+    monkeypatch.setattr(Image, "open", opened)
+    report = check(distinct, images=False)
+    assert report.usable
+    assert report.to_text().endswith("No fault was found: training can work. No image was opened.")
+
+
+def test_images_of_the_same_content_by_gravity(distinct: Path) -> None:
+    def copy(source: str, target: str) -> str:
+        shutil.copy(distinct / source, distinct / target)
+        return f"{distinct / source} = {distinct / target}"
+
+    across = copy("cam1/0005/0001.jpg", "cam1/0003/0001.jpg")
+    people = copy("cam2/0005/0001.jpg", "cam2/0007/0001.jpg")
+    plain = copy("cam3/0005/0001.jpg", "cam6/0005/0001.jpg")
+    report = check(distinct)
+    assert report.usable
+    assert [(finding.title.split(";")[0], finding.lines) for finding in report.notes] == [
+        ("The same image in training and in test", (across,)),
+        ("The same image under different identities:", (people,)),
+        ("The same image more than once:", (plain,)),
+    ]
+
+
+def test_attributes_and_images_without_each_other(distinct: Path, tmp_path: Path) -> None:
+    table = tmp_path / "table.csv"
+    table.write_text("identity,camera,bag\n5,1,1\n5,4,1\n12,,0\n7,,\n3,,1\n20,6,1\n")
+    report = check(distinct, table)
+    assert report.usable
+    assert found(report.notes, "Rows of attributes without an image") == ["line 3: identity 5, camera 4"]
+    assert found(report.notes, "Images without attributes") == [
+        *(f"{distinct}/cam{camera}/0005: 2 images" for camera in (2, 3, 6)),
+        *(f"{distinct}/cam{camera}/0007: 2 images" for camera in (2, 3)),
+        f"{distinct}/cam5/0020: 2 images",
+    ]
+    assert report.counts["train"]["all"].annotated == 8
+
+
+def test_test_people_of_one_modality_are_a_note(distinct: Path) -> None:
+    shutil.rmtree(distinct / "cam6" / "0020")
+    report = check(distinct)
+    assert report.usable
+    assert found(report.notes, "Test identities in one modality only") == ["identity 20: no infrared image"]
+
+
+class Indexed:
+    """A data set of others: it lists, and knows nothing of surveys."""
+
+    def __init__(self, samples: list[Sample]) -> None:
+        self.samples = samples
+
+    def train(self) -> list[Sample]:
+        return self.samples
+
+    def test(self) -> list[Sample]:
+        return self.samples
+
+    def facts(self) -> Facts:
+        return Facts()
+
+
+def test_any_data_set_can_be_checked(distinct: Path) -> None:
+    samples = SysuMM01(root=str(distinct)).train()
+    samples[0].path.unlink()
+    report = check_dataset(Indexed(samples), size=SIZE)
+    assert found(report.faults, "") == [f"{samples[0].path}: No such file or directory"]
+
+
+def test_long_lists_are_cut_in_the_text_and_whole_in_the_file() -> None:
+    lines = tuple(f"line {n}" for n in range(25))
+    text = Finding("Many:", lines).to_text()
+    assert text == ["  Many:", *(f"    - line {n}" for n in range(20)), "      ... and 5 more"]
+    whole = Check({}, [Finding("Many:", lines)], [], True).to_json()
+    assert whole["faults"] == [{"title": "Many:", "total": 25, "lines": list(lines)}]
+    assert whole["usable"] is False
