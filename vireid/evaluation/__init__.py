@@ -1,6 +1,6 @@
 """Published protocols applied to features: metrics, trials, evaluators and reports with their conditions."""
 
-from vireid.evaluation import evaluator, features, measures, protocols, report, rules
+from vireid.evaluation import aggregate, evaluator, features, measures, protocols, report, rules
 from vireid.evaluation.evaluator import Evaluator, RankedLists
 from vireid.evaluation.features import extract_features
 from vireid.evaluation.measures import evaluate_distances, evaluate_retrieval
@@ -22,6 +22,7 @@ __all__ = [
     "RegDBProtocol",
     "Report",
     "SysuProtocol",
+    "aggregate",
     "evaluate_distances",
     "evaluate_retrieval",
     "evaluator",

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from vireid.data.datasets import llcm, regdb, sysu, sysu_arrays
+from vireid.data.datasets import csv, llcm, regdb, sysu, sysu_arrays
 
-__all__ = ["llcm", "regdb", "sysu", "sysu_arrays"]
+__all__ = ["csv", "llcm", "regdb", "sysu", "sysu_arrays"]

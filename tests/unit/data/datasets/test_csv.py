@@ -1,0 +1,210 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from vireid.core.errors import DataError, UserError
+from vireid.core.types import Facts, Modality, Sample
+from vireid.data.datasets.csv import CsvDataset
+from vireid.data.survey import survey
+
+GOOD = """path,identity,camera,modality,split
+a/1.jpg,7,1,visible,train
+a/2.jpg,7,3,infrared,train
+a/3.jpg,4,1,RGB,train
+a/4.jpg,4,3,thermal,train
+b/5.png,12,2,vis,test
+b/6.png,12,3,nir,test
+"""
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    root = tmp_path / "mine"
+    for file in ("a/1.jpg", "a/2.jpg", "a/3.jpg", "a/4.jpg", "b/5.png", "b/6.png"):
+        (root / file).parent.mkdir(parents=True, exist_ok=True)
+        (root / file).touch()
+    return root
+
+
+@pytest.fixture
+def read(root):
+    """A data set of this content; further arguments as given."""
+
+    def make(text: str = GOOD, **arguments) -> CsvDataset:
+        (root / "images.csv").write_text(text, encoding="utf-8")
+        return CsvDataset(**{"root": str(root), "file": "images.csv", **arguments})
+
+    return make
+
+
+def faults_of(data: CsvDataset) -> list[str]:
+    with pytest.raises(DataError) as caught:
+        data.train()
+    return str(caught.value).replace(f"{data.root}/", "").split("\n  - ")
+
+
+def test_a_file_becomes_two_lists(read, root):
+    data = read()
+    vis, nir = Modality.VISIBLE, Modality.INFRARED
+    assert data.train() == [
+        Sample(root / "a/1.jpg", 1, vis, 1),
+        Sample(root / "a/2.jpg", 1, nir, 3),
+        Sample(root / "a/3.jpg", 0, vis, 1),
+        Sample(root / "a/4.jpg", 0, nir, 3),
+    ]
+    assert data.test() == [Sample(root / "b/5.png", 12, vis, 2), Sample(root / "b/6.png", 12, nir, 3)]
+    assert data.facts() == Facts(num_ids=2, num_cameras=3)
+    assert data.identity == {"data": "CsvDataset", "file": "images.csv"}
+
+
+def test_a_file_for_each_split_needs_no_column(root):
+    lines = GOOD.splitlines()
+    for name, rows in (("train.csv", lines[1:5]), ("test.csv", lines[5:])):
+        (root / name).write_text("\n".join(row.rsplit(",", 1)[0] for row in (lines[0], *rows)))
+    data = CsvDataset(root=str(root), train="train.csv", test="test.csv")
+    assert [s.identity for s in data.train()] == [1, 1, 0, 0]
+    assert [s.identity for s in data.test()] == [12, 12]
+    assert data.identity["file"] == "train.csv and test.csv"
+
+
+def test_other_names_other_words_other_separators_and_columns_that_nobody_asks_for(read):
+    text = GOOD.replace("path,identity,camera,modality,split", "File,person,camera,sensor,part,remark")
+    text = text.replace("visible,", "tageslicht,").replace(",train\n", ",fit,x\n").replace(",test\n", ",exam,x\n")
+    text += "nowhere.jpg,?,?,?,dropped,x\n"
+    data = read(
+        "\ufeff" + text.replace(",", ";"),
+        columns={"PATH": "file", "identity": "person", "modality": "sensor", "split": "part"},
+        modalities={"Tageslicht": "visible"},
+        splits={"fit": "train", "exam": "test", "dropped": "none"},
+    )
+    assert data.train() == read().train()
+    assert data.test() == read().test()
+
+
+def test_names_are_numbered_in_sorted_order(read):
+    text = GOOD.replace(",7,", ",mia,").replace(",4,", ",leo,").replace(",12,", ",noa,")
+    for number, name in ((1, "door"), (2, "yard"), (3, "hall")):
+        text = text.replace(f",{number},", f",{name},")
+    data = read(text)
+    assert [s.identity for s in data.train()] == [1, 1, 0, 0]
+    assert [s.identity for s in data.test()] == [2, 2]
+    assert [s.camera for s in (*data.train(), *data.test())] == [1, 2, 1, 2, 3, 2]
+
+
+def test_times_and_attributes(read, root, tmp_path):
+    lines = GOOD.splitlines()
+    cells = [
+        "time,hat,bag",
+        "12.5,1,",
+        "2024-05-31T10:20:30Z,0,1",
+        ",,",
+        "1970-01-01 00:01:00+01:00,1,1",
+        "1,1,0",
+        "2,0,0",
+    ]
+    text = "\n".join(f"{line},{more}" for line, more in zip(lines, cells))
+    data = read(text, attribute_columns=("hat", "bag"))
+    assert [s.time for s in data.train()] == [12.5, 1717150830.0, None, -3540.0]
+    assert [s.attributes for s in data.train()] == [(1, -1), (0, 1), None, (1, 1)]
+    assert data.facts().num_attributes == data.placeholder.num_attributes == 2
+    table = tmp_path / "people.csv"
+    table.write_text("identity,hat\n7,1\n4,0\n12,1\n")
+    data = read(attributes=str(table))
+    assert [s.attributes for s in data.train()] == [(1,), (1,), (0,), (0,)]
+    assert data.facts().num_attributes == 1
+
+
+def test_every_bad_line_is_reported_with_the_nearest_right_thing(read):
+    text = GOOD + (
+        "a/1.jpg,7,1,visible,train\n"
+        "a/7.jpg,7,1,visible,train\n"
+        "c/5.png,12,2,visible,test\n"
+        "a/2.jpg,7,1,infrarde,train\n"
+        "\n"
+        "a/3.jpg,7,1,visible,tran\n"
+        "a/4.jpg,,1,visible,train\n"
+        "a/4.jpg,7,1\n"
+        "b/6.png,7,1,visible,train\n"
+    )
+    assert faults_of(read(text)) == [
+        "images.csv cannot be used as a data set (8 faults):",
+        "images.csv:11: modality 'infrarde' is unknown; did you mean 'infrared'? (known: visible, vis, rgb, color,"
+        " colour, infrared, ir, nir, thermal; DATA.MODALITIES adds words)",
+        "images.csv:13: split 'tran' is unknown; did you mean 'train'? (known: train, test; DATA.SPLITS adds words)",
+        "images.csv:14: the identity is empty",
+        "images.csv:15: 3 cells, but line 1 names 5 columns",
+        "images.csv:8: a/1.jpg stands in images.csv:2 already",
+        "images.csv:16: b/6.png stands in images.csv:7 already",
+        "images.csv:9: a/7.jpg does not exist; did you mean '4.jpg'?",
+        "images.csv:10: c/5.png does not exist: there is no folder c",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "fault"),
+    [
+        ("5.png,12,", "5.png,12x,", "images.csv:6: identity '12x' among whole numbers; did you mean '12'?"),
+        (
+            "b/6.png,12,3",
+            "b/6.png,7,3",
+            "identities in both splits: 7 (images.csv:2, images.csv:7); a person is either",
+        ),
+        ("thermal", "visible", "training identities without infrared images: 4; add some or leave them out"),
+        (",nir,", ",vis,", "no infrared image has the split test"),
+        (
+            "identity,",
+            "indentity,",
+            "images.csv:1: no column is named 'identity'; did you mean 'indentity'? (columns: ",
+        ),
+        ("identity,camera", "identity,identity", "images.csv:1: no column is named 'camera' (columns: "),
+        ("camera,modality,split", "camera,modality,split,path", "images.csv:1: names of more than one column: path"),
+    ],
+)
+def test_single_faults(read, old, new, fault):
+    assert old in GOOD
+    assert any(found.startswith(fault) for found in faults_of(read(GOOD.replace(old, new)))[1:])
+
+
+def test_many_missing_files_are_counted_and_all_are_in_the_survey(read):
+    text = GOOD + "".join(f"a/x{n}.jpg,7,1,visible,train\n" for n in range(30))
+    assert faults_of(read(text))[-1].endswith("\n    ... and 20 more missing files")
+    assert len(survey(read(text)).faults) == 30
+
+
+@pytest.mark.parametrize(
+    ("content", "arguments", "text"),
+    [
+        (GOOD, {"root": "mein"}, "mein does not exist (DATA.ROOT); did you mean 'mine'?"),
+        (GOOD, {"file": "image.csv"}, "(DATA.FILE is relative to DATA.ROOT); did you mean 'images.csv'?"),
+        ("\n", {}, "no column is named 'path' (columns: none); DATA.COLUMNS.PATH names the right one"),
+        (GOOD.splitlines()[0], {}, "images.csv: there is no line below the names of the columns"),
+        (GOOD, {"columns": {"time": "when"}}, "images.csv:1: no column is named 'when' (columns: "),
+        (GOOD, {"attribute_columns": ("hat",)}, "images.csv:1: no column is named 'hat' (columns: "),
+        (GOOD + 'a/1.jpg,"7,1\n', {}, "images.csv, line 8: not CSV (unexpected end of data)"),
+    ],
+)
+def test_faults_of_files_and_headers(read, root, content, arguments, text):
+    data = read(content, **{**arguments, **({"root": str(root.parent / "mein")} if "root" in arguments else {})})
+    with pytest.raises(DataError) as caught:
+        data.test()
+    assert text in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ({}, "give either file"),
+        ({"file": "a.csv", "test": "b.csv"}, "give either file"),
+        ({"train": "a.csv"}, "give either file"),
+        ({"file": "a.csv", "columns": {"pth": "x"}}, "columns: there is no 'pth'; did you mean 'path'?"),
+        ({"file": "a.csv", "splits": {"val": "tests"}}, "splits: 'val' cannot be 'tests'; did you mean 'test'?"),
+        ({"file": "a.csv", "modalities": {"0": "colour"}}, "modalities: '0' cannot be 'colour'"),
+        ({"file": "a.csv", "attribute_columns": ("hat",), "attributes": "x.csv"}, "give either attribute_columns"),
+    ],
+)
+def test_wrong_arguments(arguments, text):
+    with pytest.raises(UserError) as caught:
+        CsvDataset(**arguments)
+    assert str(caught.value).startswith(text)

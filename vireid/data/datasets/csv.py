@@ -1,0 +1,343 @@
+"""Data sets of people's own, described by a CSV file and by no code; see docs/data.md."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from math import isfinite
+from pathlib import Path
+from typing import ClassVar
+
+from vireid.core.errors import DataError, UserError, nearest
+from vireid.core.registries import DATASETS
+from vireid.core.types import Facts, Modality, Sample
+from vireid.data.attributes import UNKNOWN, attribute_value
+from vireid.data.datasets.found import Found, FoundDataset
+from vireid.data.datasets.listing import Faults, Files
+from vireid.data.faults import listed
+
+ROLES = ("path", "identity", "camera", "modality", "split", "time")
+MODALITIES: Mapping[str, str] = {
+    **dict.fromkeys(("visible", "vis", "rgb", "color", "colour"), "visible"),
+    **dict.fromkeys(("infrared", "ir", "nir", "thermal"), "infrared"),
+}
+SPLITS: Mapping[str, str] = {"train": "train", "test": "test"}
+NONE = "none"  # a split of images that are not used
+SEPARATORS = (",", ";", "\t")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A line that could be read. Identity and camera are words until all lines are known."""
+
+    place: str  # 'images.csv:7'
+    path: str
+    identity: str
+    camera: str
+    modality: Modality
+    split: str
+    time: float | None
+    attributes: tuple[int, ...] | None
+
+
+@DATASETS.register
+class CsvDataset(FoundDataset):
+    """Lists the images of a CSV file, opens none of them.
+
+    `root`: the folder that everything is relative to. Either `file`: one CSV file with a column that says the split, or
+    `train` and `test`: a file for each. UTF-8, comma, semicolon or tab, whichever the first line uses most; the first
+    line names the columns, in any order; columns that nobody asks for are passed over.
+
+    Columns, by the names that `columns` gives them (role -> name in the file) or else by their own:
+      path      of the image, relative to `root` or absolute
+      identity  whole numbers, or names (then numbered 0, 1, ... in sorted order)
+      camera    whole numbers, or names (then numbered 1, 2, ... in sorted order)
+      modality  visible (vis, rgb, color) or infrared (ir, nir, thermal); `modalities` adds words (word -> visible or
+                infrared)
+      split     train or test; `splits` adds words (word -> train, test or none; images of none are not used)
+      time      optional: seconds, or a date and time as in 2024-05-31T10:20:30; for protocols that leave out pictures
+                taken at nearly the same moment
+    `attribute_columns`: names of columns that hold 0, 1 or nothing (unknown) for each image. Or `attributes`: a .csv or
+    .xlsx table (docs/attributes.md) with a row for each identity, or for each identity in a camera.
+
+    Training labels are the ranks of the identities. Both lists are in the order of the file. Every bad line is reported
+    at once with its number and the nearest right thing: values that cannot be read, files that are not there or stand
+    twice, identities in both splits, people to train on in one modality only.
+
+    What is known without data is not much: `placeholder` stands in for the numbers of identities and cameras.
+    """
+
+    called = "a data set"
+    placeholder = Facts(num_ids=1000, num_cameras=16)
+    example: ClassVar[dict] = {"root": "datasets/mine", "file": "images.csv"}
+
+    def __init__(
+        self,
+        *,
+        root: str = ".",
+        file: str | None = None,
+        train: str | None = None,
+        test: str | None = None,
+        columns: Mapping[str, str] | None = None,
+        modalities: Mapping[str, str] | None = None,
+        splits: Mapping[str, str] | None = None,
+        attribute_columns: tuple[str, ...] = (),
+        attributes: str | None = None,
+    ) -> None:
+        super().__init__(root=root, attributes=attributes)
+        if (file is None) == (train is None and test is None) or (train is None) != (test is None):
+            raise UserError("give either file (with a column split) or both train and test")
+        if attribute_columns and attributes is not None:
+            raise UserError("give either attribute_columns (of the file) or attributes (a table), not both")
+        self.files = {"": file} if file is not None else {"train": str(train), "test": str(test)}
+        self.columns = _completed("columns", columns, {role: role for role in ROLES}, ROLES, keys=ROLES)
+        self.modalities = _completed("modalities", modalities, MODALITIES, ("visible", "infrared"))
+        self.splits = _completed("splits", splits, SPLITS, ("train", "test", NONE))
+        self.asked_for = {role.lower() for role in columns or ()}
+        self.attribute_columns = tuple(attribute_columns)
+        if self.attribute_columns:
+            self.placeholder = Facts(num_ids=1000, num_cameras=16, num_attributes=len(self.attribute_columns))
+        self._people: dict[Path, int] = {}
+
+    @property
+    def identity(self) -> dict[str, str | int]:
+        """What a checkpoint must agree in to belong to this data set."""
+        return {**super().identity, "file": " and ".join(Path(file).name for file in self.files.values())}
+
+    def facts(self) -> Facts:
+        """Numbers of identities in training, of cameras and of attributes."""
+        found = self._checked()
+        width = found.table.width if found.table is not None else len(self.attribute_columns)
+        cameras = {sample.camera for sample in (*found.train, *found.test)}
+        return Facts(len({sample.identity for sample in found.train}), len(cameras), width)
+
+    def _title(self) -> str:
+        return f"{' and '.join(str(self.root / file) for file in self.files.values())} cannot be used as {self.called}"
+
+    def _person(self, sample: Sample) -> int:
+        return self._people[sample.path]
+
+    def _scan(self) -> Found:
+        self._check_files()
+        faults = Faults()
+        rows = [row for split, file in self.files.items() for row in self._read(file, split, faults)]
+        rows = self._on_disk(rows, faults)
+        people = _numbered("identity", [(row.place, row.identity) for row in rows], 0, faults)
+        cameras = _numbered("camera", [(row.place, row.camera) for row in rows], 1, faults)
+        rows = [row for row in rows if row.identity in people and row.camera in cameras]
+        of_split = {split: [row for row in rows if row.split == split] for split in ("train", "test")}
+        _check_people(of_split, people, faults)
+        rank = {person: label for label, person in enumerate(sorted({people[r.identity] for r in of_split["train"]}))}
+        self._people = {self.root / row.path: people[row.identity] for row in rows}
+
+        def sample(row: Row, identity: int) -> Sample:
+            path = self.root / row.path
+            return Sample(path, identity, row.modality, cameras[row.camera], row.attributes, row.time)
+
+        train = [sample(row, rank[people[row.identity]]) for row in of_split["train"]]
+        return Found(train, [sample(row, people[row.identity]) for row in of_split["test"]], faults)
+
+    def _check_files(self) -> None:
+        if not self.root.is_dir():
+            beside = [child.name for child in self.root.parent.iterdir()] if self.root.parent.is_dir() else []
+            what = "is a file, not a folder" if self.root.exists() else "does not exist"
+            raise DataError(f"the data folder {self.root} {what} (DATA.ROOT){nearest(self.root.name, beside)}")
+        for split, name in self.files.items():
+            file = self.root / name
+            if not file.is_file():
+                beside = [child.name for child in file.parent.iterdir()] if file.parent.is_dir() else []
+                key = f"DATA.{split.upper() or 'FILE'}"
+                raise DataError(f"{file} does not exist ({key} is relative to DATA.ROOT){nearest(file.name, beside)}")
+
+    def _read(self, name: str, split: str, faults: Faults) -> Iterator[Row]:
+        """The rows of a file that can be read; `split` is the one of the whole file, or "" where a column says it."""
+        lines = _lines(self.root / name)
+        header = [cell.strip() for cell in next(lines, (0, []))[1]]
+        place = self._header(header, name, split, faults)
+        if place is None:
+            return
+        number = 1
+        for number, cells in lines:
+            where = f"{name}:{number}"
+            if not any(cell.strip() for cell in cells):
+                continue
+            if len(cells) != len(header):
+                faults.add(f"{where}: {len(cells)} cells, but line 1 names {len(header)} columns", "such lines")
+                continue
+            row = self._row(where, {role: cells[column].strip() for role, column in place.items()}, split, faults)
+            if row is not None:
+                yield row
+        if number == 1:
+            faults.add(f"{name}: there is no line below the names of the columns")
+
+    def _header(self, header: list[str], name: str, split: str, faults: Faults) -> dict[str, int] | None:
+        """Role (or attribute) -> column; None and faults where columns are missing."""
+        lower, before = [word.lower() for word in header], len(faults)
+        wanted = {role: self.columns[role] for role in ROLES if not (role == "split" and split)}
+        wanted |= {f"attribute {word}": word for word in self.attribute_columns}
+        place = {}
+        for role, word in wanted.items():
+            if word.lower() in lower:
+                place[role] = lower.index(word.lower())
+            elif role != "time" or role in self.asked_for:
+                way_out = f"; DATA.COLUMNS.{role.upper()} names the right one" if role in ROLES else ""
+                known = f" (columns: {listed(header) or 'none'}){way_out}"
+                faults.add(f"{name}:1: no column is named {word!r}{nearest(word, header)}{known}")
+        twice = sorted({word for word in header if lower.count(word.lower()) > 1 and word.lower() in wanted.values()})
+        if twice:
+            faults.add(f"{name}:1: names of more than one column: {listed(twice)}")
+        return place if len(faults) == before else None
+
+    def _row(self, place: str, cells: Mapping[str, str], split: str, faults: Faults) -> Row | None:
+        before = len(faults)
+        used = split or _word(place, "split", cells["split"], self.splits, faults)
+        if used == NONE:
+            return None
+        for role in ("path", "identity", "camera"):
+            if not cells[role]:
+                faults.add(f"{place}: the {role} is empty", "empty cells")
+        modality = _word(place, "modality", cells["modality"], self.modalities, faults)
+        time = _time(place, cells.get("time", ""), faults)
+        attributes = [_attribute(place, word, cells[f"attribute {word}"], faults) for word in self.attribute_columns]
+        if len(faults) > before:
+            return None
+        known = tuple(attributes) if any(value != UNKNOWN for value in attributes) else None
+        kind = Modality[str(modality).upper()]
+        return Row(place, cells["path"], cells["identity"], cells["camera"], kind, str(used), time, known)
+
+    def _on_disk(self, rows: Sequence[Row], faults: Faults) -> list[Row]:
+        """The rows whose file is there, each file once."""
+        files, seen = Files(self.root), {}
+        for row in rows:
+            path = self.root / row.path
+            if fault := files.fault(row.path):
+                faults.add(f"{row.place}: {fault}", "missing files")
+            elif path in seen:
+                faults.add(f"{row.place}: {row.path} stands in {seen[path].place} already", "repeated files")
+            else:
+                seen[path] = row
+        return list(seen.values())
+
+
+def _completed(
+    name: str,
+    given: Mapping[str, str] | None,
+    defaults: Mapping[str, str],
+    known: Sequence[str],
+    keys: Sequence[str] = (),
+) -> dict[str, str]:
+    """The defaults with what was given on top, keys in lower case; UserError for unknown keys or values."""
+    out = dict(defaults)
+    for key, value in (given or {}).items():
+        role, value = str(key).lower(), str(value)
+        if keys and role not in keys:
+            raise UserError(f"{name}: there is no {key!r}{nearest(role, keys)} (known: {', '.join(keys)})")
+        if not keys and value not in known:
+            raise UserError(f"{name}: {key!r} cannot be {value!r}{nearest(value, known)} (known: {', '.join(known)})")
+        out[role] = value
+    return out
+
+
+def _lines(file: Path) -> Iterator[tuple[int, list[str]]]:
+    """Line numbers and cells; DataError for a file that is no CSV text."""
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise DataError(f"{file} cannot be read: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{file} is not UTF-8 text ({error}); save it as UTF-8") from error
+    head = text.splitlines()[0] if text.strip() else ""
+    reader = csv.reader(text.splitlines(keepends=True), delimiter=max(SEPARATORS, key=head.count), strict=True)
+    try:
+        for cells in reader:
+            yield reader.line_num, cells
+    except csv.Error as error:
+        raise DataError(f"{file}, line {reader.line_num}: not CSV ({error})") from error
+
+
+def _word(place: str, role: str, cell: str, known: Mapping[str, str], faults: Faults) -> str | None:
+    """What a word of the file means; None and a fault for one that nobody knows."""
+    if cell.lower() not in known:
+        way_out = f"known: {', '.join(known)}; DATA.{'MODALITIES' if role == 'modality' else 'SPLITS'} adds words"
+        faults.add(
+            f"{place}: {role} {cell!r} is unknown{nearest(cell, known)} ({way_out})", f"unknown words for {role}"
+        )
+        return None
+    return known[cell.lower()]
+
+
+def _time(place: str, cell: str, faults: Faults) -> float | None:
+    """Seconds; a date and time without a zone counts as UTC."""
+    if not cell:
+        return None
+    with suppress(ValueError):
+        if isfinite(float(cell)):
+            return float(cell)
+    try:
+        moment = datetime.fromisoformat(cell.removesuffix("Z"))
+    except ValueError:
+        faults.add(
+            f"{place}: time {cell!r} is neither seconds nor a date and time as in 2024-05-31T10:20:30", "such times"
+        )
+        return None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).timestamp()
+
+
+def _attribute(place: str, word: str, cell: str, faults: Faults) -> int:
+    try:
+        return attribute_value(cell)
+    except ValueError as error:
+        faults.add(f"{place}: {word}: {error}", "wrong attributes")
+        return UNKNOWN
+
+
+def _numbered(role: str, words: Sequence[tuple[str, str]], first: int, faults: Faults) -> dict[str, int]:
+    """Word -> number: its own where all are whole numbers, else its place in sorted order from `first` on.
+
+    A mixture of both is a slip of the pen: a fault for each line of the rarer kind, whose words are left out.
+    """
+    numbers = {word for _, word in words if word.isascii() and word.isdecimal()}
+    names = {word for _, word in words} - numbers
+    count = sum(word in numbers for _, word in words)
+    if count and names:
+        rare, others = (names, "whole numbers") if 2 * count >= len(words) else (numbers, "names")
+        for place, word in words:
+            if word in rare:
+                hint = nearest(word, numbers if rare is names else names)
+                faults.add(f"{place}: {role} {word!r} among {others}{hint}", f"such {role} cells")
+        names, numbers = (set(), numbers) if rare is names else (names, set())
+    if numbers:
+        return {word: int(word) for word in numbers}
+    return {name: number for number, name in enumerate(sorted(names), start=first)}
+
+
+def _check_people(of_split: Mapping[str, Sequence[Row]], people: Mapping[str, int], faults: Faults) -> None:
+    """Faults of the splits: empty ones, people in both, people to train on in one modality only."""
+    sound = not len(faults)
+    seen = {
+        (split, modality): {people[row.identity]: row.identity for row in rows if row.modality == modality}
+        for split, rows in of_split.items()
+        for modality in Modality
+    }
+    for (split, modality), there in seen.items():
+        if not there and sound:
+            faults.add(f"no {modality.name.lower()} image has the split {split}")
+    train = seen["train", Modality.VISIBLE] | seen["train", Modality.INFRARED]
+    test = seen["test", Modality.VISIBLE] | seen["test", Modality.INFRARED]
+    if both := sorted(set(train) & set(test)):
+        places = (f"{train[person]} ({_first(of_split, people, person)})" for person in both)
+        faults.add(f"identities in both splits: {listed(places)}; a person is either trained on or tested on")
+    for modality in Modality:
+        if (alone := sorted(set(train) - set(seen["train", modality]))) and sound:
+            words = listed(train[person] for person in alone)
+            faults.add(
+                f"training identities without {modality.name.lower()} images: {words}; add some or leave them out"
+            )
+
+
+def _first(of_split: Mapping[str, Sequence[Row]], people: Mapping[str, int], person: int) -> str:
+    """Where a person stands first in each split."""
+    return ", ".join(next(row.place for row in rows if people[row.identity] == person) for rows in of_split.values())
