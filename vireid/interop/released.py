@@ -158,7 +158,7 @@ def _rows(tensor: Tensor, place: Place) -> Tensor:
 
 
 def _check(found: Release, tensors: Mapping[str, Tensor]) -> None:
-    classes = {_classes(key, tensors) for key in found.keys} - {None}
+    classes = {count for key in found.keys if (count := _classes(key, tensors)) is not None}
     expected = {key.name: (_expected(key, found.num_ids, classes), key.used) for key in found.keys}
     faults = {
         "missing": [name for name, (_, used) in expected.items() if used and name not in tensors],

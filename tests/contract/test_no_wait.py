@@ -1,0 +1,63 @@
+"""A step of any shipped method asks the device for nothing: the trainer's look at the losses is the one wait."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from vireid.config import assemble
+from vireid.config.loader import load_config
+from vireid.core.types import Facts, Progress
+from vireid.testing import tiny_batch
+from vireid.zoo import config_path, list_models
+
+FACTS = Facts(num_ids=5, num_cameras=6)
+CHANGES = {"MODEL.BACKBONE.ARCH": "resnet10t", "MODEL.BACKBONE.PRETRAINED": False}
+COMPOSITIONS = list_models("sysu/*")
+
+
+def parts(name: str, device: str):
+    config = load_config(config_path(name), CHANGES)
+    model = assemble.model(config, FACTS)
+    objective = assemble.objective(config, FACTS, model)
+    return model.to(device, memory_format=torch.channels_last), objective.to(device)
+
+
+def sorted_batch():
+    """As the sampler gives it, on the host: visible rows first; a map of 6 rows."""
+    batch = tiny_batch(size=(96, 32))
+    return batch.select(torch.argsort(batch.modality, stable=True))
+
+
+@pytest.mark.parametrize("name", COMPOSITIONS)
+def test_a_step_without_values_can_be_built(name):
+    """The meta device has no values: whatever would wait for a device fails on it."""
+    model, objective = parts(name, "meta")
+    batch = sorted_batch().to("meta")
+    total, terms = objective(batch, model(batch), Progress())
+    total.backward()
+    assert terms
+    assert total.device.type == "meta"
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("name", COMPOSITIONS)
+def test_a_step_on_a_gpu_does_not_wait(name):
+    model, objective = parts(name, "cuda")
+    batch = sorted_batch().to("cuda")
+
+    def step():
+        with torch.autocast("cuda", dtype=torch.bfloat16):
+            out = model(batch)
+        total, _ = objective(batch, out, Progress())
+        total.backward()
+        return total
+
+    step()  # libraries set themselves up
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        total = step()
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert torch.isfinite(total)
