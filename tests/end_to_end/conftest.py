@@ -18,6 +18,12 @@ def tool(name: str):
 
 
 @pytest.fixture(scope="session")
+def run_tool():
+    """Call a tool in process: name and words of the command line -> exit code."""
+    return lambda name, *words: tool(name)(list(map(str, words)))
+
+
+@pytest.fixture(scope="session")
 def people(tmp_path_factory) -> Path:
     """24 synthetic people in SYSU-MM01's layout."""
     out = tmp_path_factory.mktemp("people") / "sysu"
@@ -45,7 +51,7 @@ def arguments(people, cache):
             "SAMPLER.IDENTITIES": 4,
             "SOLVER.EPOCHS": 3,
             "SOLVER.SCHEDULE.WARMUP": 1,
-            "SOLVER.SCHEDULE.DROPS": "[2]",
+            "SOLVER.SCHEDULE.EPOCHS": 3,
         }
         pairs = [str(word) for pair in settings.items() for word in pair]
         return [*pairs, *map(str, overrides)]

@@ -19,6 +19,7 @@ from vireid.testing import (
     check_head,
     check_insert,
     check_loss,
+    check_no_wait,
     check_pool,
     check_term_schedule,
     tiny_batch,
@@ -251,3 +252,33 @@ def test_examples_and_facts_fill_a_constructor():
 def test_a_class_without_an_example_says_what_is_missing():
     with pytest.raises(AssertionError, match="Demanding needs root: give it a class attribute `example`"):
         build_example(Demanding)
+
+
+# -- waiting for the device --------------------------------------------------------------------------------------------
+
+
+class Looks(nn.Module):
+    """Asks how many identities there are."""
+
+    def forward(self, features, labels):
+        return features.square().sum() / len(torch.unique(labels))
+
+
+class Branches(nn.Module):
+    def forward(self, features, labels):
+        return features.sum() if bool(labels.any()) else features.sum() * 0
+
+
+def on_meta(loss):
+    fields = {name: value.to("meta") for name, value in tiny_fields(["features", "labels"], tiny_batch()).items()}
+    return loss(fields["features"].requires_grad_(), fields["labels"])
+
+
+@pytest.mark.parametrize("loss", [Looks, Branches])
+def test_a_part_that_looks_at_values_waits(loss):
+    with pytest.raises(AssertionError, match=f"{loss.__name__}: it looks at the values of tensors"):
+        check_no_wait(loss, on_meta)
+
+
+def test_a_part_that_only_computes_does_not():
+    check_no_wait(BatchHardTriplet, on_meta)
