@@ -31,7 +31,7 @@ def main(argv: list[str] | None = None) -> int:
 
     config = assemble.load(arguments.config_file, arguments.overrides)
     report = check_dataset(assemble.dataset(config), size=tuple(config.SIZE), images=not arguments.quick)
-    settings = {key: value for key, value in config.DATA.items() if key != "NAME"}
+    settings = {key: value for key, value in config.DATA.items() if key != "NAME" and value}
     print(f"{config.DATA.NAME} ({', '.join(f'{key}: {value}' for key, value in settings.items())})")
     print(report.to_text())
     if arguments.json is not None:

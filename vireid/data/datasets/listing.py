@@ -174,8 +174,6 @@ class Files:
 
     def fault(self, path: str) -> str | None:
         """What is wrong with a path relative to the root, with the nearest that is there; None where it is fine."""
-        if os.path.isabs(path) or ".." in Path(path).parts:
-            return f"{path} points outside of the data folder; paths are relative to it"
         whole = self.root / path
         if whole.name in self.names(whole.parent):
             if whole.suffix.lower() in IMAGE_SUFFIXES:
@@ -192,11 +190,18 @@ class Files:
         return f"{path} does not exist: there is no folder {folder.name}{hint}"
 
 
+def _outside(path: str) -> str | None:
+    """A fault for a path of an index file that leaves the data folder."""
+    if os.path.isabs(path) or ".." in Path(path).parts:
+        return f"{path} points outside of the data folder; paths are relative to it"
+    return None
+
+
 def check_entries(lists: Iterable[Sequence[Entry]], files: Files, faults: Faults) -> None:
     """Faults for files that are not there, and for files that stand in two of the lists."""
     seen: dict[str, Entry] = {}
     for entry in (entry for entries in lists for entry in entries):
-        if fault := files.fault(entry.path):
+        if fault := _outside(entry.path) or files.fault(entry.path):
             faults.add(f"{entry.place}: {fault}", "missing files")
         other = seen.setdefault(entry.path, entry)
         if other is not entry:
