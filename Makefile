@@ -17,14 +17,14 @@ $(READY): setup.py pyproject.toml
 	touch $@
 
 demo: $(READY)
-	$(RUN) $(PY) tools/make_synthetic.py --layout sysu --out datasets/demo --identities 200 --images 4 --seed 0 --size 128x64
+	$(RUN) $(PY) tools/make_synthetic.py --layout sysu --out datasets/demo --identities 220 --test-identities 60 --images 8 --seed 0 --size 128x64
 	$(RUN) $(PY) tools/train_net.py --config-file configs/demo/sysu_mmd.yml --resume OUTPUT_DIR $(DEMO)
 	$(RUN) $(PY) tools/visualize.py --run $(DEMO)
 
 demo-quick: $(READY)
 	$(RUN) $(PY) tools/make_synthetic.py --layout sysu --out datasets/demo-quick --identities 40 --images 2 --seed 0 --size 128x64
 	$(RUN) $(PY) tools/train_net.py --config-file configs/demo/sysu_mmd.yml --resume OUTPUT_DIR $(DEMO)-quick \
-		DATA.ROOT datasets/demo-quick SOLVER.EPOCHS 1 SAMPLER.STEPS 8
+		DATA.ROOT datasets/demo-quick SOLVER.EPOCHS 2 SOLVER.SCHEDULE.EPOCHS 2 SAMPLER.STEPS 8
 	$(RUN) $(PY) tools/visualize.py --run $(DEMO)-quick
 
 test: $(READY)

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from vireid.core.errors import UserError, guarded
-from vireid.data.synthetic import Recipe, write_dataset
+from vireid.data.synthetic import LAYOUTS, Recipe, write_dataset
 
 
 def parse_size(text: str) -> tuple[int, int]:
@@ -22,11 +22,11 @@ def parse_size(text: str) -> tuple[int, int]:
     return int(height), int(width)
 
 
-def build_parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="make_synthetic.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--layout", choices=["sysu"], default="sysu", help="folder layout (default: sysu)")
+    parser.add_argument("--layout", choices=list(LAYOUTS), default="sysu", help="folder layout (default: sysu)")
     parser.add_argument(
         "--out", type=Path, required=True, help="folder to make; must not exist, be empty, or hold the same data set"
     )
@@ -50,7 +50,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 @guarded
 def main(argv: list[str] | None = None) -> int:
-    arguments = build_parser().parse_args(argv)
+    arguments = parser().parse_args(argv)
     recipe = Recipe(
         layout=arguments.layout,
         identities=arguments.identities,

@@ -51,6 +51,6 @@ def test_differences_name_what_changes_the_training(demo):
         "SEED was 0, is 3",
         "OBJECTIVE.TRIPLET.MARGIN was 0.3, is 0.5",
         "OBJECTIVE.MMD was MarginMMD, is nothing",
-        "SOLVER.LR_SCALE.backbone was 0.1, is nothing",
+        "SOLVER.LR_SCALE.backbone was 1.0, is nothing",
     ]
     assert explain.differences("[1", load_config(demo)) == ["the stored config cannot be read"]

@@ -51,7 +51,7 @@ def arguments(people, cache):
             "SAMPLER.IDENTITIES": 4,
             "SOLVER.EPOCHS": 3,
             "SOLVER.SCHEDULE.WARMUP": 1,
-            "SOLVER.SCHEDULE.EPOCHS": 3,
+            "SOLVER.SCHEDULE.DROPS": "[2]",
         }
         pairs = [str(word) for pair in settings.items() for word in pair]
         return [*pairs, *map(str, overrides)]
@@ -59,7 +59,7 @@ def arguments(people, cache):
     return make
 
 
-CONFIG = str(ROOT / "configs" / "demo" / "sysu_mmd.yml")
+CONFIG = str(Path(__file__).parent / "tiny.yml")
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 
 import vireid
 
-CONFIG = Path(__file__).parents[2] / "configs" / "demo" / "sysu_mmd.yml"
+CONFIG = Path(__file__).parent / "tiny.yml"
 
 
 def log(run, event):
