@@ -6,9 +6,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-from vireid.data.synthetic import sysu
 from vireid.data.synthetic.people import Attributes
-from vireid.data.synthetic.world import World
 from vireid.data.synthetic.write import Recipe
 
 LABEL_WIDTH, HEADER, GAP, COLOURS = 112, 34, 3, 160
@@ -32,24 +30,27 @@ def describe(attributes: Attributes) -> list[str]:
 
 def contact_sheet(recipe: Recipe, *, identities: int = 6, images: int = 2, height: int = 128) -> Image.Image:
     """The test identities that most cameras see, `images` pictures of each in each camera; needs no folder."""
-    world = World(seed=recipe.seed, difficulty=recipe.difficulty, size=recipe.size)
-    people = sysu.plan(
-        seed=recipe.seed, identities=recipe.identities, test=recipe.test_identities, val=recipe.val_identities
-    )
+    world, people = recipe.world(), recipe.people()
     numbers = sorted(people.test, key=lambda number: -len(people.cameras[number]))[:identities]
     images, width = min(images, recipe.images), round(height * recipe.size[1] / recipe.size[0])
     column = images * width + GAP
-    sheet = Image.new("RGB", (LABEL_WIDTH + column * len(sysu.CAMERAS), HEADER + len(numbers) * (height + GAP)), PAPER)
+    sheet = Image.new("RGB", (LABEL_WIDTH + column * len(world.cameras), HEADER + len(numbers) * (height + GAP)), PAPER)
     pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(11)
-    for k, camera in enumerate(sysu.CAMERAS):
+    for k, camera in enumerate(world.cameras):
         kind = "infrared" if world.cameras[camera].infrared else "visible"
         place = "indoor" if world.cameras[camera].indoor else "outdoor"
-        pen.text((LABEL_WIDTH + k * column + 2, 3), f"camera {camera}\n{kind}, {place}", fill=INK, font=font, spacing=1)
+        pen.text(
+            (LABEL_WIDTH + k * column + 2, 3),
+            f"camera {world.cameras[camera].number}\n{kind}, {place}",
+            fill=INK,
+            font=font,
+            spacing=1,
+        )
     for row, number in enumerate(numbers):
         top = HEADER + row * (height + GAP)
         pen.text((6, top + 2), f"identity {number}", fill=INK, font=font)
         pen.text((6, top + 18), "\n".join(describe(world.person(number).attributes)), fill=FAINT, font=font, spacing=2)
-        for k, camera in enumerate(sysu.CAMERAS):
+        for k, camera in enumerate(world.cameras):
             left = LABEL_WIDTH + k * column
             if camera not in people.cameras[number]:
                 pen.text((left + 4, top + height // 2 - 6), "not seen here", fill=FAINT, font=font)

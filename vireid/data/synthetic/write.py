@@ -18,13 +18,15 @@ from PIL import Image
 from tqdm import tqdm
 
 from vireid.core.errors import UserError
-from vireid.data.synthetic import sysu
+from vireid.data.synthetic.layouts import LAYOUTS, People, layout_named
+from vireid.data.synthetic.sysu import MOST
 from vireid.data.synthetic.world import World
 
 VERSION = 1  # of the generator: raised whenever the same parameters give other pictures
 RECORD = "synthetic.json"
 JPEG_QUALITY = 92
 SMALLEST, LARGEST = 32, 2048
+Job = tuple[int, list[tuple[int, int, str]]]  # identity, (camera, shot, path) of each picture
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -45,10 +47,8 @@ class Recipe:
     def check(self) -> None:
         """Every fault at once."""
         problems = []
-        if self.layout != "sysu":
-            problems.append(f"--layout must be sysu, got {self.layout}")
-        if not 1 <= self.images <= sysu.MOST:
-            problems.append(f"--images must be between 1 and {sysu.MOST}, got {self.images}")
+        if not 1 <= self.images <= MOST:
+            problems.append(f"--images must be between 1 and {MOST}, got {self.images}")
         if self.seed < 0:
             problems.append(f"--seed must be at least 0, got {self.seed}")
         if not all(SMALLEST <= side <= LARGEST for side in self.size):
@@ -58,11 +58,22 @@ class Recipe:
         if not 0 <= self.difficulty <= 1:
             problems.append(f"--difficulty must be between 0 and 1, got {self.difficulty:g}")
         try:
-            sysu.split_sizes(self.identities, self.test_identities, self.val_identities)
+            layout_named(self.layout).split_sizes(self.identities, self.test_identities, self.val_identities)
         except UserError as error:
             problems.append(str(error))
         if problems:
             raise UserError("\n".join(problems))
+
+    def world(self) -> World:
+        """The people and cameras of this recipe."""
+        cameras = dict(LAYOUTS[self.layout].cameras)
+        return World(seed=self.seed, difficulty=self.difficulty, size=self.size, cameras=cameras)
+
+    def people(self) -> People:
+        """Who stands before which cameras."""
+        return LAYOUTS[self.layout].plan(
+            seed=self.seed, identities=self.identities, test=self.test_identities, val=self.val_identities
+        )
 
     def record(self) -> str:
         """Text of `synthetic.json`."""
@@ -77,13 +88,21 @@ def write_dataset(out: str | Path, recipe: Recipe, *, workers: int = 1, progress
     out = Path(out)
     if _already_there(out, recipe):
         return False
-    people = sysu.plan(
-        seed=recipe.seed, identities=recipe.identities, test=recipe.test_identities, val=recipe.val_identities
-    )
+    layout, people = LAYOUTS[recipe.layout], recipe.people()
     with _aside(out) as folder:
-        sysu.write_annotations(folder, World(seed=recipe.seed, difficulty=recipe.difficulty, size=recipe.size), people)
-        jobs = [(number, people.cameras[number]) for number in people.identities]
-        total = recipe.images * sum(len(cameras) for _, cameras in jobs)
+        layout.write_annotations(folder, recipe.world(), people, recipe.images)
+        jobs = [
+            (
+                number,
+                [
+                    (camera, shot, layout.image_path(people, camera, number, shot))
+                    for camera in people.cameras[number]
+                    for shot in range(recipe.images)
+                ],
+            )
+            for number in people.identities
+        ]
+        total = sum(len(pictures) for _, pictures in jobs)
         with tqdm(total=total, unit="image", desc=f"{out.name}", disable=not progress, mininterval=0.5) as bar:
             for written in _render_all(folder, recipe, jobs, workers):
                 bar.update(written)
@@ -144,7 +163,7 @@ def _terminate_is_exit() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _render_all(folder: Path, recipe: Recipe, jobs: list, workers: int) -> Iterator[int]:
+def _render_all(folder: Path, recipe: Recipe, jobs: list[Job], workers: int) -> Iterator[int]:
     """Number of images written, an identity at a time. Pictures do not depend on who draws them."""
     if workers == 1:
         _start_worker(folder, recipe, in_process=True)
@@ -173,23 +192,21 @@ def _single_threaded() -> Iterator[None]:
             os.environ.pop(name) if value is None else os.environ.__setitem__(name, value)
 
 
-_job: tuple[Path, Recipe, World] | None = None  # of this process
+_job: tuple[Path, World] | None = None  # of this process
 
 
 def _start_worker(folder: Path, recipe: Recipe, in_process: bool = False) -> None:
     global _job
     if not in_process:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
-    _job = folder, recipe, World(seed=recipe.seed, difficulty=recipe.difficulty, size=recipe.size)
+    _job = folder, recipe.world()
 
 
-def _write_identity(job: tuple[int, tuple[int, ...]]) -> int:
+def _write_identity(job: Job) -> int:
     assert _job is not None
-    folder, recipe, world = _job
-    number, cameras = job
-    for camera in cameras:
-        (folder / f"cam{camera}" / f"{number:04d}").mkdir(parents=True)
-        for shot in range(recipe.images):
-            picture = Image.fromarray(world.photograph(number, camera, shot))
-            picture.save(folder / sysu.image_path(camera, number, shot), quality=JPEG_QUALITY)
-    return len(cameras) * recipe.images
+    folder, world = _job
+    number, pictures = job
+    for camera, shot, path in pictures:
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(world.photograph(number, camera, shot)).save(folder / path, quality=JPEG_QUALITY)
+    return len(pictures)

@@ -146,3 +146,16 @@ def test_an_empty_folder_is_filled(tmp_path: Path, small_recipe: Recipe) -> None
     (tmp_path / "set").mkdir()
     assert write_dataset(tmp_path / "set", replace(small_recipe, identities=5, images=1), progress=False)
     assert (tmp_path / "set" / "exp" / "train_id.txt").is_file()
+
+
+def test_the_tool_writes_every_layout(tool: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    for layout, folder in (("regdb", "Thermal"), ("llcm", "test_nir")):
+        out, options = tmp_path / layout, ["--identities", "4", "--images", "1", "--size", "32x32", "--workers", "1"]
+        sheet = tmp_path / f"{layout}.png"
+        assert tool.main(["--layout", layout, "--out", str(out), *options, "--contact-sheet", str(sheet)]) == 0
+        assert (out / folder).is_dir()
+        assert sheet.stat().st_size > 1000
+    assert tool.main(["--layout", "llcm", "--out", str(tmp_path / "x"), "--identities", "2", "--workers", "1"]) == 2
+    assert "error: --identities must be between 4 (2 to train, 2 to test) and 9999, got 2\n" in capsys.readouterr().err
+    with pytest.raises(UserError, match="--layout must be one of sysu, regdb, llcm, got reg"):
+        Recipe(layout="reg").check()
