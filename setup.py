@@ -43,7 +43,6 @@ setup(
     extras_require={"dev": ["pytest>=8", "hypothesis", "ruff", "pyright[nodejs]"]},
     classifiers=[
         "Programming Language :: Python :: 3",
-        "License :: OSI Approved :: MIT License",
         "Topic :: Scientific/Engineering :: Image Recognition",
     ],
 )

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+import vireid.config.plan  # noqa: F401 -- fills the registries before they are copied
+from vireid.core.registries import ALL
+
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 
@@ -27,7 +30,15 @@ def commands():
                     yield pytest.param(words[found[0] :], id=f"{page.name}: {line.split('#')[0].strip()}")
 
 
+@pytest.fixture
+def registries_as_before(monkeypatch):
+    """Examples register parts; other tests must not meet them."""
+    for registry in ALL.values():
+        monkeypatch.setattr(registry, "_entries", dict(registry._entries))
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.usefixtures("registries_as_before")
 def test_python_blocks_run(page, monkeypatch):
     monkeypatch.chdir(ROOT)
     for info, text in blocks(page, "python"):
