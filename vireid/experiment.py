@@ -92,7 +92,7 @@ class Experiment:
             self.folder.prepare(
                 explain.resolved_text(config), resume=resume, differences=lambda old: explain.differences(old, config)
             )
-            samples, test_samples = dataset.train(), dataset.test()
+            samples, test_samples = dataset.train(), self._test_samples(dataset)
             begun = resume and bool(self._checkpoints().epochs())
             model, objective = self._parts(facts, pretrained=not begun)
             sampler = assemble.sampler(config, samples, environment.rank, environment.world)
@@ -133,6 +133,7 @@ class Experiment:
         """Evaluate the checkpoint of the run that counts, or WEIGHTS (a checkpoint folder or a .safetensors file)."""
         environment = self._environment()
         dataset, facts = self._dataset()
+        test_samples = self._test_samples(dataset)
         model, objective = self._parts(facts, pretrained=False)
         if self.config.WEIGHTS:
             path, selection = Path(self.config.WEIGHTS), f"given ({self.config.WEIGHTS})"
@@ -140,7 +141,7 @@ class Experiment:
             path, selection = self._chosen_checkpoint(model, objective, facts)
         load_model(path, model, self._data())
         place(model, environment.device)
-        test = self._images(dataset.test(), environment)
+        test = self._images(test_samples, environment)
         return self._evaluate(model, test, environment, selection)
 
     # -- parts ---------------------------------------------------------------------------------------------------
@@ -153,6 +154,13 @@ class Experiment:
         dataset = assemble.dataset(self.config)
         require_listing(dataset)
         return dataset, dataset.facts()
+
+    def _test_samples(self, dataset: Dataset) -> Sequence[Sample]:
+        """The test images, after every protocol found in them what it needs; no image is opened."""
+        samples = dataset.test()
+        for evaluator in assemble.evaluators(self.config).values():
+            evaluator.rehearse(samples)
+        return samples
 
     def _parts(self, facts: Facts, *, pretrained: bool) -> tuple[CrossModalityNet, Objective]:
         """Network and objective; initial weights are a function of SEED (and of PRETRAINED where it is wanted)."""

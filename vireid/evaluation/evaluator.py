@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from vireid.core.errors import UserError
-from vireid.core.types import FeatureTable, Trial
+from vireid.core.types import FeatureTable, Sample, Trial
 from vireid.evaluation.report import Report
 from vireid.retrieval.metrics import Cmc, Scores, measure
 from vireid.retrieval.ranking import NOBODY, Ranking, rank_rows
@@ -67,6 +67,16 @@ class Evaluator:
         scores = _Selection(query, gallery, self.score(table.features[query], table.features[gallery]))
         trials = {trial.name: self._measure(scores.of(trial), trial, table) for trial in self.protocol.trials(table)}
         return Report(conditions={**self.protocol.conditions, **table.conditions}, trials=trials)
+
+    def rehearse(self, samples: Sequence[Sample]) -> None:
+        """Draw all trials without features, so that what the protocol misses in the data is said before training.
+
+        Errors: the protocol's own, such as `DataError` for cameras without images.
+        """
+        columns = np.array([(s.identity, s.camera, s.modality) for s in samples], np.int64).reshape(-1, 3)
+        table = FeatureTable(np.zeros((len(samples), 0), np.float32), *columns.T, samples=samples)
+        for trial in self.protocol.trials(table):
+            trial.junk(trial.query[:1], trial.gallery)
 
     def ranking(self, table: FeatureTable, trial: int = 0, k: int = 10) -> RankedLists:
         """The first k answers to each query of one trial; equal scores in the order of the trial's gallery."""

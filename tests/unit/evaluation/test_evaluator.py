@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from vireid.core.errors import UserError
-from vireid.core.types import FeatureTable
+from vireid.core.errors import DataError, UserError
+from vireid.core.types import FeatureTable, Modality, Sample
 from vireid.evaluation import Evaluator, SysuProtocol, evaluate_retrieval
 from vireid.retrieval import TorchScorer
 
@@ -87,3 +89,18 @@ def test_removed_images_are_never_correct(table):
 def test_a_trial_that_is_not_there_is_an_error(table):
     with pytest.raises(UserError, match="no trial 10: the protocol has 10"):
         Evaluator(SysuProtocol(), score=TorchScorer()).ranking(table, trial=10)
+
+
+def test_a_rehearsal_finds_what_the_data_lacks_without_features():
+    samples = [
+        Sample(Path(f"{c}.jpg"), 1, Modality.INFRARED if c in (3, 6) else Modality.VISIBLE, c) for c in (1, 2, 3)
+    ]
+    evaluator = Evaluator(SysuProtocol(), score=CountingScorer())
+    evaluator.rehearse(samples)
+    assert evaluator.score.calls == 0
+    with pytest.raises(DataError, match="SysuProtocol found no query images"):
+        evaluator.rehearse(samples[:2])
+    with pytest.raises(DataError, match="2 shots of identity 1 in camera 1 were asked for"):
+        Evaluator(SysuProtocol(shots=2), score=CountingScorer()).rehearse(samples)
+    with pytest.raises(DataError, match="found no query images"):
+        evaluator.rehearse([])
