@@ -14,19 +14,19 @@ from vireid.core.files import write_json
 from vireid.evaluation.aggregate import aggregate, format_aggregates, read_trials
 
 
-def build_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def parser() -> argparse.ArgumentParser:
+    made = argparse.ArgumentParser(
         prog="aggregate_trials.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="folders of runs, or their metrics.json")
-    parser.add_argument("--trials", type=int, default=10, help="how many there are in all (default: 10)")
-    parser.add_argument("--out", type=Path, metavar="FILE.json", help="also write the row, with each trial's values")
-    return parser
+    made.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="folders of runs, or their metrics.json")
+    made.add_argument("--trials", type=int, default=10, help="how many there are in all (default: 10)")
+    made.add_argument("--out", type=Path, metavar="FILE.json", help="also write the row, with each trial's values")
+    return made
 
 
 @guarded
 def main(argv: list[str] | None = None) -> int:
-    arguments = build_parser().parse_args(argv)
+    arguments = parser().parse_args(argv)
     rows = aggregate(read_trials(arguments.runs), trials=arguments.trials)
     print(format_aggregates(rows))
     if arguments.out:

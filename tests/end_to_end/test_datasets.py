@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
@@ -11,6 +12,8 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
+from vireid.config import assemble
+from vireid.config.loader import load_config
 from vireid.data.datasets.regdb import RegDB
 
 ROOT = Path(__file__).parents[2]
@@ -151,3 +154,12 @@ def test_sysu_by_the_permutations_of_the_data_set(run, written, tmp_path):
     assert code == 0, err
     assert found["all"]["conditions"]["draw"] == "official"
     assert found["indoor"]["conditions"]["draw"] == "unseeded in the release; here NumPy with seed 0"
+
+
+def test_the_documented_example_is_a_sound_config(tmp_path):
+    page = (ROOT / "docs" / "data.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"^```yaml\n# mine.yml\n(.*?)^```$", page, flags=re.M | re.S)
+    (tmp_path / "mine.yml").write_text(block.replace("configs/", f"{ROOT}/configs/"), encoding="utf-8")
+    config = load_config(tmp_path / "mine.yml", {"MODEL.BACKBONE.ARCH": "resnet10t"})
+    assert assemble.problems(config) == []
+    assert list(assemble.evaluators(config)) == ["i2v", "v2i"]
