@@ -16,7 +16,7 @@ from vireid.core.registries import DATASETS
 from vireid.core.types import Facts, Modality, Sample
 from vireid.data.attributes import UNKNOWN, attribute_value
 from vireid.data.datasets.found import Found, FoundDataset
-from vireid.data.datasets.listing import Faults, Files
+from vireid.data.datasets.listing import MOST, Faults, Files
 from vireid.data.faults import listed
 
 ROLES = ("path", "identity", "camera", "modality", "split", "time")
@@ -304,10 +304,12 @@ def _numbered(role: str, words: Sequence[tuple[str, str]], first: int, faults: F
     count = sum(word in numbers for _, word in words)
     if count and names:
         rare, others = (names, "whole numbers") if 2 * count >= len(words) else (numbers, "names")
+        usual = numbers if rare is names else names
+        first_rare = list(dict.fromkeys(word for _, word in words if word in rare))[:MOST]
+        hints = {word: nearest(word, usual) for word in first_rare}  # each takes a while among many
         for place, word in words:
             if word in rare:
-                hint = nearest(word, numbers if rare is names else names)
-                faults.add(f"{place}: {role} {word!r} among {others}{hint}", f"such {role} cells")
+                faults.add(f"{place}: {role} {word!r} among {others}{hints.get(word, '')}", f"such {role} cells")
         names, numbers = (set(), numbers) if rare is names else (names, set())
     if numbers:
         return {word: int(word) for word in numbers}
@@ -328,7 +330,8 @@ def _check_people(of_split: Mapping[str, Sequence[Row]], people: Mapping[str, in
     train = seen["train", Modality.VISIBLE] | seen["train", Modality.INFRARED]
     test = seen["test", Modality.VISIBLE] | seen["test", Modality.INFRARED]
     if both := sorted(set(train) & set(test)):
-        places = (f"{train[person]} ({_first(of_split, people, person)})" for person in both)
+        first = [{people[row.identity]: row.place for row in reversed(of_split[split])} for split in ("train", "test")]
+        places = [f"{train[person]} ({', '.join(places[person] for places in first)})" for person in both]
         faults.add(f"identities in both splits: {listed(places)}; a person is either trained on or tested on")
     for modality in Modality:
         if (alone := sorted(set(train) - set(seen["train", modality]))) and sound:
@@ -336,8 +339,3 @@ def _check_people(of_split: Mapping[str, Sequence[Row]], people: Mapping[str, in
             faults.add(
                 f"training identities without {modality.name.lower()} images: {words}; add some or leave them out"
             )
-
-
-def _first(of_split: Mapping[str, Sequence[Row]], people: Mapping[str, int], person: int) -> str:
-    """Where a person stands first in each split."""
-    return ", ".join(next(row.place for row in rows if people[row.identity] == person) for rows in of_split.values())

@@ -157,11 +157,15 @@ def read_index(root: Path, name: str, faults: Faults) -> list[Entry]:
 
 
 class Files:
-    """Which files there are below a root; each folder is listed once."""
+    """Which files there are below a root; each folder is listed once.
+
+    Looking for the nearest name in a folder of many thousands takes a while: it is done for the first few faults only.
+    """
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self._folders: dict[Path, frozenset[str]] = {}
+        self._hints = MOST
 
     def names(self, folder: Path) -> frozenset[str]:
         """Names of everything in a folder; nothing where there is no such folder."""
@@ -182,12 +186,16 @@ class Files:
         if "\\" in path and (self.root / path.replace("\\", "/")).is_file():
             return f"{path} is written with \\; folders are separated by /, as in {path.replace(chr(92), '/')}"
         if self.names(whole.parent):
-            return f"{path} does not exist{nearest(whole.name, self.names(whole.parent))}"
+            return f"{path} does not exist{self._nearest(whole.name, whole.parent)}"
         folder = whole.parent
         while not self.names(folder.parent) and folder != folder.parent:
             folder = folder.parent
-        hint = nearest(folder.name, self.names(folder.parent))
+        hint = self._nearest(folder.name, folder.parent)
         return f"{path} does not exist: there is no folder {folder.name}{hint}"
+
+    def _nearest(self, word: str, folder: Path) -> str:
+        self._hints -= 1
+        return nearest(word, self.names(folder)) if self._hints >= 0 else ""
 
 
 def _outside(path: str) -> str | None:
