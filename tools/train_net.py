@@ -24,16 +24,18 @@ def parser() -> argparse.ArgumentParser:
 @guarded
 def main(argv: list[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
-    from vireid.engine.launch import in_processes
+    from vireid.engine.launch import in_processes, one_voice
     from vireid.experiment import Experiment
 
-    experiment = Experiment.from_config(arguments.config_file, arguments.overrides)
-    if in_processes(arguments.num_gpus, __file__, argv):
-        return 0
-    if arguments.eval_only:
-        experiment.evaluate()
-    else:
-        experiment.train(resume=arguments.resume)
+    with one_voice():
+        experiment = Experiment.from_config(arguments.config_file, arguments.overrides)
+        code = in_processes(arguments.num_gpus, __file__, argv)
+        if code is not None:
+            return code
+        if arguments.eval_only:
+            experiment.evaluate()
+        else:
+            experiment.train(resume=arguments.resume)
     return 0
 
 

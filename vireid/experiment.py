@@ -8,15 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from torch import nn
 
 from vireid.config import assemble, explain
 from vireid.config.loader import Config
-from vireid.core.errors import CheckpointError, ConfigError
+from vireid.core.errors import CheckpointError, ConfigError, DataError
 from vireid.core.files import write_json
 from vireid.core.protocols import Dataset, Identified
 from vireid.core.rng import seeded
 from vireid.core.types import Batch, Facts, FeatureTable, Progress, Sample
 from vireid.data.cache import open_images
+from vireid.data.heldout import hold_out
 from vireid.data.loading import BatchLoader, sequential_batches
 from vireid.data.rows import RowView
 from vireid.data.survey import require_listing
@@ -24,11 +26,12 @@ from vireid.data.transforms import normalise
 from vireid.engine.checkpoint import CheckpointFolder, load_model
 from vireid.engine.environment import Environment
 from vireid.engine.optim import parameter_groups
-from vireid.engine.recording import JsonLines
+from vireid.engine.recording import JsonLines, TensorBoard
 from vireid.engine.run_folder import RunFolder
 from vireid.engine.trainer import Trainer, place
 from vireid.evaluation.evaluator import Evaluator
 from vireid.evaluation.features import extract_features
+from vireid.evaluation.protocols.query_gallery import QueryGalleryProtocol
 from vireid.evaluation.report import Report, format_table
 from vireid.evaluation.saved import save_rankings
 from vireid.losses.objective import Objective
@@ -60,12 +63,24 @@ class TrainingBatches:
         yield from self.loader
 
 
+@dataclass(frozen=True)
+class Check:
+    """What is measured between epochs: on which images, by which protocols, and which score of the first counts."""
+
+    images: ImageSet
+    evaluators: Mapping[str, Evaluator]
+    score: str
+
+
 class Experiment:
     """A checked config and what follows from it.
 
     Every fault of the config is reported together (ConfigError) when the experiment is made, before any image is read.
-    Results are in `OUTPUT_DIR`: `config.yml` (all values resolved), `log.jsonl`, `checkpoints/`, `metrics.json`,
-    `rankings.npz`.
+    Results are in `OUTPUT_DIR`: `config.yml` (all values resolved), `log.jsonl`, `tensorboard/`, `checkpoints/`,
+    `metrics.json`, `rankings.npz`.
+
+    In a process of several (torchrun, accelerate launch, `tools/train_net.py --num-gpus N`) everything here is called
+    in each of them: they share the work, the first one writes and prints, and all return the same reports.
     """
 
     def __init__(self, config: Config) -> None:
@@ -89,14 +104,15 @@ class Experiment:
         config, environment = self.config, self._environment()
         with self.folder.claimed(environment.is_main):
             dataset, facts = self._dataset()
-            self.folder.prepare(
-                explain.resolved_text(config), resume=resume, differences=lambda old: explain.differences(old, config)
-            )
-            samples, test_samples = dataset.train(), self._test_samples(dataset)
-            begun = resume and bool(self._checkpoints().epochs())
+            environment.from_main(lambda: self._prepare(resume))
+            samples, held = dataset.train(), []
+            if config.HELDOUT_IDENTITIES:
+                samples, held = hold_out(samples, identities=config.HELDOUT_IDENTITIES, seed=config.SEED)
+            begun = resume and environment.from_main(lambda: bool(self._checkpoints().epochs()))
             model, objective = self._parts(facts, pretrained=not begun)
             sampler = assemble.sampler(config, samples, environment.rank, environment.world)
-            training, test = self._images(samples, environment), self._images(test_samples, environment)
+            training, test = self._images(samples, environment), self._images(dataset.test(), environment)
+            check, log = self._check(self._images(held, environment), test), self._log()
             pin = environment.device.type == "cuda"
             trainer = Trainer(
                 model=model,
@@ -107,14 +123,16 @@ class Experiment:
                 augment=assemble.augment(config),
                 environment=environment,
                 checkpoints=self._checkpoints(),
-                log=JsonLines(self.folder.log),
+                log=log,
                 epochs=assemble.epochs(config),
                 seed=config.SEED,
                 facts=self._identity(facts),
                 clip_norm=config.CLIP_NORM,
                 checkpoint_every=config.CHECKPOINT_EVERY,
                 log_every=config.LOG_EVERY,
-                evaluate=lambda progress: self._evaluate_in_training(model, test, environment, progress),
+                ema=config.EMA,
+                gather_features=config.GATHER_FEATURES,
+                evaluate=lambda net, progress: self._evaluate_in_training(net, check, environment, progress, log),
                 evaluate_every=config.EVALUATE_EVERY,
                 select=config.SELECT,
                 extract_training=lambda: self._table(model, training, environment, {}),
@@ -126,8 +144,9 @@ class Experiment:
             trainer.fit()
             chosen = trainer.chosen_epoch()
             if chosen != trainer.progress.epoch:
-                load_model(self._checkpoints().path(chosen), model)
-            return self._evaluate(model, test, environment, self._selection(chosen))
+                load_model(self._checkpoints().path(chosen), trainer.retrieving)
+            selection = self._selection(chosen, trainer.best)
+            return self._evaluate(trainer.retrieving, test, environment, selection, log)
 
     def evaluate(self) -> dict[str, Report]:
         """Evaluate the checkpoint of the run that counts, or WEIGHTS (a checkpoint folder or a .safetensors file)."""
@@ -142,7 +161,7 @@ class Experiment:
         load_model(path, model, self._data())
         place(model, environment.device)
         test = self._images(test_samples, environment)
-        return self._evaluate(model, test, environment, selection)
+        return self._evaluate(model, test, environment, selection, self._log())
 
     # -- parts ---------------------------------------------------------------------------------------------------
 
@@ -150,10 +169,33 @@ class Experiment:
         return Environment(device=self.config.DEVICE, precision=self.config.PRECISION)
 
     def _dataset(self) -> tuple[Dataset, Facts]:
-        """The data set, after every fault of the listing of both splits was reported; no image is opened."""
-        dataset = assemble.dataset(self.config)
+        """The data set, after every fault of the listing of both splits was reported; no image is opened.
+
+        The facts are those of the people who are trained on.
+        """
+        dataset, held = assemble.dataset(self.config), self.config.HELDOUT_IDENTITIES
         require_listing(dataset)
-        return dataset, dataset.facts()
+        facts = dataset.facts()
+        if held >= facts.num_ids:
+            raise DataError(f"HELDOUT_IDENTITIES = {held}, but the training set has only {facts.num_ids} identities")
+        return dataset, replace(facts, num_ids=facts.num_ids - held)
+
+    def _prepare(self, resume: bool) -> None:
+        text = explain.resolved_text(self.config)
+        self.folder.prepare(text, resume=resume, differences=lambda old: explain.differences(old, self.config))
+
+    def _log(self) -> JsonLines:
+        """Where the first process records what happens."""
+        return JsonLines(
+            self.folder.log, also=TensorBoard(self.folder.tensorboard) if self.config.TENSORBOARD else None
+        )
+
+    def _check(self, held: ImageSet, test: ImageSet) -> Check:
+        """The people held out of training where there are any, and otherwise the protocols on the test set."""
+        if held.samples:
+            protocol = QueryGalleryProtocol(direction="infrared_to_visible")
+            return Check(held, {"heldout": Evaluator(protocol, score=assemble.scorer(self.config))}, "mAP")
+        return Check(test, assemble.evaluators(self.config), "rank1")
 
     def _test_samples(self, dataset: Dataset) -> Sequence[Sample]:
         """The test images, after every protocol found in them what it needs; no image is opened."""
@@ -186,10 +228,14 @@ class Experiment:
         dataset = assemble.dataset(self.config)
         return {"data": self.config.DATA.NAME, **(dataset.identity if isinstance(dataset, Identified) else {})}
 
-    def _selection(self, epoch: int) -> str:
-        if self.config.SELECT == "test":
-            return f"best rank-1 on the test set (epoch {epoch})"
-        return f"last epoch ({epoch})"
+    def _selection(self, epoch: int, best: Mapping[str, Any]) -> str:
+        """How the checkpoint came to count, as results say it."""
+        held = self.config.HELDOUT_IDENTITIES
+        averaged = f", average of the weights (decay {self.config.EMA:g})" if self.config.EMA else ""
+        if not best:
+            return f"last epoch ({epoch}){averaged}"
+        people = f"mAP on {held} training identities held out of training" if held else "rank-1 on the test set"
+        return f"best {people} (epoch {epoch}){averaged}"
 
     def _chosen_checkpoint(self, model: CrossModalityNet, objective: Objective, facts: Facts) -> tuple[Path, str]:
         checkpoints = self._checkpoints()
@@ -199,29 +245,31 @@ class Experiment:
                 f"{self.folder.root}: holds no checkpoint to evaluate; train first, or name one with WEIGHTS"
             )
         best = checkpoints.load(newest, model, objective).best
-        epoch = int(best["epoch"]) if self.config.SELECT == "test" and best else newest
-        return checkpoints.path(epoch), self._selection(epoch)
+        epoch = int(best["epoch"]) if best else newest
+        return checkpoints.path(epoch), self._selection(epoch, best)
 
     # -- evaluation ----------------------------------------------------------------------------------------------
 
     def _table(
-        self, model: CrossModalityNet, images: ImageSet, environment: Environment, conditions: Mapping[str, str]
+        self, model: nn.Module, images: ImageSet, environment: Environment, conditions: Mapping[str, str]
     ) -> FeatureTable:
-        """Descriptors of all images, each embedded once."""
+        """Descriptors of all images, each embedded once; processes share the batches, all get the table."""
         model.eval()
         batches = sequential_batches(len(images.samples), self.config.TEST_BATCH)
+        batches = batches[environment.rank :: environment.world] or batches[:1]  # nobody may have nothing to do
         table = extract_features(
-            model.describe,
+            model.describe,  # type: ignore[arg-type]
             BatchLoader(images.samples, images.images, batches, pin=environment.device.type == "cuda"),
             device=environment.device,
             autocast=environment.autocast,
             prepare=lambda batch: batch.with_images(normalise(batch.images)),
+            gather=environment.gather,
             conditions=conditions,
         )
         return replace(table, samples=images.samples)
 
     def _evaluate(
-        self, model: CrossModalityNet, test: ImageSet, environment: Environment, selection: str
+        self, model: nn.Module, test: ImageSet, environment: Environment, selection: str, log: JsonLines
     ) -> dict[str, Report]:
         """Score every protocol from one table of descriptors, write the results and print them."""
         evaluators: Mapping[str, Evaluator] = assemble.evaluators(self.config)
@@ -235,28 +283,30 @@ class Experiment:
             "seed": str(self.config.SEED),
         }
         table = self._table(model, test, environment, conditions)
-        reports = {name: evaluator(table) for name, evaluator in evaluators.items()}
-        if environment.is_main:
+
+        def score() -> dict[str, Report]:
+            reports = {name: evaluator(table) for name, evaluator in evaluators.items()}
             save_rankings(self.folder.rankings, evaluators, table, test.samples)
             results = {name: report.to_json() for name, report in reports.items()}
             write_json(self.folder.metrics, {"results": results, "environment": environment.describe()})
-            JsonLines(self.folder.log)(
-                "result", checkpoint=selection, **{name: result["mean"] for name, result in results.items()}
-            )
+            log("result", checkpoint=selection, **{name: result["mean"] for name, result in results.items()})
             print(format_table(reports))
             print(f"results: {self.folder.metrics}")
-        return reports
+            return reports
+
+        return environment.from_main(score)
 
     def _evaluate_in_training(
-        self, model: CrossModalityNet, test: ImageSet, environment: Environment, progress: Progress
+        self, model: nn.Module, check: Check, environment: Environment, progress: Progress, log: JsonLines
     ) -> float:
-        """Rank-1 of the first protocol; logged, printed, not a result."""
-        table = self._table(model, test, environment, {})
-        evaluators = assemble.evaluators(self.config)
-        scores = {name: evaluator(table).to_json()["mean"] for name, evaluator in evaluators.items()}
-        if environment.is_main:
-            log = JsonLines(self.folder.log)
+        """The score that counts, of the first protocol; logged, printed, not a result."""
+        table = self._table(model, check.images, environment, {})
+
+        def score() -> float:
+            scores = {name: evaluator(table).to_json()["mean"] for name, evaluator in check.evaluators.items()}
             for name, mean in scores.items():
                 log("evaluation", epoch=progress.epoch, step=progress.step, protocol=name, **mean)
                 print(f"    {name}: rank-1 {100 * mean['rank1']:.1f}  mAP {100 * mean['mAP']:.1f}")
-        return next(iter(scores.values()))["rank1"]
+            return next(iter(scores.values()))[check.score]
+
+        return environment.from_main(score)

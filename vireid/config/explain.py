@@ -47,11 +47,13 @@ def differences(old: str, config: Config, facts: Facts | None = None) -> list[st
     """Where a stored resolved config and this one mean another training: `KEY was old, is new`, one line each.
 
     Keys that do not change what is trained (OUTPUT_DIR, EVALUATE_EVERY, EVALUATION, ...) and SOLVER.EPOCHS may differ.
+    A setting that the stored config does not have, because it is of an older version, counts as its default.
     """
     stored = parse(old)
     if stored.problems or not isinstance(stored.value, dict):
         return ["the stored config cannot be read"]
-    return list(_differences(stored.value, resolved_tree(config, facts), ""))
+    older = {setting.key: _plain(setting.default) for setting in SETTINGS.values() if len(setting.path) == 1}
+    return list(_differences({**older, **stored.value}, resolved_tree(config, facts), ""))
 
 
 def _differences(there: Any, here: Any, key: str) -> Iterable[str]:

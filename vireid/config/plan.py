@@ -16,7 +16,7 @@ import vireid.losses
 import vireid.models
 import vireid.retrieval  # noqa: F401  importing all of these fills the registries
 from vireid.config.builder import Part, Planner, construct
-from vireid.config.defaults import SETTINGS
+from vireid.config.defaults import SETTINGS, disagreements
 from vireid.config.loader import BASE, Config
 from vireid.config.slots import BY_PATH, SLOTS, Slot
 from vireid.config.text import Keys
@@ -167,4 +167,7 @@ def _settings(planner: Planner, config: Config) -> set[str]:
         except Mismatch as fault:
             planner.report(setting.path, f"= {shown(value)} {fault}")
             broken.add(setting.key)
+    if not broken:
+        for key, text in disagreements(config):
+            planner.report((key,), f"= {shown(config[key])} {text}")
     return broken

@@ -1,8 +1,9 @@
 """Checkpoints: written whole or not at all, checked before they are believed, no code in them.
 
 A checkpoint is a folder: `model.safetensors` (what retrieval needs), `objective.safetensors` (parameters and state
-of the losses), `trainer.pt` (optimizer and progress, tensors and plain values only), `meta.json` (what it is a
-checkpoint of, and a digest of each file).
+of the losses), `training.safetensors` (the weights that training goes on from, where the model holds their average),
+`trainer.pt` (optimizer and progress, tensors and plain values only), `meta.json` (what it is a checkpoint of, and a
+digest of each file).
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from vireid.core.types import Progress
 
 FORMAT = 1
 MODEL, OBJECTIVE, TRAINER, META = "model.safetensors", "objective.safetensors", "trainer.pt", "meta.json"
+TRAINING = "training.safetensors"
 log = logging.getLogger(__name__)
 
 
@@ -36,12 +38,17 @@ class TrainerState:
     progress: Progress
     optimizer: Mapping[str, Any]
     threads: int  # CPU sums depend on how many threads share them
-    best: Mapping[str, Any] = field(default_factory=dict)  # of a run that selects its checkpoint
+    best: Mapping[str, Any] = field(default_factory=dict)  # of a run that selects its checkpoint: epoch, score
+    processes: int = 1  # so do sums over processes
 
 
 def save_weights(module: nn.Module, path: Path) -> None:
     """State dict -> safetensors. The format knows no channels_last and no shared storage: plain copies are written."""
-    save_file({name: value.detach().cpu().contiguous().clone() for name, value in module.state_dict().items()}, path)
+    values = {name: value.detach().cpu().contiguous().clone() for name, value in module.state_dict().items()}
+    try:
+        save_file(values, path)
+    except SafetensorError as error:  # how the library tells a full disk
+        raise OSError(str(error)) from error
 
 
 def load_weights(module: nn.Module, path: Path) -> None:
@@ -96,15 +103,28 @@ class CheckpointFolder:
         return self.folder / f"epoch_{epoch:04d}"
 
     def save(
-        self, model: nn.Module, objective: nn.Module, state: TrainerState, facts: Mapping[str, Any], name: str = ""
+        self,
+        model: nn.Module,
+        objective: nn.Module,
+        state: TrainerState,
+        facts: Mapping[str, Any],
+        name: str = "",
+        *,
+        training: nn.Module | None = None,
     ) -> Path:
-        """Write the checkpoint of `state.progress.epoch` (or under another name), then drop the ones too many."""
+        """Write the checkpoint of `state.progress.epoch` (or under another name), then drop the ones too many.
+
+        `model` is what retrieval needs; `training` the network that learns, where it is another one.
+        """
         target = self.folder / name if name else self.path(state.progress.epoch)
         with replaced_folder(target) as aside:
             save_weights(model, aside / MODEL)
             save_weights(objective, aside / OBJECTIVE)
-            torch.save(asdict(state), aside / TRAINER)
-            files = {file: digest(aside / file) for file in (MODEL, OBJECTIVE, TRAINER)}
+            if training is not None:
+                save_weights(training, aside / TRAINING)
+            with (aside / TRAINER).open("wb") as file:  # torch's own opening tells a full disk as a RuntimeError
+                torch.save(asdict(state), file)
+            files = {path.name: digest(path) for path in sorted(aside.iterdir())}
             meta = {"format": FORMAT, "epoch": state.progress.epoch, "facts": dict(facts), "sha256": files}
             (aside / META).write_text(json.dumps(meta, indent=2) + "\n", encoding="utf-8")
         if not name:
@@ -134,11 +154,15 @@ class CheckpointFolder:
             raise CheckpointError(f"{self.folder}: none of the {len(epochs)} checkpoints is whole")
         return None
 
-    def load(self, epoch: int, model: nn.Module, objective: nn.Module) -> TrainerState:
-        """Weights into model and objective; the rest is returned."""
+    def load(
+        self, epoch: int, model: nn.Module, objective: nn.Module, *, training: nn.Module | None = None
+    ) -> TrainerState:
+        """Weights into model, objective and, where it is another one, the network that learns; returns the rest."""
         folder = self.path(epoch)
         load_weights(model, folder / MODEL)
         load_weights(objective, folder / OBJECTIVE)
+        if training is not None:
+            load_weights(training, folder / TRAINING)
         try:
             saved = torch.load(folder / TRAINER, map_location="cpu", weights_only=True)
         except (pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:

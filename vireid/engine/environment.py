@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
 import torch
 from accelerate import Accelerator
+from accelerate.utils import broadcast_object_list, gather_object
+from torch import Tensor, distributed, nn
 
 from vireid.core.errors import UserError
+
+T = TypeVar("T")
 
 Device = Literal["auto", "cpu", "cuda"]
 Precision = Literal["auto", "bf16", "float32"]
@@ -26,7 +31,8 @@ class Environment:
     def __init__(self, *, device: Device = "auto", precision: Precision = "auto") -> None:
         if device == "cuda" and not torch.cuda.is_available():
             raise UserError("DEVICE is 'cuda', but torch finds no CUDA device here; set DEVICE cpu or auto")
-        self.accelerator = Accelerator(cpu=device == "cpu", mixed_precision="no")
+        on_cpu = device == "cpu" or (device == "auto" and not torch.cuda.is_available())  # then processes use gloo
+        self.accelerator = Accelerator(cpu=on_cpu, mixed_precision="no")
         self.device = self.accelerator.device
         self.bf16 = precision == "bf16" or (precision == "auto" and _multiplies_bf16(self.device))
 
@@ -45,6 +51,46 @@ class Environment:
     @property
     def precision(self) -> str:
         return "bf16" if self.bf16 else "float32"
+
+    # -- several processes; with one, each of these returns at once ---------------------------------------------------
+
+    def wait(self) -> None:
+        """Until every process is here."""
+        self.accelerator.wait_for_everyone()
+
+    def gather(self, value: T) -> list[T]:
+        """The plain values of all processes, by rank, in every process."""
+        return gather_object([value]) if self.world > 1 else [value]
+
+    def from_main(self, work: Callable[[], T]) -> T:
+        """What `work` returns in the first process, in every process. A UserError of it is raised in all."""
+        if self.world == 1:
+            return work()
+        said: list[Any] = [None, None]  # result, text of an error
+        if self.is_main:
+            try:
+                said[0] = work()
+            except UserError as error:
+                broadcast_object_list([None, str(error)])
+                raise
+        broadcast_object_list(said)
+        if said[1] is not None:
+            raise UserError(said[1])
+        return said[0]
+
+    def mean(self, values: Tensor) -> Tensor:
+        """Mean over the processes of a tensor that has the same shape in each."""
+        if self.world > 1:
+            values = values.clone()
+            distributed.all_reduce(values)
+            values /= self.world
+        return values
+
+    def same_buffers(self, module: nn.Module) -> None:
+        """Give every process the buffers (running statistics, memories) of the first one."""
+        if self.world > 1:
+            for buffer in module.buffers():
+                distributed.broadcast(buffer, 0)
 
     def autocast(self) -> AbstractContextManager:
         """The precision of the network's forward pass."""

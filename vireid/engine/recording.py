@@ -5,27 +5,33 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO, TypeVar
 
 from tqdm import tqdm
 
+from vireid.core.errors import UserError
 from vireid.core.files import write_text
 
 T = TypeVar("T")
 
 
 class JsonLines:
-    """`log.jsonl`: one record a line, each with `event`, `epoch` and `step`; appended and flushed at once."""
+    """`log.jsonl`: one record a line, each with `event`, `epoch` and `step`; appended and flushed at once.
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    `also` is given every record as well.
+    """
+
+    def __init__(self, path: Path, *, also: Callable[..., None] | None = None) -> None:
+        self.path, self.also = path, also
 
     def __call__(self, event: str, **values: Any) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"event": event, **values}) + "\n")
+        if self.also is not None:
+            self.also(event, **values)
 
     def read(self) -> list[dict[str, Any]]:
         """All whole records; a line cut short by a kill is left out."""
@@ -43,6 +49,37 @@ class JsonLines:
         """Drop the records of epochs that are about to run again: those that began after `epoch` were finished."""
         kept = [record for record in self.read() if record.get("epoch", 0) <= epoch]
         write_text(self.path, "".join(json.dumps(record) + "\n" for record in kept))
+
+
+class TensorBoard:
+    """The numbers of the same records as curves, in event files that `tensorboard --logdir` shows.
+
+    Tags are `event/name`, `event/protocol/name` where a record names one. After a resume the points of steps that run
+    again are hidden.
+    Errors: UserError where the package is missing.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        try:
+            from torch.utils import tensorboard
+        except ImportError as error:
+            raise UserError(
+                f"TENSORBOARD is true, but {error}; pip install tensorboard, or set TENSORBOARD false"
+            ) from error
+        self._open = lambda step: tensorboard.SummaryWriter(str(folder), purge_step=step or None)
+        self._writer: Any = None
+
+    def __call__(self, event: str, **values: Any) -> None:
+        step = values.pop("step", None)
+        if step is None:  # a record of the whole run
+            return
+        if self._writer is None:
+            self._writer = self._open(step)
+        place = "/".join([event, *filter(None, [values.pop("protocol", "")])])
+        for name, value in values.items():
+            if isinstance(value, (int, float)):
+                self._writer.add_scalar(f"{place}/{name}", value, step)
+        self._writer.flush()
 
 
 def progress(items: Iterable[T], *, total: int, label: str, stream: TextIO | None = None) -> Iterator[T]:

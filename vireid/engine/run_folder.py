@@ -17,12 +17,13 @@ except ImportError:  # Windows: two runs in one folder are not told apart there
 
 
 class RunFolder:
-    """`config.yml` (resolved), `log.jsonl`, `checkpoints/`, `metrics.json`, `rankings.npz`."""
+    """`config.yml` (resolved), `log.jsonl`, `tensorboard/`, `checkpoints/`, `metrics.json`, `rankings.npz`."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self.config = root / "config.yml"
         self.log = root / "log.jsonl"
+        self.tensorboard = root / "tensorboard"
         self.checkpoints = root / "checkpoints"
         self.metrics = root / "metrics.json"
         self.rankings = root / "rankings.npz"

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import torch
@@ -15,12 +16,14 @@ from vireid.core.errors import ConfigError, NonFiniteLoss
 from vireid.core.protocols import StartsEpoch
 from vireid.core.rng import derive, seeded
 from vireid.core.types import Batch, FeatureTable, PersonFeatures, Progress
+from vireid.engine.averaging import AveragedWeights
 from vireid.engine.checkpoint import CheckpointFolder, TrainerState
 from vireid.engine.environment import Environment
+from vireid.engine.gather import gather_step
 from vireid.engine.optim import set_learning_rate
 from vireid.engine.recording import JsonLines, Means, losses_text, progress
 
-Select = Literal["last", "test"]
+Select = Literal["last", "test", "heldout"]
 _STEP_SEED = 1  # key under which a step's dropout is drawn; augmentation has its own
 
 
@@ -33,16 +36,23 @@ class BatchSource(Protocol):
 
 
 class StepModule(nn.Module):
-    """Network and objective as one module, so that a wrapper for several processes sees both sets of parameters."""
+    """Network and objective as one module, so that a wrapper for several processes sees both sets of parameters.
 
-    def __init__(self, model: nn.Module, objective: nn.Module, environment: Environment) -> None:
+    With `gather` the losses of every process see the rows of all processes.
+    """
+
+    def __init__(
+        self, model: nn.Module, objective: nn.Module, environment: Environment, *, gather: bool = False
+    ) -> None:
         super().__init__()
         self.model, self.objective = model, objective
-        self._autocast = environment.autocast
+        self._autocast, self.gather = environment.autocast, gather
 
     def forward(self, batch: Batch, progress: Progress) -> tuple[Tensor, dict[str, Tensor]]:
         with self._autocast():
             features: PersonFeatures = self.model(batch)
+        if self.gather:
+            batch, features = gather_step(batch, features, self.objective.reads)  # type: ignore[arg-type]
         return self.objective(batch, features, progress)
 
 
@@ -67,9 +77,12 @@ class Trainer:
     On a CPU a run that was killed and resumed ends in the same bits as one that was not: data order,
     augmentation and dropout are functions of (seed, epoch, step, rank), and an unfinished epoch runs again.
 
-    `evaluate` gives the rank-1 of a model in training (first protocol) and writes its own results; it is called every
-    `evaluate_every` epochs (0: never), and with `select="test"` the epoch with the largest rank-1 on the test set is
-    the run's checkpoint, as in the released codes. Otherwise the last epoch is.
+    With several processes each has its share of every batch; gradients, logged losses and running statistics are made
+    the same in all, and the first process writes. `gather_features`: losses see the rows of all processes.
+
+    `evaluate` scores a network in training and writes its own results; it is called every `evaluate_every` epochs
+    (0: never). Unless `select` is "last", the epoch with the largest score is the run's checkpoint.
+    `ema`: decay of a moving average of the weights, which is then what is evaluated and kept; 0: none.
     """
 
     model: nn.Module
@@ -87,7 +100,9 @@ class Trainer:
     clip_norm: float = 0.0
     checkpoint_every: int = 1
     log_every: int = 50
-    evaluate: Callable[[Progress], float] | None = None
+    ema: float = 0.0
+    gather_features: bool = False
+    evaluate: Callable[[nn.Module, Progress], float] | None = None
     evaluate_every: int = 0
     select: Select = "last"
     extract_training: Callable[[], FeatureTable] | None = None
@@ -99,31 +114,45 @@ class Trainer:
         self.objective.to(device)
         self.progress = Progress()
         self.best: dict[str, Any] = {}
+        self.averaged: AveragedWeights | None = None  # from the first weights of the run on
         self._reached = False
-        self.step_module = StepModule(self.model, self.objective, self.environment)
+        self.step_module = StepModule(self.model, self.objective, self.environment, gather=self.gather_features)
 
     # -- a run ---------------------------------------------------------------------------------------------------
 
+    @property
+    def retrieving(self) -> nn.Module:
+        """The network that is evaluated: the averaged one where there is one."""
+        return self.model if self.averaged is None else self.averaged.model
+
     def resume(self) -> bool:
         """Continue from the newest whole checkpoint; False where there is none."""
-        epoch = self.checkpoints.newest(self.facts)
+        environment = self.environment
+        epoch = environment.from_main(lambda: self.checkpoints.newest(self.facts))
         if epoch is None:
             return False
-        state = self.checkpoints.load(epoch, self.model, self.objective)
+        self._average()
+        learning = None if self.averaged is None else self.model
+        state = self.checkpoints.load(epoch, self.retrieving, self.objective, training=learning)
         self.optimizer.load_state_dict(dict(state.optimizer))
         self.progress, self.best = state.progress, dict(state.best)
-        if self.environment.device.type == "cpu" and state.threads != torch.get_num_threads():
-            self.say(f"using {state.threads} threads as the interrupted run did (now {torch.get_num_threads()})")
+        if environment.device.type == "cpu" and state.threads != torch.get_num_threads():
+            self._tell(f"using {state.threads} threads as the interrupted run did (now {torch.get_num_threads()})")
             torch.set_num_threads(state.threads)
-        self.log.rewind(self.progress.epoch)
-        self.say(f"resumed after epoch {self.progress.epoch} of {self.epochs}")
+        if state.processes != environment.world:
+            self._tell(f"the interrupted run had {state.processes} processes, this one has {environment.world}")
+        if environment.is_main:
+            self.log.rewind(self.progress.epoch)
+        self._tell(f"resumed after epoch {self.progress.epoch} of {self.epochs}")
         return True
 
     def fit(self) -> None:
         """Train up to `epochs`; afterwards `self.model` holds the last epoch's weights."""
-        if self.environment.world > 1:
-            self.step_module = self.environment.accelerator.prepare(self.step_module)
+        self._average()
         with seeded(self.seed):  # the caller's generators are put back afterwards
+            if self.environment.world > 1 and self.progress.epoch < self.epochs:
+                self._probe()
+                self.step_module = self.environment.accelerator.prepare(self.step_module)
             while self.progress.epoch < self.epochs:
                 self._run_epoch()
                 last = self.progress.epoch == self.epochs
@@ -134,7 +163,15 @@ class Trainer:
 
     def chosen_epoch(self) -> int:
         """The epoch whose checkpoint counts."""
-        return int(self.best["epoch"]) if self.select == "test" and self.best else self.progress.epoch
+        return int(self.best["epoch"]) if self.select != "last" and self.best else self.progress.epoch
+
+    def _tell(self, text: str) -> None:
+        if self.environment.is_main:
+            self.say(text)
+
+    def _average(self) -> None:
+        if self.ema and self.averaged is None:
+            self.averaged = AveragedWeights(self.model, self.ema)
 
     # -- an epoch ------------------------------------------------------------------------------------------------
 
@@ -147,9 +184,10 @@ class Trainer:
         began = time.perf_counter()
         steps = self.batches.steps()
         with closing(self.batches.epoch(epoch)) as batches:
-            for number, (batch, wait) in enumerate(
-                progress(_timed(batches), total=steps, label=f"epoch {epoch + 1}/{self.epochs}")
-            ):
+            timed = _timed(batches)
+            if self.environment.is_main:
+                timed = progress(timed, total=steps, label=f"epoch {epoch + 1}/{self.epochs}")
+            for number, (batch, wait) in enumerate(timed):
                 waited += wait
                 images += len(batch)
                 names, values = self._step(batch, number)
@@ -158,9 +196,13 @@ class Trainer:
                     terms = dict(zip(names, values))
                     self.log("step", epoch=epoch + 1, step=self.progress.step, lr=rate, **terms)
         seconds = time.perf_counter() - began
+        self.environment.same_buffers(self.step_module)
+        if self.averaged is not None:
+            self.environment.same_buffers(self.averaged.model)
         self.progress.epoch += 1
         self.progress.last_epoch = means.result()
         if self.environment.is_main:
+            images *= self.environment.world
             speed = {"images_per_second": round(images / seconds, 1), "waiting": round(waited / seconds, 4)}
             self.log(
                 "epoch",
@@ -186,13 +228,34 @@ class Trainer:
 
     # -- a step --------------------------------------------------------------------------------------------------
 
-    def _step(self, batch: Batch, number: int) -> tuple[list[str], list[float]]:
+    def _forward(self, batch: Batch, number: int) -> tuple[Tensor, dict[str, Tensor]]:
         epoch, rank = self.progress.epoch, self.environment.rank
         torch.manual_seed(derive(self.seed, _STEP_SEED, epoch, number, rank))
         batch = self.augment(batch.to(self.environment.device), epoch=epoch, step=number, rank=rank)
-        total, terms = self.step_module(batch, self.progress)
+        return self.step_module(batch, self.progress)
+
+    def _probe(self) -> None:
+        """`check_reached` by a first step that changes nothing: a wrapper for processes cannot do without a gradient.
+
+        Its own error would come a step later and name no parameter.
+        """
+        self._start_epoch()
+        with closing(self.batches.epoch(self.progress.epoch)) as batches:
+            batch = next(batches)
+        kept = [buffer.clone() for buffer in self.step_module.buffers()]
+        total, _ = self._forward(batch, 0)
+        total.backward()
+        check_reached(self.model, self.objective)
+        self._reached = True
+        self.step_module.zero_grad(set_to_none=True)
+        for buffer, value in zip(self.step_module.buffers(), kept):
+            buffer.copy_(value)
+
+    def _step(self, batch: Batch, number: int) -> tuple[list[str], list[float]]:
+        total, terms = self._forward(batch, number)
         names = ["loss", *terms]
-        values = torch.stack([total.detach(), *terms.values()]).tolist()  # the one host-device sync of a step
+        values = self.environment.mean(torch.stack([total.detach(), *terms.values()]))
+        values = values.tolist()  # the one host-device sync of a step
         self._check_finite(names, values)
         self.optimizer.zero_grad(set_to_none=True)
         self.environment.accelerator.backward(total)
@@ -203,6 +266,8 @@ class Trainer:
             torch.nn.utils.clip_grad_norm_(self.step_module.parameters(), self.clip_norm)
         self.optimizer.step()
         self.progress.step += 1
+        if self.averaged is not None:
+            self.averaged.update(self.model, self.progress.step)
         return names, values
 
     def _check_finite(self, names: Iterable[str], values: Iterable[float]) -> None:
@@ -210,7 +275,7 @@ class Trainer:
         if not bad:
             return
         terms = [name for name in bad if name != "loss"] or ["loss"]
-        saved = self._save(name="non_finite") if self.environment.is_main else self.checkpoints.folder / "non_finite"
+        saved = self._save(name="non_finite")
         raise NonFiniteLoss(
             f"{', '.join(f'{name} is {bad[name]}' for name in terms)} in epoch {self.progress.epoch + 1}, step "
             f"{self.progress.step + 1}; training stopped before this step changed a weight.\n"
@@ -219,17 +284,21 @@ class Trainer:
 
     # -- between epochs ------------------------------------------------------------------------------------------
 
-    def _save(self, name: str = "") -> Any:
-        if not self.environment.is_main:
-            return None
-        state = TrainerState(self.progress, self.optimizer.state_dict(), torch.get_num_threads(), self.best)
-        return self.checkpoints.save(self.model, self.objective, state, self.facts, name)
+    def _save(self, name: str = "") -> Path:
+        """Written by the first process; the others wait, and share its error where it cannot be written."""
+        return self.environment.from_main(lambda: self._write(name))
+
+    def _write(self, name: str) -> Path:
+        threads, world = torch.get_num_threads(), self.environment.world
+        state = TrainerState(self.progress, self.optimizer.state_dict(), threads, self.best, world)
+        learning = None if self.averaged is None else self.model
+        return self.checkpoints.save(self.retrieving, self.objective, state, self.facts, name, training=learning)
 
     def _evaluate(self) -> None:
         assert self.evaluate is not None
-        rank1 = self.evaluate(self.progress)
-        if self.select == "test" and rank1 > self.best.get("rank1", -1.0):
-            self.best = {"epoch": self.progress.epoch, "rank1": rank1}
+        score = self.evaluate(self.retrieving, self.progress)
+        if self.select != "last" and score > self.best.get("score", -1.0):
+            self.best = {"epoch": self.progress.epoch, "score": score}
             if self.progress.epoch % self.checkpoint_every:  # the chosen epoch must exist on disk
                 self._save()
 

@@ -52,6 +52,11 @@ class Objective(nn.Module):
         if problems:
             raise ConfigError(problems)
 
+    @property
+    def reads(self) -> frozenset[str]:
+        """Names of all fields that some term reads."""
+        return frozenset(field for binding in self._bindings.values() for field in binding.values())
+
     def forward(self, batch: Batch, out: PersonFeatures, progress: Progress) -> tuple[Tensor, dict[str, Tensor]]:
         """The total to differentiate, and each term without weight and schedule, detached, for the log.
 
