@@ -31,6 +31,7 @@ from vireid.engine.run_folder import RunFolder
 from vireid.engine.trainer import Trainer, place
 from vireid.evaluation.evaluator import Evaluator
 from vireid.evaluation.features import extract_features
+from vireid.evaluation.flips import with_mirror
 from vireid.evaluation.protocols.query_gallery import QueryGalleryProtocol
 from vireid.evaluation.report import Report, format_table
 from vireid.evaluation.saved import save_rankings
@@ -251,20 +252,27 @@ class Experiment:
     # -- evaluation ----------------------------------------------------------------------------------------------
 
     def _table(
-        self, model: nn.Module, images: ImageSet, environment: Environment, conditions: Mapping[str, str]
+        self,
+        model: nn.Module,
+        images: ImageSet,
+        environment: Environment,
+        conditions: Mapping[str, str],
+        flips: str = "none",
     ) -> FeatureTable:
         """Descriptors of all images, each embedded once; processes share the batches, all get the table."""
         model.eval()
+        describe: Any = model.describe
         batches = sequential_batches(len(images.samples), self.config.TEST_BATCH)
         batches = batches[environment.rank :: environment.world] or batches[:1]  # nobody may have nothing to do
         table = extract_features(
-            model.describe,  # type: ignore[arg-type]
+            describe if flips == "none" else with_mirror(describe),
             BatchLoader(images.samples, images.images, batches, pin=environment.device.type == "cuda"),
             device=environment.device,
             autocast=environment.autocast,
             prepare=lambda batch: batch.with_images(normalise(batch.images)),
             gather=environment.gather,
             conditions=conditions,
+            unit=flips != "sum",
         )
         return replace(table, samples=images.samples)
 
@@ -282,7 +290,10 @@ class Experiment:
             "precision": environment.precision,
             "seed": str(self.config.SEED),
         }
-        table = self._table(model, test, environment, conditions)
+        flips = self.config.FLIP_TEST
+        if flips != "none":
+            conditions["flipped_images"] = f"added ({flips})"
+        table = self._table(model, test, environment, conditions, flips)
 
         def score() -> dict[str, Report]:
             reports = {name: evaluator(table) for name, evaluator in evaluators.items()}

@@ -64,6 +64,15 @@ def test_faiss_gives_the_same_metrics(train, finished):
         assert after[mode]["mean"] == pytest.approx(before[mode]["mean"], abs=1e-6)
 
 
+@pytest.mark.parametrize("mode", ["unit", "sum"])
+def test_mirror_images_take_part_where_they_are_asked_for_and_results_say_so(train, finished, tmp_path, capsys, mode):
+    weights = finished / "checkpoints" / "epoch_0004"
+    assert train(tmp_path, "--eval-only", "WEIGHTS", weights, "FLIP_TEST", mode) == 0
+    assert results(tmp_path)["all"]["mean"] != results(finished)["all"]["mean"]
+    assert results(tmp_path)["all"]["conditions"]["flipped_images"] == f"added ({mode})"
+    assert f"flipped images added ({mode})" in capsys.readouterr().out
+
+
 def test_a_checkpoint_folder_or_a_weights_file_can_be_evaluated_elsewhere(train, finished, tmp_path):
     weights = finished / "checkpoints" / "epoch_0004"
     for path in (weights, weights / "model.safetensors"):

@@ -67,6 +67,13 @@ SETTINGS: dict[str, Setting] = {
         Setting("SIZE", tuple[int, int], (288, 144), "height and width of images in pixels", _size),
         Setting("CACHE_DIR", str, "runs/cache", "folder of decoded images", _not_empty, free=True),
         Setting("TEST_BATCH", int, 64, "images in a batch of evaluation", _at_least(1), free=True),
+        Setting(
+            "FLIP_TEST",
+            Literal["none", "unit", "sum"],
+            "none",
+            "describe test images together with their mirror images: unit, the mean of both at length 1; sum, as it is",
+            free=True,
+        ),
         Setting("CLIP_NORM", float, 0.0, "largest norm of the gradient; 0: no limit", _at_least(0)),
         Setting("EMA", float, 0.0, "decay of an average of the weights, which is then evaluated; 0: none", _decay),
         Setting("EVALUATE_EVERY", int, 0, "epochs between evaluations; 0: only at the end", _at_least(0), free=True),

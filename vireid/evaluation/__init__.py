@@ -1,6 +1,6 @@
 """Published protocols applied to features: metrics, trials, evaluators and reports with their conditions."""
 
-from vireid.evaluation import aggregate, evaluator, features, measures, protocols, report, rules
+from vireid.evaluation import aggregate, evaluator, features, flips, measures, protocols, report, rules
 from vireid.evaluation.evaluator import Evaluator, RankedLists
 from vireid.evaluation.features import extract_features
 from vireid.evaluation.measures import evaluate_distances, evaluate_retrieval
@@ -28,6 +28,7 @@ __all__ = [
     "evaluator",
     "extract_features",
     "features",
+    "flips",
     "format_table",
     "measures",
     "protocols",

@@ -24,6 +24,7 @@ def extract_features(
     autocast: Callable[[], AbstractContextManager] = nullcontext,
     gather: Callable[[Columns], Sequence[Columns]] | None = None,
     conditions: Mapping[str, str] | None = None,
+    unit: bool = True,
 ) -> FeatureTable:
     """Rows in the order of the data set, each image once.
 
@@ -32,6 +33,7 @@ def extract_features(
     unit again in float32, because lower precision leaves them off by its rounding.
     `gather`: this process's columns -> those of all processes (e.g. accelerate's gather_object of one); an image that
     several processes described to fill their batches is kept once.
+    Without `unit` rows keep the lengths that `describe` gave them.
     Errors: `DataError` naming the first image whose description is not finite or is zero, or if there are no images.
     """
     kept: list[tuple[Tensor, Batch]] = []
@@ -56,8 +58,9 @@ def extract_features(
         columns = {name: np.concatenate([part[name] for part in parts]) for name in columns}
     _, once = np.unique(columns["index"], return_index=True)  # sorted by index
     columns = {name: values[once] for name, values in columns.items()}
+    length = _lengths(columns["features"], columns["index"])
     return FeatureTable(
-        features=_unit(columns["features"], columns["index"]),
+        features=columns["features"] / length if unit else columns["features"],
         labels=columns["labels"],
         cameras=columns["cameras"],
         modality=columns["modality"],
@@ -65,7 +68,8 @@ def extract_features(
     )
 
 
-def _unit(features: np.ndarray, index: np.ndarray) -> np.ndarray:
+def _lengths(features: np.ndarray, index: np.ndarray) -> np.ndarray:
+    """(N, 1) lengths of rows; DataError where one is zero or not finite."""
     length = np.linalg.norm(features, axis=1, keepdims=True)
     bad = ~(np.isfinite(length) & (length > 0))[:, 0]
     if bad.any():
@@ -73,4 +77,4 @@ def _unit(features: np.ndarray, index: np.ndarray) -> np.ndarray:
             f"the description of test image {int(index[bad.argmax()])} is zero or not finite"
             f" ({int(bad.sum())} of {len(bad)} images): the weights or the image are broken"
         )
-    return features / length
+    return length

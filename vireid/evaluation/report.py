@@ -17,7 +17,10 @@ DEFAULTS: Mapping[str, str] = {
     "attribute_source": "none",
     "checkpoint": "not stated",
 }
-WORDS = {"re_ranking": "re-ranking"}  # how a table prints a condition's name, where not as it stands
+WORDS = {
+    "re_ranking": "re-ranking",
+    "flipped_images": "flipped images",
+}  # how a table prints a condition's name, where not as it stands
 ORACLE = "labels"  # the attribute source that knows the person's labels at test time
 FOOTNOTE = "† oracle: the test images' attributes are the labels of their identities"
 
