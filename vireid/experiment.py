@@ -34,7 +34,7 @@ from vireid.evaluation.features import extract_features
 from vireid.evaluation.flips import with_mirror
 from vireid.evaluation.protocols.query_gallery import QueryGalleryProtocol
 from vireid.evaluation.report import Report, format_table
-from vireid.evaluation.saved import save_rankings
+from vireid.evaluation.saved import save_features, save_queries, save_rankings
 from vireid.losses.objective import Objective
 from vireid.models.net import CrossModalityNet
 
@@ -78,7 +78,7 @@ class Experiment:
 
     Every fault of the config is reported together (ConfigError) when the experiment is made, before any image is read.
     Results are in `OUTPUT_DIR`: `config.yml` (all values resolved), `log.jsonl`, `tensorboard/`, `checkpoints/`,
-    `metrics.json`, `rankings.npz`.
+    `metrics.json`, `rankings.npz`, `queries.npz`, `features.npz`.
 
     In a process of several (torchrun, accelerate launch, `tools/train_net.py --num-gpus N`) everything here is called
     in each of them: they share the work, the first one writes and prints, and all return the same reports.
@@ -298,6 +298,9 @@ class Experiment:
         def score() -> dict[str, Report]:
             reports = {name: evaluator(table) for name, evaluator in evaluators.items()}
             save_rankings(self.folder.rankings, evaluators, table, test.samples)
+            save_queries(self.folder.queries, reports, table)
+            if self.config.SAVE_FEATURES:
+                save_features(self.folder.features, table)
             results = {name: report.to_json() for name, report in reports.items()}
             write_json(self.folder.metrics, {"results": results, "environment": environment.describe()})
             log("result", checkpoint=selection, **{name: result["mean"] for name, result in results.items()})

@@ -88,6 +88,7 @@ SETTINGS: dict[str, Setting] = {
         ),
         Setting("HELDOUT_IDENTITIES", int, 0, "training identities that only choose the checkpoint", _at_least(0)),
         Setting("LOG_EVERY", int, 20, "steps between lines of the log", _at_least(1), free=True),
+        Setting("SAVE_FEATURES", bool, True, "keep the descriptors of the test images, for pictures", free=True),
         Setting("TENSORBOARD", bool, True, "write the log as TensorBoard events, too", free=True),
         Setting("MODEL.DESCRIPTOR", list[str], ["features_bn"], "fields that retrieval compares", _not_empty),
     ]

@@ -17,7 +17,8 @@ except ImportError:  # Windows: two runs in one folder are not told apart there
 
 
 class RunFolder:
-    """`config.yml` (resolved), `log.jsonl`, `tensorboard/`, `checkpoints/`, `metrics.json`, `rankings.npz`."""
+    """`config.yml` (resolved), `log.jsonl`, `tensorboard/`, `checkpoints/`, and the results: `metrics.json`,
+    `rankings.npz`, `queries.npz`, `features.npz`."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -27,6 +28,8 @@ class RunFolder:
         self.checkpoints = root / "checkpoints"
         self.metrics = root / "metrics.json"
         self.rankings = root / "rankings.npz"
+        self.queries = root / "queries.npz"
+        self.features = root / "features.npz"
 
     @contextmanager
     def claimed(self, claim: bool = True) -> Iterator[None]:

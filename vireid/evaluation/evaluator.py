@@ -11,8 +11,8 @@ import numpy as np
 
 from vireid.core.errors import UserError
 from vireid.core.types import FeatureTable, Sample, Trial
-from vireid.evaluation.report import Report
-from vireid.retrieval.metrics import Cmc, Scores, measure
+from vireid.evaluation.report import MeasuredQueries, Report
+from vireid.retrieval.metrics import Cmc, measure_queries, summarise
 from vireid.retrieval.ranking import NOBODY, Ranking, rank_rows
 
 
@@ -65,8 +65,9 @@ class Evaluator:
     def __call__(self, table: FeatureTable) -> Report:
         query, gallery = self.protocol.query_rows(table), self.protocol.gallery_rows(table)
         scores = _Selection(query, gallery, self.score(table.features[query], table.features[gallery]))
-        trials = {trial.name: self._measure(scores.of(trial), trial, table) for trial in self.protocol.trials(table)}
-        return Report(conditions={**self.protocol.conditions, **table.conditions}, trials=trials)
+        found = {trial.name: self._measure(scores.of(trial), trial, table) for trial in self.protocol.trials(table)}
+        trials = {name: summarise(each.scores, self.ranks) for name, each in found.items()}
+        return Report(conditions={**self.protocol.conditions, **table.conditions}, trials=trials, queries=found)
 
     def rehearse(self, samples: Sequence[Sample]) -> None:
         """Draw all trials without features, so that what the protocol misses in the data is said before training.
@@ -90,16 +91,16 @@ class Evaluator:
         same = table.labels[ranking.ids.clip(min=0)] == table.labels[chosen.query][:, None]
         return RankedLists(chosen.query, ranking, same & (ranking.ids != NOBODY))
 
-    def _measure(self, scores: np.ndarray, trial: Trial, table: FeatureTable) -> Scores:
-        return measure(
+    def _measure(self, scores: np.ndarray, trial: Trial, table: FeatureTable) -> MeasuredQueries:
+        found = measure_queries(
             scores,
             table.labels[trial.query],
             table.labels[trial.gallery],
             junk=trial.junk(trial.query, trial.gallery),
             cmc=self.protocol.metric,
-            ranks=self.ranks,
             larger_is_closer=True,
         )
+        return MeasuredQueries(trial.query, found)
 
 
 class _Selection:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from vireid.retrieval.metrics import Scores
+from vireid.retrieval.metrics import QueryScores, Scores
 
 DEFAULTS: Mapping[str, str] = {
     "feature": "not stated",
@@ -26,15 +26,25 @@ FOOTNOTE = "† oracle: the test images' attributes are the labels of their iden
 
 
 @dataclass(frozen=True)
+class MeasuredQueries:
+    """The queries of one trial, each by itself."""
+
+    rows: np.ndarray  # (Q,) rows of the table of features
+    scores: QueryScores
+
+
+@dataclass(frozen=True)
 class Report:
     """The trials of one protocol on one table of features, and under which conditions they were measured.
 
     `conditions`: protocol, direction, mode, shots, trials, draw (from the protocol), feature, re_ranking,
     attribute_source, checkpoint (from the table); what nobody stated is filled in from `DEFAULTS`, so that it is seen.
+    `queries`: what the trials average, where somebody wants to compare query by query.
     """
 
     trials: Mapping[str, Scores]
     conditions: Mapping[str, str | int] = field(default_factory=dict)
+    queries: Mapping[str, MeasuredQueries] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         assert self.trials, "a report has at least one trial"

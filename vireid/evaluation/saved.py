@@ -1,4 +1,4 @@
-"""Ranked lists on disk, for pictures and for people: `rankings.npz`."""
+"""What an evaluation leaves on disk beside its numbers: ranked lists, the measurements of each query, descriptors."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 from vireid.core.files import replaced_file
 from vireid.core.types import FeatureTable, Sample
 from vireid.evaluation.evaluator import Evaluator
+from vireid.evaluation.report import Report
 from vireid.retrieval.ranking import NOBODY
 
 DEPTH = 20  # answers kept for each query
@@ -40,3 +41,45 @@ def save_rankings(
         arrays[f"{name}/score"] = lists.ranking.scores
     with replaced_file(path) as file:
         np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
+
+
+def save_queries(path: Path, reports: Mapping[str, Report], table: FeatureTable) -> None:
+    """Write what each query scored in each trial, for comparisons of two runs query by query.
+
+    Arrays of protocol NAME: `NAME/row`, `NAME/id`, `NAME/camera` (Q,), every image that asks in some trial;
+    `NAME/counted` (T, Q) bool, False where a trial does not ask or finds no correct image; `NAME/first` (T, Q) int32,
+    place of the first correct image; `NAME/average_precision`, `NAME/inverse_penalty` (T, Q) float32.
+    """
+    arrays: dict[str, np.ndarray] = {}
+    for name, report in reports.items():
+        trials = list(report.queries.values())
+        rows = np.unique(np.concatenate([trial.rows for trial in trials]))
+        places = [np.searchsorted(rows, trial.rows) for trial in trials]
+        arrays |= {
+            f"{name}/row": rows,
+            f"{name}/id": table.labels[rows],
+            f"{name}/camera": table.cameras[rows],
+        }
+        columns = {"counted": bool, "first": np.int32, "average_precision": np.float32, "inverse_penalty": np.float32}
+        for column, dtype in columns.items():
+            values = np.zeros((len(trials), len(rows)), dtype)
+            for line, trial, place in zip(values, trials, places, strict=True):
+                line[place] = getattr(trial.scores, column)
+            arrays[f"{name}/{column}"] = values
+    with replaced_file(path) as file:
+        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
+
+
+def save_features(path: Path, table: FeatureTable) -> None:
+    """Write the descriptors of all test images (float16: enough for pictures and for a second look) and their columns:
+    `features` (N, D), `labels`, `cameras`, `modality` (N,), `paths` (N,) text."""
+    paths = np.array([str(sample.path) for sample in table.samples or ()])
+    with replaced_file(path) as file:
+        np.savez(
+            file,  # type: ignore[arg-type]
+            features=table.features.astype(np.float16),
+            labels=table.labels,
+            cameras=table.cameras,
+            modality=table.modality,
+            paths=paths,
+        )

@@ -78,8 +78,14 @@ def measure(
     >>> scores.cmc.tolist(), round(scores.mean_ap, 4), round(scores.mean_inp, 4)
     ([0.0, 1.0], 0.5833, 0.6667)
     """
-    longest = _checked_ranks(ranks)
+    _checked_ranks(ranks)
     found = measure_queries(distances, query_ids, gallery_ids, junk=junk, cmc=cmc, larger_is_closer=larger_is_closer)
+    return summarise(found, ranks)
+
+
+def summarise(found: QueryScores, ranks: Sequence[int] = (1, 5, 10, 20)) -> Scores:
+    """Means over the counted queries. DataError where none is counted."""
+    longest = _checked_ranks(ranks)
     counted = int(found.counted.sum())
     if counted == 0:
         raise DataError(
