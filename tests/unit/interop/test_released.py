@@ -100,3 +100,27 @@ def test_a_checkpoint_of_another_release_is_refused(agw):
 def test_an_unknown_release_is_named():
     with pytest.raises(ValueError, match="no released network is called 'agw_bas'; did you mean 'agw_base'"):
         released.release("agw_bas")
+
+
+@pytest.mark.parametrize("model", released.MODELS)
+def test_axes_that_count_identities_are_those_of_classifiers_and_memories(model):
+    """They are told by their length alone, so no width of a network may have it."""
+    found = released.release(model)
+    counting = {key.name for key in found.keys if {found.num_ids, 2 * found.num_ids} & set(key.shape)}
+    assert counting
+    assert not [name for name in counting if not re.search(r"classifier|^fc_list|^memory|^out_att", name)]
+
+
+@pytest.mark.parametrize("model", released.MODELS)
+def test_every_used_tensor_has_a_place(model):
+    layout = released.LAYOUTS[model]
+    placed = [layout.place(key.name) for key in released.release(model).keys if key.used]
+    assert any(placed)
+
+
+def test_caj_is_agw(agw):
+    assert released.to_ours("caj", agw).keys() == released.to_ours("agw", agw).keys()
+
+
+def test_the_number_of_identities_is_read_from_the_classifier(agw):
+    assert released.identities("agw", agw) == 5

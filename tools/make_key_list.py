@@ -1,0 +1,45 @@
+#!/usr/bin/env python3
+"""Make the key list of a released network from a description of its state dict.
+
+IN is JSON: the tensors under "keys" or "entries", each with "key", "shape" and, where it is known, "used" (whether the
+release needs it in a forward pass); "n_class" is the number of identities unless --num-ids says it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from vireid.core.errors import UserError, guarded
+
+
+def parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("model", help="name of the release; the list is OUT/<model>.json.gz")
+    parser.add_argument("source", type=Path, metavar="IN", help="the description")
+    parser.add_argument("--num-ids", type=int, metavar="N", help="identities of the described network")
+    parser.add_argument("--out", type=Path, default=Path("vireid/interop/keys"), help="folder (default %(default)s)")
+    return parser
+
+
+@guarded
+def main(argv: list[str] | None = None) -> int:
+    arguments = parser().parse_args(argv)
+    from vireid.interop.released.lists import from_description, packed
+
+    try:
+        content = json.loads(arguments.source.read_text(encoding="utf-8"))
+        found = from_description(content, arguments.num_ids)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(
+            f"{arguments.source}: no description of a state dict ({type(error).__name__}: {error})"
+        ) from error
+    target = arguments.out / f"{arguments.model}.json.gz"
+    target.write_bytes(packed(found))
+    print(f"{target}: {len(found['keys'])} tensors, {sum(not used for *_, used in found['keys'])} never used")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
