@@ -20,17 +20,17 @@ from vireid.core.registries import HEADS, LOSSES
 
 @HEADS.register
 class NarrowHead(nn.Module):
-    """A second descriptor, from whatever it is bound to."""
+    """A guess, from whatever it is bound to: a field that no method by itself provides."""
 
-    provides = frozenset({"features_att"})
+    provides = frozenset({"attribute_prior_logits"})
 
     def __init__(self, *, feature_dim: int, width: int = 8) -> None:
         super().__init__()
-        self.dims = {"features_att": width}
+        self.dims = {"attribute_prior_logits": width}
         self.layer = nn.Linear(feature_dim, width)
 
     def forward(self, features: Tensor) -> dict[str, Tensor]:
-        return {"features_att": self.layer(features)}
+        return {"attribute_prior_logits": self.layer(features)}
 
 
 @LOSSES.register
@@ -51,7 +51,7 @@ MODEL:
   HEADS:
     NARROW: {NAME: NarrowHead, USES: {features: pooled}}
 OBJECTIVE:
-  NORM: {NAME: FeatureNorm, WEIGHT: 0.01, USES: {features: features_att}}
+  NORM: {NAME: FeatureNorm, WEIGHT: 0.01, USES: {features: attribute_prior_logits}}
 """
 
 
@@ -88,7 +88,7 @@ def test_a_plugin_joins_any_method_and_touches_only_its_slots(plugin, method, fa
     assert assemble.problems(config) == []
     tree = explain.resolved_tree(config)
     norm = tree["OBJECTIVE"].pop("NORM")
-    assert norm == {"NAME": "FeatureNorm", "WEIGHT": 0.01, "USES": {"features": "features_att"}}
+    assert norm == {"NAME": "FeatureNorm", "WEIGHT": 0.01, "USES": {"features": "attribute_prior_logits"}}
     assert tree["MODEL"]["HEADS"].pop("NARROW")["WIDTH"] == 8
     assert tree.pop("IMPORTS") == ["plugin_of_a_test"]
     alone = explain.resolved_tree(load_config(CONFIGS / "sysu" / f"{method}.yml", ["MODEL.BACKBONE.ARCH", "resnet10t"]))
@@ -103,8 +103,8 @@ def test_a_plugin_joins_any_method_and_touches_only_its_slots(plugin, method, fa
 def test_the_table_says_who_provides_what(plugin):
     table = {row.slot: row for row in explain.rows(load_config(joined(plugin, "mmd")))}
     assert table["MODEL.HEADS.NARROW"].needs == "features = pooled <- MODEL.POOL"
-    assert table["MODEL.HEADS.NARROW"].provides == "features_att"
-    assert table["OBJECTIVE.NORM"].needs == "features = features_att <- MODEL.HEADS.NARROW"
+    assert table["MODEL.HEADS.NARROW"].provides == "attribute_prior_logits"
+    assert table["OBJECTIVE.NORM"].needs == "features = attribute_prior_logits <- MODEL.HEADS.NARROW"
     assert table["OBJECTIVE.NORM"].source == "plugin.yml"
 
 

@@ -37,6 +37,7 @@ ADAPTER_MODULES = (
     "adapters_models",
     "adapters_networks",
     "adapters_augment",
+    "adapters_ddag",
 )
 
 Check = Callable[["Case"], None]

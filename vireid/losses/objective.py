@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from vireid.core.binding import bind, requested, serve
-from vireid.core.errors import ConfigError, DataError
+from vireid.core.errors import ConfigError, DataError, nearest
 from vireid.core.types import Batch, PersonFeatures, Progress
 from vireid.core.vocabulary import BATCH_FIELDS
 from vireid.layers.precision import float32_or_more, without_autocast
@@ -23,7 +23,8 @@ class Term:
     loss: nn.Module
     weight: float = 1.0
     uses: Mapping[str, str] | None = None  # {forward parameter: field}, where they differ
-    schedule: Callable[[Progress], float] | None = None  # factor on top of the weight
+    # Factor on top of the weight. One that reads the last epoch's means names those terms in `reads_terms`.
+    schedule: Callable[[Progress], float] | None = None
 
 
 class Objective(nn.Module):
@@ -44,6 +45,13 @@ class Objective(nn.Module):
         for name, term in terms.items():
             binding, faults = bind(term.loss, term.uses, provided)
             problems += [f"{self._place(name)} {fault}" for fault in faults]
+            for other in getattr(term.schedule, "reads_terms", ()):
+                if other not in terms:
+                    place = f"OBJECTIVE.{name.upper()}.SCHEDULE ({type(term.schedule).__name__})"
+                    known = ", ".join(terms)
+                    problems.append(
+                        f"{place} reads the term {other!r}, which is not there{nearest(other, terms)} (terms: {known})"
+                    )
             if hasattr(self, name) or "." in name or not name:
                 problems.append(f"OBJECTIVE.{name.upper()}: a term cannot have this name; call it something else")
                 continue

@@ -11,6 +11,7 @@ from vireid.core.types import PersonFeatures, Progress
 from vireid.core.vocabulary import BATCH_FIELDS
 from vireid.losses.identity import IdentityCrossEntropy
 from vireid.losses.objective import Objective, Term
+from vireid.losses.schedules import InverseEpochLoss
 from vireid.losses.triplet import HeteroCenterTriplet
 
 PROVIDED = frozenset(BATCH_FIELDS) | {"features", "logits", "pooled"}
@@ -154,3 +155,17 @@ def test_only_what_a_term_reads_is_cast(batch):
     assert fields["logits"].dtype == torch.bfloat16
     objective(batch, out, Progress())
     assert seen[0]["features"].dtype == torch.float32
+
+
+def test_a_schedule_that_reads_a_term_that_is_not_there_is_refused():
+    terms = {
+        "id": Term(IdentityCrossEntropy()),
+        "graph": Term(Mean(), schedule=InverseEpochLoss(of=["id", "tripelt"])),
+        "triplet": Term(HeteroCenterTriplet()),
+    }
+    with pytest.raises(ConfigError) as error:
+        Objective(terms, provided=PROVIDED)
+    assert error.value.problems == [
+        "OBJECTIVE.GRAPH.SCHEDULE (InverseEpochLoss) reads the term 'tripelt', which is not there; did you mean "
+        "'triplet'? (terms: id, graph, triplet)"
+    ]

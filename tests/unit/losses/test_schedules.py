@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from vireid.core.types import Progress
-from vireid.losses.schedules import LinearRamp
+from vireid.losses.schedules import InverseEpochLoss, LinearRamp
 
 
 def test_the_ramp_ends_at_1():
@@ -14,3 +14,24 @@ def test_the_ramp_ends_at_1():
 def test_the_ramp_has_a_length():
     with pytest.raises(ValueError, match="epochs must be at least 1"):
         LinearRamp(epochs=0)
+
+
+def test_inverse_epoch_loss_is_0_in_the_first_epoch():
+    assert InverseEpochLoss(of=["id"])(Progress()) == 0.0
+
+
+def test_inverse_epoch_loss_adds_the_means_of_its_terms():
+    schedule = InverseEpochLoss(of=["id", "mutual"])
+    last_epoch = {"loss": 9.0, "id": 1.5, "mutual/id": 0.25, "mutual/kl": 0.25, "mutual2": 7.0}
+    assert schedule(Progress(epoch=3, last_epoch=last_epoch)) == 1 / (1 + 2.0)
+
+
+def test_inverse_epoch_loss_without_a_known_term_says_so():
+    with pytest.raises(ValueError, match=r"nothing is known of the term 'idd' in the last epoch \(known: id\)"):
+        InverseEpochLoss(of=["idd"])(Progress(epoch=1, last_epoch={"id": 1.0}))
+
+
+@pytest.mark.parametrize("wrong", [[], "id"])
+def test_inverse_epoch_loss_wants_names(wrong):
+    with pytest.raises(ValueError, match="of must be a list of at least one term"):
+        InverseEpochLoss(of=wrong)

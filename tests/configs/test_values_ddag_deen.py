@@ -1,0 +1,45 @@
+"""Released hyper-parameters of DDAG and DEEN: methods/ddag.md sections 1 to 4, methods/deen.md sections 1 to 3."""
+
+from pathlib import Path
+
+import pytest
+
+from vireid.config import explain
+from vireid.config.loader import load_config
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+
+
+def tree_of(name: str) -> dict:
+    return explain.resolved_tree(load_config(CONFIGS / f"{name}.yml"))
+
+
+@pytest.mark.parametrize("dataset", ["sysu", "regdb"])
+def test_values_of_ddag(dataset):
+    tree = tree_of(f"{dataset}/ddag")
+    assert tree["SIZE"] == [288, 144]
+    assert (tree["SAMPLER"]["IDENTITIES"], tree["SAMPLER"]["PER_MODALITY"]) == (8, 4)
+    backbone = {"ARCH": "resnet50.tv_in1k", "SHARE_FROM": 1, "LAST_STRIDE": 1, "PRETRAINED": True}
+    assert backbone.items() <= tree["MODEL"]["BACKBONE"].items()
+    assert tree["MODEL"]["POOL"] == {"NAME": "AveragePool"}
+    assert tree["MODEL"]["HEADS"] == {"ID": {"NAME": "PartAttentionHead", "NUM_PARTS": 3}}
+    assert tree["MODEL"]["DESCRIPTOR"] == ["features_att"]
+    identity = {"NAME": "IdentityCrossEntropy", "SMOOTHING": 0.0}
+    assert tree["OBJECTIVE"] == {
+        "ID": identity,
+        "TRIPLET": {"NAME": "BatchHardTriplet", "MARGIN": 0.3},
+        "PART_ID": identity | {"USES": {"logits": "logits_att"}},
+        "GRAPH": {
+            "NAME": "CrossModalityGraph",
+            "NUM_HEADS": 4,
+            "WIDTH": 512,
+            "DROPOUT": 0.2,
+            "SLOPE": 0.2,
+            "SCHEDULE": {"NAME": "InverseEpochLoss", "OF": ["id", "triplet", "part_id"]},
+        },
+    }
+    solver = tree["SOLVER"]
+    assert (solver["NAME"], solver["LR"], solver["EPOCHS"]) == ("SGD", 0.1, 81)
+    assert solver["LR_SCALE"] == {"backbone": 0.1}
+    assert solver["SCHEDULE"] == {"NAME": "WarmupSteps", "WARMUP": 10, "DROPS": [20, 50], "FACTOR": 0.1}
+    assert list(tree["AUGMENTATION"]) == ["CROP", "FLIP"]
