@@ -103,8 +103,9 @@ class Experiment:
         starts from the beginning. Resuming with another config is an error that names the keys.
         """
         config, environment = self.config, self._environment()
+        dataset, facts = self._dataset()
+        test_samples = self._test_samples(dataset)
         with self.folder.claimed(environment.is_main):
-            dataset, facts = self._dataset()
             environment.from_main(lambda: self._prepare(resume))
             samples, held = dataset.train(), []
             if config.HELDOUT_IDENTITIES:
@@ -112,7 +113,7 @@ class Experiment:
             begun = resume and environment.from_main(lambda: bool(self._checkpoints().epochs()))
             model, objective = self._parts(facts, pretrained=not begun)
             sampler = assemble.sampler(config, samples, environment.rank, environment.world)
-            training, test = self._images(samples, environment), self._images(dataset.test(), environment)
+            training, test = self._images(samples, environment), self._images(test_samples, environment)
             check, log = self._check(self._images(held, environment), test), self._log()
             pin = environment.device.type == "cuda"
             trainer = Trainer(
