@@ -1,5 +1,6 @@
 """A run that is killed and resumed ends in the same bits as one that was not."""
 
+import json
 import os
 import random
 import signal
@@ -18,6 +19,12 @@ def weights(run, epoch=3):
     state = torch.load(folder / "trainer.pt", weights_only=True)
     momentum = {f"momentum {i}": value["momentum_buffer"] for i, value in state["optimizer"]["state"].items()}
     return load_file(folder / "model.safetensors") | load_file(folder / "objective.safetensors") | momentum
+
+
+def logged(run):
+    """What the log says about epochs, times left out."""
+    records = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    return [(r["event"], r["epoch"], r["step"], r["loss"]) for r in records if r["event"] in ("step", "epoch")]
 
 
 def assert_equal_bits(run, other):
@@ -46,9 +53,14 @@ def whole(tmp_path_factory):
 def test_a_run_in_pieces_equals_a_whole_one(train, whole, tmp_path):
     assert train(whole) == 0
     pieces = tmp_path / "pieces"
+    pieces.mkdir()
+    (pieces / "log.jsonl").write_text(
+        '{"event": "step", "epoch": 1, "step": 2, "loss": 9.0}\n{"event": "st'
+    )  # a kill's
     for epochs in (1, 2, 3):
         assert train(pieces, "--resume", "SOLVER.EPOCHS", epochs) == 0
     assert_equal_bits(whole, pieces)
+    assert logged(pieces) == logged(whole)
 
 
 def test_a_damaged_newest_checkpoint_falls_back_and_ends_the_same(train, whole, tmp_path, caplog):

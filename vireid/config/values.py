@@ -92,12 +92,16 @@ def describe(annotation: Any, *, several: bool = False) -> str:
 def shown(value: Any) -> str:
     """A value as a config writes it, words in quotation marks.
 
-    >>> shown(None), shown(True), shown("GeM"), shown((1, 2))
-    ('null', 'true', "'GeM'", '[1, 2]')
+    >>> shown(None), shown(True), shown("GeM"), shown((1, 2)), shown({"backbone": 0.1})
+    ('null', 'true', "'GeM'", '[1, 2]', '{backbone: 0.1}')
     """
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
-    return repr(list(value) if isinstance(value, tuple) else value)
+    if isinstance(value, abc.Mapping):
+        return "{" + ", ".join(f"{key}: {shown(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(map(shown, value))}]"
+    return repr(value)
 
 
 def hints_of(target: Callable[..., Any]) -> dict[str, Any]:
@@ -134,6 +138,8 @@ def _scalar(value: Any, kind: type, annotation: Any) -> Any:
         raise _wrong(annotation)
     if kind is float and math.isnan(value):
         raise _wrong(annotation)
+    if kind is float and math.isinf(value):
+        raise Mismatch("is not finite")
     return value
 
 

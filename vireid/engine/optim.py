@@ -108,14 +108,16 @@ def parameter_groups(model: nn.Module, objective: nn.Module, lr_scale: Mapping[s
     named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
     named += [(f"objective.{name}", p) for name, p in objective.named_parameters() if p.requires_grad]
     paths = {".".join(name.split(".")[:depth]) for name, _ in named for depth in range(1, name.count(".") + 2)}
-    strangers = [path for path in lr_scale if path not in paths]
-    if strangers:
-        tops = sorted(path for path in paths if "." not in path)
-        raise ConfigError(
-            f"SOLVER.LR_SCALE: no trainable parameter lies under {path!r}{nearest(path, paths)} (top level: "
-            f"{', '.join(tops)})"
-            for path in strangers
-        )
+    tops = sorted(path for path in paths if "." not in path)
+    faults = [
+        f"SOLVER.LR_SCALE: no trainable parameter lies under {path!r}{nearest(path, paths)} (top level: "
+        f"{', '.join(tops)})"
+        for path in lr_scale
+        if path not in paths
+    ]
+    faults += [f"SOLVER.LR_SCALE.{path} = {factor:g} is below 0" for path, factor in lr_scale.items() if factor < 0]
+    if faults:
+        raise ConfigError(faults)
     groups: dict[float, list[nn.Parameter]] = {}
     for name, parameter in named:
         fitting = [path for path in lr_scale if name == path or name.startswith(f"{path}.")]

@@ -141,14 +141,14 @@ class Trainer:
             torch.set_num_threads(state.threads)
         if state.processes != environment.world:
             self._tell(f"the interrupted run had {state.processes} processes, this one has {environment.world}")
-        if environment.is_main:
-            self.log.rewind(self.progress.epoch)
         self._tell(f"resumed after epoch {self.progress.epoch} of {self.epochs}")
         return True
 
     def fit(self) -> None:
         """Train up to `epochs`; afterwards `self.model` holds the last epoch's weights."""
         self._average()
+        if self.environment.is_main:
+            self.log.rewind(self.progress.epoch)  # a run killed in its first epoch left records, too
         with seeded(self.seed):  # the caller's generators are put back afterwards
             if self.environment.world > 1 and self.progress.epoch < self.epochs:
                 self._probe()

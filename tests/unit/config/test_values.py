@@ -32,7 +32,6 @@ from vireid.config.values import Mismatch, convert, describe, hints_of
         ("hinge", Literal["threshold", "hinge"], "hinge"),
         (5, Any, 5),
         (5, Annotated[float, "metres"], 5.0),
-        (math.inf, float, math.inf),
     ],
 )
 def test_accepted(value, annotation, expected):
@@ -58,6 +57,8 @@ def test_accepted(value, annotation, expected):
         ("abc", Sequence[str], "is not a list of words"),
         ([1.5], list[int], "is not a list of whole numbers"),
         ({"a": "x"}, Mapping[str, float], "is not a map of numbers"),
+        (math.inf, float, "is not finite"),
+        (-math.inf, float | None, "is not a number or null"),
         ("hing", Literal["threshold", "hinge"], "is not one of ('threshold', 'hinge'); did you mean 'hinge'?"),
         (True, Literal[1, 2], "is not one of (1, 2)"),
         ("hing", Literal["hinge", "x"] | None, "is not one of ('hinge', 'x'); did you mean 'hinge'?"),

@@ -40,6 +40,12 @@ def test_a_path_without_parameters_is_named_with_the_nearest():
     )
 
 
+def test_a_negative_factor_is_refused():
+    with pytest.raises(ConfigError) as error:
+        parameter_groups(Net(), Graph(), {"backbone": -0.5, "heads": 0.0})
+    assert str(error.value) == "SOLVER.LR_SCALE.backbone = -0.5 is below 0"
+
+
 def test_each_group_gets_base_times_scale_times_factor():
     optimizer = SGD(parameter_groups(Net(), nn.Identity(), {"backbone": 0.1}), lr=0.2)
     assert set_learning_rate(optimizer, 0.5) == pytest.approx(0.1)
