@@ -253,7 +253,7 @@ def test_duplicates_in_several_files_come_together(write):
         ("- 1\n", "x.yml:1: a config is a map of settings, not [1]"),
         ("word\n", "x.yml:1: a config is a map of settings, not 'word'"),
         ("A: [1\n", "x.yml:2: not valid YAML: expected ',' or ']', but got '<stream end>'"),
-        ("_BASE_: {A: 1}\n", "x.yml:1: _BASE_ = {'A': 1} is not a file name or a list of file names"),
+        ("_BASE_: {A: 1}\n", "x.yml:1: _BASE_ = {A: 1} is not a file name or a list of file names"),
         ("_BASE_: [3]\n", "x.yml:1: _BASE_ = [3] is not a file name or a list of file names"),
     ],
 )
