@@ -138,6 +138,7 @@ class Experiment:
                 evaluate_every=config.EVALUATE_EVERY,
                 select=config.SELECT,
                 extract_training=lambda: self._table(model, training, environment, {}),
+                samples=samples,
             )
             if not (resume and trainer.resume()) and config.WEIGHTS:
                 load_model(Path(config.WEIGHTS), model, self._data())
@@ -290,6 +291,7 @@ class Experiment:
             "checkpoint": selection,
             "precision": environment.precision,
             "seed": str(self.config.SEED),
+            **model.conditions,  # type: ignore[dict-item]
         }
         flips = self.config.FLIP_TEST
         if flips != "none":

@@ -24,12 +24,15 @@ from vireid.core.types import Facts, FeatureTable, Modality, Sample
 from vireid.testing import (
     TINY,
     build_example,
+    check_adapter,
+    check_attribute_source,
     check_backbone,
     check_head,
     check_insert,
     check_loss,
     check_no_wait,
     check_pool,
+    check_stage,
     check_term_schedule,
     tiny_batch,
     tiny_field,
@@ -177,6 +180,9 @@ CONTRACTS = {
     "BACKBONES": of_part(check_backbone),
     "INSERTS": of_part(check_insert),
     "POOLS": of_part(check_pool),
+    "ADAPTERS": of_part(check_adapter),
+    "STAGES": of_part(check_stage),
+    "ATTRIBUTE_SOURCES": of_part(check_attribute_source),
     "HEADS": of_part(check_head),
     "LOSSES": of_part(check_loss),
     "TERM_SCHEDULES": of_part(check_term_schedule),
@@ -207,9 +213,17 @@ def on_meta(names: Iterable[str]) -> dict[str, torch.Tensor]:
     return {name: value.requires_grad_(value.is_floating_point()) for name, value in fields.items()}
 
 
+def stage_inputs() -> list[torch.Tensor]:
+    fields = on_meta(["features_bn", "feature_map", "attributes"])
+    return [fields["features_bn"][:, None], fields["feature_map"], fields["attributes"]]
+
+
 WAITS = {
     "INSERTS": lambda insert: insert.build(16).to("meta")(tiny_field("feature_map", tiny_batch()).to("meta")),
     "POOLS": lambda pool: pool(**on_meta(["feature_map"])),
+    "ADAPTERS": lambda adapter: adapter(**on_meta(requested(adapter)))[0],
+    "STAGES": lambda stage: stage(*stage_inputs()),
+    "ATTRIBUTE_SOURCES": lambda source: source(**on_meta(requested(source)))[1],
     "HEADS": lambda head: head(**on_meta(requested(head))),
     "LOSSES": lambda loss: loss(**on_meta(requested(loss))),
 }

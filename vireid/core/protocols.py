@@ -61,6 +61,16 @@ class Loss(Protocol):
     def __call__(self, **fields: Tensor) -> Tensor | Mapping[str, Tensor]: ...
 
 
+@runtime_checkable
+class Measures(Protocol):
+    """For losses that have more to say than their value: names and numbers for the log, which nothing learns from.
+
+    Asked with the fields of the loss itself; NaN stands for "nothing to measure in this batch".
+    """
+
+    def measure(self, **fields: Tensor) -> Mapping[str, Tensor]: ...
+
+
 class TermSchedule(Protocol):
     """Factor of a loss term as training goes on."""
 
@@ -71,6 +81,7 @@ class EpochContext(Protocol):
     """What a part may ask for at the start of an epoch."""
 
     progress: Progress
+    samples: Sequence[Sample]  # the training set: paths, labels, attributes; no images
 
     def training_features(self) -> FeatureTable:
         """Descriptors of the whole training set; computed on the first call, then kept for the epoch."""

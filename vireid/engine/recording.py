@@ -112,6 +112,8 @@ class Means:
 
     def add(self, names: Sequence[str], values: Sequence[float]) -> None:
         for name, value in zip(names, values):
+            if value != value:  # nothing to measure in this step
+                continue
             self._totals[name] = self._totals.get(name, 0.0) + value
             self._counts[name] = self._counts.get(name, 0) + 1
 
@@ -120,5 +122,5 @@ class Means:
 
 
 def losses_text(terms: Mapping[str, float]) -> str:
-    """`id 5.971  triplet 0.412`."""
-    return "  ".join(f"{name} {value:.3f}" for name, value in terms.items())
+    """`id 5.971  triplet 0.412`. Details of details, such as attributes/accuracy/3, are left to the log."""
+    return "  ".join(f"{name} {value:.3f}" for name, value in terms.items() if name.count("/") < 2)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from vireid.core.errors import ConfigError, NonFiniteLoss
 from vireid.core.protocols import StartsEpoch
 from vireid.core.rng import derive, seeded
-from vireid.core.types import Batch, FeatureTable, PersonFeatures, Progress
+from vireid.core.types import Batch, FeatureTable, PersonFeatures, Progress, Sample
 from vireid.engine.averaging import AveragedWeights
 from vireid.engine.checkpoint import CheckpointFolder, TrainerState
 from vireid.engine.environment import Environment
@@ -62,6 +62,7 @@ class EpochStart:
 
     progress: Progress
     extract: Callable[[], FeatureTable]
+    samples: Sequence[Sample] = ()
     _table: FeatureTable | None = None
 
     def training_features(self) -> FeatureTable:
@@ -106,6 +107,7 @@ class Trainer:
     evaluate_every: int = 0
     select: Select = "last"
     extract_training: Callable[[], FeatureTable] | None = None
+    samples: Sequence[Sample] = ()  # the training set, for parts that ask at the start of an epoch
     say: Callable[[str], None] = print
 
     def __post_init__(self) -> None:
@@ -193,7 +195,7 @@ class Trainer:
                 names, values = self._step(batch, number)
                 means.add(names, values)
                 if self.log_every and self.progress.step % self.log_every == 0 and self.environment.is_main:
-                    terms = dict(zip(names, values))
+                    terms = {name: value for name, value in zip(names, values) if value == value}
                     self.log("step", epoch=epoch + 1, step=self.progress.step, lr=rate, **terms)
         seconds = time.perf_counter() - began
         self.environment.same_buffers(self.step_module)
@@ -221,7 +223,7 @@ class Trainer:
         asking = [part for part in self.step_module.modules() if isinstance(part, StartsEpoch)]
         if asking:
             assert self.extract_training is not None, "a part wants training features but nobody can extract them"
-            context = EpochStart(self.progress, self.extract_training)
+            context = EpochStart(self.progress, self.extract_training, self.samples)
             for part in asking:
                 part.start_epoch(context)
             self.step_module.train()
@@ -272,7 +274,7 @@ class Trainer:
 
     def _check_finite(self, names: Iterable[str], values: Iterable[float]) -> None:
         bad = {name: value for name, value in zip(names, values) if not abs(value) < float("inf")}
-        if not bad:
+        if "loss" not in bad:  # a term that is not finite makes their sum so; what is only measured may be NaN
             return
         terms = [name for name in bad if name != "loss"] or ["loss"]
         saved = self._save(name="non_finite")

@@ -1,5 +1,5 @@
 """Pure layers and tensor functions: no labels of a data set, no files, no configuration."""
 
-from vireid.layers import graph, init, non_local, norms, pairwise, parts, pooling, precision
+from vireid.layers import attention, graph, init, non_local, norms, pairwise, parts, pooling, precision, switch_norm
 
-__all__ = ["graph", "init", "non_local", "norms", "pairwise", "parts", "pooling", "precision"]
+__all__ = ["attention", "graph", "init", "non_local", "norms", "pairwise", "parts", "pooling", "precision", "switch_norm"]

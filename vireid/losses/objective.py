@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from vireid.core.binding import bind, requested, serve
 from vireid.core.errors import ConfigError, DataError, nearest
+from vireid.core.protocols import Measures
 from vireid.core.types import Batch, PersonFeatures, Progress
 from vireid.core.vocabulary import BATCH_FIELDS
 from vireid.layers.precision import float32_or_more, without_autocast
@@ -68,8 +69,9 @@ class Objective(nn.Module):
     def forward(self, batch: Batch, out: PersonFeatures, progress: Progress) -> tuple[Tensor, dict[str, Tensor]]:
         """The total to differentiate, and each term without weight and schedule, detached, for the log.
 
-        A loss that returns several named scalars counts as their sum and is logged as "term/name". Everything is
-        computed in float32 (float64 stays), without autocast. Fields of the batch follow `out.source`.
+        A loss that returns several named scalars counts as their sum and is logged as "term/name", and so is what a
+        loss measures beside its value (`core.protocols.Measures`). Everything is computed in float32 (float64 stays),
+        without autocast. Fields of the batch follow `out.source`.
         """
         fields = self._fields(batch, out)
         anchor = next(iter(out.values.values()), batch.labels)
@@ -80,6 +82,7 @@ class Objective(nn.Module):
                 factor = term.weight * (1.0 if term.schedule is None else term.schedule(progress))
                 total = total + factor * torch.stack(list(values.values())).sum()
                 logged |= {key: value.detach() for key, value in values.items()}
+                logged |= self._measured(name, term.loss, fields)
         return total, logged
 
     @staticmethod
@@ -98,9 +101,7 @@ class Objective(nn.Module):
         absent = sorted(field for parameter, field in binding.items() if field not in fields and required[parameter])
         if absent:
             raise DataError(f"{self._place(name)} needs {', '.join(absent)}, which this batch does not carry")
-        present = {parameter: field for parameter, field in binding.items() if field in fields}
-        fields |= {field: float32_or_more(fields[field]) for field in present.values()}  # only what somebody reads
-        result: Any = term.loss(**serve(fields, present))
+        result: Any = term.loss(**self._served(name, fields))
         named = (
             {f"{name}/{key}": value for key, value in result.items()} if isinstance(result, Mapping) else {name: result}
         )
@@ -108,3 +109,15 @@ class Objective(nn.Module):
             if value.dim() != 0:
                 raise ValueError(f"{self._place(name)} gave {key} of shape {tuple(value.shape)}; a scalar is needed")
         return named
+
+    def _served(self, name: str, fields: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The inputs of a term in float32 or more; only what somebody reads is cast, and once."""
+        present = {parameter: field for parameter, field in self._bindings[name].items() if field in fields}
+        fields |= {field: float32_or_more(fields[field]) for field in present.values()}
+        return serve(fields, present)
+
+    @torch.no_grad()
+    def _measured(self, name: str, loss: nn.Module, fields: dict[str, Tensor]) -> dict[str, Tensor]:
+        if not isinstance(loss, Measures):
+            return {}
+        return {f"{name}/{key}": value for key, value in loss.measure(**self._served(name, fields)).items()}

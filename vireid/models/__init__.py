@@ -1,5 +1,5 @@
-"""Backbones, pools, heads and the one network that joins them."""
+"""Backbones, pools, adapters, heads and the one network that joins them."""
 
-from vireid.models import backbones, heads, net, pools
+from vireid.models import adapters, attribute_source, backbones, heads, net, pools
 
-__all__ = ["backbones", "heads", "net", "pools"]
+__all__ = ["adapters", "attribute_source", "backbones", "heads", "net", "pools"]

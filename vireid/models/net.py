@@ -160,6 +160,11 @@ class CrossModalityNet(nn.Module):
             pooled = self.pool(feature_map)
         return {"feature_map": feature_map, "pooled": pooled, **extra, **more}
 
+    @property
+    def conditions(self) -> dict[str, str]:
+        """What numbers of this network must be printed with, such as where its attributes come from."""
+        return dict(getattr(self.attributes, "conditions", {}))
+
     def describe(self, batch: Batch) -> Tensor:
         """(B, D) unit rows for retrieval; the module must be in evaluation mode.
 

@@ -9,6 +9,7 @@ declared fields are provided with the shapes of `core.vocabulary`; gradients are
 nothing depends on the order of rows; evaluation is deterministic; `state_dict` holds all state; inputs are not changed.
 """
 
+from vireid.testing.attribute_checks import check_adapter, check_attribute_source, check_stage
 from vireid.testing.checks import (
     check_backbone,
     check_head,
@@ -25,6 +26,8 @@ __all__ = [
     "TINY",
     "TinyBackbone",
     "build_example",
+    "check_adapter",
+    "check_attribute_source",
     "check_backbone",
     "check_gradients",
     "check_head",
@@ -32,6 +35,7 @@ __all__ = [
     "check_loss",
     "check_no_wait",
     "check_pool",
+    "check_stage",
     "check_state",
     "check_term_schedule",
     "fill_zeros",

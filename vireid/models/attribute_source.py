@@ -1,0 +1,123 @@
+"""Where the attributes that PAE embeds come from, in training and at test time."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+
+from vireid.core.errors import DataError
+from vireid.core.protocols import EpochContext
+from vireid.core.registries import ATTRIBUTE_SOURCES
+from vireid.layers.init import classifier
+from vireid.layers.norms import frozen_shift_neck
+
+Substitute = Literal["predicted", "prior"]
+
+
+@ATTRIBUTE_SOURCES.register
+class AttributeSource(nn.Module):
+    """Chooses for each row between its labels, a prediction from the image alone, and the training mean.
+
+    Shapes: pooled_image (R, C), attributes (R, A), attributes_known (R, A) -> the attributes to embed (R, A) in [0, 1],
+    and, where there is a predictor, {attribute_prior_logits (R, A)}.
+
+    `test` has no default: "labels" gives the test images the labels of their identities, which is an oracle, and every
+    table says so; "predicted" is the sigmoid of the predictor; "prior" the training mean, the same for everybody.
+    `train`: "labels", or "mixed", where with `probability` a row's labels give way to `mixed_with`. In training
+    `dropout` is the chance of each single attribute to be replaced by its training mean.
+    What nobody annotated enters as the training mean. Predictions enter without gradient: what trains the predictor is
+    a loss of its own (OBJECTIVE entry AttributeBCE reading attribute_prior_logits).
+    `predictor`: whether there is one; None: where `test` or `train` uses it. True in training lets one checkpoint be
+    evaluated under each `test`.
+    The mean of the known labels over the training images is the buffer `prior`, set at the start of each epoch; in a
+    network that nobody trained it is 1/2.
+    Errors: DataError where labels are wanted and the batch has none.
+    Source: PAENet (ACM MM 2022) says nothing on attributes at test time; its released code uses the labels of the test
+    identities. Prediction, mean and mixing are ours.
+    """
+
+    example: ClassVar[dict] = {"test": "predicted", "train": "mixed"}
+    prior: Tensor
+
+    def __init__(
+        self,
+        *,
+        test: Literal["labels", "predicted", "prior"],
+        train: Literal["labels", "mixed"] = "labels",
+        mixed_with: Substitute = "predicted",
+        probability: float = 0.5,
+        dropout: float = 0.0,
+        predictor: bool | None = None,
+        num_attributes: int,
+        channels: int,
+    ) -> None:
+        super().__init__()
+        for name, value in {"probability": probability, "dropout": dropout}.items():
+            if not 0 <= value <= 1:
+                raise ValueError(f"{name} must lie in [0, 1], got {value}")
+        needed = test == "predicted" or (train == "mixed" and mixed_with == "predicted")
+        if needed and predictor is False:
+            raise ValueError("predictor is false, but predictions are asked for (test or mixed_with is 'predicted')")
+        self.test, self.train_with, self.mixed_with = test, train, mixed_with
+        self.probability = probability if train == "mixed" else 0.0
+        self.dropout = dropout
+        self.register_buffer("prior", torch.full((num_attributes,), 0.5))
+        self.predictor: nn.Module | None = None
+        self.provides: frozenset[str] = frozenset()
+        self.dims: dict[str, int] = {}
+        if needed or predictor:
+            self.predictor = nn.Sequential(frozen_shift_neck(channels), classifier(channels, num_attributes, bias=True))
+            self.provides = frozenset({"attribute_prior_logits"})
+            self.dims = {"attribute_prior_logits": num_attributes}
+
+    @property
+    def conditions(self) -> dict[str, str]:
+        """What a number must be printed with."""
+        return {"attribute_source": self.test}
+
+    def start_epoch(self, context: EpochContext) -> None:
+        """Measure the training mean."""
+        rows = [sample.attributes for sample in context.samples if sample.attributes is not None]
+        if not rows:
+            return
+        values = torch.tensor(rows, dtype=torch.float64)
+        known = values >= 0
+        mean = (values * known).sum(0) / known.sum(0)
+        self.prior.copy_(torch.where(known.any(0), mean, 0.5))
+
+    def forward(
+        self, pooled_image: Tensor, attributes: Tensor | None = None, attributes_known: Tensor | None = None
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        logits = None if self.predictor is None else self.predictor(pooled_image)
+        extra = {} if logits is None else {"attribute_prior_logits": logits}
+        rows = len(pooled_image)
+        prior = self.prior.to(pooled_image.dtype).expand(rows, -1)
+        choices = {"prior": prior} if logits is None else {"prior": prior, "predicted": logits.detach().sigmoid()}
+        wanted = "labels" if self.training else self.test
+        if wanted != "labels":
+            return choices[wanted], extra
+        chosen = self._labels(attributes, attributes_known, prior)
+        if self.training and self.probability:
+            replaced = torch.rand(rows, 1, device=prior.device) < self.probability
+            chosen = torch.where(replaced, choices[self.mixed_with], chosen)
+        if self.training and self.dropout:
+            chosen = torch.where(torch.rand_like(chosen) < self.dropout, prior, chosen)
+        return chosen, extra
+
+    @staticmethod
+    def _labels(attributes: Tensor | None, known: Tensor | None, prior: Tensor) -> Tensor:
+        if attributes is None:
+            raise DataError(
+                "MODEL.ATTRIBUTES (AttributeSource) needs the labels of the images, which this batch does not carry; "
+                "set DATA.ATTRIBUTES to their table"
+            )
+        if attributes.shape[1] != prior.shape[1]:
+            raise DataError(f"the batch has {attributes.shape[1]} attributes, the model was built for {prior.shape[1]}")
+        attributes = attributes.to(prior.dtype)
+        return attributes if known is None else torch.where(known, attributes, prior)
+
+    def extra_repr(self) -> str:
+        train = self.train_with if not self.probability else f"mixed with {self.mixed_with} ({self.probability:g})"
+        return f"train={train}, test={self.test}, dropout={self.dropout:g}"
