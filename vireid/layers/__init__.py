@@ -2,4 +2,15 @@
 
 from vireid.layers import attention, graph, init, non_local, norms, pairwise, parts, pooling, precision, switch_norm
 
-__all__ = ["attention", "graph", "init", "non_local", "norms", "pairwise", "parts", "pooling", "precision", "switch_norm"]
+__all__ = [
+    "attention",
+    "graph",
+    "init",
+    "non_local",
+    "norms",
+    "pairwise",
+    "parts",
+    "pooling",
+    "precision",
+    "switch_norm",
+]
