@@ -36,6 +36,7 @@ ADAPTER_MODULES = (
     "adapters_losses",
     "adapters_models",
     "adapters_networks",
+    "adapters_mpanet",
     "adapters_augment",
     "adapters_ddag",
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from vireid.data import (
     attributes,
+    block_sampler,
     cache,
     check,
     datasets,
@@ -19,6 +20,7 @@ from vireid.data import (
 
 __all__ = [
     "attributes",
+    "block_sampler",
     "cache",
     "check",
     "datasets",

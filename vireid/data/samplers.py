@@ -54,13 +54,14 @@ def _check_both(visible: np.ndarray, infrared: np.ndarray) -> None:
         raise DataError("; ".join(problems) + "; a cross-modality batch needs both, remove them from the training list")
 
 
-def _positive(**values: int) -> None:
+def positive(**values: int) -> None:
+    """ValueError for the first of the named values that is below 1."""
     for name, value in values.items():
         if value < 1:
             raise ValueError(f"{name} must be at least 1, got {value}")
 
 
-def _share(identities: int, rank: int, world: int) -> slice:
+def own_share(identities: int, rank: int, world: int) -> slice:
     """Which of the P identities of a batch belong to one rank."""
     if not 0 <= rank < world:
         raise ValueError(f"rank must be in 0 .. {world - 1}, got {rank}")
@@ -110,12 +111,12 @@ class IdentityModalitySampler:
         world: int = 1,
         steps: int | None = None,
     ) -> None:
-        _positive(identities=identities, per_modality=per_modality, world=world)
+        positive(identities=identities, per_modality=per_modality, world=world)
         if steps is not None:
-            _positive(steps=steps)
+            positive(steps=steps)
         self.identities, self.per_modality = identities, per_modality
         self.seed, self.epoch = seed, 0
-        self.share = _share(identities, rank, world)
+        self.share = own_share(identities, rank, world)
         self.index = CrossModalityIndex(samples, identities=identities)
         self.steps = steps or steps_per_epoch(*self.index.sizes, identities * per_modality)
 

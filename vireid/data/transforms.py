@@ -9,6 +9,7 @@ those that paint over values follow.
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -49,10 +50,12 @@ def normalise(images: Tensor) -> Tensor:
 class Augmentation:
     """One step of `Augment`. Overrides `locate`, `paint` or both; what is not overridden changes nothing."""
 
+    outside: int | None = None  # grey, 0 .. 255, of the pixels that `locate` takes from outside the image, if it does
+
     def locate(
         self, rows: Tensor, columns: Tensor, *, size: tuple[int, int], generator: Generator
     ) -> tuple[Tensor, Tensor]:
-        """Say from which source row and column each output row and column comes; outside the image is black.
+        """Say from which source row and column each output row and column comes; outside the image is `outside`.
 
         Shapes: (B, H), (B, W) int64 on the CPU -> the same. `size` is (H, W). Draws one set of numbers for each image.
         """
@@ -71,15 +74,17 @@ def _probability(value: float) -> float:
 
 @AUGMENTATIONS.register
 class PadCrop(Augmentation):
-    """Add `padding` black pixels on every side, then cut the original size out at a random place.
+    """Add `padding` pixels on every side, then cut the original size out at a random place.
 
-    Black is black before normalisation, as released (hct.md section 6).
+    They are black before normalisation, as most releases have it, or another grey: `fill` 0 .. 255, 127 in MPANet.
     """
 
-    def __init__(self, *, padding: int = 10) -> None:
+    def __init__(self, *, padding: int = 10, fill: int = 0) -> None:
         if padding < 0:
             raise ValueError(f"padding must be at least 0, got {padding}")
-        self.padding = padding
+        if not 0 <= fill <= 255:
+            raise ValueError(f"fill must be a grey of 0 .. 255, got {fill}")
+        self.padding, self.outside = padding, fill
 
     def locate(
         self, rows: Tensor, columns: Tensor, *, size: tuple[int, int], generator: Generator
@@ -106,7 +111,8 @@ class HorizontalFlip(Augmentation):
 class RandomErasing(Augmentation):
     """Paint a random rectangle of each image, after normalisation.
 
-    `area` is the range of the rectangle's share of the image, `aspect` that of height / width (uniform, as released).
+    `area` is the range of the rectangle's share of the image, `aspect` that of height / width: drawn evenly, as most
+    releases do, or evenly on a logarithmic scale (`log_aspect`, torchvision's own RandomErasing, which MPANet uses).
     `fill` is in normalised space: zeros (the mean colour; the LLCM release of AGW), or ImageNet's mean triplet
     (0.485, 0.456, 0.406), which the MMD-ReID fork writes there (mmd.md section 5).
     Up to 100 rectangles are tried until one is smaller than the image on both sides; with none the image stays.
@@ -121,8 +127,9 @@ class RandomErasing(Augmentation):
         area: tuple[float, float] = (0.02, 0.4),
         aspect: tuple[float, float] = (0.3, 1 / 0.3),
         fill: tuple[float, float, float] = (0.0, 0.0, 0.0),
+        log_aspect: bool = False,
     ) -> None:
-        self.probability = _probability(probability)
+        self.probability, self.log_aspect = _probability(probability), log_aspect
         self.area, self.aspect, self.fill = tuple(area), tuple(aspect), tuple(fill)
         if len(self.area) != 2 or not 0 < self.area[0] <= self.area[1] <= 1:
             raise ValueError(f"area must be two numbers, smallest first, above 0 and at most 1, got {list(area)}")
@@ -140,7 +147,9 @@ class RandomErasing(Augmentation):
 
         erased = draw(count) < self.probability
         area = (self.area[0] + draw(count, self.tries) * (self.area[1] - self.area[0])) * (height * width)
-        aspect = self.aspect[0] + draw(count, self.tries) * (self.aspect[1] - self.aspect[0])
+        low, high = map(math.log, self.aspect) if self.log_aspect else self.aspect
+        aspect = low + draw(count, self.tries) * (high - low)
+        aspect = aspect.exp() if self.log_aspect else aspect
         place = draw(count, 2)
         tall, wide = (area * aspect).sqrt().round().long(), (area / aspect).sqrt().round().long()
         fits = (tall < height) & (wide < width)
@@ -184,14 +193,14 @@ def _send(values: Tensor, device: torch.device) -> Tensor:
     return values.pin_memory().to(device, non_blocking=True)
 
 
-def gather_pixels(images: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    """Build each image from the given source rows and columns; what lies outside the source is 0.
+def gather_pixels(images: Tensor, rows: Tensor, columns: Tensor, *, outside: int = 0) -> Tensor:
+    """Build each image from the given source rows and columns; what lies outside the source has the value `outside`.
 
     Shapes: (B, 3, H, W), (B, H'), (B, W') int64 on the CPU -> (B, 3, H', W') channels_last.
     """
     source = images.permute(0, 2, 3, 1)
     batch, height, width, channels = source.shape
-    bordered = source.new_zeros(batch, height + 1, width + 1, channels)  # one black row and column to point at
+    bordered = source.new_full((batch, height + 1, width + 1, channels), outside)  # one row and column to point at
     bordered[:, :height, :width] = source
     rows = torch.where((rows < 0) | (rows >= height), height, rows)
     columns = torch.where((columns < 0) | (columns >= width), width, columns)
@@ -212,6 +221,10 @@ class Augment:
 
     def __init__(self, steps: Mapping[str, Augmentation], *, seed: int) -> None:
         self.steps, self.seed = dict(steps), seed
+        greys = {step.outside for step in self.steps.values()} - {None}
+        if len(greys) > 1:
+            raise ValueError(f"steps that move pixels must agree on what lies outside an image, got {sorted(greys)}")
+        self.outside = next(iter(greys), 0)
 
     @torch.no_grad()
     def __call__(self, batch: Batch, *, epoch: int, step: int, rank: int = 0) -> Batch:
@@ -223,7 +236,7 @@ class Augment:
             rows, columns = each.locate(rows, columns, size=size, generator=generator)
         images = batch.images
         if rows is not home[0] or columns is not home[1]:
-            images = gather_pixels(images, rows, columns)
+            images = gather_pixels(images, rows, columns, outside=self.outside)
         images = normalise(images)
         for each in self.steps.values():
             images = each.paint(images, batch, generator=generator)

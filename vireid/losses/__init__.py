@@ -1,5 +1,27 @@
 """Loss terms and the objective that sums them. Each term is an ordinary module that asks for fields by name."""
 
-from vireid.losses import attributes, graph, identity, mmd, objective, parts, schedules, triplet
+from vireid.losses import (
+    attributes,
+    graph,
+    identity,
+    mmd,
+    mutual,
+    objective,
+    parts,
+    patterns,
+    schedules,
+    triplet,
+)
 
-__all__ = ["attributes", "graph", "identity", "mmd", "objective", "parts", "schedules", "triplet"]
+__all__ = [
+    "attributes",
+    "graph",
+    "identity",
+    "mmd",
+    "mutual",
+    "objective",
+    "parts",
+    "patterns",
+    "schedules",
+    "triplet",
+]

@@ -1,5 +1,21 @@
 """Backbones, pools, adapters, heads and the one network that joins them."""
 
-from vireid.models import adapters, attribute_source, backbones, heads, net, pools
+from vireid.models import (
+    adapters,
+    attribute_source,
+    backbones,
+    heads,
+    inserts,
+    net,
+    pools,
+)
 
-__all__ = ["adapters", "attribute_source", "backbones", "heads", "net", "pools"]
+__all__ = [
+    "adapters",
+    "attribute_source",
+    "backbones",
+    "heads",
+    "inserts",
+    "net",
+    "pools",
+]

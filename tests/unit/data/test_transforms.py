@@ -98,6 +98,18 @@ def test_the_border_is_black_before_normalisation() -> None:
     assert is_black.any()
 
 
+def test_the_border_may_be_another_grey_and_steps_must_agree_on_it() -> None:
+    batch = make_batch(64)
+    white = batch.with_images(torch.full_like(batch.images, 255))
+    values = run({"crop": PadCrop(padding=4, fill=127)}, white)
+    grey, bright = (by_hand(torch.full((3, 1, 1), level, dtype=torch.uint8)) for level in (127, 255))
+    is_grey = (values - grey).abs() < 1e-5
+    assert (is_grey | ((values - bright).abs() < 1e-5)).all()
+    assert is_grey.any()
+    with pytest.raises(ValueError, match=r"agree on what lies outside an image, got \[0, 127\]"):
+        run({"crop": PadCrop(fill=127), "again": PadCrop()}, white)
+
+
 def test_each_image_is_flipped_or_not_by_itself() -> None:
     batch = make_batch(200)
     out = run({"flip": HorizontalFlip(probability=0.3)}, batch)
@@ -183,6 +195,14 @@ def test_rectangles_keep_to_area_and_aspect_and_reach_every_border() -> None:
     assert boxes[:, 3].max() == width
 
 
+@pytest.mark.parametrize("log_aspect", [False, True])
+def test_aspects_are_even_on_a_plain_or_on_a_logarithmic_scale(log_aspect: bool) -> None:
+    erasing = RandomErasing(probability=1.0, area=(0.05, 0.1), aspect=(0.5, 2.0), log_aspect=log_aspect)
+    boxes = erasing.boxes(4000, (960, 960), torch.Generator().manual_seed(0)).double()
+    aspect = (boxes[:, 1] - boxes[:, 0]) / (boxes[:, 3] - boxes[:, 2])
+    assert aspect.median().item() == pytest.approx(1.0 if log_aspect else 1.25, abs=0.03)
+
+
 def test_erasing_gives_up_where_no_rectangle_fits() -> None:
     erasing = RandomErasing(probability=1.0, area=(0.9, 1.0), aspect=(8.0, 9.0))
     assert erasing.boxes(5, SIZE, torch.Generator()).tolist() == [[0, 0, 0, 0]] * 5
@@ -223,6 +243,7 @@ def test_probability_one_and_zero() -> None:
     ("make", "text"),
     [
         (lambda: PadCrop(padding=-1), "padding must be at least 0, got -1"),
+        (lambda: PadCrop(fill=256), r"fill must be a grey of 0 .. 255, got 256"),
         (lambda: HorizontalFlip(probability=1.5), r"probability must be in 0 .. 1, got 1.5"),
         (lambda: RandomErasing(area=(0.4, 0.02)), r"area must be two numbers, smallest first, .* got \[0.4, 0.02\]"),
         (lambda: RandomErasing(aspect=(0.0, 1.0)), r"aspect must be two numbers above 0, .* got \[0.0, 1.0\]"),

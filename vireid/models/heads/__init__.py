@@ -1,5 +1,17 @@
 """Heads: from the map or the pooled vector to descriptors and scores."""
 
-from vireid.models.heads import attributes, identity, part_attention, stripes
+from vireid.models.heads import (
+    attributes,
+    identity,
+    part_attention,
+    patterns,
+    stripes,
+)
 
-__all__ = ["attributes", "identity", "part_attention", "stripes"]
+__all__ = [
+    "attributes",
+    "identity",
+    "part_attention",
+    "patterns",
+    "stripes",
+]

@@ -1,0 +1,51 @@
+"""Released hyper-parameters of MPANet, from its SYSU.yml and RegDB.yml."""
+
+from pathlib import Path
+
+import pytest
+
+from vireid.config import explain
+from vireid.config.loader import load_config
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+
+
+def tree_of(name: str) -> dict:
+    return explain.resolved_tree(load_config(CONFIGS / f"{name}.yml"))
+
+
+@pytest.mark.parametrize(
+    ("dataset", "size", "batch", "drops"),
+    [
+        ("sysu", [384, 128], (16, 4), [80, 120]),
+        ("regdb", [256, 128], (12, 5), [110]),
+        ("llcm", [384, 128], (16, 4), [80, 120]),  # not released: those of SYSU-MM01
+    ],
+)
+def test_values_of_mpanet(dataset, size, batch, drops):
+    tree = tree_of(f"{dataset}/mpanet")
+    assert tree["SIZE"] == size
+    sampler = {"NAME": "IdentityBlockSampler", "IDENTITIES": batch[0], "PER_MODALITY": batch[1], "STEPS": None}
+    assert tree["SAMPLER"] == sampler
+    backbone, insert = tree["MODEL"]["BACKBONE"], {"NAME": "ModalityAlleviation", "COUNT": 1, "REDUCTION": 16}
+    released = {"ARCH": "resnet50.tv_in1k", "SHARE_FROM": 0, "LAST_STRIDE": 1, "PRETRAINED": True}
+    assert released.items() <= backbone.items()
+    assert backbone["INSERTS"] == {"STAGE3": insert, "STAGE4": insert}
+    assert tree["MODEL"]["POOL"] == {"NAME": "AveragePool"}
+    assert tree["MODEL"]["HEADS"] == {"ID": {"NAME": "PatternHead", "NUM_PARTS": 6}}
+    assert tree["MODEL"]["DESCRIPTOR"] == ["features_bn"]
+    mutual = {"NAME": "ModalityMutualLearning", "UPDATE": 0.2, "ID_WEIGHT": 1.0, "KL_WEIGHT": 2.5}
+    assert tree["OBJECTIVE"] == {
+        "ID": {"NAME": "IdentityCrossEntropy", "SMOOTHING": 0.0},
+        "CLUSTER": {"NAME": "CenterCluster", "MARGIN": 0.7},
+        "SEPARATION": {"NAME": "MaskSeparation", "WEIGHT": 0.5},
+        "MUTUAL": mutual,
+    }
+    schedule = {"NAME": "WarmupSteps", "WARMUP": 0, "DROPS": drops, "FACTOR": 0.1}
+    adam = {"NAME": "Adam", "LR": 3.5e-4, "WEIGHT_DECAY": 5e-4, "LR_SCALE": {}, "EPOCHS": 140, "SCHEDULE": schedule}
+    assert tree["SOLVER"] == adam
+    steps = tree["AUGMENTATION"]
+    assert steps["CROP"] == {"NAME": "PadCrop", "PADDING": 10, "FILL": 127}
+    assert steps["FLIP"] == {"NAME": "HorizontalFlip", "PROBABILITY": 0.5}
+    erasing = {"PROBABILITY": 0.5, "AREA": [0.02, 0.33], "ASPECT": [0.3, 3.3], "FILL": [0, 0, 0], "LOG_ASPECT": True}
+    assert steps["ERASING"] == {"NAME": "RandomErasing", **erasing}
