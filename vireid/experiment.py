@@ -115,13 +115,14 @@ class Experiment:
             sampler = assemble.sampler(config, samples, environment.rank, environment.world)
             training, test = self._images(samples, environment), self._images(test_samples, environment)
             check, log = self._check(self._images(held, environment), test), self._log()
-            pin = environment.device.type == "cuda"
+            pin, views = environment.device.type == "cuda", assemble.views(config)
+            loader = BatchLoader(training.samples, training.images, sampler, pin=pin, views=views)
             trainer = Trainer(
                 model=model,
                 objective=objective,
                 optimizer=assemble.optimizer(config, parameter_groups(model, objective, assemble.lr_scale(config))),
                 schedule=assemble.lr_schedule(config),
-                batches=TrainingBatches(BatchLoader(training.samples, training.images, sampler, pin=pin), sampler),
+                batches=TrainingBatches(loader, sampler),
                 augment=assemble.augment(config),
                 environment=environment,
                 checkpoints=self._checkpoints(),

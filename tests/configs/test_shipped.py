@@ -78,9 +78,13 @@ def test_datasets_hold_reader_augmentation_and_protocols_only(path):
     assert set(parse(path.read_text(encoding="utf-8")).value) <= {"DATA", "AUGMENTATION", "EVALUATION"}
 
 
+# views and what is done to them are the method where it teaches by them
+METHOD = {"_BASE_", "MODEL", "OBJECTIVE", "SOLVER", "VIEWS", "AUGMENTATION", "FLIP_TEST"}
+
+
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("methods/*.yml")), ids=lambda path: path.name)
-def test_methods_hold_model_objective_and_solver_only(path):
-    assert set(parse(path.read_text(encoding="utf-8")).value) <= {"_BASE_", "MODEL", "OBJECTIVE", "SOLVER"}
+def test_methods_hold_no_data_and_no_sampler(path):
+    assert set(parse(path.read_text(encoding="utf-8")).value) <= METHOD
 
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("plugins/*.yml")), ids=lambda path: path.name)

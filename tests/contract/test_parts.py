@@ -99,16 +99,19 @@ def check_augmentation(entry: Entry) -> None:
         step, generator = build_example(entry.target), torch_generator(seed)
         rows, columns = (torch.arange(size).expand(len(batch), -1).clone() for size in (height, width))
         rows, columns = step.locate(rows, columns, size=(height, width), generator=generator)
+        pixels = step.colour(batch.images.mul(60).clamp(0, 255).byte(), batch, generator=generator)
         images = step.paint(batch.images.clone(), batch, generator=generator)
-        return rows, columns, images
+        return rows, columns, images, pixels
 
     first = run(0)
-    assert [tuple(t.shape) for t in first] == [(len(batch), height), (len(batch), width), tuple(batch.images.shape)]
+    shape = tuple(batch.images.shape)
+    assert [tuple(t.shape) for t in first] == [(len(batch), height), (len(batch), width), shape, shape]
     assert all(torch.equal(a, b) for a, b in zip(first, run(0), strict=True)), "not a function of the generator"
     assert any(not torch.equal(a, b) for a, b in zip(first, run(1), strict=True)), (
         "it changes nothing, or not at random"
     )
     shifts = [first[0] - torch.arange(height), first[1] - torch.arange(width), first[2] - batch.images]
+    shifts += [(first[3] != batch.images.mul(60).clamp(0, 255).byte()).any(dim=1)]
     assert any(len(shift.flatten(1).unique(dim=0)) > 1 for shift in shifts), "every image got the same draw"
 
 

@@ -39,6 +39,7 @@ ADAPTER_MODULES = (
     "adapters_mpanet",
     "adapters_augment",
     "adapters_ddag",
+    "adapters_caj_mce",
 )
 
 Check = Callable[["Case"], None]

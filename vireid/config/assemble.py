@@ -15,8 +15,8 @@ from vireid.config.plan import Plan, make_plan
 from vireid.config.trial import try_out
 from vireid.core.errors import ConfigError
 from vireid.core.protocols import Dataset, Scorer
-from vireid.core.types import Facts, Sample
-from vireid.data.transforms import Augment
+from vireid.core.types import Facts, Modality, Sample
+from vireid.data.transforms import Augment, Only
 from vireid.evaluation.evaluator import Evaluator
 from vireid.losses.objective import Objective
 from vireid.models.net import CrossModalityNet
@@ -64,10 +64,30 @@ def sampler(config: Config, samples: Sequence[Sample], rank: int = 0, world: int
 
 
 def augment(config: Config) -> Augment:
-    """All entries of AUGMENTATION in their order, drawing from SEED."""
-    plan = _sound_plan(config, "AUGMENTATION")
-    steps = {name: construct(part, {}) for name, part in plan.entries("AUGMENTATION").items()}
-    return Augment(steps, seed=config.SEED)
+    """All entries of AUGMENTATION in their order, then what makes each of the VIEWS; drawing from SEED."""
+    plan = _sound_plan(config, "AUGMENTATION", "VIEWS")
+    steps, only = {}, {}
+    for name, part in plan.entries("AUGMENTATION").items():
+        steps[name] = construct(part, {})
+        only[name] = Only(_modality(part), part.extras.get("VIEW"))
+    for number, (name, part) in enumerate(plan.entries("VIEWS").items(), start=1):
+        steps[f"views.{name}"] = construct(part, {})
+        only[f"views.{name}"] = Only(_modality(part), number)
+    only = {name: limit for name, limit in only.items() if limit != Only()}
+    try:
+        return Augment(steps, seed=config.SEED, only=only)
+    except ValueError as error:
+        raise ConfigError([f"AUGMENTATION: {error}"]) from error
+
+
+def views(config: Config) -> list[Modality | None]:
+    """For each entry of VIEWS the modality of the images that stand in a batch once more; None: all images."""
+    return [_modality(part) for part in _sound_plan(config, "VIEWS").entries("VIEWS").values()]
+
+
+def _modality(part: Part) -> Modality | None:
+    name = part.extras.get("MODALITY")
+    return None if name is None else Modality[name.upper()]
 
 
 def model(config: Config, facts: Facts, *, weights: bool = True) -> CrossModalityNet:

@@ -70,7 +70,24 @@ def make_plan(config: Config, facts: Facts | None = None) -> Plan:
         part = plan.parts[slot.key] = _slot(planner, slot, _slot_value(config, slot), excused)
         if len(planner.problems) > before or (slot.required and not part):
             plan.broken.add(slot.key)
+    _views(planner, plan)
     return plan
+
+
+def _views(planner: Planner, plan: Plan) -> None:
+    """Report augmentations of views that no entry of VIEWS makes."""
+    modalities = [part.extras.get("MODALITY") for part in plan.entries("VIEWS").values()]
+    for part in plan.entries("AUGMENTATION").values():
+        view, modality = part.extras.get("VIEW"), part.extras.get("MODALITY")
+        if not view:
+            continue
+        there = f"VIEWS has {len(modalities)} {'entry' if len(modalities) == 1 else 'entries'}"
+        if view <= len(modalities) and None not in (modality, made := modalities[view - 1]) and modality != made:
+            there = f"entry {view} of VIEWS is of {made} images"
+        elif view <= len(modalities):
+            continue
+        planner.report((*part.keys, "VIEW"), f"= {view}, but {there}")
+        plan.broken.add("AUGMENTATION")
 
 
 def import_modules(config: Config) -> list[str]:

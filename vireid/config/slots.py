@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from vireid.core import registries
 from vireid.core.registry import Registry
@@ -42,6 +42,8 @@ class Slot:
         return ".".join(self.path)
 
 
+_MODALITY = Extra(Literal["visible", "infrared"] | None)  # of the images that the entry is for; null: all
+_VIEW = Extra(int | None, least=0)  # 0: the images themselves; 1, 2, ...: the entries of VIEWS
 _USES = Extra(Mapping[str, str] | None)
 
 SLOTS: tuple[Slot, ...] = (
@@ -52,7 +54,8 @@ SLOTS: tuple[Slot, ...] = (
         required=True,
         runtime=frozenset({"samples", "seed", "rank", "world"}),
     ),
-    Slot(("AUGMENTATION",), registries.AUGMENTATIONS, is_map=True),
+    Slot(("AUGMENTATION",), registries.AUGMENTATIONS, is_map=True, extras={"MODALITY": _MODALITY, "VIEW": _VIEW}),
+    Slot(("VIEWS",), registries.AUGMENTATIONS, is_map=True, extras={"MODALITY": _MODALITY}),
     Slot(("MODEL", "BACKBONE"), registries.BACKBONES, required=True),
     Slot(("MODEL", "POOL"), registries.POOLS, required=True),
     Slot(("MODEL", "ADAPTER"), registries.ADAPTERS),

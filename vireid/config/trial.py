@@ -53,7 +53,7 @@ class Trial:
 
     def _small_parts(self) -> None:
         plan = self.plan
-        steps = plan.entries("AUGMENTATION").values()
+        steps = [*plan.entries("AUGMENTATION").values(), *plan.entries("VIEWS").values()]
         for part in [*steps, *plan.entries("EVALUATION").values(), plan.part("SCORER"), plan.part("DATA")]:
             if part is not None:
                 self._construct(part)

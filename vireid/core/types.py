@@ -44,14 +44,17 @@ class Batch:
     attributes: Tensor | None = None  # (B, A) float in [0, 1]
     attributes_known: Tensor | None = None  # (B, A) bool; False where nobody annotated
     visible: int | None = None  # how many rows are visible, where those stand first and the host knows it
+    host: tuple[Tensor, Tensor] | None = None  # modality and view on the CPU, kept when the rows left it
 
     def __len__(self) -> int:
         return len(self.labels)
 
-    def _map(self, change: Callable[[Tensor], Tensor], visible: int | None) -> Batch:
+    def _map(
+        self, change: Callable[[Tensor], Tensor], visible: int | None, host: tuple[Tensor, Tensor] | None
+    ) -> Batch:
         values = {f.name: getattr(self, f.name) for f in fields(self)}
         changed = {name: change(value) for name, value in values.items() if isinstance(value, Tensor)}
-        return replace(self, **changed, visible=visible)
+        return replace(self, **changed, visible=visible, host=host)
 
     def to(self, device: torch.device | str) -> Batch:
         """The batch on another device; copies do not wait for it.
@@ -59,11 +62,16 @@ class Batch:
         Rows that leave the host are counted before: asking a device for numbers means waiting for it.
         """
         visible = _leading_visible(self.modality) if self.visible is None else self.visible
-        return self._map(lambda value: value.to(device, non_blocking=True), visible)
+        host = (self.modality, self.view) if self.modality.device.type == "cpu" else self.host
+        return self._map(lambda value: value.to(device, non_blocking=True), visible, host)
 
-    def select(self, rows: Tensor) -> Batch:
-        """The batch with other rows, or the same in another order: (N,) int64 or bool."""
-        return self._map(lambda value: value[rows], None)
+    def host_columns(self) -> tuple[Tensor, Tensor]:
+        """(B,) modality and (B,) view on the CPU; waits for the device only where the rows never were on the CPU."""
+        return self.host or (self.modality.cpu(), self.view.cpu())
+
+    def select(self, rows: Tensor | slice) -> Batch:
+        """The batch with other rows, or the same in another order: (N,) int64 or bool, or a slice."""
+        return self._map(lambda value: value[rows], None, None)
 
     def with_images(self, images: Tensor) -> Batch:
         """The same rows with other images."""

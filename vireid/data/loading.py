@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 import torch
 
-from vireid.core.types import Batch, Sample
+from vireid.core.types import Batch, Modality, Sample
 from vireid.data.rows import RowView
 
 
@@ -31,6 +31,10 @@ class BatchLoader:
     (B, 3, H, W) view of that memory order, which torch calls channels_last. `attributes` and `attributes_known` are
     there if any sample has attributes; an unlabelled row is zero and unknown.
 
+    `views` asks for more rows of the same image: for its first entry every image of that modality (None: of both)
+    stands in the batch once more with `Batch.view` 1, for the second with view 2, and so on. Rows are then sorted by
+    modality and view. What makes a view another one is left to the augmentation.
+
     A thread prepares up to `prefetch` batches ahead; what goes wrong in it is raised in the consumer. Leaving the loop
     early stops the thread. `pin` puts the images into page-locked memory, from where copies to a GPU do not wait.
     """
@@ -43,13 +47,14 @@ class BatchLoader:
         *,
         prefetch: int = 3,
         pin: bool = False,
+        views: Sequence[Modality | None] = (),
     ) -> None:
         if len(samples) != len(images):
             raise ValueError(f"{len(samples)} samples but {len(images)} images")
         if prefetch < 1:
             raise ValueError(f"prefetch must be at least 1, got {prefetch}")
         self.samples, self.images, self.batches = samples, images, batches
-        self.prefetch, self.pin = prefetch, pin
+        self.prefetch, self.pin, self.views = prefetch, pin, tuple(views)
         count = len(samples)
         self.labels = torch.from_numpy(np.fromiter((s.identity for s in samples), np.int64, count))
         self.modality = torch.from_numpy(np.fromiter((s.modality for s in samples), np.int64, count))
@@ -65,6 +70,7 @@ class BatchLoader:
         strangers = index[(index < 0) | (index >= len(self.samples))]
         if len(strangers):
             raise IndexError(f"a batch asks for row {int(strangers[0])} of {len(self.samples)} images")
+        index, view = self._with_views(index)
         images = torch.empty((len(index), *self.images.shape[1:]), dtype=torch.uint8, pin_memory=self.pin)
         self.images.take(index.numpy(), axis=0, out=images.numpy(), mode="clip")  # "raise" would buffer `out`
         return Batch(
@@ -72,11 +78,25 @@ class BatchLoader:
             labels=self.labels[index],
             modality=self.modality[index],
             cameras=self.cameras[index],
-            view=torch.zeros_like(index),
+            view=view,
             index=index,
             attributes=None if self.attributes is None else self.attributes[index],
             attributes_known=None if self.attributes_known is None else self.attributes_known[index],
         )
+
+    def _with_views(self, index: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """(B,) row numbers -> (B',) row numbers and (B',) the view of each."""
+        if not self.views:
+            return index, torch.zeros_like(index)
+        modality = self.modality[index]
+        parts, views = [index], [torch.zeros_like(index)]
+        for number, wanted in enumerate(self.views, start=1):
+            again = index if wanted is None else index[modality == wanted]
+            parts.append(again)
+            views.append(torch.full_like(again, number))
+        rows, view = torch.cat(parts), torch.cat(views)
+        order = torch.argsort(self.modality[rows] * (len(self.views) + 1) + view, stable=True)
+        return rows[order], view[order]
 
     def __iter__(self) -> Iterator[Batch]:
         return _prefetched(iter(self.batches), self.batch, self.prefetch)

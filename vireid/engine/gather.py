@@ -65,4 +65,4 @@ def gather_step(batch: Batch, features: PersonFeatures, names: Iterable[str]) ->
     source = features.source
     if source is not None:
         source = gather_rows(source + rows * distributed.get_rank())
-    return replace(batch, images=batch.images[:0], visible=None, **whole), PersonFeatures(values, source)
+    return replace(batch, images=batch.images[:0], visible=None, host=None, **whole), PersonFeatures(values, source)

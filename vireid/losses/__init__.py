@@ -10,6 +10,7 @@ from vireid.losses import (
     parts,
     patterns,
     schedules,
+    soft_targets,
     triplet,
 )
 
@@ -23,5 +24,6 @@ __all__ = [
     "parts",
     "patterns",
     "schedules",
+    "soft_targets",
     "triplet",
 ]

@@ -93,6 +93,43 @@ class WeightedRegularizedTriplet(nn.Module):
         return -F.logsigmoid(-difference).mean() + _two_identities(identities)
 
 
+@LOSSES.register
+class EnhancedSquaredTriplet(nn.Module):
+    """The weighted-regularised triplet on the squared difference of its two distances.
+
+    Shapes: features (R, D), labels (R,) -> scalar: the mean over rows of softplus(s q), where p = sum w+ d and
+    n = sum w- d as in `WeightedRegularizedTriplet` with weights of `alpha` d, q = min(gamma (p - n)^2, 88), and s = 1
+    where p > n, else -1. Beyond the limit of 88 a row has no gradient. Without `square` it is softplus(gamma (p - n)).
+    Errors: fewer than two identities in the batch are a ValueError on the CPU and NaN on other devices.
+    Source: CAJ (ICCV 2021), "TripletLoss_ADP" with alpha, gamma and square 1. `released_eps` as in
+    `WeightedRegularizedTriplet`: the published form of the weights; the default is the plain softmax.
+    """
+
+    limit = 88.0
+
+    def __init__(
+        self, *, alpha: float = 1.0, gamma: float = 1.0, square: bool = True, released_eps: bool = False
+    ) -> None:
+        super().__init__()
+        if alpha <= 0 or gamma <= 0:
+            raise ValueError(f"alpha and gamma must be above 0, got {alpha} and {gamma}")
+        self.alpha, self.gamma, self.square = alpha, gamma, square
+        self.weigh = _released_weights if released_eps else _softmax_weights
+
+    def forward(self, features: Tensor, labels: Tensor) -> Tensor:
+        identities = groups(labels)
+        distance = distances(features)
+        positive, negative = self.weigh(self.alpha * distance, identities.same)
+        difference = ((positive - negative) * distance).sum(dim=1)
+        if self.square:
+            sign = (difference.detach() > 0).to(difference.dtype) * 2 - 1
+            penalty = sign * (self.gamma * difference.square()).clamp_max(self.limit)
+        else:
+            penalty = self.gamma * difference
+        # torch's softplus is a straight line from 20 on
+        return -F.logsigmoid(-penalty).mean() + _two_identities(identities)
+
+
 def _softmax_weights(distance: Tensor, same: Tensor) -> tuple[Tensor, Tensor]:
     """(N, N), (N, N) bool -> weights of positives and of negatives, rows summing to 1."""
     positive = distance.masked_fill(~same, float("-inf")).softmax(dim=1)

@@ -22,7 +22,7 @@ SIZES = {"C": 16, "D": 16, "H": 6, "W": 3, "I": 4, "A": 8, "A|1": 8, "P": 3}
 def tiny_batch(
     *, identities: int = 4, per_modality: int = 3, size: tuple[int, int] = (64, 32), attributes: int = 8, seed: int = 0
 ) -> Batch:
-    """A batch of both modalities in no order: 2 x identities x per_modality rows of normalised images."""
+    """A batch of both modalities in no order: 2 x identities x per_modality rows of normalised images, in two views."""
     generator = torch.Generator().manual_seed(seed)
     rows = 2 * identities * per_modality
     order = torch.randperm(rows, generator=generator)
@@ -34,7 +34,7 @@ def tiny_batch(
         labels=labels,
         modality=modality,
         cameras=torch.where(modality == Modality.VISIBLE, 1, 3) + labels % 2,
-        view=torch.zeros(rows, dtype=torch.long),
+        view=(torch.arange(per_modality) % 2).repeat_interleave(2).repeat(identities)[order],
         index=torch.randperm(rows, generator=generator),
         attributes=(torch.rand(rows, attributes, generator=generator) < 0.5).float() if attributes else None,
         attributes_known=known if attributes else None,

@@ -16,7 +16,7 @@ def test_every_shape_is_spelt_in_the_letters_of_the_project():
 
 
 def test_fields_of_the_batch_are_those_of_the_class():
-    assert {field.name for field in fields(Batch)} - {"images", "visible"} == set(BATCH_FIELDS)
+    assert {field.name for field in fields(Batch)} - {"images", "visible", "host"} == set(BATCH_FIELDS)
 
 
 def test_no_name_means_two_things():

@@ -5,7 +5,12 @@ import math
 import pytest
 import torch
 
-from vireid.losses.triplet import BatchHardTriplet, HeteroCenterTriplet, WeightedRegularizedTriplet
+from vireid.losses.triplet import (
+    BatchHardTriplet,
+    EnhancedSquaredTriplet,
+    HeteroCenterTriplet,
+    WeightedRegularizedTriplet,
+)
 
 MARGIN = 0.3
 
@@ -156,3 +161,32 @@ def test_one_identity_is_refused(loss):
 def test_the_margin_is_not_negative(kind):
     with pytest.raises(ValueError, match=r"margin must be at least 0, got -0\.1"):
         kind(margin=-0.1)
+
+
+@pytest.mark.parametrize("released_eps", [False, True])
+@pytest.mark.parametrize("square", [True, False])
+@pytest.mark.parametrize("spread", [0.3, 2.0, 30.0])
+def test_enhanced_equals_the_loop(released_eps, square, spread):
+    """The largest spread puts rows beyond the limit of 88, where they have no gradient."""
+    features, labels, _ = batch(RAGGED)
+    rows, eps, alpha, gamma = spread * features, 1e-6 if released_eps else 0.0, 1.5, 2.0
+    total = torch.zeros((), dtype=torch.float64)
+    for i in range(len(rows)):
+        sums = []
+        for wanted, sign in ((True, 1), (False, -1)):
+            d = torch.stack([apart(rows[i], rows[j]) for j in range(len(rows)) if (labels[j] == labels[i]) == wanted])
+            shift = (alpha * d).max() if wanted or not released_eps else torch.zeros(())
+            weights = (sign * (alpha * d - shift)).exp()
+            sums.append((weights / (weights.sum() + eps) * d).sum())
+        gap = sums[0] - sums[1]
+        q = (gamma * gap.square()).clamp_max(88) * (1 if gap > 0 else -1) if square else gamma * gap
+        total = total + torch.nn.functional.softplus(q, threshold=100)
+    naive = total / len(rows)
+    ours = EnhancedSquaredTriplet(alpha=alpha, gamma=gamma, square=square, released_eps=released_eps)(rows, labels)
+    torch.testing.assert_close(ours, naive)
+    torch.testing.assert_close(*(torch.autograd.grad(v, features, retain_graph=True)[0] for v in (ours, naive)))
+
+
+def test_enhanced_refuses_factors_of_zero():
+    with pytest.raises(ValueError, match=r"alpha and gamma must be above 0, got 1.0 and 0"):
+        EnhancedSquaredTriplet(gamma=0)

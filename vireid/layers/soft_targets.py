@@ -1,0 +1,27 @@
+"""What a teacher's scores cost a student, for each row."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+
+def soft_cross_entropy(student: Tensor, teacher: Tensor) -> Tensor:
+    """- sum p_teacher log p_student: (N, I), (N, I) scores -> (N,). No gradient to the teacher.
+
+    Source: "CoRefineLoss" of CAJ's second release (PAMI 2023).
+    """
+    return -(teacher.detach().softmax(dim=1) * student.log_softmax(dim=1)).sum(dim=1)
+
+
+def soft_divergence(student: Tensor, teacher: Tensor, *, temperature: float = 1.0, eps: float = 0.0) -> Tensor:
+    """T^2 KL(teacher || student) of scores divided by T: (N, I), (N, I) -> (N,). No gradient to the teacher.
+
+    `eps` is added to the teacher's probabilities. Source: "KLDivLoss" of CAJ (T 3, eps 1e-7); MCE's alignment (T 1).
+    """
+    scores = (teacher / temperature).detach()
+    log_p = scores.log_softmax(dim=1)
+    p = log_p.exp()
+    if eps:
+        p = p + eps
+        log_p = p.log()
+    return temperature**2 * (p * (log_p - (student / temperature).log_softmax(dim=1))).sum(dim=1)
