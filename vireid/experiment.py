@@ -2,75 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from torch import nn
 
 from vireid.config import assemble, explain
 from vireid.config.loader import Config
 from vireid.core.errors import CheckpointError, ConfigError, DataError
-from vireid.core.files import write_json
 from vireid.core.protocols import Dataset, Identified
 from vireid.core.rng import seeded
-from vireid.core.types import Batch, Facts, FeatureTable, Progress, Sample
+from vireid.core.types import Facts, Sample
 from vireid.data.cache import open_images
-from vireid.data.heldout import hold_out
-from vireid.data.loading import BatchLoader, sequential_batches
-from vireid.data.rows import RowView
+from vireid.data.heldout import hold_out, relabelled
+from vireid.data.image_set import ImageSet, TrainingBatches
+from vireid.data.loading import BatchLoader
 from vireid.data.survey import require_listing
-from vireid.data.transforms import normalise
-from vireid.engine.checkpoint import CheckpointFolder, load_model
+from vireid.engine.checkpoint import CheckpointFolder, TrainerState, load_model
 from vireid.engine.environment import Environment
+from vireid.engine.measuring import Check, Measuring
 from vireid.engine.optim import parameter_groups
 from vireid.engine.recording import JsonLines, TensorBoard
 from vireid.engine.run_folder import RunFolder
 from vireid.engine.trainer import Trainer, place
 from vireid.evaluation.evaluator import Evaluator
-from vireid.evaluation.features import extract_features
-from vireid.evaluation.flips import with_mirror
 from vireid.evaluation.protocols.query_gallery import QueryGalleryProtocol
-from vireid.evaluation.report import Report, format_table
-from vireid.evaluation.saved import save_features, save_queries, save_rankings
+from vireid.evaluation.report import Report
 from vireid.losses.objective import Objective
 from vireid.models.net import CrossModalityNet
 
 _INIT_SEED = 0  # key under which initial weights are drawn
-
-
-@dataclass(frozen=True)
-class ImageSet:
-    """A list of images, decoded once."""
-
-    samples: Sequence[Sample]
-    images: np.ndarray | RowView  # (N, H, W, 3) uint8
-
-
-@dataclass(frozen=True)
-class TrainingBatches:
-    """The batches of each epoch, as the trainer asks for them."""
-
-    loader: BatchLoader
-    sampler: Any
-
-    def steps(self) -> int:
-        return len(self.sampler)
-
-    def epoch(self, epoch: int) -> Generator[Batch, None, None]:
-        self.sampler.set_epoch(epoch)
-        yield from self.loader
-
-
-@dataclass(frozen=True)
-class Check:
-    """What is measured between epochs: on which images, by which protocols, and which score of the first counts."""
-
-    images: ImageSet
-    evaluators: Mapping[str, Evaluator]
-    score: str
 
 
 class Experiment:
@@ -103,18 +66,21 @@ class Experiment:
         starts from the beginning. Resuming with another config is an error that names the keys.
         """
         config, environment = self.config, self._environment()
+        self._require_evaluations()
         dataset, facts = self._dataset()
         test_samples = self._test_samples(dataset)
         with self.folder.claimed(environment.is_main):
             environment.from_main(lambda: self._prepare(resume))
-            samples, held = dataset.train(), []
-            if config.HELDOUT_IDENTITIES:
-                samples, held = hold_out(samples, identities=config.HELDOUT_IDENTITIES, seed=config.SEED)
+            samples = dataset.train()
+            rows, held_rows = hold_out(samples, identities=config.HELDOUT_IDENTITIES, seed=config.SEED)
+            people = relabelled([samples[row] for row in rows])
             begun = resume and environment.from_main(lambda: bool(self._checkpoints().epochs()))
             model, objective = self._parts(facts, pretrained=not begun)
-            sampler = assemble.sampler(config, samples, environment.rank, environment.world)
-            training, test = self._images(samples, environment), self._images(test_samples, environment)
-            check, log = self._check(self._images(held, environment), test), self._log()
+            sampler = assemble.sampler(config, people, environment.rank, environment.world)
+            images, test = self._images(samples, environment), self._images(test_samples, environment)
+            training, held = images.part(rows, people), images.part(held_rows, [samples[row] for row in held_rows])
+            check, log = self._check(held, test), self._log()
+            measuring = self._measuring(environment, log)
             pin, views = environment.device.type == "cuda", assemble.views(config)
             loader = BatchLoader(training.samples, training.images, sampler, pin=pin, views=views)
             trainer = Trainer(
@@ -135,11 +101,11 @@ class Experiment:
                 log_every=config.LOG_EVERY,
                 ema=config.EMA,
                 gather_features=config.GATHER_FEATURES,
-                evaluate=lambda net, progress: self._evaluate_in_training(net, check, environment, progress, log),
+                evaluate=lambda net, progress: measuring.between_epochs(net, check, progress),
                 evaluate_every=config.EVALUATE_EVERY,
                 select=config.SELECT,
-                extract_training=lambda: self._table(model, training, environment, {}),
-                samples=samples,
+                extract_training=lambda: measuring.table(model, training),
+                samples=people,
             )
             if not (resume and trainer.resume()) and config.WEIGHTS:
                 load_model(Path(config.WEIGHTS), model, self._data())
@@ -149,8 +115,8 @@ class Experiment:
             chosen = trainer.chosen_epoch()
             if chosen != trainer.progress.epoch:
                 load_model(self._checkpoints().path(chosen), trainer.retrieving)
-            selection = self._selection(chosen, trainer.best)
-            return self._evaluate(trainer.retrieving, test, environment, selection, log)
+            selection = self._selection(chosen, trainer.best, config.EMA)
+            return self._evaluate(trainer.retrieving, test, measuring, selection)
 
     def evaluate(self) -> dict[str, Report]:
         """Evaluate the checkpoint of the run that counts, or WEIGHTS (a checkpoint folder or a .safetensors file)."""
@@ -165,7 +131,7 @@ class Experiment:
         load_model(path, model, self._data())
         place(model, environment.device)
         test = self._images(test_samples, environment)
-        return self._evaluate(model, test, environment, selection, self._log())
+        return self._evaluate(model, test, self._measuring(environment, self._log()), selection)
 
     # -- parts ---------------------------------------------------------------------------------------------------
 
@@ -184,6 +150,12 @@ class Experiment:
             raise DataError(f"HELDOUT_IDENTITIES = {held}, but the training set has only {facts.num_ids} identities")
         return dataset, replace(facts, num_ids=facts.num_ids - held)
 
+    def _require_evaluations(self) -> None:
+        every, epochs = self.config.EVALUATE_EVERY, assemble.epochs(self.config)
+        if self.config.SELECT != "last" and every > epochs:
+            choice = f"SELECT = {self.config.SELECT!r} chooses among evaluations, and EVALUATE_EVERY = {every}"
+            raise ConfigError([f"{choice} makes none in {epochs} epochs; set it to {epochs} or less"])
+
     def _prepare(self, resume: bool) -> None:
         text = explain.resolved_text(self.config)
         self.folder.prepare(text, resume=resume, differences=lambda old: explain.differences(old, self.config))
@@ -198,7 +170,9 @@ class Experiment:
         """The people held out of training where there are any, and otherwise the protocols on the test set."""
         if held.samples:
             protocol = QueryGalleryProtocol(direction="infrared_to_visible")
-            return Check(held, {"heldout": Evaluator(protocol, score=assemble.scorer(self.config))}, "mAP")
+            evaluator = Evaluator(protocol, score=assemble.scorer(self.config))
+            evaluator.rehearse(held.samples)
+            return Check(held, {"heldout": evaluator}, "mAP")
         return Check(test, assemble.evaluators(self.config), "rank1")
 
     def _test_samples(self, dataset: Dataset) -> Sequence[Sample]:
@@ -232,10 +206,10 @@ class Experiment:
         dataset = assemble.dataset(self.config)
         return {"data": self.config.DATA.NAME, **(dataset.identity if isinstance(dataset, Identified) else {})}
 
-    def _selection(self, epoch: int, best: Mapping[str, Any]) -> str:
+    def _selection(self, epoch: int, best: Mapping[str, Any], ema: float) -> str:
         """How the checkpoint came to count, as results say it."""
         held = self.config.HELDOUT_IDENTITIES
-        averaged = f", average of the weights (decay {self.config.EMA:g})" if self.config.EMA else ""
+        averaged = f", average of the weights (decay {ema:g})" if ema else ""
         if not best:
             return f"last epoch ({epoch}){averaged}"
         people = f"mAP on {held} training identities held out of training" if held else "rank-1 on the test set"
@@ -248,40 +222,16 @@ class Experiment:
             raise CheckpointError(
                 f"{self.folder.root}: holds no checkpoint to evaluate; train first, or name one with WEIGHTS"
             )
-        best = checkpoints.load(newest, model, objective).best
-        epoch = int(best["epoch"]) if best else newest
-        return checkpoints.path(epoch), self._selection(epoch, best)
+        state: TrainerState = checkpoints.load(newest, model, objective)
+        epoch = int(state.best["epoch"]) if state.best else newest
+        return checkpoints.path(epoch), self._selection(epoch, state.best, state.ema)
 
     # -- evaluation ----------------------------------------------------------------------------------------------
 
-    def _table(
-        self,
-        model: nn.Module,
-        images: ImageSet,
-        environment: Environment,
-        conditions: Mapping[str, str],
-        flips: str = "none",
-    ) -> FeatureTable:
-        """Descriptors of all images, each embedded once; processes share the batches, all get the table."""
-        model.eval()
-        describe: Any = model.describe
-        batches = sequential_batches(len(images.samples), self.config.TEST_BATCH)
-        batches = batches[environment.rank :: environment.world] or batches[:1]  # nobody may have nothing to do
-        table = extract_features(
-            describe if flips == "none" else with_mirror(describe),
-            BatchLoader(images.samples, images.images, batches, pin=environment.device.type == "cuda"),
-            device=environment.device,
-            autocast=environment.autocast,
-            prepare=lambda batch: batch.with_images(normalise(batch.images)),
-            gather=environment.gather,
-            conditions=conditions,
-            unit=flips != "sum",
-        )
-        return replace(table, samples=images.samples)
+    def _measuring(self, environment: Environment, log: JsonLines) -> Measuring:
+        return Measuring(environment=environment, folder=self.folder, log=log, batch=self.config.TEST_BATCH)
 
-    def _evaluate(
-        self, model: nn.Module, test: ImageSet, environment: Environment, selection: str, log: JsonLines
-    ) -> dict[str, Report]:
+    def _evaluate(self, model: nn.Module, test: ImageSet, measuring: Measuring, selection: str) -> dict[str, Report]:
         """Score every protocol from one table of descriptors, write the results and print them."""
         evaluators: Mapping[str, Evaluator] = assemble.evaluators(self.config)
         if not evaluators:
@@ -290,41 +240,12 @@ class Experiment:
             **{key: str(value) for key, value in self._data().items()},
             "feature": "+".join(self.config.MODEL.DESCRIPTOR),
             "checkpoint": selection,
-            "precision": environment.precision,
+            "precision": measuring.environment.precision,
             "seed": str(self.config.SEED),
             **model.conditions,  # type: ignore[dict-item]
         }
         flips = self.config.FLIP_TEST
         if flips != "none":
             conditions["flipped_images"] = f"added ({flips})"
-        table = self._table(model, test, environment, conditions, flips)
-
-        def score() -> dict[str, Report]:
-            reports = {name: evaluator(table) for name, evaluator in evaluators.items()}
-            save_rankings(self.folder.rankings, evaluators, table, test.samples)
-            save_queries(self.folder.queries, reports, table)
-            if self.config.SAVE_FEATURES:
-                save_features(self.folder.features, table)
-            results = {name: report.to_json() for name, report in reports.items()}
-            write_json(self.folder.metrics, {"results": results, "environment": environment.describe()})
-            log("result", checkpoint=selection, **{name: result["mean"] for name, result in results.items()})
-            print(format_table(reports))
-            print(f"results: {self.folder.metrics}")
-            return reports
-
-        return environment.from_main(score)
-
-    def _evaluate_in_training(
-        self, model: nn.Module, check: Check, environment: Environment, progress: Progress, log: JsonLines
-    ) -> float:
-        """The score that counts, of the first protocol; logged, printed, not a result."""
-        table = self._table(model, check.images, environment, {})
-
-        def score() -> float:
-            scores = {name: evaluator(table).to_json()["mean"] for name, evaluator in check.evaluators.items()}
-            for name, mean in scores.items():
-                log("evaluation", epoch=progress.epoch, step=progress.step, protocol=name, **mean)
-                print(f"    {name}: rank-1 {100 * mean['rank1']:.1f}  mAP {100 * mean['mAP']:.1f}")
-            return next(iter(scores.values()))[check.score]
-
-        return environment.from_main(score)
+        table = measuring.table(model, test, conditions, flips=flips)
+        return measuring.results(table, evaluators, features=self.config.SAVE_FEATURES)

@@ -22,7 +22,7 @@ class RowView:
     Has of numpy.ndarray what a loader needs: `len`, `shape`, `dtype`, `take` along the first axis and `view[row]`.
     """
 
-    def __init__(self, arrays: Sequence[np.ndarray], source: np.ndarray, rows: np.ndarray) -> None:
+    def __init__(self, arrays: Sequence[np.ndarray | RowView], source: np.ndarray, rows: np.ndarray) -> None:
         assert len({array.shape[1:] for array in arrays}) == 1
         assert len(source) == len(rows)
         self.arrays, self.source, self.rows = list(arrays), source, rows

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import logging
-import pickle
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -40,6 +39,7 @@ class TrainerState:
     threads: int  # CPU sums depend on how many threads share them
     best: Mapping[str, Any] = field(default_factory=dict)  # of a run that selects its checkpoint: epoch, score
     processes: int = 1  # so do sums over processes
+    ema: float = 0.0  # decay of the average that the model's weights are; 0: they are the weights of the last step
 
 
 def save_weights(module: nn.Module, path: Path) -> None:
@@ -163,12 +163,17 @@ class CheckpointFolder:
         load_weights(objective, folder / OBJECTIVE)
         if training is not None:
             load_weights(training, folder / TRAINING)
+        place = folder / TRAINER
         try:
-            saved = torch.load(folder / TRAINER, map_location="cpu", weights_only=True)
-        except (pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
-            raise CheckpointError(f"{folder / TRAINER}: not a readable optimizer state ({error})") from error
-        saved["progress"] = Progress(**saved["progress"])
-        return TrainerState(**saved)
+            saved = torch.load(place, map_location="cpu", weights_only=True)
+        except Exception as error:  # bytes of foreign origin make torch raise anything; it builds plain values only
+            raise CheckpointError(
+                f"{place}: not a readable optimizer state ({type(error).__name__}: {error})"
+            ) from error
+        try:
+            return TrainerState(**{**saved, "progress": Progress(**saved["progress"])})
+        except (TypeError, KeyError) as error:
+            raise CheckpointError(f"{place}: not the state of a training run ({error})") from error
 
 
 class _Damaged(UserError):
@@ -182,14 +187,17 @@ def check(folder: Path, facts: Mapping[str, Any]) -> dict[str, Any]:
     """
     try:
         meta = json.loads((folder / META).read_text(encoding="utf-8"))
-        files, stored = meta["sha256"], meta["facts"]
+        files, stored, written = dict(meta["sha256"]), dict(meta["facts"]), meta["format"]
+        absent = {MODEL, OBJECTIVE, TRAINER} - files.keys()
         broken = [name for name, value in files.items() if digest(folder / name) != value]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise _Damaged(f"{folder}: damaged checkpoint ({type(error).__name__}: {error})") from error
     if broken:
         raise _Damaged(f"{folder}: damaged checkpoint ({', '.join(broken)} changed since it was written)")
-    if meta["format"] != FORMAT:
-        raise CheckpointError(f"{folder}: written in format {meta['format']}, this version reads {FORMAT}")
+    if absent:
+        raise _Damaged(f"{folder}: damaged checkpoint ({META} names no {', '.join(sorted(absent))})")
+    if written != FORMAT:
+        raise CheckpointError(f"{folder}: written in format {written}, this version reads {FORMAT}")
     _agree(folder, stored, facts)
     return meta
 

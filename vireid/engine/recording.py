@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TextIO, TypeVar
+from typing import Any, BinaryIO, TextIO, TypeVar
 
 from tqdm import tqdm
 
@@ -27,9 +28,12 @@ class JsonLines:
         self.path, self.also = path, also
 
     def __call__(self, event: str, **values: Any) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"event": event, **values}) + "\n")
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps({"event": event, **values}) + "\n")
+        except OSError as error:
+            raise UserError(f"{self.path}: cannot be written ({error.strerror or error})") from error
         if self.also is not None:
             self.also(event, **values)
 
@@ -54,32 +58,51 @@ class JsonLines:
 class TensorBoard:
     """The numbers of the same records as curves, in event files that `tensorboard --logdir` shows.
 
-    Tags are `event/name`, `event/protocol/name` where a record names one. After a resume the points of steps that run
-    again are hidden.
-    Errors: UserError where the package is missing.
+    Tags are `event/name`, `event/protocol/name` where a record names one. Each record is on the disk when the call
+    returns. After a resume the points of steps that run again are hidden.
+    Errors: UserError where the package is missing or the file cannot be written.
     """
 
     def __init__(self, folder: Path) -> None:
         try:
-            from torch.utils import tensorboard
+            from tensorboard.compat.proto import event_pb2, summary_pb2
+            from tensorboard.summary.writer.record_writer import RecordWriter
         except ImportError as error:
             raise UserError(
                 f"TENSORBOARD is true, but {error}; pip install tensorboard, or set TENSORBOARD false"
             ) from error
-        self._open = lambda step: tensorboard.SummaryWriter(str(folder), purge_step=step or None)
-        self._writer: Any = None
+        self.folder, self._event, self._summary = folder, event_pb2, summary_pb2
+        self._records = RecordWriter  # torch's own writer has a thread, which a full disk ends with a traceback
+        self._file: BinaryIO | None = None
 
     def __call__(self, event: str, **values: Any) -> None:
         step = values.pop("step", None)
         if step is None:  # a record of the whole run
             return
-        if self._writer is None:
-            self._writer = self._open(step)
         place = "/".join([event, *filter(None, [values.pop("protocol", "")])])
-        for name, value in values.items():
-            if isinstance(value, (int, float)):
-                self._writer.add_scalar(f"{place}/{name}", value, step)
-        self._writer.flush()
+        numbers = {f"{place}/{name}": value for name, value in values.items() if isinstance(value, (int, float))}
+        curves = [self._summary.Summary.Value(tag=tag, simple_value=value) for tag, value in numbers.items()]
+        point = self._event.Event(wall_time=time.time(), step=step, summary=self._summary.Summary(value=curves))
+        try:
+            first = self._file is None
+            self._file = self._file or self._opened()
+            for each in [*(self._beginning(step) if first else ()), point]:
+                self._records(self._file).write(each.SerializeToString())
+            self._file.flush()
+        except OSError as error:
+            raise UserError(f"{self.folder}: cannot be written ({error.strerror or error})") from error
+
+    def _opened(self) -> BinaryIO:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        return (self.folder / f"events.out.tfevents.{time.time_ns()}.{os.getpid()}").open("ab")
+
+    def _beginning(self, step: int) -> list[Any]:
+        """The mark of the format, and of a start at this step: later points of older files are hidden."""
+        log = self._event.SessionLog(status=self._event.SessionLog.START)
+        return [
+            self._event.Event(wall_time=time.time(), file_version="brain.Event:2"),
+            self._event.Event(wall_time=time.time(), step=step, session_log=log),
+        ]
 
 
 def progress(items: Iterable[T], *, total: int, label: str, stream: TextIO | None = None) -> Iterator[T]:

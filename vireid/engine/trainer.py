@@ -12,7 +12,7 @@ from typing import Any, Literal, Protocol
 import torch
 from torch import Tensor, nn
 
-from vireid.core.errors import ConfigError, NonFiniteLoss
+from vireid.core.errors import CheckpointError, ConfigError, NonFiniteLoss
 from vireid.core.protocols import StartsEpoch
 from vireid.core.rng import derive, seeded
 from vireid.core.types import Batch, FeatureTable, PersonFeatures, Progress, Sample
@@ -136,8 +136,14 @@ class Trainer:
         self._average()
         learning = None if self.averaged is None else self.model
         state = self.checkpoints.load(epoch, self.retrieving, self.objective, training=learning)
-        self.optimizer.load_state_dict(dict(state.optimizer))
+        try:
+            self.optimizer.load_state_dict(dict(state.optimizer))
+        except (ValueError, KeyError, TypeError) as error:
+            raise CheckpointError(f"{self.checkpoints.path(epoch)}: of another optimizer ({error})") from error
         self.progress, self.best = state.progress, dict(state.best)
+        if self.best and self.best["epoch"] not in self.checkpoints.epochs():
+            self._tell(f"the best epoch so far, {self.best['epoch']}, has no checkpoint any more: choosing anew")
+            self.best = {}
         if environment.device.type == "cpu" and state.threads != torch.get_num_threads():
             self._tell(f"using {state.threads} threads as the interrupted run did (now {torch.get_num_threads()})")
             torch.set_num_threads(state.threads)
@@ -291,8 +297,14 @@ class Trainer:
         return self.environment.from_main(lambda: self._write(name))
 
     def _write(self, name: str) -> Path:
-        threads, world = torch.get_num_threads(), self.environment.world
-        state = TrainerState(self.progress, self.optimizer.state_dict(), threads, self.best, world)
+        state = TrainerState(
+            self.progress,
+            self.optimizer.state_dict(),
+            threads=torch.get_num_threads(),
+            best=self.best,
+            processes=self.environment.world,
+            ema=self.ema,
+        )
         learning = None if self.averaged is None else self.model
         return self.checkpoints.save(self.retrieving, self.objective, state, self.facts, name, training=learning)
 

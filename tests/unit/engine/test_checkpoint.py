@@ -1,12 +1,13 @@
 import json
 import logging
 import pickle
+from contextlib import contextmanager
 
 import pytest
 import torch
 from torch import nn
 
-from vireid.core.errors import CheckpointError
+from vireid.core.errors import CheckpointError, UserError
 from vireid.core.types import Progress
 from vireid.engine.checkpoint import MODEL, TRAINER, CheckpointFolder, TrainerState, load_model, load_weights
 
@@ -100,17 +101,103 @@ def test_weights_of_another_model_are_refused_tensor_by_tensor(tmp_path):
 def test_a_hostile_pickle_is_not_executed(tmp_path):
     save(tmp_path, [1])
     marker = tmp_path / "executed"
-
-    class Hostile:
-        def __reduce__(self):
-            return (open, (str(marker), "w"))
-
-    trainer = tmp_path / "epoch_0001" / TRAINER
-    trainer.write_bytes(pickle.dumps(Hostile()))
     model, objective, _ = parts()
-    with pytest.raises(CheckpointError, match="not a readable optimizer state"):
-        CheckpointFolder(tmp_path).load(1, model, objective)
+    folder = CheckpointFolder(tmp_path)
+    for file, error in ((TRAINER, "not a readable optimizer state"), (MODEL, "not a readable safetensors file")):
+        path = tmp_path / "epoch_0001" / file
+        whole = path.read_bytes()
+        for content in (pickle.dumps(Hostile(marker)), pickle.dumps(Hostile(marker), protocol=2)):
+            path.write_bytes(content)
+            assert folder_damaged(folder)
+            with pytest.raises(CheckpointError, match=error):
+                folder.load(1, model, objective)
+        torch.save({"progress": Hostile(marker)}, path)
+        with pytest.raises(CheckpointError, match=error):
+            folder.load(1, model, objective)
+        path.write_bytes(whole)
     assert not marker.exists()
+
+
+class Hostile:
+    """Unpickling it makes a file."""
+
+    def __init__(self, marker):
+        self.marker = marker
+
+    def __reduce__(self):
+        return (open, (str(self.marker), "w"))
+
+
+def folder_damaged(folder):
+    with pytest.raises(CheckpointError, match="none of the 1 checkpoints is whole"):
+        folder.newest(FACTS)
+    return True
+
+
+@pytest.mark.parametrize(
+    "meta", ["[]", "{}", "7", '{"sha256": [], "facts": 3}', "[" * 100_000, '{"sha256": {}, "facts": {}, "format": 1}']
+)
+def test_a_meta_file_of_any_other_form_is_damage(tmp_path, meta):
+    save(tmp_path, [1])
+    (tmp_path / "epoch_0001" / "meta.json").write_text(meta)
+    assert folder_damaged(CheckpointFolder(tmp_path))
+
+
+@pytest.mark.parametrize("state", [[], {"progress": {}}, {"progress": {"epoch": 1, "speed": 2}}, {"progress": 3}])
+def test_a_state_of_any_other_form_is_refused(tmp_path, state):
+    model, objective, _ = save(tmp_path, [1])
+    torch.save(state, tmp_path / "epoch_0001" / TRAINER)
+    with pytest.raises(CheckpointError, match="not the state of a training run"):
+        CheckpointFolder(tmp_path).load(1, model, objective)
+
+
+def test_the_weights_that_learn_come_back_beside_their_average(tmp_path):
+    model, objective, optimizer = parts()
+    average = parts()[0]
+    nn.init.zeros_(average[0].weight)
+    state = TrainerState(Progress(1, 10, {}), optimizer.state_dict(), 2, ema=0.9)
+    CheckpointFolder(tmp_path).save(average, objective, state, FACTS, training=model)
+    other, other_average = parts()[0], parts()[0]
+    nn.init.ones_(other[0].weight)
+    loaded = CheckpointFolder(tmp_path).load(1, other_average, objective, training=other)
+    assert loaded.ema == 0.9
+    assert torch.equal(other[0].weight, model[0].weight)
+    assert not other_average[0].weight.any()
+
+
+@pytest.fixture
+def small_disk():
+    """No file may grow beyond so many bytes: the write fails as on a full disk."""
+    resource = pytest.importorskip("resource")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    @contextmanager
+    def limited(size):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    return limited
+
+
+@pytest.mark.parametrize("room", [0, 100, 900, 2000])
+def test_a_full_disk_leaves_the_checkpoints_before_whole(tmp_path, small_disk, room):
+    model, objective, optimizer = save(tmp_path, [1])
+    content = {path.name: path.read_bytes() for path in (tmp_path / "epoch_0001").iterdir()}
+    assert max(map(len, content.values())) > 2000
+    folder = CheckpointFolder(tmp_path, keep=1)
+    for epoch in (1, 2):  # over the one that is there, and beside it
+        state = TrainerState(Progress(epoch, 10, {}), optimizer.state_dict(), 2)
+        with small_disk(room), pytest.raises(UserError) as error:
+            folder.save(model, objective, state, FACTS)
+        assert str(error.value).startswith(f"{tmp_path / f'epoch_{epoch:04d}'}: cannot be written (")
+        assert str(error.value).endswith("; what was there before is whole")
+        assert [path.name for path in tmp_path.iterdir()] == ["epoch_0001"]
+    assert {path.name: path.read_bytes() for path in (tmp_path / "epoch_0001").iterdir()} == content
+    assert folder.newest(FACTS) == 1
+    assert folder.save(model, objective, state, FACTS) == tmp_path / "epoch_0002"
 
 
 def test_a_model_is_loaded_from_a_folder_or_a_file_and_damage_is_refused(tmp_path):

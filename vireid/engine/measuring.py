@@ -1,0 +1,100 @@
+"""What a network's descriptors are worth: tables of them, scores between epochs, and the results of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from torch import nn
+
+from vireid.core.files import write_json
+from vireid.core.types import FeatureTable, Progress
+from vireid.data.image_set import ImageSet
+from vireid.data.loading import BatchLoader, sequential_batches
+from vireid.data.transforms import normalise
+from vireid.engine.environment import Environment
+from vireid.engine.recording import JsonLines
+from vireid.engine.run_folder import RunFolder
+from vireid.evaluation.evaluator import Evaluator
+from vireid.evaluation.features import extract_features
+from vireid.evaluation.flips import with_mirror
+from vireid.evaluation.report import Report, format_table
+from vireid.evaluation.saved import save_features, save_queries, save_rankings
+
+
+@dataclass(frozen=True)
+class Check:
+    """What is measured between epochs: on which images, by which protocols, and which score of the first counts."""
+
+    images: ImageSet
+    evaluators: Mapping[str, Evaluator]
+    score: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measuring:
+    """Describes images with the processes of `environment` together, `batch` at a time, and scores them.
+
+    The first process scores, writes into `folder` and prints; all get what it found.
+    """
+
+    environment: Environment
+    folder: RunFolder
+    log: JsonLines
+    batch: int = 64
+
+    def table(
+        self, model: nn.Module, images: ImageSet, conditions: Mapping[str, str] | None = None, *, flips: str = "none"
+    ) -> FeatureTable:
+        """Descriptors of all images, each embedded once; processes share the batches, all get the table."""
+        model.eval()
+        environment, describe = self.environment, model.describe
+        batches = sequential_batches(len(images.samples), self.batch)
+        batches = batches[environment.rank :: environment.world] or batches[:1]  # nobody may have nothing to do
+        table = extract_features(
+            describe if flips == "none" else with_mirror(describe),  # type: ignore[arg-type]
+            BatchLoader(images.samples, images.images, batches, pin=environment.device.type == "cuda"),
+            device=environment.device,
+            autocast=environment.autocast,
+            prepare=lambda batch: batch.with_images(normalise(batch.images)),
+            gather=environment.gather,
+            conditions=conditions,
+            unit=flips != "sum",
+        )
+        return replace(table, samples=images.samples)
+
+    def results(
+        self, table: FeatureTable, evaluators: Mapping[str, Evaluator], *, features: bool = True
+    ) -> dict[str, Report]:
+        """Score every protocol, write the results (`features`: the descriptors, too) and print them."""
+
+        def work() -> dict[str, Report]:
+            reports = {name: evaluator(table) for name, evaluator in evaluators.items()}
+            assert table.samples is not None
+            save_rankings(self.folder.rankings, evaluators, table, table.samples)
+            save_queries(self.folder.queries, reports, table)
+            if features:
+                save_features(self.folder.features, table)
+            found = {name: report.to_json() for name, report in reports.items()}
+            write_json(self.folder.metrics, {"results": found, "environment": self.environment.describe()})
+            means: dict[str, Any] = {name: result["mean"] for name, result in found.items()}
+            self.log("result", checkpoint=table.conditions["checkpoint"], **means)
+            print(format_table(reports))
+            print(f"results: {self.folder.metrics}")
+            return reports
+
+        return self.environment.from_main(work)
+
+    def between_epochs(self, model: nn.Module, check: Check, progress: Progress) -> float:
+        """The score that counts, of the first protocol; logged, printed, not a result."""
+        table = self.table(model, check.images)
+
+        def work() -> float:
+            scores = {name: evaluator(table).to_json()["mean"] for name, evaluator in check.evaluators.items()}
+            for name, mean in scores.items():
+                self.log("evaluation", epoch=progress.epoch, step=progress.step, protocol=name, **mean)
+                print(f"    {name}: rank-1 {100 * mean['rank1']:.1f}  mAP {100 * mean['mAP']:.1f}")
+            return next(iter(scores.values()))[check.score]
+
+        return self.environment.from_main(work)
