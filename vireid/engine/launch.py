@@ -32,8 +32,8 @@ def in_processes(count: int, script: str, argv: list[str] | None) -> int | None:
     """
     if count < 1:
         raise UserError(f"--num-gpus must be at least 1, got {count}")
+    _end_with_the_launcher()
     if "LOCAL_RANK" in os.environ:
-        _end_with_the_launcher()
         return None
     if count == 1:
         return None
@@ -42,7 +42,6 @@ def in_processes(count: int, script: str, argv: list[str] | None) -> int | None:
         raise UserError(f"--num-gpus is {count}, but this machine has {devices} CUDA devices")
     command = [sys.executable, script, *(sys.argv[1:] if argv is None else argv)]
     store = distributed.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
-    lifeline, held = os.pipe()
     shared = {
         "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": str(store.port),
@@ -51,23 +50,32 @@ def in_processes(count: int, script: str, argv: list[str] | None) -> int | None:
         "TORCHELASTIC_USE_AGENT_STORE": "True",  # the store above serves; rank 0 need not open another port
         "TORCHELASTIC_RESTART_COUNT": "0",
         "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // count))),
-        _LIFELINE: str(lifeline),
     }
     processes = []
-    try:
-        for rank in range(count):
-            environment = {**os.environ, **shared, "RANK": str(rank), "LOCAL_RANK": str(rank)}
-            processes.append(subprocess.Popen(command, env=environment, pass_fds=[lifeline]))
-        rank, code = _first_failure(processes)
-    finally:
-        _end(processes)
-        os.close(lifeline)
-        os.close(held)
+    with lifeline() as (alive, descriptor):
+        try:
+            for rank in range(count):
+                environment = {**os.environ, **shared, **alive, "RANK": str(rank), "LOCAL_RANK": str(rank)}
+                processes.append(subprocess.Popen(command, env=environment, pass_fds=[descriptor]))
+            rank, code = _first_failure(processes)
+        finally:
+            _end(processes)
     if code < 0:
         raise UserError(f"process {rank} of {count} was ended by signal {-code} ({signal.Signals(-code).name})")
     if code not in (0, 2, 130):
         raise UserError(f"process {rank} of {count} failed (exit code {code}); its error stands above")
     return code
+
+
+@contextmanager
+def lifeline() -> Iterator[tuple[dict[str, str], int]]:
+    """Environment and descriptor for a vireid command that has to end with this process, however that ends."""
+    descriptor, held = os.pipe()
+    try:
+        yield {_LIFELINE: str(descriptor)}, descriptor
+    finally:
+        os.close(descriptor)
+        os.close(held)
 
 
 def _first_failure(processes: list[subprocess.Popen]) -> tuple[int, int]:

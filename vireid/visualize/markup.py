@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from base64 import b64encode
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
@@ -46,6 +48,7 @@ table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 .plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 400px), 1fr)); gap: 20px;
   align-items: start; }
 figure { margin: 0; }
+.wide img { max-width: none; }
 .plots img { width: 100%; max-width: 640px; height: auto; display: block;
   border: 1px solid var(--line); border-radius: 6px; }
 .sheets { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 440px), 1fr)); gap: 8px 36px;
@@ -71,6 +74,11 @@ figure { margin: 0; }
 .right { color: var(--right); font-weight: 600; } .wrong { color: var(--wrong); font-weight: 600; }
 .facts { display: grid; grid-template-columns: max-content minmax(0, 1fr); gap: .25rem 1.4rem; margin: 0; }
 .facts dt { color: var(--faint); } .facts dd { margin: 0; overflow-wrap: anywhere; }
+.sorted th button { font: inherit; font-weight: 600; color: inherit; background: none; border: 0; padding: 0;
+  cursor: pointer; }
+.sorted th[aria-sort=descending] button::after { content: " \\2193"; }
+.sorted th[aria-sort=ascending] button::after { content: " \\2191"; }
+.sorted tbody th { color: var(--ink); } .failed { color: var(--wrong); }
 summary { cursor: pointer; color: var(--accent); }
 pre { background: var(--soft); border: 1px solid var(--line); border-radius: 6px; padding: .9rem 1rem; overflow-x: auto;
   font: 13px/1.5 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; }
@@ -88,21 +96,44 @@ footer { color: var(--faint); font-size: .85rem; padding-top: 2.4rem; padding-bo
 """
 
 
-def document(title: str, body: str) -> str:
-    """The whole page; its policy forbids scripts and anything from a network."""
+SORTING = """
+for (const table of document.querySelectorAll("table.sorted")) {
+  const heads = [...table.tHead.rows[0].cells];
+  heads.forEach((head, column) => {
+    const button = head.querySelector("button");
+    if (!button) return;
+    button.addEventListener("click", () => {
+      const down = head.getAttribute("aria-sort") !== "descending";
+      heads.forEach((other) => other.removeAttribute("aria-sort"));
+      head.setAttribute("aria-sort", down ? "descending" : "ascending");
+      const key = (row) => Number(row.cells[column].dataset.value || -1);
+      const rows = [...table.tBodies[0].rows].sort((a, b) => (down ? 1 : -1) * (key(b) - key(a)));
+      table.tBodies[0].append(...rows);
+    });
+  });
+}
+"""  # tables of the class `sorted`: a button in a heading sorts by the cells' data-value
+
+
+def document(title: str, body: str, *, script: str = "") -> str:
+    """The whole page; its policy forbids scripts but `script`, and anything from a network."""
+    digest = b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+    policy += f"; script-src 'sha256-{digest}'" if script else ""
+    end = f"<script>{script}</script>\n" if script else ""
     return f"""<!DOCTYPE html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
+<meta http-equiv="Content-Security-Policy" content="{policy}">
 <meta name="generator" content="vireid">
 <title>{escape(title)}</title>
 <style>{STYLE}</style>
 </head>
 <body>
 {body}
-</body>
+{end}</body>
 </html>
 """
 

@@ -1,0 +1,65 @@
+#!/usr/bin/env python3
+"""Run a suite of configs and make its tables: Markdown, CSV, LaTeX, JSON and one page that opens offline.
+
+    tools/benchmark.py --suite benchmarks/table3.yml --out runs/table3 --data DATA.ROOT=datasets/SYSU-MM01
+
+What is done already is not run again: interrupt it and start it again with the same words.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from vireid.core.errors import guarded
+
+
+def parser() -> argparse.ArgumentParser:
+    made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made.add_argument("--suite", required=True, type=Path, metavar="FILE.yml")
+    made.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder of the runs and the tables")
+    made.add_argument(
+        "--data",
+        action="append",
+        default=[],
+        metavar="[DATASET:]KEY=VALUE",
+        help="override for all rows, or of one data set",
+    )
+    made.add_argument("--seeds", type=int, nargs="+", default=[], help="instead of the suite's")
+    made.add_argument("--jobs", type=int, default=1, metavar="N", help="runs at a time (default 1)")
+    made.add_argument("--check", action="store_true", help="exit code 1 where a number is not the published one")
+    mode = made.add_mutually_exclusive_group()
+    mode.add_argument("--dry-run", action="store_true", help="check everything, say what would run, and end")
+    mode.add_argument("--emit-jobs", action="store_true", help="print one command for each missing run, for a cluster")
+    mode.add_argument(
+        "--collect", action="append", type=Path, metavar="DIR", help="make the tables from runs made elsewhere"
+    )
+    return made
+
+
+@guarded
+def main(argv: list[str] | None = None) -> int:
+    arguments = parser().parse_args(argv)
+    from vireid.benchmark.compare import Comparison, misses
+
+    train = Path(__file__).with_name("train_net.py")
+    comparison = Comparison.of(arguments.suite, arguments.out, train, data=arguments.data, seeds=arguments.seeds)
+    plan = comparison.plan()
+    if arguments.dry_run:
+        print(comparison.describe(plan))
+        return 0
+    if arguments.emit_jobs:
+        print("\n".join(comparison.jobs(plan)))
+        return 0
+    if arguments.collect:
+        results = comparison.collect(plan, arguments.collect)
+    else:
+        results = comparison.run(plan, jobs=arguments.jobs)
+    missed = misses(results) if arguments.check else []
+    for text in missed:
+        print(f"not the published number: {text}")
+    return 1 if missed or results.failures() else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

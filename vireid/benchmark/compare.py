@@ -1,0 +1,121 @@
+"""A suite from its file to its tables: plan, run what is missing, collect, write, check."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+import vireid
+from vireid.benchmark import page, tables
+from vireid.benchmark.plan import SuitePlan, make_plan
+from vireid.benchmark.reported import published_numbers
+from vireid.benchmark.results import Results, gather
+from vireid.benchmark.runs import Outcome, RunStore, collected, job_lines, perform_all
+from vireid.benchmark.suite import Suite, read_suite
+from vireid.core.errors import UserError
+from vireid.core.files import write_json, write_text
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A suite, where its runs and tables lie, and how it is run.
+
+    `out` gets `runs/`, `configs/`, and `results.json`, `results.md`, `results.csv`, `results.tex`, `report.html`.
+    `train`: path of tools/train_net.py. `data`, `seeds`: see `make_plan`.
+    """
+
+    suite: Suite
+    out: Path
+    train: Path
+    data: Sequence[str] = ()
+    seeds: Sequence[int] = ()
+    say: Callable[[str], None] = print
+
+    @classmethod
+    def of(cls, file: Path | str, out: Path, train: Path, **settings: object) -> Comparison:
+        """From a suite's file. Errors: UserError, ConfigError with every fault."""
+        return cls(read_suite(file), out, train, **settings)  # type: ignore[arg-type]
+
+    def plan(self) -> SuitePlan:
+        """All runs, checked. Errors: ConfigError with every fault of every row, before anything runs."""
+        return make_plan(self.suite, self.out / "configs", data=self.data, seeds=self.seeds)
+
+    def describe(self, plan: SuitePlan) -> str:
+        """What would run: a line for each row, data set and seed, then the commands."""
+        store, lines = RunStore(self.out, self.train), []
+        for cell in plan.cells:
+            for seed, run in cell.runs.items():
+                outcome = store.outcome(run)
+                state = "missing" if outcome is None else "done" if outcome.done else f"failed ({outcome.reason})"
+                place = f" on {cell.dataset}" if cell.dataset else ""
+                lines.append(f"{run.address}  {cell.row.name}{place}, seed {seed}: {state}")
+        return "\n".join([*lines, f"{len(plan.runs)} different runs"])
+
+    def jobs(self, plan: SuitePlan) -> list[str]:
+        """One shell command for each run that is not done."""
+        return job_lines(RunStore(self.out, self.train), plan.runs)
+
+    def run(self, plan: SuitePlan, *, jobs: int = 1) -> Results:
+        """Run what is missing, then write the tables."""
+        return self.write(plan, perform_all(RunStore(self.out, self.train), plan.runs, jobs=jobs, say=self.say))
+
+    def collect(self, plan: SuitePlan, folders: Sequence[Path]) -> Results:
+        """Write the tables from runs that were made elsewhere."""
+        return self.write(plan, collected(plan.runs, folders))
+
+    def write(self, plan: SuitePlan, outcomes: dict[str, Outcome]) -> Results:
+        """All outputs from the runs that are done."""
+        results = gather(plan, outcomes)
+        published = published_numbers(self.suite)
+        made = tables.tables(results, published)
+        store = RunStore(self.out, self.train)
+        commands = {address: ["python", *store.command(run)[1:]] for address, run in plan.runs.items()}
+        write_json(self.out / "results.json", results.to_json())
+        write_text(self.out / "results.md", f"# {self.suite.title}\n\n" + self._body(results, made))
+        write_text(self.out / "results.csv", tables.comma_separated(results))
+        write_text(self.out / "results.tex", tables.latex(made))
+        text = page.html(results, made, commands=commands, environment=versions())
+        write_text(self.out / "report.html", text)
+        self.say(tables.markdown(made, results.compared, results.failures()))
+        self.say(f"tables: {self.out / 'results.md'}, page: {self.out / 'report.html'}")
+        return results
+
+    def _body(self, results: Results, made: Sequence[tables.Table]) -> str:
+        note = f"{self.suite.note}\n\n" if self.suite.note else ""
+        return note + tables.markdown(made, results.compared, results.failures())
+
+
+def versions() -> dict[str, str]:
+    """What the numbers were made with."""
+    return {"vireid": vireid.__version__, "python": platform.python_version(), "torch": torch.__version__}
+
+
+def misses(results: Results) -> list[str]:
+    """Measured numbers that are farther from the published ones than the suite's TOLERANCE, a sentence each.
+
+    Errors: UserError where the suite reports nothing, and for synthetic people, whose numbers compare with nothing.
+    """
+    suite = results.plan.suite
+    published = published_numbers(suite)
+    if not published:
+        raise UserError(f"{suite.file.name}: --check needs REPORTED, which names the published row of each row")
+    if any(entry.synthetic for entry in results.entries):
+        raise UserError("--check compares with numbers of real people, and these runs are of synthetic ones")
+    found = []
+    for table in tables.tables(results, published):
+        for row, values in table.lines.items():
+            for column, value in values.items():
+                if value.reported is None or column[2] not in ("rank1", "mAP"):
+                    continue
+                if value.mean is None:
+                    found.append(f"{row}: {table.heading(column)} was not measured (reported {value.reported:.1f})")
+                elif abs(value.mean - value.reported) > suite.tolerance:
+                    found.append(
+                        f"{row}: {table.heading(column)} is {value.mean:.1f}, reported {value.reported:.1f}"
+                        f" (tolerance {suite.tolerance:g})"
+                    )
+    return found
