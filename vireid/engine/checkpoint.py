@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from vireid.core.errors import CheckpointError, UserError
 from vireid.core.files import digest, remove_folder, replaced_folder, sweep
 from vireid.core.types import Progress
+from vireid.interop.weights import read_facts
 
 FORMAT = 1
 MODEL, OBJECTIVE, TRAINER, META = "model.safetensors", "objective.safetensors", "trainer.pt", "meta.json"
@@ -211,7 +212,8 @@ def _agree(folder: Path, stored: Mapping[str, Any], facts: Mapping[str, Any]) ->
 
 
 def load_model(path: Path, model: nn.Module, data: Mapping[str, Any] | None = None) -> None:
-    """Weights for evaluation: a checkpoint folder (its digests are checked) or a single .safetensors file.
+    """Weights for evaluation: a checkpoint folder (its digests are checked) or a single .safetensors file, which may
+    say in its metadata what it belongs to (`vireid.interop.weights`).
 
     `data`: the data set at hand, e.g. {"data": "RegDB", "trial": 3}. A checkpoint of the same data set must agree in
     all of it, because a model of another split has seen the test people of this one; one of another data set need not.
@@ -226,6 +228,8 @@ def load_model(path: Path, model: nn.Module, data: Mapping[str, Any] | None = No
         if data and stored.get("data") == data.get("data"):
             _agree(path, stored, data)
         path = path / MODEL
+    elif data and (stored := read_facts(path)) and stored.get("data") == data.get("data"):
+        _agree(path, stored, data)
     if not path.exists():
         raise CheckpointError(f"{path}: no such checkpoint")
     load_weights(model, path)
