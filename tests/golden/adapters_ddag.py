@@ -12,15 +12,21 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from adapters_losses import leaf, same, tensor
+from adapters_networks import STEP, agw_recipe, check_step, check_taps, rows, tap, whole
 from runner import Case, adapter
 from torch import Tensor
 
+from vireid.config import assemble
+from vireid.config.loader import load_config
+from vireid.core.types import Facts, Progress
 from vireid.layers.graph import GraphAttention
 from vireid.layers.norms import unit_rows
 from vireid.layers.pairwise import groups
 from vireid.losses.graph import CrossModalityGraph
 from vireid.models.heads.part_attention import PartAttention, PartAttentionHead
+from vireid.models.net import CrossModalityNet
 from vireid.models.pools import AveragePool
+from vireid.zoo import config_path
 
 AGW = {torch.float64: {"rtol": 1e-9, "atol": 1e-11}, torch.float32: {"rtol": 1e-4, "atol": 1e-4}}
 ATTENTION = {"fc1.0": "query", "fc2": "key", "fc3": "value", "bottleneck": "neck"}
@@ -202,3 +208,62 @@ def mod_ddag_head_train(case: Case) -> None:
         for kind in ("running_mean", "running_var"):
             stored = case.arrays[f"buf_bottleneck.{kind}_after_train"]
             same(head.identity.neck.get_buffer(kind), stored, AGW[dtype], f"neck's {kind}, {dtype}")
+
+
+# -- the whole network -----------------------------------------------------------------------------------------------
+
+
+def ddag(case: Case) -> tuple[CrossModalityNet, dict[str, Tensor]]:
+    """The network of the shipped config with weights by the recipe, and these weights."""
+    classes = case.params["n_class"]
+    weights = agw_recipe("ddag", classes, case.params["weight_seed"])
+    return whole("ddag", "ddag", weights, classes), weights
+
+
+@adapter("agw", "full_ddag_eval")
+def full_ddag_eval(case: Case) -> None:
+    net, taken, exact = ddag(case)[0].eval(), {}, {"rtol": 1e-8, "atol": 1e-11}
+    tap(net, taken)
+    with torch.no_grad():
+        visible, infrared = case.arrays["in_visible"], case.arrays["in_infrared"]
+        for short, batch in {"ir": rows(None, infrared), "vis": rows(visible, None)}.items():
+            neck = unit_rows(net(batch).values["features_bn"])
+            same(neck, case.arrays[f"out_{short}_feat0"], exact, f"{short} after the neck")
+            same(net.describe(batch), case.arrays[f"out_{short}_feat1"], exact, f"{short} part-attended")
+        check_taps(case, taken)
+        net.float()
+        batch = rows(visible, None)
+        single = net.describe(batch.with_images(batch.images.float()))
+        same(single, case.arrays["out_vis_feat1"], {"rtol": 0, "atol": 1e-4}, "float32")
+
+
+@adapter("agw", "full_ddag_train")
+def full_ddag_train(case: Case) -> None:
+    """The objective of the shipped config, its graph without dropout and with the weight that the case gives."""
+    arrays, (net, weights) = case.arrays, ddag(case)
+    net.train()
+    config = load_config(config_path("ddag"), {"OBJECTIVE.GRAPH.DROPOUT": 0.0})
+    objective = assemble.objective(config, Facts(num_ids=case.params["n_class"], num_cameras=6), net).double()
+    names = [f"attention_{head}." for head in range(4)]
+    numbers = {name: value.numpy() for name, value in weights.items()}
+    objective.graph.heads.load_state_dict(graph_state(numbers, *names))
+    objective.graph.out.load_state_dict(graph_state(numbers, "out_att."))
+    batch = rows(arrays["in_visible"], arrays["in_infrared"], arrays["in_label_per_modality"])
+    batch.images.retain_grad()
+    out = net(batch)
+    before = {"id": 1 / case.params["wG"] - 1, "triplet": 0.0, "part_id": 0.0}  # makes 1 / (1 + loss) what it is there
+    total, logged = objective(batch, out, Progress(epoch=1, last_epoch=before))
+    total.backward()
+    fields = {"feat": "features", "logits": "logits", "part_logits": "logits_att"}
+    for name, field in fields.items():
+        same(out.values[field], arrays[f"out_{name}"], STEP, name)
+    chances = objective.graph.scores(out.values["features"], batch.labels).log_softmax(dim=1)
+    same(chances, arrays["out_graph_logp"], STEP, "graph")
+    terms = {"id": "id", "tri": "triplet", "part": "part_id", "graph": "graph"}
+    for name, value in {"loss": total, **{f"loss_{name}": logged[term] for name, term in terms.items()}}.items():
+        same(value, arrays[f"out_{name}"], STEP, name)
+    more = {
+        f"{name}{kind}": graph_gradient(objective.graph.heads, kind, i) for i, name in enumerate(names) for kind in "Wa"
+    }
+    more |= {f"out_att.{kind}": graph_gradient(objective.graph.out, kind) for kind in "Wa"}
+    check_step(case, "ddag", net, batch, more)

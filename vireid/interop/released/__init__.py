@@ -32,7 +32,7 @@ To add a release:
    config by itself.
 """
 
-from vireid.interop.released import agw, hct, mmd
+from vireid.interop.released import agw, ddag, hct, mmd
 from vireid.interop.released.convert import Release, identities, release, to_ours, to_released
 from vireid.interop.released.layout import LAYOUTS, Key, Layout
 
@@ -47,6 +47,7 @@ __all__ = [
     "Layout",
     "Release",
     "agw",
+    "ddag",
     "hct",
     "identities",
     "mmd",
