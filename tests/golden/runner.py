@@ -37,6 +37,7 @@ ADAPTER_MODULES = (
     "adapters_models",
     "adapters_networks",
     "adapters_mpanet",
+    "adapters_pae",
     "adapters_augment",
     "adapters_ddag",
     "adapters_caj_mce",
@@ -44,6 +45,7 @@ ADAPTER_MODULES = (
 
 Check = Callable[["Case"], None]
 ADAPTERS: dict[tuple[str, str], Check] = {}
+SLOW: set[tuple[str, str]] = set()
 
 
 @dataclass(frozen=True)
@@ -91,8 +93,11 @@ class Case:
         ]
 
 
-def adapter(folder: str, *kinds: str) -> Callable[[Check], Check]:
-    """Decorator: the function checks cases of these kinds of that sub-folder. It raises where a number is off."""
+def adapter(folder: str, *kinds: str, slow: bool = False) -> Callable[[Check], Check]:
+    """Decorator: the function checks cases of these kinds of that sub-folder. It raises where a number is off.
+
+    `slow`: its cases are marked as slow tests.
+    """
 
     def register(check: Check) -> Check:
         for kind in kinds:
@@ -101,6 +106,8 @@ def adapter(folder: str, *kinds: str) -> Callable[[Check], Check]:
                     f"{folder}/{kind} has two adapters: {ADAPTERS[folder, kind].__name__}, {check.__name__}"
                 )
             ADAPTERS[folder, kind] = check
+            if slow:
+                SLOW.add((folder, kind))
         return check
 
     return register

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import pytest
-from runner import FOLDERS, cases_of, golden_root, load_adapters, load_not_covered, run_case
+from runner import FOLDERS, SLOW, cases_of, golden_root, load_adapters, load_not_covered, run_case
 
 CASES = list(cases_of(golden_root()))
 ADAPTERS = load_adapters()
 NOT_COVERED = load_not_covered()
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.folder}/{case.name}")
+def marked(case):
+    marks = [pytest.mark.slow] if (case.folder, case.kind) in SLOW else []
+    return pytest.param(case, id=f"{case.folder}/{case.name}", marks=marks)
+
+
+@pytest.mark.parametrize("case", map(marked, CASES))
 def test_equals_the_released_code(case):
     run_case(case, ADAPTERS, NOT_COVERED)
 

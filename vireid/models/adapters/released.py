@@ -41,8 +41,8 @@ class ReleasedCrossEncoder(nn.Module):
 class ReleasedGate(nn.Module):
     """Emb3 as released: one gate of two layers for all attributes, at length 1.
 
-    Shapes: rows (R, C), attributes (R, A) -> (R, C) > 0. b = ReLU(U attributes);
-    g = sigmoid(V2 ReLU(V1 [rows, b])), result g / |g|.
+    Shapes: rows (R, C), attributes (R, A) -> (R, C) > 0. With b = ReLU(U attributes) the gate is
+    g = sigmoid(V2 ReLU(V1 [rows, b])); the result is g / |g|.
     """
 
     def __init__(self, channels: int, num_attributes: int) -> None:
@@ -50,9 +50,13 @@ class ReleasedGate(nn.Module):
         self.embed = nn.Linear(num_attributes, channels, bias=False)
         self.fc1, self.fc2 = nn.Linear(2 * channels, channels), nn.Linear(channels, channels)
 
-    def forward(self, rows: Tensor, attributes: Tensor) -> Tensor:
+    def gate(self, rows: Tensor, attributes: Tensor) -> Tensor:
+        """g, before it is made 1 long."""
         embedded = F.relu(self.embed(attributes))
-        gate = self.fc2(F.relu(self.fc1(torch.cat([rows.to(embedded.dtype), embedded], dim=-1)))).sigmoid()
+        return self.fc2(F.relu(self.fc1(torch.cat([rows.to(embedded.dtype), embedded], dim=-1)))).sigmoid()
+
+    def forward(self, rows: Tensor, attributes: Tensor) -> Tensor:
+        gate = self.gate(rows, attributes)
         return gate / torch.linalg.vector_norm(gate, dim=-1, keepdim=True)
 
 
@@ -69,6 +73,22 @@ class ReleasedRegion(nn.Module):
 
     def forward(self, feature_map: Tensor, score: Tensor) -> Tensor:
         return (feature_map * self.bn(score).sigmoid()).sigmoid()
+
+
+class ReleasedFusion(nn.Module):
+    """The block that the code computes for AAL and then does not use, kept so that its numbers can be compared.
+
+    Shapes: scores, features (R, A C) -> (R, C): BN(linear(features sigmoid(BN(scores)))). Not a part of `ReleasedPAE`.
+    """
+
+    def __init__(self, channels: int, num_attributes: int) -> None:
+        super().__init__()
+        self.bottl = nn.BatchNorm1d(num_attributes * channels)
+        self.fc1 = nn.Linear(num_attributes * channels, channels)
+        self.bottleneck = nn.BatchNorm1d(channels)
+
+    def forward(self, scores: Tensor, features: Tensor) -> Tensor:
+        return self.bottleneck(self.fc1(features * self.bottl(scores).sigmoid()))
 
 
 @ADAPTERS.register
