@@ -8,6 +8,7 @@ import pytest
 import torch
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "kill_and_resume.py"
+RESULT = SCRIPT.parent / "results" / "kill_and_resume.json"
 
 
 @pytest.fixture(scope="module")
@@ -68,3 +69,9 @@ def test_the_stage_is_read_from_the_folder(script, tmp_path, records, whole, exp
     for epoch in whole:
         (tmp_path / "checkpoints" / f"epoch_{epoch:04d}").mkdir(parents=True)
     assert script.stage_of(tmp_path) == expected
+
+
+def test_the_committed_result_is_twenty_of_twenty():
+    found = json.loads(RESULT.read_text())
+    assert found["identical"] == found["kills"] == len(found["runs"]) == 20
+    assert set(found["killed_in"]) >= {"set-up", "training", "evaluation", "checkpoint"}

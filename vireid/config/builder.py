@@ -171,7 +171,10 @@ class Planner:
             self.report((*keys, wrong), "stands where NAME is missing; did you mean 'NAME'?")
             return
         named = [key for key, other in siblings.items() if isinstance(other, dict) and "NAME" in other]
-        self.report(keys, f"has no NAME{nearest(keys[-1], named)} (keys: {', '.join(node) or 'none'})")
+        files = {key: self.config.origins.place((*keys, key)) for key in node}
+        here = self.config.origins.place(keys)
+        known = [key if file == here else f"{key} of {file}" for key, file in files.items()]
+        self.report(keys, f"has no NAME{nearest(keys[-1], named)} (keys: {', '.join(known) or 'none'})")
 
     def _unknown_name(self, keys: Keys, name: Any, registry: Registry) -> None:
         if not isinstance(name, str):
@@ -198,8 +201,8 @@ class Planner:
         elif parameter in known:
             return True
         else:
-            accepted = ["NAME", *(name.upper() for name in _free(entry, runtime)), *extras]
-            self.report(keys, f"is not an argument of {entry.name}{nearest(key, accepted)} {_takes(entry, runtime)}")
+            suggestion = nearest(key, _accepted(entry, extras, runtime))
+            self.report(keys, f"is not an argument of {entry.name}{suggestion} {_takes(entry, runtime)}")
         return False
 
     def _missing(
@@ -210,12 +213,16 @@ class Planner:
         extras: Mapping[str, Extra],
         runtime: frozenset[str],
     ) -> None:
+        accepted = _accepted(entry, extras, runtime)
+        misspelt = "".join(nearest(key, accepted) for key in node if key not in accepted)
         for name, parameter in _free(entry, runtime).items():
+            if f"{name.upper()!r}?" in misspelt:
+                continue  # it is there under another spelling, which was reported
             if parameter.default is parameter.empty and name.upper() not in node:
                 place = f"{self.config.origins.place((*keys, 'NAME'))}: {'.'.join(keys)} ({entry.name})"
                 self.problems.append(f"{place} needs {name.upper()} {_takes(entry, runtime)}")
         for key, extra in extras.items():
-            if extra.required and key not in node:
+            if extra.required and key not in node and f"{key!r}?" not in misspelt:
                 self.report(keys, f"needs {key}")
 
 
@@ -283,6 +290,11 @@ def resolved(part: Part) -> dict[str, Any]:
 def _free(entry: Entry, runtime: frozenset[str]) -> dict[str, inspect.Parameter]:
     """Parameters that a config may give."""
     return {name: p for name, p in parameters(entry).items() if name not in FACTS and name not in runtime}
+
+
+def _accepted(entry: Entry, extras: Mapping[str, Extra], runtime: frozenset[str]) -> list[str]:
+    """Keys that a node may have."""
+    return ["NAME", *(name.upper() for name in _free(entry, runtime)), *extras]
 
 
 def _takes(entry: Entry, runtime: frozenset[str]) -> str:

@@ -21,58 +21,66 @@ from vireid.models.net import CrossModalityNet
 
 def try_out(plan: Plan) -> Trial:
     """Build what is sound in a plan, without weights and, where parts allow it, without memory or arithmetic."""
-    trial = Trial(plan)
+    with seeded(0):
+        small = small_parts(plan)
+    trial = Trial(plan, small)
     try:
         with seeded(0), torch.device("meta"):
             trial.run()
     except (RuntimeError, NotImplementedError, TypeError):  # a constructor looked at the values of a tensor
         trial.found.append("")
-    if trial.found != plan.problems:
-        trial = Trial(plan)  # numbers that the meta device does not have may be what was missing
+    if trial.found != [*plan.problems, *small]:
+        trial = Trial(plan, small)  # numbers that the meta device does not have may be what was missing
         with seeded(0):
             trial.run()
     return trial
 
 
-class Trial:
-    """Builds whatever of a plan is sound, and collects what constructors and bindings say."""
+def small_parts(plan: Plan) -> list[str]:
+    """What the constructors say that need neither a network nor anything of it."""
+    found: list[str] = []
+    steps = [*plan.entries("AUGMENTATION").values(), *plan.entries("VIEWS").values()]
+    for part in [*steps, *plan.entries("EVALUATION").values(), plan.part("SCORER"), plan.part("DATA")]:
+        if part is not None:
+            _construct(found, part)
+    sampler = plan.part("SAMPLER")
+    if sampler is not None:
+        _construct(found, sampler, samples=_imagined(plan.facts), seed=0, rank=0, world=1)
+    solver = plan.part("SOLVER")
+    if solver is not None:
+        _construct(found, solver, params=[nn.Parameter(torch.zeros(1))])
+        if solver.extras.get("SCHEDULE") is not None:
+            _construct(found, solver.extras["SCHEDULE"])
+    return found
 
-    def __init__(self, plan: Plan) -> None:
-        self.plan, self.found = plan, list(plan.problems)
+
+def _construct(found: list[str], part: Part, **given: Any) -> None:
+    try:
+        construct(part, given)
+    except ConfigError as error:
+        found += error.problems
+    except DataError:
+        pass  # the run has the data and will say it
+
+
+class Trial:
+    """Builds the network and the objective as far as a plan is sound, and collects what constructors and bindings say.
+
+    `found` begins with the problems of the plan and of its small parts.
+    """
+
+    def __init__(self, plan: Plan, small: list[str]) -> None:
+        self.plan, self.found = plan, [*plan.problems, *small]
         self.net: CrossModalityNet | None = None
         self.objective: Objective | None = None
 
     def run(self) -> None:
-        self._small_parts()
         parts = ModelParts(self.plan, dry=True)
         if self.plan.sound(*MODEL_SLOTS):
             self.net = self._model(parts)
         self.objective = self._objective(parts)
         if self.net is not None and self.objective is not None and self.plan.sound("SOLVER"):
             self._optimizer(self.net, self.objective)
-
-    def _small_parts(self) -> None:
-        plan = self.plan
-        steps = [*plan.entries("AUGMENTATION").values(), *plan.entries("VIEWS").values()]
-        for part in [*steps, *plan.entries("EVALUATION").values(), plan.part("SCORER"), plan.part("DATA")]:
-            if part is not None:
-                self._construct(part)
-        sampler = plan.part("SAMPLER")
-        if sampler is not None:
-            self._construct(sampler, samples=_imagined(plan.facts), seed=0, rank=0, world=1)
-        solver = plan.part("SOLVER")
-        if solver is not None:
-            self._construct(solver, params=[nn.Parameter(torch.zeros(1))])
-            if solver.extras.get("SCHEDULE") is not None:
-                self._construct(solver.extras["SCHEDULE"])
-
-    def _construct(self, part: Part, **given: Any) -> None:
-        try:
-            construct(part, given)
-        except ConfigError as error:
-            self.found += error.problems
-        except DataError:
-            pass  # the run has the data and will say it
 
     def _model(self, parts: ModelParts) -> CrossModalityNet | None:
         build = parts.build(self.found)

@@ -68,7 +68,10 @@ def describe(annotation: Any, *, several: bool = False) -> str:
 
     >>> describe(tuple[int, int]), describe(float | None), describe(list[str])
     ('a list of 2 whole numbers', 'a number or null', 'a list of words')
+    >>> describe(tuple[tuple[int, int], ...])
+    'a list of lists of 2 whole numbers'
     """
+    a_list = "lists" if several else "a list"
     if annotation in _WORDS:
         return _WORDS[annotation][several]
     origin, arguments = get_origin(annotation), get_args(annotation)
@@ -80,10 +83,10 @@ def describe(annotation: Any, *, several: bool = False) -> str:
     if base is tuple and arguments and arguments[-1] is not Ellipsis:
         kinds = set(arguments)
         if len(kinds) == 1:
-            return f"a list of {len(arguments)} {describe(arguments[0], several=True)}"
-        return f"a list of {len(arguments)}: {', '.join(describe(a) for a in arguments)}"
+            return f"{a_list} of {len(arguments)} {describe(arguments[0], several=True)}"
+        return f"{a_list} of {len(arguments)}: {', '.join(describe(a) for a in arguments)}"
     if base is tuple or base in _SEQUENCES or base in _SETS:
-        return f"a list of {describe(arguments[0], several=True)}" if arguments else "a list"
+        return f"{a_list} of {describe(arguments[0], several=True)}" if arguments else a_list
     if base in _MAPPINGS:
         return f"a map of {describe(arguments[1], several=True)}" if len(arguments) > 1 else "a map"
     return getattr(annotation, "__name__", str(annotation))

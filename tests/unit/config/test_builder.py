@@ -167,7 +167,6 @@ KNOWN = "Known: Broken, Empty, Needy, Nested, Plain"
             [
                 "config: PART.SEED is filled in at run time; remove it",
                 "config: PART.ROT is not an argument of Needy; did you mean 'ROOT'? (takes: ROOT)",
-                "config: PART (Needy) needs ROOT (takes: ROOT)",
             ],
         ),
         (
