@@ -1,4 +1,4 @@
-"""Released hyper-parameters of MPANet, from its SYSU.yml and RegDB.yml."""
+"""Released hyper-parameters of MPANet (its SYSU.yml and RegDB.yml) and MCLNet (its train.py)."""
 
 from pathlib import Path
 
@@ -49,3 +49,30 @@ def test_values_of_mpanet(dataset, size, batch, drops):
     assert steps["FLIP"] == {"NAME": "HorizontalFlip", "PROBABILITY": 0.5}
     erasing = {"PROBABILITY": 0.5, "AREA": [0.02, 0.33], "ASPECT": [0.3, 3.3], "FILL": [0, 0, 0], "LOG_ASPECT": True}
     assert steps["ERASING"] == {"NAME": "RandomErasing", **erasing}
+
+
+@pytest.mark.parametrize("dataset", ["sysu", "regdb", "llcm"])
+def test_values_of_mclnet(dataset):
+    tree = tree_of(f"{dataset}/mclnet")
+    agw = tree_of(f"{dataset}/agw")
+    assert tree["SIZE"] == [288, 144]
+    assert (tree["SAMPLER"]["IDENTITIES"], tree["SAMPLER"]["PER_MODALITY"]) == (8, 4)
+    assert tree["MODEL"] == agw["MODEL"]
+    centers = {"RHO": 4500.0, "SIGMA": 8.0, "LEARN": False, "WEIGHT": 5e-4}
+    critic = {"HIDDEN": 128, "LR": 0.1, "MOMENTUM": 0.9, "WEIGHT_DECAY": 5e-4}
+    assert tree["OBJECTIVE"] == {
+        **agw["OBJECTIVE"],
+        "CONFUSION": {"NAME": "ModalityConfusion", "SEMANTICS": "legacy", **critic},
+        "IDENTITY_CENTERS": {"NAME": "IdentityMarginCenters", **centers, "ROWS_OF_CLASS": None},
+        "CAMERA_CENTERS": {"NAME": "CameraMarginCenters", **centers},
+    }
+    assert tree["OBJECTIVE"]["TRIPLET"]["RELEASED_EPS"]
+    assert tree["SOLVER"] == agw["SOLVER"] | {"EPOCHS": 201}
+    schedule = {"NAME": "WarmupSteps", "WARMUP": 10, "DROPS": [20, 50], "FACTOR": 0.1}
+    assert tree["SOLVER"]["SCHEDULE"] == schedule
+    erasing = tree["AUGMENTATION"]["ERASING"]
+    assert erasing["NAME"] == "RandomErasing"
+    assert (erasing["PROBABILITY"], erasing["AREA"]) == (0.8, [0.1, 0.8])
+    assert erasing["ASPECT"] == pytest.approx([0.3, 1 / 0.3])
+    assert erasing["FILL"] == [0.4914, 0.4822, 0.4465]
+    assert tree["AUGMENTATION"]["CROP"] == {"NAME": "PadCrop", "PADDING": 10, "FILL": 0}

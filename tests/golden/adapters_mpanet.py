@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 from adapters_losses import MPA_LOSS, GivenMap, leaf, same, tensor
-from adapters_networks import MPA, mpa_recipe
+from adapters_networks import MPA, mpa_recipe, shapes_of, whole
 from runner import Case, adapter
 from torch import Tensor
 
@@ -15,6 +15,7 @@ from vireid.core.types import Batch, Modality, Progress
 from vireid.core.vocabulary import BATCH_FIELDS
 from vireid.data.block_sampler import released_blocks
 from vireid.engine.optim import Adam, WarmupSteps, set_learning_rate
+from vireid.interop import released
 from vireid.losses.identity import IdentityCrossEntropy
 from vireid.losses.mutual import ModalityMutualLearning
 from vireid.losses.objective import Objective, Term
@@ -198,6 +199,61 @@ def mpanet_head_train_step2(case: Case) -> None:
         same(total, case.arrays["loss"], tolerance, f"loss, {dtype}")
         same(logged["mutual/kl"], mutual.kl_weight * case.arrays["KL"], tolerance, f"KL, {dtype}")
         check_copies(mutual, case.arrays, params["col_stride"], tolerance)
+
+
+# -- the whole network -----------------------------------------------------------------------------------------------
+
+
+def whole_of(case: Case) -> tuple[CrossModalityNet, dict[str, Tensor]]:
+    """The network of the shipped config with released weights, and these weights."""
+    weights = mpa_recipe(shapes_of("mpanet", case.params["num_classes"]), case.params["recipe_seed"])
+    return whole("mpanet", "mpanet", weights, case.params["num_classes"]), weights
+
+
+@adapter("mpa", "mpanet_model_eval")
+def mpanet_model_eval(case: Case) -> None:
+    net, arrays = whole_of(case)[0].eval(), case.arrays
+    labels = torch.zeros(len(arrays["image"]), dtype=torch.long)
+    stored = {"backbone_map": "feature_map", "feat": "features_bn"}
+    for dtype in (torch.float64, torch.float32):
+        net.to(dtype)
+        with torch.no_grad():
+            batch = Batch(tensor(arrays["image"], dtype), *[labels] * 5)
+            fields, described = net(batch).values, net.describe(batch)
+        for name, field in stored.items():
+            largest = float(np.abs(arrays[name]).max())
+            close = {"rtol": 1e-5, "atol": 1e-6} if dtype == torch.float64 else {"rtol": 1e-3, "atol": 1e-3 * largest}
+            same(fields[field], arrays[name], close, f"{name}, {dtype}")
+        feat = arrays["feat"].astype(np.float64)
+        unit = feat / np.linalg.norm(feat, axis=1, keepdims=True)
+        same(described, unit, {"rtol": 1e-3, "atol": 1e-5}, f"describe, {dtype}")
+
+
+@adapter("mpa", "mpanet_model_train")
+def mpanet_model_train(case: Case) -> None:
+    """The case gives no weights of terms: those of the release."""
+    net, weights = whole_of(case)
+    mutual, arrays, close = mutual_of(weights, case.params, 0.2), case.arrays, {"rtol": 1e-4, "atol": 1e-9}
+    objective = objective_of(net, mutual, case.params).double()
+    images = leaf(arrays["image"], torch.float64)
+    batch = batch_of(images, arrays)
+    total, logged = objective(batch, net.train()(batch), Progress())
+    total.backward()
+    same(total, arrays["loss"], close, "loss")
+    check_terms(logged, arrays, mutual, close)
+    grads = released.to_released("mpanet", {name: p.grad for name, p in net.named_parameters() if p.grad is not None})
+    found = {
+        "grad_image": images.grad,
+        "grad_mam3_reduce": grads["backbone.MAM3.channel_attention.0.weight"],
+        "grad_conv1": grads["backbone.conv1.weight"],
+    }
+    for name, grad in found.items():
+        stored = arrays[name].astype(np.float64)
+        assert grad is not None
+        ours = grad.numpy()[tuple(map(slice, stored.shape))]  # of some the first rows and columns are stored
+        cosine = (ours * stored).sum() / np.linalg.norm(ours) / np.linalg.norm(stored)
+        assert cosine > 0.9999, f"{name}: {cosine}"
+        np.testing.assert_allclose(np.linalg.norm(ours), np.linalg.norm(stored), rtol=1e-3, err_msg=name)
 
 
 # -- rates and sampler -----------------------------------------------------------------------------------------------

@@ -214,7 +214,7 @@ def _mpa_values(name: str, shape: tuple[int, ...], g: np.random.Generator) -> np
 def mclnet(case: Case) -> CrossModalityNet:
     """MCLNet's key list is AGW's, name by name."""
     classes = case.params["num_classes"]
-    return whole("agw", "agw", mpa_recipe(shapes_of("agw", classes), case.params["recipe_seed"]), classes)
+    return whole("mclnet", "mclnet", mpa_recipe(shapes_of("mclnet", classes), case.params["recipe_seed"]), classes)
 
 
 @adapter("mpa", "mclnet_model_eval")

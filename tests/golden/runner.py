@@ -38,6 +38,7 @@ ADAPTER_MODULES = (
     "adapters_networks",
     "adapters_mpanet",
     "adapters_pae",
+    "adapters_mclnet",
     "adapters_augment",
     "adapters_ddag",
     "adapters_caj_mce",

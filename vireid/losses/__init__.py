@@ -2,6 +2,8 @@
 
 from vireid.losses import (
     attributes,
+    centers,
+    confusion,
     graph,
     identity,
     mmd,
@@ -16,6 +18,8 @@ from vireid.losses import (
 
 __all__ = [
     "attributes",
+    "centers",
+    "confusion",
     "graph",
     "identity",
     "mmd",

@@ -7,12 +7,14 @@ import torch
 
 from vireid.core.errors import CheckpointError
 from vireid.interop import released
+from vireid.losses.confusion import ModalityConfusion
 from vireid.zoo import create_model
 
 DROPPED = (  # used by a release, and without a counterpart here
     r"local_conv_list\.[1-9]\.1\.num_batches_tracked",  # HCT counts batches for each stripe, ours once
     r"(attention_\d|out_att)\.(W|a)",  # DDAG's graph belongs to a loss
     r"wpa\.fc2\.bias",  # has no effect in DDAG's part attention
+    r"(visible|infrared)_classifier_?\.weight",  # MPANet's classifiers of one modality belong to a loss
 )
 
 
@@ -110,7 +112,7 @@ def test_axes_that_count_identities_are_those_of_classifiers_and_memories(model)
     """They are told by their length alone, so no width of a network may have it."""
     found = released.release(model)
     counting = {key.name for key in found.keys if {found.num_ids, 2 * found.num_ids} & set(key.shape)}
-    assert counting
+    assert counting or model == "mclnet_discriminator"
     assert not [name for name in counting if not re.search(r"classifier|^fc_list|^memory|^out_att", name)]
 
 
@@ -119,6 +121,18 @@ def test_every_used_tensor_has_a_place(model):
     layout = released.LAYOUTS[model]
     placed = [layout.place(key.name) for key in released.release(model).keys if key.used]
     assert any(placed)
+
+
+def test_mclnet_is_agw(agw):
+    assert released.to_ours("mclnet", agw).keys() == released.to_ours("agw", agw).keys()
+
+
+def test_the_discriminator_of_mclnet_fills_the_critic():
+    loss, given = ModalityConfusion(feature_dim=2048), tensors("mclnet_discriminator")
+    ours = released.to_ours("mclnet_discriminator", given)
+    assert set(ours) == set(loss.names)
+    loss.load_state_dict(loss.state_dict() | ours)
+    assert torch.equal(loss.weight2, given["map3.weight"])
 
 
 def test_caj_is_agw(agw):

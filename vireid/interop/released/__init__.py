@@ -32,7 +32,7 @@ To add a release:
    config by itself.
 """
 
-from vireid.interop.released import agw, ddag, hct, mmd
+from vireid.interop.released import agw, ddag, hct, mclnet, mmd, mpanet
 from vireid.interop.released.convert import Release, identities, release, to_ours, to_released
 from vireid.interop.released.layout import LAYOUTS, Key, Layout
 
@@ -50,7 +50,9 @@ __all__ = [
     "ddag",
     "hct",
     "identities",
+    "mclnet",
     "mmd",
+    "mpanet",
     "release",
     "to_ours",
     "to_released",
