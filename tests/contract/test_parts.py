@@ -175,6 +175,23 @@ def check_scorer(entry: Entry) -> None:
     np.testing.assert_allclose(scores, rows[:5] @ rows.T, rtol=0, atol=1e-5)
 
 
+def check_reranker(entry: Entry) -> None:
+    """Similarities of the right shape that follow the rows of the gallery, and put a copy of a query first."""
+    rows = table(identities=8).features
+    queries, gallery = rows[1::3], np.concatenate([rows[0::3], rows[1::3]])
+    rerank = build_example(entry.target)
+    scores = rerank(queries, gallery)
+    assert scores.shape == (len(queries), len(gallery))
+    assert scores.dtype == np.float32
+    assert np.isfinite(scores).all()
+    np.testing.assert_allclose(rerank(queries, gallery[::-1]), scores[:, ::-1], rtol=0, atol=1e-4)
+    assert (scores.argmax(axis=1) == np.arange(len(queries)) + len(rows[0::3])).mean() > 0.9
+    assert rerank(queries.astype(np.float64), gallery).dtype == np.float64
+    assert rerank.says
+    with pytest.raises(DataError, match="not finite"):
+        rerank(np.full_like(queries, np.nan), gallery)
+
+
 def of_part(check):
     return lambda entry: check(lambda: build_example(entry.target))
 
@@ -196,6 +213,7 @@ CONTRACTS = {
     "LR_SCHEDULES": check_lr_schedule,
     "PROTOCOLS": check_protocol,
     "SCORERS": check_scorer,
+    "RERANKERS": check_reranker,
 }
 
 

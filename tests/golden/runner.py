@@ -32,6 +32,7 @@ FOLDERS = ("agw", "pae", "mpa")
 ADAPTER_MODULES = (
     "adapters_metrics",
     "adapters_gallery",
+    "adapters_rerank",
     "adapters_data",
     "adapters_losses",
     "adapters_models",

@@ -132,7 +132,12 @@ def evaluators(config: Config) -> dict[str, Evaluator]:
     """One evaluator for each entry of EVALUATION, by lower-cased name."""
     plan = _sound_plan(config, "EVALUATION", "SCORER")
     score = _built(plan, "SCORER")
-    return {name: Evaluator(construct(part, {}), score=score) for name, part in plan.entries("EVALUATION").items()}
+    return {name: _evaluator(part, score) for name, part in plan.entries("EVALUATION").items()}
+
+
+def _evaluator(part: Part, score: Scorer) -> Evaluator:
+    again = part.extras.get("RERANKING")
+    return Evaluator(construct(part, {}), score=score, rerank=None if again is None else construct(again, {}))
 
 
 def constant(epoch: int) -> float:

@@ -83,7 +83,14 @@ SLOTS: tuple[Slot, ...] = (
         },
         runtime=frozenset({"params"}),
     ),
-    Slot(("EVALUATION",), registries.PROTOCOLS, is_map=True, required=True, free=True),
+    Slot(
+        ("EVALUATION",),
+        registries.PROTOCOLS,
+        is_map=True,
+        required=True,
+        extras={"RERANKING": Extra(registry=registries.RERANKERS)},
+        free=True,
+    ),
     Slot(("SCORER",), registries.SCORERS, required=True, default={"NAME": "TorchScorer"}, free=True),
 )
 

@@ -40,7 +40,9 @@ def small_parts(plan: Plan) -> list[str]:
     """What the constructors say that need neither a network nor anything of it."""
     found: list[str] = []
     steps = [*plan.entries("AUGMENTATION").values(), *plan.entries("VIEWS").values()]
-    for part in [*steps, *plan.entries("EVALUATION").values(), plan.part("SCORER"), plan.part("DATA")]:
+    protocols = plan.entries("EVALUATION").values()
+    beside = [extra for part in protocols for extra in part.extras.values()]  # re-rankings
+    for part in [*steps, *protocols, *beside, plan.part("SCORER"), plan.part("DATA")]:
         if part is not None:
             _construct(found, part)
     sampler = plan.part("SAMPLER")

@@ -139,6 +139,19 @@ class Scorer(Protocol):
         ...
 
 
+class Reranker(Protocol):
+    """Other similarities than dot products, from the neighbours of queries and gallery."""
+
+    @property
+    def says(self) -> str:
+        """Name and values, as the conditions of a number state them."""
+        ...
+
+    def __call__(self, queries: np.ndarray, gallery: np.ndarray) -> np.ndarray:
+        """(Q, D), (G, D) -> (Q, G) float, larger is closer; each depends on all of both sides."""
+        ...
+
+
 class RetrievalProtocol(Protocol):
     def trials(self, table: FeatureTable) -> Iterator[Trial]:
         """Row numbers and junk rule; no images."""

@@ -23,5 +23,6 @@ LR_SCHEDULES = Registry("learning-rate schedule")
 
 PROTOCOLS = Registry("protocol")
 SCORERS = Registry("scorer")
+RERANKERS = Registry("re-ranking")
 
 ALL = {name: value for name, value in list(globals().items()) if isinstance(value, Registry)}

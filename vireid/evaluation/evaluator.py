@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from vireid.core.errors import UserError
+from vireid.core.protocols import Reranker
 from vireid.core.types import FeatureTable, Sample, Trial
 from vireid.evaluation.report import MeasuredQueries, Report
 from vireid.retrieval.metrics import Cmc, measure_queries, summarise
@@ -50,6 +51,7 @@ class Evaluator:
     """Measures a table of features by a protocol.
 
     `score`: (Q, D), (G, D) float32 unit rows -> (Q, G) similarities, larger is closer (`TorchScorer`, `FaissScorer`).
+    `rerank`: replaces the dot products, for each trial by itself, since its answers depend on the whole gallery.
     `ranks`: the ranks that are printed; the CMC curve reaches the largest.
     """
 
@@ -58,16 +60,18 @@ class Evaluator:
         protocol: MeasuredProtocol,
         *,
         score: Callable[[np.ndarray, np.ndarray], np.ndarray],
+        rerank: Reranker | None = None,
         ranks: Sequence[int] = (1, 5, 10, 20),
     ) -> None:
-        self.protocol, self.score, self.ranks = protocol, score, tuple(ranks)
+        self.protocol, self.score, self.rerank, self.ranks = protocol, score, rerank, tuple(ranks)
 
     def __call__(self, table: FeatureTable) -> Report:
-        query, gallery = self.protocol.query_rows(table), self.protocol.gallery_rows(table)
-        scores = _Selection(query, gallery, self.score(table.features[query], table.features[gallery]))
-        found = {trial.name: self._measure(scores.of(trial), trial, table) for trial in self.protocol.trials(table)}
+        scores = self._plain(table) if self.rerank is None else self._reranked(table, self.rerank)
+        found = {trial.name: self._measure(scores(trial), trial, table) for trial in self.protocol.trials(table)}
         trials = {name: summarise(each.scores, self.ranks) for name, each in found.items()}
-        return Report(conditions={**self.protocol.conditions, **table.conditions}, trials=trials, queries=found)
+        own = {} if self.rerank is None else {"re_ranking": self.rerank.says}
+        conditions = {**self.protocol.conditions, **table.conditions, **own}
+        return Report(conditions=conditions, trials=trials, queries=found)
 
     def rehearse(self, samples: Sequence[Sample]) -> None:
         """Draw all trials without features, so that what the protocol misses in the data is said before training.
@@ -86,10 +90,19 @@ class Evaluator:
             raise UserError(
                 f"there is no trial {trial}: the protocol has {self.protocol.conditions['trials']}, from 0 on"
             )
-        scores = self.score(table.features[chosen.query], table.features[chosen.gallery])
+        score = self.score if self.rerank is None else self.rerank
+        scores = score(table.features[chosen.query], table.features[chosen.gallery])
         ranking = rank_rows(scores, junk=chosen.junk(chosen.query, chosen.gallery), k=k).mapped(chosen.gallery)
         same = table.labels[ranking.ids.clip(min=0)] == table.labels[chosen.query][:, None]
         return RankedLists(chosen.query, ranking, same & (ranking.ids != NOBODY))
+
+    def _plain(self, table: FeatureTable) -> Callable[[Trial], np.ndarray]:
+        """One matrix of dot products, of which each trial looks at a part."""
+        query, gallery = self.protocol.query_rows(table), self.protocol.gallery_rows(table)
+        return _Selection(query, gallery, self.score(table.features[query], table.features[gallery])).of
+
+    def _reranked(self, table: FeatureTable, rerank: Reranker) -> Callable[[Trial], np.ndarray]:
+        return lambda trial: rerank(table.features[trial.query], table.features[trial.gallery])
 
     def _measure(self, scores: np.ndarray, trial: Trial, table: FeatureTable) -> MeasuredQueries:
         found = measure_queries(

@@ -1,13 +1,18 @@
 """Score matrices, rankings and metrics: arrays in, numbers out; nothing here knows models or files."""
 
-from vireid.retrieval import metrics, ranking, scorers
+from vireid.retrieval import metrics, ranking, rerank, scorers
 from vireid.retrieval.metrics import QueryScores, Scores, measure, measure_queries
 from vireid.retrieval.ranking import Ranking, rank_rows
+from vireid.retrieval.rerank import DatabaseAugmentation, KReciprocal, QueryExpansion, RandomWalk
 from vireid.retrieval.scorers import FaissScorer, TorchScorer
 
 __all__ = [
+    "DatabaseAugmentation",
     "FaissScorer",
+    "KReciprocal",
+    "QueryExpansion",
     "QueryScores",
+    "RandomWalk",
     "Ranking",
     "Scores",
     "TorchScorer",
@@ -16,5 +21,6 @@ __all__ = [
     "metrics",
     "rank_rows",
     "ranking",
+    "rerank",
     "scorers",
 ]

@@ -203,3 +203,29 @@ def test_parts_of_a_broken_config_are_refused():
         assemble.model(make_config({}), FACTS)
     with pytest.raises(ConfigError, match=r"SCORER\.NAME = 'none', but a scorer is needed"):
         assemble.scorer(config(SCORER={"NAME": "none"}))
+
+
+def test_a_row_of_the_evaluation_can_be_re_ranked():
+    again = {"NAME": "SysuProtocol", "RERANKING": {"NAME": "QueryExpansion", "K": 3, "THEN": {"NAME": "KReciprocal"}}}
+    cfg = config(**{"EVALUATION.AGAIN": again})
+    evaluators = assemble.evaluators(cfg)
+    assert evaluators["all"].rerank is None
+    assert evaluators["again"].rerank.says == (
+        "alpha query expansion (k 3, alpha 3), then k-reciprocal (k1 20, k2 6, weight 0.3)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("node", "text"),
+    [
+        (
+            {"NAME": "KReciprocl"},
+            r"EVALUATION\.ALL\.RERANKING\.NAME: no re-ranking is named .* did you mean 'KReciprocal'",
+        ),
+        ({"NAME": "KReciprocal", "K3": 1}, r"EVALUATION\.ALL\.RERANKING\.K3 is not an argument of KReciprocal"),
+        ({"NAME": "KReciprocal", "WEIGHT": 2.0}, r"EVALUATION\.ALL\.RERANKING \(KReciprocal\): weight must be in"),
+    ],
+)
+def test_a_wrong_re_ranking_is_found_before_the_run(node, text):
+    with pytest.raises(ConfigError, match=text):
+        assemble.check(config(**{"EVALUATION.ALL.RERANKING": node}))

@@ -8,7 +8,7 @@ import pytest
 from vireid.core.errors import DataError, UserError
 from vireid.core.types import FeatureTable, Modality, Sample
 from vireid.evaluation import Evaluator, SysuProtocol, evaluate_retrieval
-from vireid.retrieval import TorchScorer
+from vireid.retrieval import KReciprocal, TorchScorer, measure
 
 
 @pytest.fixture
@@ -104,3 +104,31 @@ def test_a_rehearsal_finds_what_the_data_lacks_without_features():
         Evaluator(SysuProtocol(shots=2), score=CountingScorer()).rehearse(samples)
     with pytest.raises(DataError, match="found no query images"):
         evaluator.rehearse([])
+
+
+def test_re_ranking_sees_one_trial_at_a_time_and_is_stated(table):
+    """Its answers depend on the whole gallery: the galleries of other draws must not take part."""
+    protocol, rerank = SysuProtocol(trials=3), KReciprocal(k1=8, k2=3)
+    report = Evaluator(protocol, score=TorchScorer(), rerank=rerank)(table)
+    assert report.conditions["re_ranking"] == "k-reciprocal (k1 8, k2 3, weight 0.3)"
+    for trial in protocol.trials(table):
+        alone = measure(
+            rerank(table.features[trial.query], table.features[trial.gallery]),
+            table.labels[trial.query],
+            table.labels[trial.gallery],
+            junk=trial.junk(trial.query, trial.gallery),
+            larger_is_closer=True,
+        )
+        assert report.trials[trial.name].mean_ap == alone.mean_ap
+    plain = Evaluator(protocol, score=TorchScorer())(table)
+    assert plain.conditions["re_ranking"] == "none"
+    assert plain.mean.mean_ap != report.mean.mean_ap
+
+
+def test_ranked_lists_are_those_of_the_re_ranking(table):
+    protocol, rerank = SysuProtocol(trials=1), KReciprocal(k1=8, k2=3)
+    lists = Evaluator(protocol, score=TorchScorer(), rerank=rerank).ranking(table, k=3)
+    (trial,) = protocol.trials(table)
+    scores = rerank(table.features[trial.query], table.features[trial.gallery])
+    scores[trial.junk(trial.query, trial.gallery)] = -np.inf
+    np.testing.assert_array_equal(lists.ranking.ids[:, 0], trial.gallery[scores.argmax(axis=1)])
