@@ -9,7 +9,7 @@ from pathlib import Path
 from vireid.core.errors import UserError
 from vireid.core.files import replaced_file, replaced_folder
 from vireid.visualize import curves, markup, sections
-from vireid.visualize.curves import DARK, LIGHT, Theme
+from vireid.visualize.drawing import DARK, LIGHT, Theme
 from vireid.visualize.ranked import draw_ranked, ranked_queries
 from vireid.visualize.reading import Run, read_run
 from vireid.visualize.sections import Pictures, Plot

@@ -93,7 +93,7 @@ def write_rankings(run: Path, images: Path) -> None:
 @pytest.fixture(autouse=True)
 def _coarse_plots(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fewer pixels, the same contents: most of a page's time goes into plots."""
-    monkeypatch.setattr(curves, "DPI", 40)
+    monkeypatch.setattr(drawing, "DPI", 40)
 
 
 def make_trained(folder: Path) -> Path:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vireid.visualize import curves
+from vireid.visualize import curves, drawing
 from vireid.visualize.reading import Epochs, read_run
 
 
@@ -19,17 +19,17 @@ from vireid.visualize.reading import Epochs, read_run
 def drawn(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     """The figure of a curve function, after its picture was checked to be one."""
     kept: list[Any] = []
-    png = curves._png
+    png = curves.save
 
-    def keep(figure: Any, theme: curves.Theme) -> bytes:
+    def keep(figure: Any, theme: drawing.Theme, form: str = "png") -> bytes:
         kept.append(figure)
-        return png(figure, theme)
+        return png(figure, theme, form)
 
-    monkeypatch.setattr(curves, "_png", keep)
+    monkeypatch.setattr(curves, "save", keep)
 
     def draw(function: Callable[..., bytes], *arguments: Any) -> Any:
         picture = Image.open(io.BytesIO(function(*arguments)))
-        assert picture.size[0] == round(curves.WIDTH * curves.DPI)
+        assert picture.size[0] == round(drawing.WIDTH * drawing.DPI)
         assert np.asarray(picture.convert("L")).std() > 5  # something is on it
         return kept[-1]
 
@@ -92,7 +92,7 @@ def test_evaluation_curves(finished: Path, drawn: Callable[..., Any]) -> None:
 def test_same_run_gives_the_same_bytes_and_themes_differ(finished: Path) -> None:
     results = read_run(finished).results
     assert curves.cmc_curves(results) == curves.cmc_curves(results)
-    dark = np.asarray(Image.open(io.BytesIO(curves.cmc_curves(results, curves.DARK))).convert("L"))
+    dark = np.asarray(Image.open(io.BytesIO(curves.cmc_curves(results, drawing.DARK))).convert("L"))
     assert np.median(dark) < 60
 
 
