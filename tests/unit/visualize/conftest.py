@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vireid.visualize import curves, page
+from vireid.visualize import drawing, page
 
 CONDITIONS = {
     "protocol": "SYSU-MM01",
