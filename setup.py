@@ -29,6 +29,7 @@ setup(
         "pillow",
         "pandas",
         "matplotlib",
+        "scikit-learn",
         "yacs",
         "pyyaml",
         "accelerate>=1.0",

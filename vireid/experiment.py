@@ -123,15 +123,18 @@ class Experiment:
         environment = self._environment()
         dataset, facts = self._dataset()
         test_samples = self._test_samples(dataset)
-        model, objective = self._parts(facts, pretrained=False)
-        if self.config.WEIGHTS:
-            path, selection = Path(self.config.WEIGHTS), f"given ({self.config.WEIGHTS})"
-        else:
-            path, selection = self._chosen_checkpoint(model, objective, facts)
-        load_model(path, model, self._data())
-        place(model, environment.device)
+        model, selection = self._network(environment, facts)
         test = self._images(test_samples, environment)
         return self._evaluate(model, test, self._measuring(environment, self._log()), selection)
+
+    def network(self) -> CrossModalityNet:
+        """The network that `evaluate` would evaluate, in evaluation mode."""
+        _, facts = self._dataset()
+        return self._network(self._environment(), facts)[0].eval()
+
+    def test_samples(self) -> Sequence[Sample]:
+        """The test images in the order of the rows of `features.npz`."""
+        return self._dataset()[0].test()
 
     # -- parts ---------------------------------------------------------------------------------------------------
 
@@ -225,6 +228,17 @@ class Experiment:
         state: TrainerState = checkpoints.load(newest, model, objective)
         epoch = int(state.best["epoch"]) if state.best else newest
         return checkpoints.path(epoch), self._selection(epoch, state.best, state.ema)
+
+    def _network(self, environment: Environment, facts: Facts) -> tuple[CrossModalityNet, str]:
+        """The network with the weights of the run that count, or WEIGHTS, and how these came to count."""
+        model, objective = self._parts(facts, pretrained=False)
+        if self.config.WEIGHTS:
+            path, selection = Path(self.config.WEIGHTS), f"given ({self.config.WEIGHTS})"
+        else:
+            path, selection = self._chosen_checkpoint(model, objective, facts)
+        load_model(path, model, self._data())
+        place(model, environment.device)
+        return model, selection
 
     # -- evaluation ----------------------------------------------------------------------------------------------
 

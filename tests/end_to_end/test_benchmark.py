@@ -25,6 +25,11 @@ ROWS:
   "no MMD": {{OBJECTIVE.MMD.NAME: none}}
   "the same": {{}}
 COMPARE: MMD
+FIGURES:
+  LOSSES: {{KIND: curves, TERMS: [id]}}
+  MAP: {{KIND: tsne, ROWS: [MMD], PEOPLE: 3}}
+  LOOKS: {{KIND: attention, ROWS: [MMD, "no MMD"], PEOPLE: 2}}
+  NUMBERS: {{KIND: sweep, KEY: OBJECTIVE.MMD.WEIGHT}}
 """
 
 
@@ -72,6 +77,16 @@ def test_every_fault_of_every_row_before_the_first_run(words, run_tool, tmp_path
     assert not (tmp_path / "out" / "runs").exists()
 
 
+def test_figures_that_do_not_exist(words, run_tool, tmp_path, capsys):
+    arguments = words(tmp_path / "out")
+    file = Path(arguments[1])
+    file.write_text(file.read_text().replace("KIND: tsne", "KIND: tsnee").replace("TERMS", "TERM"))
+    assert run_tool("benchmark", *arguments) == 2
+    said = capsys.readouterr().err
+    assert "FIGURES.LOSSES.TERM is no key of curves; did you mean 'TERMS'?" in said
+    assert "FIGURES.MAP.KIND = 'tsnee' is no kind of figure; did you mean 'tsne'?" in said
+
+
 @pytest.mark.slow
 def test_a_killed_suite_goes_on_and_gives_the_same_results(words, tmp_path):
     command = [sys.executable, str(ROOT / "tools" / "benchmark.py")]
@@ -93,6 +108,8 @@ def test_a_killed_suite_goes_on_and_gives_the_same_results(words, tmp_path):
     process.wait()
     said = run(tmp_path / "pieces")
     assert "| MMD |" in said
+    assert "figure NUMBERS: no row sets OBJECTIVE.MMD.WEIGHT" in said
+    assert {path.name for path in (tmp_path / "pieces" / "figures").iterdir()} == {"losses.png", "map.png", "looks.png"}
     results = [json.loads((tmp_path / name / "results.json").read_text()) for name in ("whole", "pieces")]
     assert results[0] == results[1]
     again = run(tmp_path / "pieces")

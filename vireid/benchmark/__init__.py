@@ -1,5 +1,29 @@
-"""Suites of runs, tables and pages made of them. Reads its suites through `config`."""
+"""Suites of runs, tables, figures and pages made of them. Reads its suites through `config`."""
 
-from vireid.benchmark import bootstrap, compare, page, plan, reported, results, runs, suite, tables
+from vireid.benchmark import (
+    attention,
+    bootstrap,
+    compare,
+    figures,
+    page,
+    plan,
+    reported,
+    results,
+    runs,
+    suite,
+    tables,
+)
 
-__all__ = ["bootstrap", "compare", "page", "plan", "reported", "results", "runs", "suite", "tables"]
+__all__ = [
+    "attention",
+    "bootstrap",
+    "compare",
+    "figures",
+    "page",
+    "plan",
+    "reported",
+    "results",
+    "runs",
+    "suite",
+    "tables",
+]

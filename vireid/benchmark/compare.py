@@ -11,6 +11,7 @@ import torch
 
 import vireid
 from vireid.benchmark import page, tables
+from vireid.benchmark.figures import check_figures, draw_figures
 from vireid.benchmark.plan import SuitePlan, make_plan
 from vireid.benchmark.reported import published_numbers
 from vireid.benchmark.results import Results, gather
@@ -42,6 +43,8 @@ class Comparison:
 
     def plan(self) -> SuitePlan:
         """All runs, checked. Errors: ConfigError with every fault of every row, before anything runs."""
+        check_figures(self.suite)
+        published_numbers(self.suite)
         return make_plan(self.suite, self.out / "configs", data=self.data, seeds=self.seeds)
 
     def describe(self, plan: SuitePlan) -> str:
@@ -74,11 +77,14 @@ class Comparison:
         made = tables.tables(results, published)
         store = RunStore(self.out, self.train)
         commands = {address: ["python", *store.command(run)[1:]] for address, run in plan.runs.items()}
+        figures, faults = draw_figures(results, self.out / "figures")
+        for fault in faults:
+            self.say(fault)
         write_json(self.out / "results.json", results.to_json())
         write_text(self.out / "results.md", f"# {self.suite.title}\n\n" + self._body(results, made))
         write_text(self.out / "results.csv", tables.comma_separated(results))
         write_text(self.out / "results.tex", tables.latex(made))
-        text = page.html(results, made, commands=commands, environment=versions())
+        text = page.html(results, made, figures=figures, commands=commands, environment=versions())
         write_text(self.out / "report.html", text)
         self.say(tables.markdown(made, results.compared, results.failures()))
         self.say(f"tables: {self.out / 'results.md'}, page: {self.out / 'report.html'}")

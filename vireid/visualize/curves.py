@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from vireid.core.errors import UserError, nearest
 from vireid.visualize.drawing import (
     DASHES,
     LIGHT,
@@ -51,6 +52,26 @@ def loss_curves(epochs: Epochs, theme: Theme = LIGHT, form: Form = "png") -> byt
         rate.set_xlabel("epoch")
         figure.align_ylabels()
         whole_numbers(rate)
+        return save(figure, theme, form)
+
+
+def term_curves(runs: Mapping[str, Epochs], term: str, theme: Theme = LIGHT, form: Form = "png") -> bytes:
+    """One loss term over the epochs of several runs, a line for each run that has it.
+
+    Errors: UserError where none has.
+    """
+    having = {name: epochs for name, epochs in runs.items() if term in epochs.terms}
+    if not having:
+        known = sorted({other for epochs in runs.values() for other in epochs.terms})
+        raise UserError(f"no run has a loss term {term!r}{nearest(term, known)} (there are: {', '.join(known)})")
+    with figure_of(theme, height=4.0) as (figure, (axes,)):
+        for number, (name, epochs) in enumerate(having.items()):
+            axes.plot(epochs.epoch, epochs.terms[term], label=name, **look(theme, number), **dots(epochs.epoch))
+        axes.set_xlabel("epoch")
+        axes.set_ylabel(f"{term}: mean of an epoch")
+        axes.set_ylim(bottom=0)
+        whole_numbers(axes)
+        legend(figure, axes)
         return save(figure, theme, form)
 
 
