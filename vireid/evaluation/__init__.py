@@ -1,6 +1,18 @@
 """Published protocols applied to features: metrics, trials, evaluators and reports with their conditions."""
 
-from vireid.evaluation import aggregate, evaluator, features, flips, measures, protocols, report, rules
+from vireid.evaluation import (
+    aggregate,
+    attribute_leak,
+    attribute_matchers,
+    evaluator,
+    features,
+    flips,
+    measures,
+    protocols,
+    report,
+    rules,
+)
+from vireid.evaluation.attribute_leak import attribute_only
 from vireid.evaluation.evaluator import Evaluator, RankedLists
 from vireid.evaluation.features import extract_features
 from vireid.evaluation.measures import evaluate_distances, evaluate_retrieval
@@ -23,6 +35,9 @@ __all__ = [
     "Report",
     "SysuProtocol",
     "aggregate",
+    "attribute_leak",
+    "attribute_matchers",
+    "attribute_only",
     "evaluate_distances",
     "evaluate_retrieval",
     "evaluator",

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import shutil
 import zipfile
 from collections.abc import Callable
@@ -12,7 +13,8 @@ from scipy.io import savemat
 from vireid.core.errors import DataError
 from vireid.data.attributes import AttributeTable, read_attributes, read_sysu_attributes
 
-RELEASE = Path(__file__).parents[4].parent / "shared" / "data" / "PAENet_Attribute.zip"
+BESIDE = Path(__file__).parents[4].parent / "shared" / "data" / "PAENet_Attribute.zip"
+RELEASE = Path(os.environ.get("VIREID_ATTRIBUTES") or BESIDE)
 released = pytest.mark.skipif(not RELEASE.exists(), reason=f"the released file {RELEASE.name} is not here")
 
 Matrices = Callable[..., Path]

@@ -1,0 +1,147 @@
+"""What the labelled attributes of the test people alone give under a protocol: the size of the leak.
+
+A method that is given these labels at test time starts from here, whatever its images say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from vireid.core.errors import DataError, UserError
+from vireid.core.rng import numpy_generator
+from vireid.core.types import FeatureTable, Modality, Sample
+from vireid.data.attributes import AttributeTable
+from vireid.data.datasets.listing import read_identities
+from vireid.data.datasets.sysu import INFRARED_CAMERAS
+from vireid.data.faults import counted, listed, raise_faults
+from vireid.evaluation.attribute_matchers import matcher_named
+from vireid.evaluation.evaluator import MeasuredProtocol
+from vireid.evaluation.report import ORACLE, Report
+from vireid.retrieval.metrics import Scores, measure
+
+
+def attribute_only(
+    samples: Sequence[Sample],
+    protocol: MeasuredProtocol,
+    *,
+    matcher: str = "hamming",
+    others: Sequence[Sample] = (),
+    tie_breaks: int = 20,
+    seed: int = 0,
+    ranks: Sequence[int] = (1, 5, 10, 20),
+) -> Report:
+    """Rank test images by their attribute labels and nothing else.
+
+    `samples` are the test images; those without labels are left out of queries and gallery, and the conditions say how
+    many. `matcher`: "hamming", "exact" or "llr" (`attribute_matchers`), which learns from `others`, people who are not
+    tested. A few binary attributes tie most of the gallery, and the order of ties is no knowledge: each trial of the
+    protocol is measured with `tie_breaks` random orders, drawn for every query anew from (seed, trial, break); mean and
+    spread of the report are over all of them.
+    Source: pae.md section 7, where the protocol is SYSU-MM01's with one image of each (identity, camera).
+    Errors: DataError where no image has labels, or where their numbers differ; UserError for unknown matchers.
+    """
+    if tie_breaks < 1 or seed < 0:
+        raise UserError(f"tie_breaks must be at least 1 and seed at least 0, got {tie_breaks} and {seed}")
+    match = matcher_named(matcher, others)
+    table = _table(samples)
+    trials: dict[str, Scores] = {}
+    for number, trial in enumerate(protocol.trials(table)):
+        levels = _levels(match, table.features[trial.query], table.features[trial.gallery])
+        junk = trial.junk(trial.query, trial.gallery)
+        for attempt in range(tie_breaks):
+            order = numpy_generator(seed, number, attempt).random(levels.shape)  # below 1: levels stay apart
+            trials[f"{trial.name}, tie-break {attempt}"] = measure(
+                levels + order,
+                table.labels[trial.query],
+                table.labels[trial.gallery],
+                junk=junk,
+                cmc=protocol.metric,
+                ranks=ranks,
+            )
+    conditions = {
+        "feature": "attributes only, no image",
+        "attribute_source": ORACLE,
+        "checkpoint": "none",
+        "matcher": matcher,
+        "tie_breaks": f"{tie_breaks} (seed {seed})",
+        "left_out": f"{len(samples) - len(table)} of {len(samples)} test images, which have no labels",
+    }
+    return Report(trials, {**protocol.conditions, **conditions})
+
+
+def _table(samples: Sequence[Sample]) -> FeatureTable:
+    """The labelled samples as a table whose features are the codes."""
+    kept = [sample for sample in samples if sample.attributes is not None]
+    if not kept:
+        raise DataError(
+            f"none of the {counted(len(samples), 'test image')} has attributes: there is nothing to match by"
+            " (DATA.ATTRIBUTES names them)"
+        )
+    widths = sorted({len(sample.attributes or ()) for sample in kept})
+    if len(widths) > 1:
+        raise DataError(f"test images have different numbers of attributes: {listed(widths)}")
+    columns = np.array([(s.identity, s.camera, s.modality) for s in kept], np.int64).T
+    codes = np.array([sample.attributes for sample in kept], np.float32)
+    return FeatureTable(codes, *columns, samples=kept)
+
+
+def _levels(match, query: np.ndarray, gallery: np.ndarray) -> np.ndarray:
+    """(Q, A), (G, A) -> (Q, G) distances as 0, 1, 2, ...: equal ones share a level.
+
+    People with the same code are compared once, so that equal distances are equal to the bit.
+    """
+    left, rows = np.unique(query, axis=0, return_inverse=True)
+    right, columns = np.unique(gallery, axis=0, return_inverse=True)
+    distances = match(left, right).round(9)
+    levels = np.unique(distances, return_inverse=True)[1].reshape(distances.shape).astype(np.float64)
+    return levels[rows.reshape(-1)][:, columns.reshape(-1)]
+
+
+def sysu_entries(table: AttributeTable, identities: Sequence[int]) -> list[Sample]:
+    """One sample for each (identity, camera) of SYSU-MM01 that is labelled, by identity and camera. No files.
+
+    Errors: DataError where the table has rows without a camera, and for identities without any label.
+    """
+    if any(camera is None for camera, _ in table.rows):
+        raise DataError(
+            f"{table.source} has rows without a camera; which cameras saw a person is known from the released files"
+            " cam1_att.mat .. cam6_att.mat, or from a column `camera`"
+        )
+    unknown = sorted(set(identities) - table.identities())
+    if unknown:
+        named = counted(len(unknown), "identity", "identities")
+        raise DataError(
+            f"{table.source} has no label in any camera for {named} of {len(set(identities))}: {listed(unknown)}"
+            f" (it labels {len(table.identities())}, between {min(table.identities())} and {max(table.identities())})"
+        )
+    wanted = set(identities)
+    keys = sorted((identity, camera) for camera, identity in table.rows if camera is not None and identity in wanted)
+    return [
+        Sample(
+            path=Path(f"cam{camera}/{identity:04d}"),
+            identity=identity,
+            modality=Modality.INFRARED if camera in INFRARED_CAMERAS else Modality.VISIBLE,
+            camera=camera,
+            attributes=attributes,
+        )
+        for identity, camera in keys
+        if (attributes := table.lookup(camera, identity)) is not None
+    ]
+
+
+def read_test_identities(file: Path) -> list[int]:
+    """Identities of a file of the form of SYSU-MM01's `exp/test_id.txt`: comma separated, in one line.
+
+    Errors: DataError for a file that is missing, empty, or holds anything else.
+    """
+    faults: list[str] = []
+    names = read_identities(file, str(file), faults)
+    lines = [line for line in file.read_text(encoding="utf-8-sig").splitlines() if line.strip()] if names else []
+    if len(lines) > 1:
+        faults.append(f"{file} has {len(lines)} lines; the identities stand in one, comma separated")
+    if faults:
+        raise_faults(f"the list of identities {file} cannot be used", faults)
+    return [int(name) for name in names]
