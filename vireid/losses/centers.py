@@ -14,6 +14,8 @@ from vireid.layers.pairwise import groups, squared_distances
 class _MarginCenters(nn.Module):
     """A table of centres, and the pull and push of a batch to it; the subclasses say what a class is."""
 
+    centers: Tensor
+
     def __init__(
         self, classes: int, width: int, *, rho: float, sigma: float, learn: bool, rows_of_class: int | None
     ) -> None:

@@ -26,6 +26,10 @@ class ModalityMutualLearning(nn.Module):
     the CPU the release's start as the very tensors of the classifiers.
     """
 
+    visible_copy: Tensor
+    infrared_copy: Tensor
+    rate: Tensor
+
     def __init__(
         self,
         *,
