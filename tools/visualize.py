@@ -1,5 +1,9 @@
 #!/usr/bin/env python3
-"""Make `report.html`, one page that opens offline, and `pictures/` from the saved results of a run."""
+"""Pictures from the saved results of a run.
+
+tools/visualize.py --run runs/demo                 report.html, one page with everything, and pictures/
+tools/visualize.py tsne --run runs/demo            one picture: figures/tsne.png, .pdf and .html
+"""
 
 from __future__ import annotations
 
@@ -8,23 +12,57 @@ from pathlib import Path
 
 from vireid.core.errors import guarded
 
+KINDS = ("report", "ranklist", "attention", "tsne", "distances", "cmc", "curves")
+
 
 def parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__, epilog="Example: tools/visualize.py --run runs/demo")
-    parser.add_argument("--run", required=True, type=Path, metavar="DIR", help="OUTPUT_DIR of a run")
-    parser.add_argument(
-        "--queries", type=int, default=8, metavar="N", help="ranked lists shown for each protocol (default 8)"
+    made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made.add_argument("kind", nargs="?", default="report", choices=KINDS, help="what to make (default: report)")
+    made.add_argument("--run", required=True, type=Path, metavar="DIR", help="OUTPUT_DIR of a run")
+    made.add_argument("--out", type=Path, metavar="DIR", help="folder of the picture (default: DIR/figures)")
+    made.add_argument("--queries", type=int, default=8, metavar="N", help="ranked lists for each protocol (default 8)")
+    made.add_argument("--protocol", action="append", default=[], metavar="NAME", help="ranklist: only this one")
+    made.add_argument("--people", type=int, metavar="N", help="tsne: default 20; attention: default 4")
+    made.add_argument("--seed", type=int, default=0, help="draws people and pairs (default 0)")
+    made.add_argument(
+        "--beside", action="append", default=[], type=Path, metavar="DIR", help="attention: another run, same people"
     )
-    return parser
+    return made
 
 
 @guarded
 def main(argv: list[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
-    from vireid.visualize.page import write_report
+    if arguments.kind == "report":
+        from vireid.visualize.page import write_report
 
-    print(write_report(arguments.run, queries=arguments.queries))
+        print(write_report(arguments.run, queries=arguments.queries))
+        return 0
+    from vireid.visualize.single import write_single
+
+    for picture in pictures(arguments):
+        for path in write_single(picture, arguments.out or arguments.run / "figures"):
+            print(path)
     return 0
+
+
+def pictures(arguments: argparse.Namespace) -> list:
+    """The pictures of one kind."""
+    from vireid.visualize import single
+
+    run, seed = arguments.run, arguments.seed
+    if arguments.kind == "attention":
+        from vireid.benchmark.attention import attention_picture
+
+        return [attention_picture([run, *arguments.beside], people=arguments.people or 4, seed=seed)]
+    made = {
+        "ranklist": lambda: single.ranklist_of(run, queries=arguments.queries, protocols=arguments.protocol),
+        "tsne": lambda: single.tsne_of(run, people=arguments.people or 20, seed=seed),
+        "distances": lambda: single.distances_of(run, seed=seed),
+        "cmc": lambda: single.cmc_of(run),
+        "curves": lambda: single.curves_of(run),
+    }
+    return made[arguments.kind]()
 
 
 if __name__ == "__main__":

@@ -16,6 +16,9 @@ from vireid.data.loading import BatchLoader
 from vireid.data.reading import read_pixels
 from vireid.data.transforms import normalise
 from vireid.experiment import Experiment
+from vireid.visualize.attention import draw_attention
+from vireid.visualize.single import Single, of_image
+from vireid.visualize.tiles import Photographs
 
 _STREAM = 0x41545421  # key of these draws beside the seed
 
@@ -66,6 +69,17 @@ def chosen_samples(run: Path, people: int, seed: int = 0) -> list[Sample]:
         for person in drawn
         for modality in Modality
     ]
+
+
+def attention_picture(runs: Sequence[Path], *, people: int = 4, seed: int = 0, names: Sequence[str] = ()) -> Single:
+    """Where the networks of runs look on the same people: a row for each run, by its folder's name or `names`."""
+    samples = chosen_samples(runs[0], people, seed)
+    named = names or [run.resolve().name for run in runs]
+    maps = {name: attention_maps(run, samples).values for name, run in zip(named, runs, strict=True)}
+    words = [[f"id {s.identity}", f"camera {s.camera}", Modality(s.modality).name.lower()] for s in samples]
+    title = "Energy of the map that the heads read"
+    picture = draw_attention([str(s.path) for s in samples], words, maps, Photographs(), title=title)
+    return of_image("attention", picture, f"{title}: {', '.join(maps)}")
 
 
 def _pixels(sample: Sample, size: tuple[int, int]) -> np.ndarray:

@@ -10,21 +10,19 @@ FIGURES:
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from vireid.benchmark.attention import attention_maps, chosen_samples
+from vireid.benchmark.attention import attention_picture
 from vireid.benchmark.plan import Cell
 from vireid.benchmark.results import Results
 from vireid.benchmark.suite import Suite
 from vireid.core.errors import ConfigError, UserError, nearest
 from vireid.core.files import replaced_file
-from vireid.core.types import Modality
-from vireid.visualize import attention, drawing, scatter
+from vireid.visualize import drawing, scatter
 from vireid.visualize.curves import term_curves
 from vireid.visualize.reading import read_run
-from vireid.visualize.tiles import Photographs, png
 
 Draw = Callable[..., dict[str, bytes]]
 KINDS: dict[str, Draw] = {}
@@ -142,12 +140,8 @@ def tsne(
 def attention_of(results: Results, *, rows: Sequence[str] = (), people: int = 4, seed: int = 0) -> dict[str, bytes]:
     """Where the networks of the rows look on the same people."""
     folders = _first_runs(results, rows)
-    samples = chosen_samples(next(iter(folders.values())), people, seed)
-    maps: Mapping[str, Any] = {row: attention_maps(folder, samples).values for row, folder in folders.items()}
-    words = [[f"id {s.identity}", f"camera {s.camera}", Modality(s.modality).name.lower()] for s in samples]
-    title = "Energy of the map that the heads read"
-    picture = attention.draw_attention([str(s.path) for s in samples], words, maps, Photographs(), title=title)
-    return {f"{title}: {', '.join(folders)}": png(picture)}
+    picture = attention_picture(list(folders.values()), people=people, seed=seed, names=list(folders))
+    return {picture.caption: picture.png}
 
 
 KINDS["attention"] = KINDS.pop("attention_of")

@@ -33,3 +33,20 @@ def test_missing_folder_is_an_error_text(tool: ModuleType, capsys: pytest.Captur
         "error: --run runs/nobody: there is no such folder.\n"
         "    Make it with: tools/train_net.py --config-file configs/sysu/mmd.yml OUTPUT_DIR runs/nobody\n"
     )
+
+
+@pytest.mark.parametrize("kind", ["cmc", "curves", "ranklist"])
+def test_one_picture_in_three_forms(tool: ModuleType, finished: Path, capsys: pytest.CaptureFixture[str], kind: str):
+    assert tool.main([kind, "--run", str(finished), "--queries", "1"]) == 0
+    paths = [Path(line) for line in capsys.readouterr().out.splitlines()]
+    assert {path.suffix for path in paths} == {".png", ".pdf", ".html"}
+    starts = {".png": b"\x89PNG", ".pdf": b"%PDF", ".html": b"<!DOCTYPE html>"}
+    assert all(path.read_bytes().startswith(starts[path.suffix]) for path in paths)
+    assert all(path.parent == finished / "figures" for path in paths)
+
+
+def test_what_a_run_does_not_have_is_said(tool: ModuleType, finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert tool.main(["tsne", "--run", str(finished)]) == 2
+    assert "features.npz does not exist; make it with: tools/train_net.py" in capsys.readouterr().err
+    assert tool.main(["ranklist", "--run", str(finished), "--protocol", "al"]) == 2
+    assert "--protocol al: the run has all, indoor; did you mean 'all'?" in capsys.readouterr().err
