@@ -1,9 +1,11 @@
-"""Suites of runs, tables, figures and pages made of them. Reads its suites through `config`."""
+"""Suites of runs, tables, figures and pages made of them; costs; the model zoo. Reads its suites through `config`."""
 
 from vireid.benchmark import (
     attention,
     bootstrap,
+    catalogue,
     compare,
+    cost,
     figures,
     page,
     plan,
@@ -17,7 +19,9 @@ from vireid.benchmark import (
 __all__ = [
     "attention",
     "bootstrap",
+    "catalogue",
     "compare",
+    "cost",
     "figures",
     "page",
     "plan",
