@@ -42,6 +42,7 @@ ADAPTER_MODULES = (
     "adapters_mclnet",
     "adapters_augment",
     "adapters_ddag",
+    "adapters_deen",
     "adapters_caj_mce",
 )
 

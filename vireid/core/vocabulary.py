@@ -34,7 +34,8 @@ FIELDS: dict[str, Field] = {
     "attribute_feature": Field(("R", "A|1", "C"), "what PAE hands to AAL: one vector for each attribute, or one"),
     "attribute_logits": Field(("R", "A"), "attribute prediction of AAL"),
     "attribute_prior_logits": Field(("R", "A"), "attribute prediction made before PAE"),
-    "branch": Field(("R",), "which copy of the image a row is"),
+    "branch": Field(("R",), "which copy of the image a row is, from 0, where a backbone makes several"),
+    "source": Field(("R",), "batch row of each feature row, where a backbone makes several of an image"),
 }
 
 BATCH_FIELDS: dict[str, Field] = {

@@ -91,6 +91,7 @@ class Objective(nn.Module):
         from_batch = {name: value for name, value in from_batch.items() if value is not None}
         if out.source is not None:
             from_batch = {name: value.index_select(0, out.source) for name, value in from_batch.items()}
+            return from_batch | dict(out.values) | {"source": out.source}  # of all processes, where rows were gathered
         return from_batch | dict(out.values)
 
     def _place(self, name: str) -> str:

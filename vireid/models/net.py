@@ -24,7 +24,8 @@ class CrossModalityNet(nn.Module):
     run under the caller's autocast; pool and heads compute in float32 (float64 stays), and a head that reads the map
     gets it in float32. A map that no head reads keeps its precision: a cast would double the memory that it takes.
 
-    `backbone(images, modality[, visible]) -> (map, source)` with `channels`; `pool(map)`; a head asks by parameter
+    `backbone(images, modality[, visible]) -> (map, source)` with `channels` and, where it makes several rows of an
+    image, `provides` {branch, source}; `pool(map)`; a head asks by parameter
     names and declares `provides`, `dims` and, where it has them, `training_only` fields. `attributes`, the attribute
     source, asks by name for `pooled_image`, `attributes`, `attributes_known` and returns (attributes (R, A), {field:
     tensor}).
@@ -53,7 +54,8 @@ class CrossModalityNet(nn.Module):
         self.dims: dict[str, int] = dict.fromkeys(MODEL_FIELDS, int(backbone.channels))  # type: ignore[arg-type]
         self._training_only: frozenset[str] = frozenset()
 
-        provided, problems = set(MODEL_FIELDS), self._check_slots()
+        self._of_backbone = frozenset(getattr(backbone, "provides", ()))  # beside the map: branch and source
+        provided, problems = set(MODEL_FIELDS | self._of_backbone), self._check_slots()
         if adapter is not None and attributes is not None:
             problems += self._join("MODEL.ATTRIBUTES", attributes, {}, {"pooled_image"} | ATTRIBUTE_FIELDS, provided)
             problems += self._join("MODEL.ADAPTER", adapter, {}, {"pooled", "feature_map", "attributes"}, provided)
@@ -126,6 +128,8 @@ class CrossModalityNet(nn.Module):
         with without_autocast(feature_map):
             pooled = self.pool(feature_map)
         fields = {"feature_map": feature_map, "pooled": pooled, "pooled_image": pooled}
+        if source is not None:
+            fields |= {"branch": copies(source), "source": source}
         if self.adapter is not None:
             fields |= self._adapt(batch, source, feature_map, pooled)
         with without_autocast(feature_map):
@@ -178,3 +182,12 @@ class CrossModalityNet(nn.Module):
         if out.source is not None:  # rows of one image side by side, in the order in which they come
             rows = rows[torch.argsort(out.source, stable=True)].reshape(len(batch), -1)
         return unit_rows(rows)
+
+
+def copies(source: Tensor) -> Tensor:
+    """(R,) batch row of each feature row -> (R,) how many rows of the same image stand before it.
+
+    >>> copies(torch.tensor([0, 1, 0, 1, 1]))
+    tensor([0, 0, 1, 1, 2])
+    """
+    return (source.unsqueeze(0) == source.unsqueeze(1)).tril(diagonal=-1).sum(dim=1)

@@ -1,5 +1,5 @@
 """Networks from images of two modalities to one feature map."""
 
-from vireid.models.backbones import timm_stages, two_stream
+from vireid.models.backbones import diverse, timm_stages, two_stream
 
-__all__ = ["timm_stages", "two_stream"]
+__all__ = ["diverse", "timm_stages", "two_stream"]

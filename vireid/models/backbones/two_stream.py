@@ -71,23 +71,29 @@ class TwoStreamBackbone(nn.Module):
         self.shared = nn.Sequential(OrderedDict(joint))
 
     def forward(self, images: Tensor, modality: Tensor, visible: int | None = None) -> tuple[Tensor, None]:
-        return self.shared(self._separate(images, modality, visible)), None
+        return self.shared(by_modality(self.visible, self.infrared, images, modality, visible)), None
 
-    def _separate(self, images: Tensor, modality: Tensor, visible: int | None) -> Tensor:
-        """Each row through the units of its modality, the rows in their old order."""
-        if not len(self.visible):
-            return images
-        sorted_already = True
-        if visible is None:
-            visible, sorted_already = _look(modality)
-        if visible == len(images):
-            return self.visible(images)
-        if visible == 0:
-            return self.infrared(images)
-        order = None if sorted_already else torch.argsort(modality, stable=True)
-        images = images if order is None else images[order]  # this indexing keeps channels_last, index_select does not
-        joined = torch.cat([self.visible(images[:visible]), self.infrared(images[visible:])])
-        return joined if order is None else joined[torch.argsort(order)]
+
+def by_modality(
+    visible_units: nn.Sequential, infrared_units: nn.Sequential, images: Tensor, modality: Tensor, visible: int | None
+) -> Tensor:
+    """Each row through the units of its modality, the rows in their old order.
+
+    `visible`: how many rows are visible, where those stand first; None looks at `modality`, which waits for the device.
+    """
+    if not len(visible_units):
+        return images
+    sorted_already = True
+    if visible is None:
+        visible, sorted_already = _look(modality)
+    if visible == len(images):
+        return visible_units(images)
+    if visible == 0:
+        return infrared_units(images)
+    order = None if sorted_already else torch.argsort(modality, stable=True)
+    images = images if order is None else images[order]  # this indexing keeps channels_last, index_select does not
+    joined = torch.cat([visible_units(images[:visible]), infrared_units(images[visible:])])
+    return joined if order is None else joined[torch.argsort(order)]
 
 
 def _look(modality: Tensor) -> tuple[int, bool]:

@@ -1,0 +1,114 @@
+"""DEEN's network: two stems, one trunk whose stages see the stage before them, and several rows for each image."""
+
+from __future__ import annotations
+
+import copy
+from collections import OrderedDict
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from vireid.core.errors import nearest
+from vireid.core.registries import BACKBONES
+from vireid.layers.cross_stage import StageAggregation
+from vireid.models.backbones.timm_stages import UNITS, cut
+from vireid.models.backbones.two_stream import by_modality
+
+
+class Branch(nn.Module):
+    """Another map of the same person: three dilated convolutions, averaged, ReLU, and back to all channels.
+
+    Shapes: (R, C, H, W) -> (R, C, H, W).
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        inner = channels // 4
+        self.dilated = nn.ModuleList(
+            nn.Conv2d(channels, inner, 3, padding=rate, dilation=rate, bias=False) for rate in (1, 2, 3)
+        )
+        self.widen = nn.Conv2d(inner, channels, 1)
+        for conv in (*self.dilated, self.widen):
+            nn.init.kaiming_normal_(conv.weight, mode="fan_in")
+
+    def forward(self, feature_map: Tensor) -> Tensor:
+        first, second, third = (conv(feature_map) for conv in self.dilated)
+        return self.widen(F.relu((first + second + third) / 3))
+
+
+class EmbeddingExpansion(nn.Module):
+    """The rows themselves, then the same rows through each branch: (R, C, H, W) -> ((1 + branches) R, C, H, W).
+
+    Source: the diverse embedding expansion of DEEN (CVPR 2023), released code: 2 branches, element dropout 0.01 on all
+    rows, no residual, no normalisation.
+    """
+
+    def __init__(self, channels: int, *, branches: int = 2, dropout: float = 0.01) -> None:
+        super().__init__()
+        self.branches = nn.ModuleList(Branch(channels) for _ in range(branches))
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, feature_map: Tensor) -> Tensor:
+        return self.dropout(torch.cat([feature_map, *(branch(feature_map) for branch in self.branches)]))
+
+
+@BACKBONES.register
+class DiverseBackbone(nn.Module):
+    """Two stems, one trunk with `StageAggregation` behind its stages, rows multiplied before its last stage.
+
+    Shapes: images (B, 3, h, w), modality (B,) -> map (R, C, H, W) and source (R,), R = (1 + `branches`) B: all rows as
+    they are, then all of them through branch 1, then branch 2. `CrossModalityNet` makes `branch` of it.
+    Stages up to `expand_after` are each followed by an aggregation with the stage before; then `EmbeddingExpansion`,
+    then one more stage, the last. `last_stride` belongs to stage 4, where that is the last.
+    `visible`, `arch`, `pretrained`, `weights` and rows of any order: as in `TwoStreamBackbone`.
+    Source: DEEN (CVPR 2023), released code, on ResNet-50; expansion after stage 3 for SYSU-MM01 and LLCM, after stage 2
+    (so without a stage 4, 1024 channels) for RegDB. Departs: none that changes a number; the release builds maps of
+    positions x positions, here products are taken in the other order.
+    """
+
+    example: ClassVar[dict] = {"arch": "resnet10t"}
+    without_weights: ClassVar[dict] = {"pretrained": False, "weights": None}
+    provides: ClassVar[frozenset[str]] = frozenset({"branch", "source"})
+
+    def __init__(
+        self,
+        *,
+        arch: str = "resnet50",
+        expand_after: str = "stage3",
+        branches: int = 2,
+        dropout: float = 0.01,
+        last_stride: int = 1,
+        pretrained: bool = False,
+        weights: str | None = None,
+    ) -> None:
+        super().__init__()
+        places = UNITS[1:-1]
+        if expand_after not in places:
+            raise ValueError(f"expand_after must be one of {', '.join(places)}{nearest(expand_after, places)}")
+        if branches < 1:
+            raise ValueError(f"branches must be at least 1, got {branches}")
+        if not 0 <= dropout < 1:
+            raise ValueError(f"dropout must be in [0, 1), got {dropout}")
+        stages = cut(arch, last_stride=last_stride, pretrained=pretrained, weights=weights)
+        kept = UNITS[1 : UNITS.index(expand_after) + 2]  # of the trunk, the last one behind the expansion
+        widths = stages.channels
+        self.channels = widths[kept[-1]]
+        self.visible = nn.Sequential(OrderedDict(stem=stages.units["stem"]))
+        self.infrared = copy.deepcopy(self.visible)
+        self.shared = nn.ModuleDict({name: stages.units[name] for name in kept})
+        before = dict(zip(UNITS[1:], UNITS))
+        self.aggregate = nn.ModuleDict(
+            {name: StageAggregation(widths[name], widths[before[name]]) for name in kept[:-1]}
+        )
+        self.expand = EmbeddingExpansion(widths[expand_after], branches=branches, dropout=dropout)
+
+    def forward(self, images: Tensor, modality: Tensor, visible: int | None = None) -> tuple[Tensor, Tensor]:
+        feature_map = by_modality(self.visible, self.infrared, images, modality, visible)
+        *early, last = self.shared
+        for name in early:
+            feature_map = self.aggregate[name](self.shared[name](feature_map), feature_map)
+        feature_map = self.shared[last](self.expand(feature_map))
+        rows = torch.arange(len(images), device=images.device)
+        return feature_map, rows.repeat(1 + len(self.expand.branches))
