@@ -14,7 +14,7 @@ from vireid.config.loader import Config
 from vireid.core.errors import CheckpointError, ConfigError, DataError
 from vireid.core.protocols import Dataset, Identified
 from vireid.core.rng import seeded
-from vireid.core.types import Facts, Sample
+from vireid.core.types import Batch, Facts, FeatureTable, Sample
 from vireid.data.cache import open_images
 from vireid.data.heldout import hold_out, relabelled
 from vireid.data.image_set import ImageSet, TrainingBatches
@@ -104,7 +104,7 @@ class Experiment:
                 evaluate=lambda net, progress: measuring.between_epochs(net, check, progress),
                 evaluate_every=config.EVALUATE_EVERY,
                 select=config.SELECT,
-                extract_training=lambda: measuring.table(model, training),
+                extract_training=lambda view, epoch: self._training_table(model, training, measuring, view, epoch),
                 samples=people,
             )
             if not (resume and trainer.resume()) and config.WEIGHTS:
@@ -244,6 +244,23 @@ class Experiment:
 
     def _measuring(self, environment: Environment, log: JsonLines) -> Measuring:
         return Measuring(environment=environment, folder=self.folder, log=log, batch=self.config.TEST_BATCH)
+
+    def _training_table(
+        self, model: nn.Module, training: ImageSet, measuring: Measuring, view: int, epoch: int
+    ) -> FeatureTable:
+        """Descriptors of the training set as evaluation sees it, or of those of its images that have another view.
+
+        A view is drawn from (SEED, epoch, the first image of the batch), whatever the number of processes.
+        """
+        if not view:
+            return measuring.table(model, training)
+        modality, augment = assemble.view(self.config, view)
+        rows = [row for row, sample in enumerate(training.samples) if modality in (None, sample.modality)]
+
+        def prepare(batch: Batch) -> Batch:
+            return augment(batch, epoch=epoch, step=int(batch.index[0]))
+
+        return measuring.table(model, training, rows=rows, prepare=prepare)
 
     def _evaluate(self, model: nn.Module, test: ImageSet, measuring: Measuring, selection: str) -> dict[str, Report]:
         """Score every protocol from one table of descriptors, write the results and print them."""

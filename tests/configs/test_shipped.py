@@ -41,7 +41,8 @@ def test_builds_and_takes_a_step(path):
     objective = assemble.objective(config, FACTS, model)
     total, terms = objective(batch, model(batch), Progress())
     assert torch.isfinite(total)
-    assert {name.split("/")[0] for name in terms} == {name.lower() for name in config.OBJECTIVE}
+    used = {name.lower() for name, node in config.OBJECTIVE.items() if node.NAME != "none"}
+    assert {name.split("/")[0] for name in terms} == used
     model.eval()
     assert model.describe(batch).shape[0] == len(batch)
     groups = parameter_groups(model, objective, assemble.lr_scale(config))
@@ -79,7 +80,7 @@ def test_datasets_hold_reader_augmentation_and_protocols_only(path):
 
 
 # views and what is done to them are the method where it teaches by them
-METHOD = {"_BASE_", "MODEL", "OBJECTIVE", "SOLVER", "VIEWS", "AUGMENTATION", "FLIP_TEST"}
+METHOD = {"_BASE_", "MODEL", "OBJECTIVE", "SOLVER", "VIEWS", "AUGMENTATION", "FLIP_TEST", "GATHER_FEATURES"}
 
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("methods/*.yml")), ids=lambda path: path.name)

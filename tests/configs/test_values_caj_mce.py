@@ -66,3 +66,54 @@ def test_only_caj_plus_refines(dataset):
     assert "WEIGHT" not in terms["COREFINE"]  # 1
     sides = {"STUDENT": "visible", "STUDENT_VIEW": 0, "TEACHER": "visible", "TEACHER_VIEW": 1}
     assert terms["COREFINE"] == {"NAME": "SoftTargets", "FORM": "cross_entropy", "TEMPERATURE": 3.0, **sides}
+
+
+MCE = {"sysu": ([384, 128], (8, 4), [21, 40]), "regdb": ([288, 144], (8, 5), [31, 60])}
+
+
+@pytest.mark.parametrize("dataset", MCE)
+def test_values_of_mce(dataset):
+    size, batch, drops = MCE[dataset]
+    tree = tree_of(dataset, "mce")
+    assert tree["SIZE"] == size
+    assert (tree["SAMPLER"]["IDENTITIES"], tree["SAMPLER"]["PER_MODALITY"]) == batch
+    backbone = tree["MODEL"]["BACKBONE"]
+    assert (backbone["SHARE_FROM"], backbone["LAST_STRIDE"], backbone["ARCH"]) == (0, 1, "resnet50.tv_in1k")
+    assert backbone["INSERTS"] == {name: {"NAME": "NonLocal", "COUNT": n} for name, n in (("STAGE2", 2), ("STAGE3", 3))}
+    assert tree["MODEL"]["POOL"] == {"NAME": "GeM", "P": 3.0, "LEARN": True}
+    assert tree["MODEL"]["HEADS"] == {"ID": {"NAME": "NeckHead"}}
+    assert tree["MODEL"]["DESCRIPTOR"] == ["features_bn"]
+    assert tree["VIEWS"] == {"AUXILIARY": {"NAME": "ChannelExchange", "GRAY": False, "MODALITY": "visible"}}
+    assert tree["GATHER_FEATURES"] is True
+    assert tree["OBJECTIVE"] == {
+        "MEMORY": {
+            "NAME": "ConsistencyMemory",
+            "TEMPERATURE": 0.05,
+            "MOMENTUM": 0.25,
+            "JOINT_MOMENTUM": 0.1,
+            "MARGIN": 0.3,
+            "CENTER_WEIGHT": 1.0,
+            "IDENTITY_WEIGHT": 1.0,
+            "AUXILIARY_WEIGHT": 0.4,
+            "KL_WEIGHT": 1.2,
+            "ALIGN": "frozen",
+            "AUXILIARY": 1,
+        }
+    }
+    schedule = {"NAME": "WarmupSteps", "WARMUP": 10, "DROPS": drops, "FACTOR": 0.1}
+    solver = {"NAME": "Adam", "LR": 3.5e-4, "WEIGHT_DECAY": 5e-4, "LR_SCALE": {}, "EPOCHS": 160, "SCHEDULE": schedule}
+    assert tree["SOLVER"] == solver
+
+
+def test_augmentation_of_mce():
+    common = {"FLIP": {"NAME": "HorizontalFlip", "PROBABILITY": 0.5}, "ERASING": erasing(0.5)}
+    assert tree_of("sysu", "mce")["AUGMENTATION"] == {
+        "CROP": {"NAME": "PadCrop", "PADDING": 10, "FILL": 0},
+        **common,
+        "CHANNELS": {"NAME": "ChannelAdaptiveGray", "PROBABILITY": 0.5, "MODALITY": "infrared"},
+    }
+    assert tree_of("regdb", "mce")["AUGMENTATION"] == {
+        "CROP": {"NAME": "PadCrop", "PADDING": 10, "FILL": 127, "VIEW": 0},
+        **common,
+        "CROP_AUXILIARY": {"NAME": "PadCrop", "PADDING": 10, "FILL": 0, "VIEW": 1},
+    }

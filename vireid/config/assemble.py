@@ -15,6 +15,7 @@ from vireid.config.plan import Plan, make_plan
 from vireid.config.trial import try_out
 from vireid.core.errors import ConfigError
 from vireid.core.protocols import Dataset, Scorer
+from vireid.core.rng import derive
 from vireid.core.types import Facts, Modality, Sample
 from vireid.data.transforms import Augment, Only
 from vireid.evaluation.evaluator import Evaluator
@@ -83,6 +84,19 @@ def augment(config: Config) -> Augment:
 def views(config: Config) -> list[Modality | None]:
     """For each entry of VIEWS the modality of the images that stand in a batch once more; None: all images."""
     return [_modality(part) for part in _sound_plan(config, "VIEWS").entries("VIEWS").values()]
+
+
+def view(config: Config, number: int) -> tuple[Modality | None, Augment]:
+    """The entry of VIEWS with this number (the first is 1): of which images it is, and what makes it, alone.
+
+    Errors: ConfigError where there are not so many.
+    """
+    parts = list(_sound_plan(config, "VIEWS").entries("VIEWS").items())
+    if not 1 <= number <= len(parts):
+        there = "VIEWS is empty" if not parts else f"VIEWS ends with view {len(parts)}"
+        raise ConfigError([f"a part of the objective asks for view {number} of the training images, but {there}"])
+    name, part = parts[number - 1]
+    return _modality(part), Augment({name: construct(part, {})}, seed=derive(config.SEED, number))
 
 
 def _modality(part: Part) -> Modality | None:

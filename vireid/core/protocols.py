@@ -83,8 +83,12 @@ class EpochContext(Protocol):
     progress: Progress
     samples: Sequence[Sample]  # the training set: paths, labels, attributes; no images
 
-    def training_features(self) -> FeatureTable:
-        """Descriptors of the whole training set; computed on the first call, then kept for the epoch."""
+    def training_features(self, view: int = 0) -> FeatureTable:
+        """Descriptors of the whole training set as evaluation sees it; computed once and kept for the epoch.
+
+        Another `view` (an entry of VIEWS, the first is 1): of the images that have it, in that view alone, without
+        any other augmentation.
+        """
         ...
 
 

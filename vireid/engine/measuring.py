@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from torch import nn
 
 from vireid.core.files import write_json
-from vireid.core.types import FeatureTable, Progress
+from vireid.core.types import Batch, FeatureTable, Progress
 from vireid.data.image_set import ImageSet
 from vireid.data.loading import BatchLoader, sequential_batches
 from vireid.data.transforms import normalise
@@ -21,6 +21,11 @@ from vireid.evaluation.features import extract_features
 from vireid.evaluation.flips import with_mirror
 from vireid.evaluation.report import Report, format_table
 from vireid.evaluation.saved import save_features, save_queries, save_rankings
+
+
+def normalised(batch: Batch) -> Batch:
+    """The batch as evaluation sees it: nothing but normalised."""
+    return batch.with_images(normalise(batch.images))
 
 
 @dataclass(frozen=True)
@@ -45,24 +50,35 @@ class Measuring:
     batch: int = 64
 
     def table(
-        self, model: nn.Module, images: ImageSet, conditions: Mapping[str, str] | None = None, *, flips: str = "none"
+        self,
+        model: nn.Module,
+        images: ImageSet,
+        conditions: Mapping[str, str] | None = None,
+        *,
+        flips: str = "none",
+        rows: Sequence[int] | None = None,
+        prepare: Callable[[Batch], Batch] = normalised,
     ) -> FeatureTable:
-        """Descriptors of all images, each embedded once; processes share the batches, all get the table."""
+        """Descriptors of all images, each embedded once; processes share the batches, all get the table.
+
+        `rows`: of these images alone, ascending. `prepare`: from a batch of the loader to what the model takes.
+        """
         model.eval()
         environment, describe = self.environment, model.describe
-        batches = sequential_batches(len(images.samples), self.batch)
+        rows = range(len(images.samples)) if rows is None else rows
+        batches = [[rows[i] for i in batch] for batch in sequential_batches(len(rows), self.batch)]
         batches = batches[environment.rank :: environment.world] or batches[:1]  # nobody may have nothing to do
         table = extract_features(
             describe if flips == "none" else with_mirror(describe),  # type: ignore[arg-type]
             BatchLoader(images.samples, images.images, batches, pin=environment.device.type == "cuda"),
             device=environment.device,
             autocast=environment.autocast,
-            prepare=lambda batch: batch.with_images(normalise(batch.images)),
+            prepare=prepare,
             gather=environment.gather,
             conditions=conditions,
             unit=flips != "sum",
         )
-        return replace(table, samples=images.samples)
+        return replace(table, samples=[images.samples[row] for row in rows])
 
     def results(
         self, table: FeatureTable, evaluators: Mapping[str, Evaluator], *, features: bool = True

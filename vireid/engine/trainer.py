@@ -61,14 +61,14 @@ class EpochStart:
     """What a part may ask for at the start of an epoch (core.protocols.EpochContext)."""
 
     progress: Progress
-    extract: Callable[[], FeatureTable]
+    extract: Callable[[int, int], FeatureTable]  # view, epoch
     samples: Sequence[Sample] = ()
-    _table: FeatureTable | None = None
+    _tables: dict[int, FeatureTable] = field(default_factory=dict)
 
-    def training_features(self) -> FeatureTable:
-        if self._table is None:
-            self._table = self.extract()
-        return self._table
+    def training_features(self, view: int = 0) -> FeatureTable:
+        if view not in self._tables:
+            self._tables[view] = self.extract(view, self.progress.epoch)
+        return self._tables[view]
 
 
 @dataclass(kw_only=True)
@@ -106,7 +106,7 @@ class Trainer:
     evaluate: Callable[[nn.Module, Progress], float] | None = None
     evaluate_every: int = 0
     select: Select = "last"
-    extract_training: Callable[[], FeatureTable] | None = None
+    extract_training: Callable[[int, int], FeatureTable] | None = None
     samples: Sequence[Sample] = ()  # the training set, for parts that ask at the start of an epoch
     say: Callable[[str], None] = print
 

@@ -3,6 +3,7 @@
 from vireid.models.heads import (
     attributes,
     identity,
+    neck,
     part_attention,
     patterns,
     stripes,
@@ -11,6 +12,7 @@ from vireid.models.heads import (
 __all__ = [
     "attributes",
     "identity",
+    "neck",
     "part_attention",
     "patterns",
     "stripes",

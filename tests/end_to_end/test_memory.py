@@ -1,0 +1,83 @@
+"""MCE: memories filled at the start of each epoch, moved in each step, and the same after a stop."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from vireid.zoo import config_path
+
+SETTINGS = {
+    "SIZE": "[64, 32]",
+    "MODEL.BACKBONE.ARCH": "resnet10t",
+    "MODEL.BACKBONE.PRETRAINED": False,
+    "SAMPLER.STEPS": 3,
+    "SAMPLER.IDENTITIES": 3,
+    "SAMPLER.PER_MODALITY": 2,
+}
+WORDS = [word for pair in SETTINGS.items() for word in pair]
+TERMS = {f"memory/{name}" for name in ("center", "memory", "visible", "infrared", "auxiliary", "kl")}
+
+
+def log(run, event):
+    records = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    return [record for record in records if record["event"] == event]
+
+
+def state(run, epoch):
+    folder = run / "checkpoints" / f"epoch_{epoch:04d}"
+    return load_file(folder / "model.safetensors") | load_file(folder / "objective.safetensors")
+
+
+def test_a_run_in_pieces_equals_a_whole_one(train, tmp_path):
+    config = str(config_path("sysu/mce"))
+    whole, pieces = tmp_path / "whole", tmp_path / "pieces"
+    words = [*WORDS, "KEEP_CHECKPOINTS", 3]
+    assert train(whole, *words, "SOLVER.EPOCHS", 3, config=config) == 0
+    assert set(log(whole, "epoch")[0]) >= TERMS
+    for epochs in (1, 2, 3):
+        assert train(pieces, "--resume", *words, "SOLVER.EPOCHS", epochs, config=config) == 0
+    first, last, again = state(whole, 1), state(whole, 3), state(pieces, 3)
+    assert all(torch.equal(last[name], again[name]) for name in last)
+    banks = [name for name in last if name.endswith((".features", ".centers"))]
+    assert len(banks) == 8
+    assert not any(torch.equal(first[name], last[name]) for name in banks)
+    for name in banks:
+        lengths = last[name].norm(dim=1)
+        joint_centers = name == "memory.joint.centers"  # a mean that is not made unit
+        assert (lengths < 1.00001).all()
+        assert joint_centers or name == "memory.joint.features" or torch.allclose(lengths, torch.ones(()), atol=1e-5)
+        assert not joint_centers or (lengths < 0.9999).any()
+
+
+def test_memories_need_the_view_that_they_read(train, tmp_path, capsys):
+    words = [*WORDS, "VIEWS.AUXILIARY.NAME", "none"]
+    assert train(tmp_path / "run", *words, config=str(config_path("sysu/mce"))) == 2
+    text = capsys.readouterr().err
+    assert "a part of the objective asks for view 1 of the training images, but VIEWS is empty" in text
+    assert "Traceback" not in text
+
+
+def test_memories_of_another_width_than_the_descriptor_are_refused(train, tmp_path, capsys):
+    words = [*WORDS, "MODEL.DESCRIPTOR", "[features, features_bn]"]
+    assert train(tmp_path / "run", *words, config=str(config_path("sysu/mce"))) == 2
+    text = capsys.readouterr().err
+    assert "MODEL.DESCRIPTOR is 1024 wide and the memories read a field of 512" in text
+    assert "Traceback" not in text
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("layout", ["sysu", "regdb"])
+def test_two_epochs_lower_the_loss(train, run_tool, tmp_path, layout):
+    people = tmp_path / "people"
+    size = ["--identities", 24, "--images", 2, "--size", "64x32", "--seed", 3, "--workers", 1]
+    assert run_tool("make_synthetic", "--layout", layout, "--out", people, *size) == 0
+    run = tmp_path / "run"
+    words = [*WORDS, "DATA.ROOT", people, "SOLVER.EPOCHS", 2, "SAMPLER.STEPS", 20, "SAMPLER.IDENTITIES", 4]
+    words += ["SOLVER.LR", 3e-4, "SOLVER.SCHEDULE.WARMUP", 0]
+    assert train(run, *words, config=str(config_path(f"{layout}/mce"))) == 0
+    losses = [record["loss"] for record in log(run, "epoch")]
+    assert losses[1] < losses[0]
