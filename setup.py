@@ -41,7 +41,10 @@ setup(
         "faiss-gpu>=1.15; platform_system == 'Linux' and platform_machine == 'x86_64'",
         "faiss-cpu>=1.8; platform_system != 'Linux' or platform_machine != 'x86_64'",
     ],
-    extras_require={"dev": ["pytest>=8", "hypothesis", "ruff", "pyright[nodejs]"]},
+    extras_require={
+        "milvus": ["pymilvus>=2.5", "milvus-lite>=3.0"],
+        "dev": ["pytest>=8", "hypothesis", "ruff", "pyright[nodejs]"],
+    },
     classifiers=[
         "Programming Language :: Python :: 3",
         "Topic :: Scientific/Engineering :: Image Recognition",

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import tempfile
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,7 +19,7 @@ import vireid.models
 import vireid.retrieval  # noqa: F401  importing all of these fills the registries
 from vireid.core import registries
 from vireid.core.binding import requested
-from vireid.core.errors import DataError
+from vireid.core.errors import DataError, UserError
 from vireid.core.registry import Entry, Registry
 from vireid.core.rng import torch_generator
 from vireid.core.types import Facts, FeatureTable, Modality, Sample
@@ -192,6 +194,41 @@ def check_reranker(entry: Entry) -> None:
         rerank(np.full_like(queries, np.nan), gallery)
 
 
+def check_index(entry: Entry) -> None:
+    """Unit rows find themselves, in any number of portions, filtered or not, and again after a file."""
+    if entry.name in OPTIONAL:
+        pytest.importorskip(OPTIONAL[entry.name], reason=f"{entry.name} is not installed")
+    rows = np.random.default_rng(0).standard_normal((90, 8)).astype(np.float32)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    with tempfile.TemporaryDirectory() as folder:
+        index = build_example(entry.target, **ADDRESSES.get(entry.name, lambda folder: {})(folder))
+        assert len(index) == 0
+        with pytest.raises(UserError, match="the gallery is empty"):
+            index.search(rows[:2], 3)
+        index.add(rows[:50])
+        index.add(3 * rows[50:])
+        assert len(index) == len(rows)
+        scores, ids = index.search(2 * rows[:30], 5)
+        assert (scores.dtype, ids.dtype, ids.shape) == (np.float32, np.int64, (30, 5))
+        assert (ids == np.arange(30)[:, None]).any(
+            axis=1
+        ).mean() > 0.4  # chance is 0.06; codes made from so few vectors are coarse
+        if index.exact:
+            np.testing.assert_array_equal(ids[:, 0], np.arange(30))
+            np.testing.assert_allclose(scores, np.sort(rows[:30] @ rows.T)[:, :-6:-1], rtol=0, atol=1e-5)
+        odd = np.arange(len(rows)) % 2 == 1
+        assert (index.search(rows[:30], 5, odd)[1] % 2 == 1).all()
+        few, beyond = index.search(rows[:2], 40, np.arange(len(rows)) < 3)
+        assert (beyond >= 0).sum(axis=1).tolist() == [3, 3]
+        assert ((beyond == -1) == (few == -np.inf)).all()
+        index.save(Path(folder, "index.bin"))
+        assert index.says
+
+
+OPTIONAL = {"Milvus": "milvus_lite"}  # what a machine may do without
+ADDRESSES = {"Milvus": lambda folder: {"address": f"{folder}/milvus.db"}}
+
+
 def of_part(check):
     return lambda entry: check(lambda: build_example(entry.target))
 
@@ -214,6 +251,7 @@ CONTRACTS = {
     "PROTOCOLS": check_protocol,
     "SCORERS": check_scorer,
     "RERANKERS": check_reranker,
+    "INDEXES": check_index,
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -126,13 +127,37 @@ class Identified(Protocol):
 
 
 class GalleryIndex(Protocol):
+    """Finds the most similar of many rows. Rows are made unit; their ids are 0, 1, ... in the order they were added."""
+
+    @property
+    def exact(self) -> bool:
+        """Whether an answer is the true one, or may miss some of it."""
+        ...
+
+    @property
+    def says(self) -> str:
+        """Name and values, as the conditions of a number state them."""
+        ...
+
+    def __len__(self) -> int: ...
+
     def add(self, features: np.ndarray) -> None:
         """(G, D) float32."""
         ...
 
-    def search(self, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-        """(Q, D), k -> scores and ids: (Q, K)."""
+    def search(self, queries: np.ndarray, k: int, allowed: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """(Q, D), k -> cosine similarities and ids, (Q, k), best first, equal ones by id; -inf and -1 where
+        there are fewer.
+
+        `allowed`: (G,) bool; rows where it is False are not found.
+        """
         ...
+
+    def save(self, path: Path) -> None:
+        """Keep the index as a file that `load` of an index made with the same arguments reads."""
+        ...
+
+    def load(self, path: Path) -> None: ...
 
 
 class Scorer(Protocol):

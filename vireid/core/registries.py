@@ -23,6 +23,7 @@ LR_SCHEDULES = Registry("learning-rate schedule")
 
 PROTOCOLS = Registry("protocol")
 SCORERS = Registry("scorer")
+INDEXES = Registry("index")
 RERANKERS = Registry("re-ranking")
 
 ALL = {name: value for name, value in list(globals().items()) if isinstance(value, Registry)}

@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vireid.retrieval.best import largest
+
 BLOCK = 1 << 24  # entries of the distance matrix that exist at a time
 
 
@@ -68,11 +70,9 @@ class Distances:
         near, ids, furthest = min(k, among), [], []
         for start in range(0, len(self), self.step):
             block = self.block(slice(start, start + self.step))
-            largest = block.amax(dim=1)
-            ids.append(
-                _smallest(self.relative(block, largest[:, None])[:, :among] if self.half else block, among, near)
-            )
-            furthest.append(largest)
+            furthest.append(block.amax(dim=1))
+            ranked = self.relative(block, furthest[-1][:, None]) if self.half else block
+            ids.append(largest(-ranked[:, :among], near)[1])
         rest = torch.arange(among, min(among + k - near, len(self))).expand(len(self), -1)
         return Neighbours(torch.cat([torch.cat(ids), rest], dim=1).numpy(), torch.cat(furthest).numpy())
 
@@ -85,14 +85,3 @@ class Distances:
 
     def _rounded(self, values: Tensor) -> Tensor:
         return values.half().to(values.dtype) if self.half else values
-
-
-def _smallest(values: Tensor, among: int, k: int) -> Tensor:
-    """(b, k) columns of the smallest values in order; equal ones by column, which `topk` does not promise."""
-    values = values[:, :among]
-    found = values.topk(min(k + 1, among), dim=1, largest=False)
-    tied = (found.values[:, 1:] == found.values[:, :-1]).any(dim=1).nonzero()[:, 0]
-    ids = found.indices[:, :k]
-    if len(tied):
-        ids[tied] = values[tied].argsort(dim=1, stable=True)[:, :k]
-    return ids

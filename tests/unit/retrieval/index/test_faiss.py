@@ -1,0 +1,153 @@
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+import pytest
+
+from vireid.core.errors import UserError
+from vireid.retrieval import FaissFlat, FaissHNSW, FaissIVF, FaissIVFPQ, TorchExact
+from vireid.retrieval.index import faiss_base, faiss_cards
+from vireid.retrieval.index.faiss_backends import lists_for
+
+faiss = pytest.importorskip("faiss", reason="faiss is not installed")
+
+APPROXIMATE = {
+    "lists": lambda: FaissIVF(probes=16),
+    "graph": lambda: FaissHNSW(links=16, search_effort=64),
+    "codes": lambda: FaissIVFPQ(code_bytes=32, opq=False, probes=32),
+    "rotated codes": lambda: FaissIVFPQ(code_bytes=32, probes=32),
+}
+
+
+def recall(ids, truth):
+    return np.mean([len(set(found) & set(right)) / len(right) for found, right in zip(ids, truth)])
+
+
+def test_flat_is_exact(sides, truth):
+    index = FaissFlat()
+    index.add(sides[1])
+    np.testing.assert_array_equal(index.search(sides[0], 10)[1], truth)
+
+
+@pytest.mark.parametrize("make", APPROXIMATE.values(), ids=list(APPROXIMATE))
+def test_approximate_search_finds_most_and_repeats(tmp_path, sides, truth, make):
+    index, same, again = make(), make(), make()
+    for built in (index, same):
+        built.add(sides[1][:1000])
+        built.add(sides[1][1000:])
+    ids = index.search(sides[0], 10)[1]
+    assert not index.exact
+    assert recall(ids, truth) > 0.75
+    np.testing.assert_array_equal(same.search(sides[0], 10)[1], ids)
+    index.save(tmp_path / "index.bin")
+    again.load(tmp_path / "index.bin")
+    assert len(again) == 2000
+    np.testing.assert_array_equal(again.search(sides[0], 10)[1], ids)
+    again.add(sides[0])
+    assert again.search(sides[0], 1)[1][:, 0].min() >= 0
+    assert len(again) == 2040
+
+
+def test_all_lists_make_the_search_exact(sides, truth):
+    index = FaissIVF(lists=20, probes=20)
+    index.add(sides[1])
+    np.testing.assert_array_equal(index.search(sides[0], 10)[1], truth)
+
+
+@pytest.mark.parametrize("make", [FaissFlat, FaissIVF, FaissHNSW], ids=lambda make: make.__name__)
+def test_left_out_rows_are_not_found(sides, make):
+    index = make()
+    index.add(sides[1])
+    allowed = np.random.default_rng(0).random(len(sides[1])) < 0.2
+    ids = index.search(sides[0], 10, allowed)[1]
+    expected = np.argsort(-np.where(allowed, sides[0] @ sides[1].T, -np.inf), axis=1)[:, :10]
+    assert allowed[ids[ids >= 0]].all()
+    assert recall(ids, expected) > 0.9
+
+
+def test_codes_are_small(tmp_path, sides):
+    sizes = {}
+    for name, index in (("whole", FaissFlat()), ("codes", FaissIVFPQ(code_bytes=8, lists=4))):
+        index.add(sides[1][:1500])
+        index.save(tmp_path / name)
+        sizes[name] = (tmp_path / name).stat().st_size
+    assert sizes["whole"] > 2 * sizes["codes"]
+
+
+def test_a_card_on_which_faiss_does_not_work_is_said_once(monkeypatch, caplog, sides, truth):
+    def fault():
+        raise faiss_cards.CardFault("no kernel image is available for execution on the device")
+
+    monkeypatch.setattr(faiss_base, "working_card", fault)
+    with caplog.at_level(logging.WARNING):
+        index = FaissIVF()
+        index.add(sides[1])
+        np.testing.assert_array_equal(index.search(sides[0], 10)[1], truth)
+    (line,) = caplog.records
+    assert line.getMessage() == (
+        "faiss does not work on this card (no kernel image is available for execution on the device):"
+        " TorchExact searches instead"
+    )
+    assert (len(index), index.exact, index.says) == (2000, True, TorchExact().says)
+
+
+class _Nonsense:
+    """A faiss whose card answers, and wrongly."""
+
+    StandardGpuResources = object
+    IndexFlatIP = staticmethod(lambda width: None)
+
+    class index_cpu_to_gpu:
+        def __init__(self, *arguments):
+            pass
+
+        def add(self, rows):
+            pass
+
+        def search(self, rows, k):
+            return np.zeros((len(rows), k)), np.zeros((len(rows), k), int)
+
+
+@pytest.mark.parametrize(
+    ("module", "text"),
+    [(_Nonsense, "a search with known answers gave others"), (type("Bare", (), {}), "StandardGpuResources")],
+)
+def test_the_probe_compares_answers(monkeypatch, module, text):
+    faiss_cards._probed.cache_clear()
+    monkeypatch.setattr(faiss_cards, "the_faiss", lambda: module)
+    monkeypatch.setattr(faiss_cards.torch.cuda, "is_available", lambda: True)
+    with pytest.raises(faiss_cards.CardFault, match=text):
+        faiss_cards.working_card()
+    faiss_cards._probed.cache_clear()
+
+
+def test_lists_follow_the_size():
+    assert [lists_for(n, 0) for n in (10, 1000, 10_000, 1_000_000)] == [1, 25, 256, 4000]
+    assert lists_for(1000, 300) == 25
+
+
+@pytest.mark.parametrize(
+    ("make", "text"),
+    [
+        (lambda: FaissIVF(probes=0), "probes must be at least 1, got 0"),
+        (lambda: FaissHNSW(links=1), "links must be at least 2, got 1"),
+        (lambda: FaissIVFPQ(code_bytes=0), "code_bytes must be at least 1, got 0"),
+    ],
+)
+def test_impossible_arguments(make, text):
+    with pytest.raises(UserError, match=text):
+        make()
+
+
+def test_codes_must_divide_the_width(sides):
+    index = FaissIVFPQ(code_bytes=5, opq=False)
+    index.add(sides[1])
+    with pytest.raises(UserError, match="code_bytes 5 does not divide the width 32"):
+        index.search(sides[0], 3)
+
+
+def test_without_faiss_the_error_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "faiss", None)
+    with pytest.raises(UserError, match="pip install faiss-cpu, or use TorchExact"):
+        FaissFlat()

@@ -1,0 +1,213 @@
+"""Search by Milvus: a file beside the program, or a cluster for galleries that no machine holds; the same code."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vireid.core.errors import DataError, UserError, nearest
+from vireid.core.files import write_json
+from vireid.core.registries import INDEXES
+from vireid.retrieval.best import ordered
+from vireid.retrieval.index.vectors import checked_search, filled, unit_rows
+
+EMBEDDED = ("FLAT", "HNSW", "HNSW_SQ", "IVF_FLAT", "IVF_SQ8")  # what the embedded server builds
+CLUSTER = (*EMBEDDED, "HNSW_PQ", "IVF_PQ", "SCANN", "DISKANN")
+LARGEST_K = 16384  # answers that Milvus gives to a query
+MESSAGE = 16 << 20  # bytes of vectors sent at a time
+VECTOR = "vector"
+
+
+@INDEXES.register
+class Milvus:
+    """A collection of a Milvus server. What `add` returned from is kept, whatever happens to this program afterwards.
+
+    `address`: a file ending in .db, which the embedded server keeps, or "http://host:19530" of a cluster; `token` where
+    that asks for one. `collection`: its name there; one that exists already is gone on with.
+    `index_type`: only what the server really builds is allowed: the embedded one accepts other names in silence and
+    then searches by brute force. FLAT is exact.
+    `links`, `build_effort`: of HNSW; `lists`: of IVF; `search_effort`: candidates kept (HNSW) or lists probed (IVF).
+
+    Needs `pip install vireid[milvus]`.
+    """
+
+    def __init__(
+        self,
+        *,
+        address: str = "milvus.db",
+        token: str = "",
+        collection: str = "gallery",
+        index_type: str = "HNSW",
+        links: int = 32,
+        build_effort: int = 80,
+        lists: int = 1024,
+        search_effort: int = 64,
+    ) -> None:
+        self.address, self.token, self.collection, self.index_type = address, token, collection, index_type
+        self.build = {"M": links, "efConstruction": build_effort, "nlist": lists}
+        self.search_effort, self._width = search_effort, None
+        for name, value in {
+            "links": links,
+            "build_effort": build_effort,
+            "lists": lists,
+            "search_effort": search_effort,
+        }.items():
+            if value < 1:
+                raise UserError(f"{name} must be at least 1, got {value}")
+        if "://" not in address and not address.endswith(".db"):
+            raise UserError(f"address {address!r} is neither a file ending in .db nor of the form http://host:19530")
+        self._check_type(EMBEDDED if self.embedded else CLUSTER)
+
+    @property
+    def embedded(self) -> bool:
+        """Whether the address is a file."""
+        return "://" not in self.address
+
+    @property
+    def exact(self) -> bool:
+        """Whether an answer is the true one."""
+        return self.index_type == "FLAT"
+
+    @property
+    def says(self) -> str:
+        """How results name it."""
+        return f"Milvus {self.index_type} (search effort {self.search_effort})"
+
+    def __len__(self) -> int:
+        if self._known_width() is None:
+            return 0
+        found = self._client.query(self.collection, filter="", output_fields=["count(*)"], consistency_level="Strong")
+        return int(found[0]["count(*)"])
+
+    def add(self, features: np.ndarray) -> None:
+        rows = unit_rows(features, width=self._known_width(), what="gallery")
+        if self._known_width() is None:
+            self._create(rows.shape[1])
+        first, step = len(self), max(1, MESSAGE // (4 * rows.shape[1]))
+        for start in range(0, len(rows), step):
+            part = rows[start : start + step]
+            records = [{"id": first + start + i, VECTOR: row} for i, row in enumerate(part)]
+            self._client.upsert(self.collection, records)
+
+    def search(self, queries: np.ndarray, k: int, allowed: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+        number = len(self)
+        checked_search(number, k, allowed)
+        if k > LARGEST_K:
+            raise UserError(f"Milvus gives at most {LARGEST_K} answers to a query, k is {k}")
+        rows = unit_rows(queries, width=self._known_width(), what="queries")
+        if allowed is not None and not allowed.any():
+            return filled(np.empty((len(rows), 0), np.float32), np.empty((len(rows), 0), np.int64), k)
+        scores = np.full((len(rows), k), -np.inf, np.float32)
+        ids = np.full((len(rows), k), -1, np.int64)
+        effort = {"ef": max(self.search_effort, k), "nprobe": self.search_effort}
+        step = max(1, LARGEST_K // k)
+        for start in range(0, len(rows), step):
+            answers = self._client.search(
+                self.collection,
+                data=rows[start : start + step].tolist(),
+                anns_field=VECTOR,
+                limit=min(k, number),
+                filter="" if allowed is None else selection(allowed),
+                search_params={"metric_type": "IP", "params": effort},
+                consistency_level="Strong",
+            )
+            for row, hits in enumerate(answers, start):
+                scores[row, : len(hits)] = [hit["distance"] for hit in hits]
+                ids[row, : len(hits)] = [hit["id"] for hit in hits]
+        return ordered(scores, ids)
+
+    def save(self, path: Path) -> None:
+        """The vectors are with the server; the file says where."""
+        if self._known_width() is not None:
+            self._client.flush(self.collection)
+        write_json(path, {"address": self.address, "collection": self.collection, "rows": len(self)})
+
+    def load(self, path: Path) -> None:
+        try:
+            stored = json.loads(path.read_text(encoding="utf-8"))
+            place, rows = (stored["address"], stored["collection"]), int(stored["rows"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise DataError(f"{path} cannot be read as an index ({error}); build it again") from error
+        if place != (self.address, self.collection) or rows > len(self):
+            raise DataError(
+                f"{path} is of {rows} vectors in {place}, here are {len(self)} in {self.address}; build again"
+            )
+
+    def close(self) -> None:
+        """Let go of the server, and of the file of the embedded one."""
+        client = self.__dict__.pop("_client", None)  # where it was ever asked for
+        if client is not None:
+            client.close()
+
+    # -- the server ----------------------------------------------------------------------------------------------
+
+    @cached_property
+    def _client(self) -> Any:
+        try:
+            from pymilvus import MilvusClient
+        except ImportError as missing:
+            raise UserError(
+                "Milvus needs the packages pymilvus and milvus-lite: pip install vireid[milvus]"
+            ) from missing
+        try:
+            client = MilvusClient(uri=self.address, token=self.token)
+            version = str(client.get_server_version())
+        except Exception as error:  # pymilvus, grpc and the embedded server raise each their own
+            words = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise UserError(f"no Milvus answers at {self.address}: {words}") from error
+        if "lite" in version.lower():  # the embedded server may stand behind an address, too
+            self._check_type(EMBEDDED)
+        return client
+
+    def _check_type(self, known: tuple[str, ...]) -> None:
+        if self.index_type not in known:
+            kind = "the embedded Milvus" if known is EMBEDDED else "Milvus"
+            raise UserError(
+                f"index_type {self.index_type!r} is not one that {kind} builds"
+                f"{nearest(self.index_type, known)} (known: {', '.join(known)})"
+            )
+
+    def _known_width(self) -> int | None:
+        if self._width is None and self._client.has_collection(self.collection):
+            self._width = _width_of(self._client.describe_collection(self.collection), self.collection)
+            self._client.load_collection(self.collection)
+        return self._width
+
+    def _create(self, width: int) -> None:
+        from pymilvus import DataType
+
+        schema = self._client.create_schema(auto_id=False)
+        schema.add_field("id", DataType.INT64, is_primary=True)
+        schema.add_field(VECTOR, DataType.FLOAT_VECTOR, dim=width)
+        indexes = self._client.prepare_index_params()
+        indexes.add_index(VECTOR, index_type=self.index_type, metric_type="IP", params=self.build)
+        self._client.create_collection(self.collection, schema=schema, index_params=indexes, consistency_level="Strong")
+        self._client.load_collection(self.collection)
+        self._width = width
+
+
+def _width_of(description: Mapping[str, Any], collection: str) -> int:
+    for field in description["fields"]:
+        if field["name"] == VECTOR:
+            return int(field["params"]["dim"])
+    raise UserError(f"the collection {collection!r} is not one of ours: it has no field {VECTOR!r}")
+
+
+def selection(allowed: np.ndarray) -> str:
+    """Milvus's expression for the ids where `allowed` is True.
+
+    >>> selection(np.array([True, False, True, True, True, False, True]))
+    '(id >= 2 and id <= 4) or id in [0, 6]'
+    """
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], allowed.astype(np.int8), [0]])))
+    runs = edges.reshape(-1, 2)
+    single = runs[:, 1] - runs[:, 0] == 1
+    parts = [f"(id >= {first} and id <= {end - 1})" for first, end in runs[~single]]
+    if single.any():
+        parts.append(f"id in [{', '.join(map(str, runs[single, 0]))}]")
+    return " or ".join(parts)
