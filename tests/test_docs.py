@@ -1,0 +1,85 @@
+"""Links of the pages lead somewhere, and the keys that migration tables name are keys of the method's configs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vireid.config.explain import resolved_tree
+from vireid.config.loader import load_config
+from vireid.core.errors import UserError
+from vireid.zoo import config_path
+
+ROOT = Path(__file__).parents[1]
+PAGES = [*ROOT.glob("*.md"), *sorted((ROOT / "docs").rglob("*.md"))]
+METHODS = sorted((ROOT / "docs" / "methods").glob("*.md"))
+
+
+def anchor(title: str) -> str:
+    return re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
+
+
+def anchors(page: Path) -> set[str]:
+    text = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
+    return {anchor(title) for title in re.findall(r"^#+ (.+)$", text, flags=re.M)}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_links_lead_somewhere(page):
+    broken = []
+    for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
+        if link.startswith(("http:", "https:", "mailto:")):
+            continue
+        name, _, place = link.partition("#")
+        target = (page.parent / name).resolve() if name else page
+        if not target.exists() or (place and place not in anchors(target)):
+            broken.append(link)
+    assert not broken
+
+
+def migration_rows(page: Path) -> Iterator[str]:
+    """The right column of tables whose left one is a release."""
+    for table in re.findall(r"^\| release.*\n\|[-| ]+\n((?:\|.*\n)+)", page.read_text(encoding="utf-8"), flags=re.M):
+        yield from (row.split("|")[2] for row in table.splitlines())
+
+
+def keys_of(tree: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    for key, value in tree.items():
+        yield f"{prefix}{key}"
+        if isinstance(value, Mapping):
+            yield from keys_of(value, f"{prefix}{key}.")
+
+
+def known_keys(method: str) -> set[str]:
+    known: set[str] = set()
+    for data in ("sysu", "regdb", "llcm"):
+        try:
+            config = load_config(config_path(f"{data}/{method}"))
+        except UserError:
+            continue  # not every method is there for every data set
+        known |= {*keys_of(config), *keys_of(resolved_tree(config))}
+    return known
+
+
+@pytest.mark.parametrize("page", METHODS, ids=lambda page: page.stem)
+def test_keys_of_migration_tables_are_keys_of_the_configs(page):
+    strangers = []
+    for row in migration_rows(page):
+        methods = {page.stem, *re.findall(r"`(?:[\w/]*/)?(\w+)\.yml`", row)}
+        known = set().union(*map(known_keys, methods))
+        # `KEY: {NAME: ...}` adds a component, any key will do
+        for key in re.findall(r"`([A-Z]+(?:\.[A-Z_0-9]+)+)(?!: {NAME|[.\w])", row):
+            if key not in known:
+                strangers.append(key)
+    assert not strangers
+
+
+def test_there_are_tables_and_a_broken_one_would_be_found():
+    assert all(list(migration_rows(ROOT / "docs" / "methods" / f"{name}.md")) for name in ("agw", "hct", "mmd"))
+    assert "OBJECTIVE.MMD.MARGIN" in known_keys("mmd")
+    assert "OBJECTIVE.MMD.MRGIN" not in known_keys("mmd")
+    assert anchor("From the released command line to ours") == "from-the-released-command-line-to-ours"
