@@ -11,6 +11,7 @@ from vireid.layers import (
     parts,
     pooling,
     precision,
+    processes,
     switch_norm,
 )
 
@@ -25,5 +26,6 @@ __all__ = [
     "parts",
     "pooling",
     "precision",
+    "processes",
     "switch_norm",
 ]

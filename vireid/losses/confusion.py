@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from vireid.core.registries import LOSSES
 from vireid.core.types import Modality
+from vireid.layers.processes import mean_over_processes
 
 Semantics = Literal["legacy", "stale", "fresh"]
 Weights = Mapping[str, Tensor]
@@ -37,8 +38,8 @@ class ModalityConfusion(nn.Module):
       fresh   D' throughout: adversarial training as in textbooks
     Source: MCLNet (ICCV 2021), released code: hidden width 128, rate 0.1, momentum 0.9, weight decay 5e-4. Departs: the
     release also keeps running statistics and a third layer; neither has an effect, and they are not kept here. With
-    several processes and without GATHER_FEATURES each one moves a critic on its own rows; they are averaged at the end
-    of an epoch.
+    several processes the critic's gradient is their mean, so that all have the same critic; the statistics of its
+    normalisation are each one's own, unless GATHER_FEATURES is on.
     """
 
     def __init__(
@@ -98,7 +99,7 @@ class ModalityConfusion(nn.Module):
             loss = self._critic_loss(leaves, features, modality)
             grads = torch.autograd.grad(loss, list(leaves.values()))
         with torch.no_grad():
-            for name, grad in zip(self.names, grads, strict=True):
+            for name, grad in zip(self.names, mean_over_processes(grads), strict=True):
                 value, velocity = self.get_buffer(name), self.get_buffer(f"{name}_momentum")
                 grad = grad + self.weight_decay * value
                 velocity.mul_(self.momentum).add_(grad)
