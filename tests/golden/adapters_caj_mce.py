@@ -8,11 +8,12 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from adapters_losses import AGW_LOSS, check_agw_loss, leaf, same, tensor, two_modalities
-from adapters_networks import mpa_recipe
+from adapters_networks import mpa_recipe, rows, whole
 from runner import Case, adapter
 from torch import Tensor, nn
 
 from vireid.core.types import FeatureTable, Progress
+from vireid.interop import released
 from vireid.layers.norms import unit_rows
 from vireid.losses.identity import IdentityCrossEntropy
 from vireid.losses.memory import Bank, ConsistencyMemory
@@ -20,6 +21,7 @@ from vireid.losses.soft_targets import SoftTargets
 from vireid.losses.triplet import EnhancedSquaredTriplet
 from vireid.models.heads.identity import IdentityHead
 from vireid.models.heads.neck import NeckHead
+from vireid.models.net import CrossModalityNet
 
 
 @adapter("agw", "loss_adp")
@@ -69,8 +71,8 @@ def mce_memory(case: Case) -> None:
             *arrays["memory_before"].shape, momentum=float(np.float32(params["momentum"])), hard=params["use_hard"]
         ).to(dtype)
         bank.fill(tensor(arrays["memory_before"], dtype))
-        for step, (rows, loss, grad) in enumerate((("x", "loss", "grad_x"), ("x2", "loss2", "grad_x2")), start=1):
-            given = leaf(arrays[rows], dtype)
+        for step, (given_rows, loss, grad) in enumerate((("x", "loss", "grad_x"), ("x2", "loss2", "grad_x2")), start=1):
+            given = leaf(arrays[given_rows], dtype)
             unit = unit_rows(given)
             scores = bank.scores(unit) / params["temp"]
             bank.update(unit.detach(), labels, every)
@@ -208,3 +210,42 @@ def check_terms(case: Case, terms: Mapping[str, Tensor], total: Tensor, toleranc
         if f"loss_{name}" in case.arrays:
             same(terms[term] / weight, case.arrays[f"loss_{name}"], tolerance, name)
     same(total, case.arrays["loss"], tolerance, "total")
+
+
+# -- the whole network -----------------------------------------------------------------------------------------------
+
+
+def mce_network(case: Case) -> CrossModalityNet:
+    """The recipe runs over a model without memories and without a classifier."""
+    names = {key.name: key.shape for key in released.release("mce").keys}
+    names = {name: shape for name, shape in names.items() if not name.startswith(("memory", "classifier"))}
+    return whole("mce", "mce", mpa_recipe(names, case.params["recipe_seed"]), case.params["num_classes"])
+
+
+@adapter("mpa", "mce_model_eval")
+def mce_model_eval(case: Case) -> None:
+    net, images = mce_network(case).eval(), case.arrays["image"]
+    exact = {"rtol": 1e-5, "atol": 1e-8}
+    with torch.no_grad():
+        for batch in (rows(images, None), rows(None, images)):  # one stream: the modality changes nothing
+            same(net(batch).values["features"], case.arrays["pooled"], exact, "pooled")
+            same(net.describe(batch), case.arrays["feat"], exact, "descriptor")
+        single = net.float().describe(batch.with_images(batch.images.float()))
+    assert float((single * tensor(case.arrays["feat"])).sum(dim=1).min()) > 0.99999
+
+
+@adapter("mpa", "mce_model_train")
+def mce_model_train(case: Case) -> None:
+    net, arrays = mce_network(case).train(), case.arrays
+    batch = rows(arrays["image"], None)
+    batch.images.retain_grad()
+    out = net(batch).values
+    pooled, bn = out["features"], out["features_bn"]
+    (pooled.square().mean() + 0.5 * bn.square().mean() + bn.abs().mean()).backward()
+    exact = {"rtol": 1e-4, "atol": 1e-7}
+    same(pooled, arrays["pooled"], exact, "pooled")
+    same(bn, arrays["bn"], exact, "bn")
+    largest = float(np.abs(arrays["grad_image"]).max())
+    same(batch.images.grad, arrays["grad_image"], {"rtol": 1e-4, "atol": 1e-4 * largest}, "gradient of the images")
+    exponent = net.pool.log_p  # a logarithm here: d/dp = d/dlog p / p
+    same(exponent.grad / exponent.detach().exp(), arrays["grad_gem_p"], exact, "gradient of the exponent")

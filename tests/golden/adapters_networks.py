@@ -202,6 +202,8 @@ def _mpa_values(name: str, shape: tuple[int, ...], g: np.random.Generator) -> np
         value = z * np.sqrt(2 / np.prod(shape[1:])) * (0.3 if ".NL_" in f".{name}" else 1.0)
     elif len(shape) == 2:
         value = z / np.sqrt(shape[1])
+    elif name.endswith(".p") and shape == (1,):
+        value = 3 + 0.1 * z
     elif name.endswith("bn3.weight"):
         value = 0.25 * (1 + 0.1 * z)
     elif name.endswith("weight"):

@@ -32,7 +32,7 @@ To add a release:
    config by itself.
 """
 
-from vireid.interop.released import agw, ddag, deen, hct, mclnet, mmd, mpanet
+from vireid.interop.released import agw, ddag, deen, hct, mce, mclnet, mmd, mpanet
 from vireid.interop.released.convert import Release, identities, release, to_ours, to_released
 from vireid.interop.released.layout import LAYOUTS, Key, Layout
 
@@ -51,6 +51,7 @@ __all__ = [
     "deen",
     "hct",
     "identities",
+    "mce",
     "mclnet",
     "mmd",
     "mpanet",

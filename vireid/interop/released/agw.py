@@ -9,4 +9,4 @@ AGW = (*TWO_STREAMS, *non_local(), *NECK_AND_CLASSIFIER)
 
 register(Layout(model="agw", config="agw", rules=AGW))
 register(Layout(model="agw_base", config="baseline", rules=(*TWO_STREAMS, *NECK_AND_CLASSIFIER)))
-register(Layout(model="caj", config="agw", rules=AGW, keys="agw"))
+register(Layout(model="caj", config="caj", rules=AGW, keys="agw"))
