@@ -15,6 +15,9 @@ import pytest
 from PIL import Image
 from scipy.io import savemat
 
+from vireid.core.errors import DataError
+from vireid.data.attributes import read_attributes
+
 ROOT = Path(__file__).parents[2]
 CONFIG = str(ROOT / "configs" / "demo" / "sysu_mmd.yml")
 FLAWED = "{root} cannot be used as SYSU-MM01 ({count}):"
@@ -179,18 +182,81 @@ def attributes_in_a_cut_zip(root: Path) -> Broken:
 def attributes_of_strangers(root: Path) -> Broken:
     place = root.parent / "table.csv"
     place.write_text("identity,camera,bag\n9001,1,1\n9002,,0\n")
-    people = [
-        int(name)
-        for part in ("train", "val", "test")
-        for name in (root / "exp" / f"{part}_id.txt").read_text().split("\n")[0].split(",")
-    ]
+    people = people_of(root)
     return flawed(
         root,
         f"attributes {place}: it annotates none of the identities of the data set: rows are for 9001, 9002,"
-        f" images are of {', '.join(map(str, sorted(people)[:5]))}, ... ({len(people)} in all);"
+        f" images are of {', '.join(map(str, people[:5]))}, ... ({len(people)} in all);"
         " is it the table of another data set?",
         ATTRIBUTES=place,
     )
+
+
+def attributes_of_other_values(root: Path) -> Broken:
+    place = root / "sysu_attribute"
+    values = np.zeros((8, 533), np.uint8)
+    values[3, 5] = 2
+    savemat(place / "cam2_att.mat", {"cam2_att": values})
+    return flawed(
+        root,
+        f"attributes {place}: cam2_att.mat: 1 value other than 0 and 1, first 2 in row 4, column 6"
+        " (attribute long_sleeves, identity 6)",
+        ATTRIBUTES=place,
+    )
+
+
+def people_of(root: Path) -> list[int]:
+    lists = [(root / "exp" / f"{part}_id.txt").read_text().split("\n")[0] for part in ("train", "val", "test")]
+    return sorted(int(name) for line in lists for name in line.split(","))
+
+
+def attributes_in_a_faulty_table(root: Path) -> Broken:
+    """Another number of cells, a value that is none, and a person twice."""
+    place = root.parent / "table.csv"
+    rows = [f"{person},,1,0\n" for person in people_of(root)]
+    rows[0], rows[1] = rows[0].replace("1,0", "1"), rows[1].replace("1,0", "2,0")
+    place.write_text("identity,camera,bag,hat\n" + "".join(rows) + rows[2])
+    again = f"line {len(rows) + 2}: identity {people_of(root)[2]} is already in line 4"
+    faults = [
+        "line 2: 3 cells, but line 1 names 4 columns",
+        "line 3, column bag: '2' is not 0, 1 or empty",
+        again,
+    ]
+    return flawed(root, *(f"attributes {place}: {fault}" for fault in faults), ATTRIBUTES=place)
+
+
+def attributes_of_some_and_of_a_stranger(root: Path) -> Broken:
+    place = root.parent / "table.csv"
+    lost, *rest = people_of(root)
+    place.write_text("identity,bag\n" + "".join(f"{person},1\n" for person in [*rest, 9001]))
+    return flawed(
+        root,
+        f"attributes {place}: no row for identity {lost}, of whom there are images; add the rows,"
+        " with empty cells where nobody annotated",
+        f"attributes {place}: rows of identities that the data set does not have: line {len(rest) + 2}"
+        " (identity 9001); correct or remove them",
+        ATTRIBUTES=place,
+    )
+
+
+def attributes_that_are_not_of_regdb(root: Path) -> Broken:
+    """A sheet of the form of the released `label_finished.xlsx`, given for RegDB."""
+    import openpyxl
+
+    data, place = regdb(root), root.parent / "label_finished.xlsx"
+    book = openpyxl.Workbook()
+    book.worksheets[0].append(["ID", *["\u80cc\u5305"] * 26])
+    for person in [6, *range(10, 104), 333]:
+        book.worksheets[0].append([f"{person:04d}", *[1] * 26])
+    book.save(place)
+    words = (
+        r"holds no attributes of\s+RegDB.* which are the test identities of SYSU-MM01 and not the 412 persons of RegDB"
+    )
+    with pytest.raises(DataError, match=words) as refused:
+        read_attributes(place)
+    fault = str(refused.value)
+    settings = {"NAME": "RegDB", "ROOT": data, "ATTRIBUTES": place}
+    return Broken(f"{data} cannot be used as RegDB, trial 1 (1 fault):", [fault], settings)
 
 
 def regdb(root: Path) -> Path:
@@ -270,6 +336,10 @@ CASES = [
     attributes_of_another_width,
     attributes_in_a_cut_zip,
     attributes_of_strangers,
+    attributes_of_other_values,
+    attributes_in_a_faulty_table,
+    attributes_of_some_and_of_a_stranger,
+    attributes_that_are_not_of_regdb,
     index_points_outside,
     arrays_of_another_size,
     folder_without_permission,

@@ -24,6 +24,8 @@ class _MarginCenters(nn.Module):
             raise ValueError(f"centres of at least 2 classes are needed, got {classes}")
         if rows_of_class is not None and rows_of_class < 1:
             raise ValueError(f"rows_of_class must be at least 1, got {rows_of_class}")
+        if rho < 0 or sigma < 0:
+            raise ValueError(f"rho and sigma must be at least 0, got {rho} and {sigma}")
         self.rho, self.sigma, self.rows_of_class = rho, sigma, rows_of_class
         table = torch.randn(classes, width)
         if learn:

@@ -38,6 +38,8 @@ class CrossModalityGraph(nn.Module):
             raise ValueError(f"num_heads and width must be at least 1, got {num_heads} and {width}")
         if not 0 <= dropout < 1:
             raise ValueError(f"dropout must be in [0, 1), got {dropout}")
+        if slope < 0:
+            raise ValueError(f"slope must be at least 0, got {slope}")
         self.dropout = nn.Dropout(dropout)
         self.heads = GraphAttention(feature_dim, width, heads=num_heads, dropout=dropout, slope=slope)
         self.out = GraphAttention(num_heads * width, num_ids, dropout=dropout, slope=slope)

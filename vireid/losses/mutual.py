@@ -42,6 +42,8 @@ class ModalityMutualLearning(nn.Module):
         super().__init__()
         if not 0 <= update <= 1:
             raise ValueError(f"update must lie in [0, 1], got {update}")
+        if id_weight < 0 or kl_weight < 0:
+            raise ValueError(f"id_weight and kl_weight must be at least 0, got {id_weight} and {kl_weight}")
         self.update, self.id_weight, self.kl_weight = update, id_weight, kl_weight
         self.visible = nn.Linear(feature_dim, num_ids, bias=False)
         self.infrared = nn.Linear(feature_dim, num_ids, bias=False)

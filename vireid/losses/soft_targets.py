@@ -43,6 +43,8 @@ class SoftTargets(nn.Module):
         super().__init__()
         if (student, student_view) == (teacher, teacher_view):
             raise ValueError(f"student and teacher are the same rows: {student}, view {student_view}")
+        if student_view < 0 or teacher_view < 0:
+            raise ValueError(f"student_view and teacher_view must be at least 0, got {student_view} and {teacher_view}")
         if temperature <= 0:
             raise ValueError(f"temperature must be above 0, got {temperature}")
         self.student = int(Modality[student.upper()]), student_view

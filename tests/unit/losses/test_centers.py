@@ -73,3 +73,5 @@ def test_arguments_are_checked():
         CameraMarginCenters(num_cameras=1, feature_dim=4)
     with pytest.raises(ValueError, match="rows_of_class must be at least 1, got 0"):
         IdentityMarginCenters(rows_of_class=0, num_ids=3, feature_dim=4)
+    with pytest.raises(ValueError, match=r"rho and sigma must be at least 0, got -1.0 and 8.0"):
+        IdentityMarginCenters(rho=-1.0, num_ids=3, feature_dim=4)

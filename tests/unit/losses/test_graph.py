@@ -50,7 +50,12 @@ def test_released_size_and_dropout():
 
 
 @pytest.mark.parametrize(
-    ("wrong", "text"), [({"num_heads": 0}, "num_heads and width"), ({"dropout": 1.0}, r"dropout must be in \[0, 1\)")]
+    ("wrong", "text"),
+    [
+        ({"num_heads": 0}, "num_heads and width"),
+        ({"dropout": 1.0}, r"dropout must be in \[0, 1\)"),
+        ({"slope": -0.5}, "slope must be at least 0, got -0.5"),
+    ],
 )
 def test_arguments_are_checked(wrong, text):
     with pytest.raises(ValueError, match=text):

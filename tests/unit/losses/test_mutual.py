@@ -99,3 +99,8 @@ def test_a_batch_of_one_modality_is_finite(loss):
 def test_the_rate_is_checked():
     with pytest.raises(ValueError, match=r"update must lie in \[0, 1\], got 2"):
         ModalityMutualLearning(update=2, num_ids=2, feature_dim=2)
+
+
+def test_negative_weights_are_refused():
+    with pytest.raises(ValueError, match=r"id_weight and kl_weight must be at least 0, got 1.0 and -0.5"):
+        ModalityMutualLearning(kl_weight=-0.5, num_ids=2, feature_dim=2)

@@ -66,6 +66,7 @@ def test_a_batch_without_teachers_is_an_error():
     [
         ({"teacher": "visible"}, "student and teacher are the same rows: visible, view 0"),
         ({"temperature": 0.0}, "temperature must be above 0, got 0.0"),
+        ({"teacher_view": -1}, "student_view and teacher_view must be at least 0, got 0 and -1"),
     ],
 )
 def test_wrong_arguments(arguments, text):
