@@ -118,6 +118,18 @@ def test_head_that_is_none_leaves_its_readers_without_a_provider(complaint):
     )
 
 
+def test_attributes_of_a_data_set_that_has_none(configs, show_config):
+    """PAE and AAL without a table of attributes: each part says what it lacks, and how to give it."""
+    code, printed, error = show_config("--config-file", configs / "sysu/mmd_pae_aal.yml", "DATA.ATTRIBUTES", "none")
+    assert (code, printed) == (2, "")
+    lacking = " needs num_attributes, and this data set has none; name a table of them with DATA.ATTRIBUTES\n"
+    assert error == (
+        f"error: attributes_predicted.yml: MODEL.ATTRIBUTES (AttributeSource){lacking}"
+        f"pae.yml: MODEL.ADAPTER.STAGES.EMB1 (CrossAttentionStage){lacking}"
+        f"aal.yml: MODEL.HEADS.ATTRIBUTES (AttributeHead){lacking}"
+    )
+
+
 def test_lr_scale_of_a_module_that_is_not_there(complaint):
     assert complaint("SOLVER: {LR_SCALE: {bakbone: 0.1}}") == (
         "error: x.yml: SOLVER.LR_SCALE: no trainable parameter lies under 'bakbone'; did you mean 'backbone'?"

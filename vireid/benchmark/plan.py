@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from vireid.benchmark.reduced import Reduction
 from vireid.benchmark.suite import DATASET, Row, Suite
 from vireid.config import assemble, explain
 from vireid.config.defaults import SETTINGS
@@ -60,23 +59,14 @@ class SuitePlan:
         return {run.address: run for cell in self.cells for run in cell.runs.values()}
 
 
-def make_plan(
-    suite: Suite,
-    configs: Path,
-    *,
-    data: Sequence[str] = (),
-    seeds: Sequence[int] = (),
-    reduced: Reduction | None = None,
-) -> SuitePlan:
+def make_plan(suite: Suite, configs: Path, *, data: Sequence[str] = (), seeds: Sequence[int] = ()) -> SuitePlan:
     """Check every config of the suite and give each run its address.
 
     `configs`: folder in which rows of several configs get a file that has them as its bases.
     `data`: overrides of all rows, "KEY=VALUE", or of one data set, "DATASET:KEY=VALUE". `seeds` replace the suite's.
-    `reduced`: overrides that make every row smaller.
     Errors: ConfigError with every fault of every row; no image is read.
     """
-    given, reduced = _given(suite, data), reduced or Reduction()
-    seeds = tuple(seeds) or reduced.seeds or suite.seeds
+    given = _given(suite, data)
     problems: list[str] = []
     cells = []
     for row in suite.rows:
@@ -84,9 +74,8 @@ def make_plan(
             place = f"row {row.name!r}" + (f" on {dataset}" if dataset else "")
             try:
                 config = _config_file(suite, row, dataset, configs)
-                overrides = {**own, **row.overrides, **reduced.of(dataset), **given.get("", {})}
-                overrides |= given.get(dataset, {}) if dataset else {}
-                cells.append(_cell(suite, row, dataset, config, overrides, seeds))
+                overrides = {**own, **row.overrides, **given.get("", {}), **given.get(dataset, {})}
+                cells.append(_cell(suite, row, dataset, config, overrides, tuple(seeds) or suite.seeds))
             except ConfigError as error:
                 problems += [f"{place}: {problem}" for problem in error.problems]
     if problems:

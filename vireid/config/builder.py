@@ -25,6 +25,7 @@ from vireid.core.types import Facts
 
 NONE = "none"
 FACTS = frozenset(f.name for f in dataclasses.fields(Facts))
+_WAYS_OUT = {"num_attributes": "; name a table of them with DATA.ATTRIBUTES"}
 _DATA_FACTS = frozenset(name for name in FACTS if name.startswith("num_"))
 
 
@@ -304,7 +305,7 @@ def _takes(entry: Entry, runtime: frozenset[str]) -> str:
 
 def _unknown_fact(name: str) -> str:
     if name in _DATA_FACTS:
-        return f"needs {name}, and this data set has none"
+        return f"needs {name}, and this data set has none{_WAYS_OUT.get(name, '')}"
     return f"needs {name}, which is not known here: none of the fields that it reads has a declared width"
 
 
