@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Run a suite of configs and make its tables: Markdown, CSV, LaTeX, JSON and one page that opens offline.
 
-    tools/benchmark.py --suite benchmarks/table3.yml --out runs/table3 --data DATA.ROOT=datasets/SYSU-MM01
+    tools/benchmark.py --suite benchmarks/table3.yml --out runs/table3 --data DATA.ROOT=/data/SYSU-MM01
+    tools/benchmark.py --suite benchmarks/table3.yml --out runs/reduced --reduced benchmarks/reduced.yml
 
 What is done already is not run again: interrupt it and start it again with the same words.
 """
@@ -26,6 +27,9 @@ def parser() -> argparse.ArgumentParser:
         help="override for all rows, or of one data set",
     )
     made.add_argument("--seeds", type=int, nargs="+", default=[], help="instead of the suite's")
+    made.add_argument(
+        "--reduced", type=Path, metavar="FILE.yml", help="smaller, on synthetic people: benchmarks/reduced.yml"
+    )
     made.add_argument("--jobs", type=int, default=1, metavar="N", help="runs at a time (default 1)")
     made.add_argument("--check", action="store_true", help="exit code 1 where a number is not the published one")
     mode = made.add_mutually_exclusive_group()
@@ -41,9 +45,13 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
     from vireid.benchmark.compare import Comparison, misses
+    from vireid.benchmark.reduced import read_reduction
 
-    train = Path(__file__).with_name("train_net.py")
-    comparison = Comparison.of(arguments.suite, arguments.out, train, data=arguments.data, seeds=arguments.seeds)
+    reduced = read_reduction(arguments.reduced) if arguments.reduced else None
+    settings = {"data": arguments.data, "seeds": arguments.seeds, "reduced": reduced}
+    comparison = Comparison.of(arguments.suite, arguments.out, Path(__file__).with_name("train_net.py"), **settings)
+    if reduced and not arguments.dry_run:
+        reduced.make_people(comparison.suite)
     plan = comparison.plan()
     if arguments.dry_run:
         print(comparison.describe(plan))

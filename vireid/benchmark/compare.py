@@ -13,6 +13,7 @@ import vireid
 from vireid.benchmark import page, tables
 from vireid.benchmark.figures import check_figures, draw_figures
 from vireid.benchmark.plan import SuitePlan, make_plan
+from vireid.benchmark.reduced import Reduction
 from vireid.benchmark.reported import published_numbers
 from vireid.benchmark.results import Results, gather
 from vireid.benchmark.runs import Outcome, RunStore, collected, job_lines, perform_all
@@ -26,7 +27,7 @@ class Comparison:
     """A suite, where its runs and tables lie, and how it is run.
 
     `out` gets `runs/`, `configs/`, and `results.json`, `results.md`, `results.csv`, `results.tex`, `report.html`.
-    `train`: path of tools/train_net.py. `data`, `seeds`: see `make_plan`.
+    `train`: path of tools/train_net.py. `data`, `seeds`, `reduced`: see `make_plan`.
     """
 
     suite: Suite
@@ -34,6 +35,7 @@ class Comparison:
     train: Path
     data: Sequence[str] = ()
     seeds: Sequence[int] = ()
+    reduced: Reduction | None = None
     say: Callable[[str], None] = print
 
     @classmethod
@@ -45,7 +47,8 @@ class Comparison:
         """All runs, checked. Errors: ConfigError with every fault of every row, before anything runs."""
         check_figures(self.suite)
         published_numbers(self.suite)
-        return make_plan(self.suite, self.out / "configs", data=self.data, seeds=self.seeds)
+        configs = self.out / "configs"
+        return make_plan(self.suite, configs, data=self.data, seeds=self.seeds, reduced=self.reduced)
 
     def describe(self, plan: SuitePlan) -> str:
         """What would run: a line for each row, data set and seed, then the commands."""

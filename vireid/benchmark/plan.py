@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from vireid.benchmark.reduced import Reduction
 from vireid.benchmark.suite import DATASET, Row, Suite
 from vireid.config import assemble, explain
 from vireid.config.defaults import SETTINGS
@@ -59,14 +60,23 @@ class SuitePlan:
         return {run.address: run for cell in self.cells for run in cell.runs.values()}
 
 
-def make_plan(suite: Suite, configs: Path, *, data: Sequence[str] = (), seeds: Sequence[int] = ()) -> SuitePlan:
+def make_plan(
+    suite: Suite,
+    configs: Path,
+    *,
+    data: Sequence[str] = (),
+    seeds: Sequence[int] = (),
+    reduced: Reduction | None = None,
+) -> SuitePlan:
     """Check every config of the suite and give each run its address.
 
     `configs`: folder in which rows of several configs get a file that has them as its bases.
     `data`: overrides of all rows, "KEY=VALUE", or of one data set, "DATASET:KEY=VALUE". `seeds` replace the suite's.
+    `reduced`: overrides that make every row smaller.
     Errors: ConfigError with every fault of every row; no image is read.
     """
-    given = _given(suite, data)
+    given, reduced = _given(suite, data), reduced or Reduction()
+    seeds = tuple(seeds) or reduced.seeds or suite.seeds
     problems: list[str] = []
     cells = []
     for row in suite.rows:
@@ -74,8 +84,9 @@ def make_plan(suite: Suite, configs: Path, *, data: Sequence[str] = (), seeds: S
             place = f"row {row.name!r}" + (f" on {dataset}" if dataset else "")
             try:
                 config = _config_file(suite, row, dataset, configs)
-                overrides = {**own, **row.overrides, **given.get("", {}), **given.get(dataset, {})}
-                cells.append(_cell(suite, row, dataset, config, overrides, tuple(seeds) or suite.seeds))
+                overrides = {**own, **row.overrides, **reduced.of(dataset), **given.get("", {})}
+                overrides |= given.get(dataset, {}) if dataset else {}
+                cells.append(_cell(suite, row, dataset, config, overrides, seeds))
             except ConfigError as error:
                 problems += [f"{place}: {problem}" for problem in error.problems]
     if problems:

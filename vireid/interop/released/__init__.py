@@ -27,12 +27,13 @@ To add a release:
    pattern says which share of the rows of our tensor a released one is: its number, or its place in `shares`. `form`
    says how the numbers lie: SAME, MATRIX, TRANSPOSED, LAYER (one of several equal layers), or a `Form` of your own.
    Axes that count identities are found by themselves (their length in the key list is its number of identities, or
-   twice that). `also` names tensors that only some files have.
+   twice that). `also` names tensors that only some files have,
+   `given` tensors that only our network has, with their values.
 3. Add its golden networks to `tests/golden`; `tests/unit/interop/test_released.py` covers every layout that has a
    config by itself.
 """
 
-from vireid.interop.released import agw, ddag, deen, hct, mce, mclnet, mmd, mpanet
+from vireid.interop.released import agw, ddag, deen, hct, mce, mclnet, mmd, mpanet, paenet
 from vireid.interop.released.convert import Release, identities, release, to_ours, to_released
 from vireid.interop.released.layout import LAYOUTS, Key, Layout
 
@@ -55,6 +56,7 @@ __all__ = [
     "mclnet",
     "mmd",
     "mpanet",
+    "paenet",
     "release",
     "to_ours",
     "to_released",

@@ -50,10 +50,11 @@ def to_ours(model: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     for key, place in _places(model):
         if key.name in tensors:
             joined[place.name][place.share or 0] = place.form.ours(tensors[key.name])
-    return {
+    ours = {
         name: next(iter(shares.values())) if len(shares) == 1 else torch.cat([shares[i] for i in sorted(shares)])
         for name, shares in joined.items()
     }
+    return ours | {name: torch.tensor(values) for name, values in layout_of(model).given.items()}
 
 
 def to_released(model: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -77,7 +77,8 @@ class Layout:
     `model`: its name; `config`: the method (or composition) that it is here, where one is shipped; `rules`: the first
     whose pattern fits a tensor places it; `dead`: patterns of tensors that the release never uses in a forward pass,
     beside those that its key list marks; `keys`: the release whose key list it shares; `family`: the name that the
-    converter knows it by; `also`: tensors that only some files have, by name and shape, as in the key list.
+    converter knows it by; `also`: tensors that only some files have, by name and shape, as in the key list; `given`:
+    tensors of ours that the release has no like of, and their values.
     """
 
     model: str
@@ -87,6 +88,7 @@ class Layout:
     keys: str = ""
     family: str = ""
     also: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    given: Mapping[str, Sequence[float]] = field(default_factory=dict)
 
     def is_dead(self, name: str) -> bool:
         return any(re.fullmatch(pattern, name) for pattern in self.dead)
