@@ -165,6 +165,9 @@ def test_two_processes_resume_bit_for_bit(command, finished, tmp_path):
     assert done.stdout.count("resumed after epoch 1 of 3") == 1
     assert_equal_bits(state(pieces, 3), state(finished, 3))
     assert results(pieces) == results(finished)
+    (pieces / "metrics.json").unlink()
+    assert run(command(pieces, "--num-gpus", "2", "--eval-only")).returncode == 0
+    assert results(pieces) == results(finished)
 
 
 @pytest.mark.slow
