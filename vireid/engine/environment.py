@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Literal, TypeVar
@@ -14,6 +16,7 @@ from torch import Tensor, distributed, nn
 from vireid.core.errors import UserError
 
 T = TypeVar("T")
+_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # of glibc's malloc.h
 
 Device = Literal["auto", "cpu", "cuda"]
 Precision = Literal["auto", "bf16", "float32"]
@@ -34,6 +37,8 @@ class Environment:
         on_cpu = device == "cpu" or (device == "auto" and not torch.cuda.is_available())  # then processes use gloo
         self.accelerator = Accelerator(cpu=on_cpu, mixed_precision="no")
         self.device = self.accelerator.device
+        if self.device.type == "cpu":
+            _keep_freed_memory()
         self.bf16 = precision == "bf16" or (precision == "auto" and _multiplies_bf16(self.device))
 
     @property
@@ -106,6 +111,20 @@ class Environment:
             "threads": torch.get_num_threads(),
             "torch": torch.__version__,
         }
+
+
+def _keep_freed_memory() -> None:
+    """Have glibc keep large blocks that are freed, for the process's lifetime; elsewhere nothing happens.
+
+    It gives blocks above 32 MB, such as the maps of the first stages, back to the kernel and gets them anew, page by
+    page and zeroed, in every step: 5 to 15 % of a training step on a CPU.
+    """
+    if sys.platform != "linux":
+        return
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_M_MMAP_MAX, 0)
+        mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
 
 
 def _multiplies_bf16(device: torch.device) -> bool:
