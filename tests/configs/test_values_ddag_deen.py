@@ -76,6 +76,8 @@ def test_values_of_deen(dataset, expand_after, area):
     assert (solver["NAME"], solver["LR"], solver["EPOCHS"]) == ("SGD", 0.1, 151)
     assert solver["LR_SCALE"] == {"backbone": 0.1}
     assert solver["SCHEDULE"] == {"NAME": "WarmupSteps", "WARMUP": 10, "DROPS": [20, 80], "FACTOR": 0.1}
+    assert tree["FLIP_TEST"] == "sum"
+    assert tree["AUGMENTATION"]["GRAYSCALE"]["PROBABILITY"] == 0.5
     erasing = tree["AUGMENTATION"]["ERASING"]
     assert (erasing["PROBABILITY"], erasing["AREA"]) == (0.5, area)
     assert erasing["FILL"] == [0.485, 0.456, 0.406]

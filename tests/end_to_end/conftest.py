@@ -1,10 +1,13 @@
 """Small people and a small run, made once for all tests of this folder."""
 
 import importlib.util
+import json
 import sys
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
 ROOT = Path(__file__).parents[2]
 
@@ -82,3 +85,61 @@ def command(arguments):
         return [sys.executable, str(ROOT / "tools" / "train_net.py"), "--config-file", CONFIG, *flags, *arguments(out)]
 
     return make
+
+
+@pytest.fixture(scope="session")
+def made() -> dict[str, Path]:
+    """Layout -> folder of synthetic people."""
+    return {}
+
+
+@pytest.fixture
+def layouts(made, people, run_tool, tmp_path_factory):
+    """Layout -> folder of 24 synthetic people, made once where it is asked for."""
+    made["sysu"] = people
+
+    def make(layout: str) -> Path:
+        if layout not in made:
+            made[layout] = tmp_path_factory.mktemp("people") / layout
+            size = ["--identities", 24, "--images", 2, "--size", "64x32", "--seed", 3, "--workers", 1]
+            assert run_tool("make_synthetic", "--layout", layout, "--out", made[layout], *size) == 0
+        return made[layout]
+
+    return make
+
+
+@pytest.fixture
+def small(layouts, train):
+    """Train a shipped config, small, into a folder; its records of epochs."""
+
+    def run(out: Path, layout: str, method: str, *words: object) -> list[dict]:
+        settings = {
+            "DATA.ROOT": layouts(layout),
+            "MODEL.BACKBONE.ARCH": "resnet10t",
+            "MODEL.BACKBONE.PRETRAINED": False,
+            "SAMPLER.PER_MODALITY": 2,
+            "SOLVER.SCHEDULE.WARMUP": 0,
+            "SOLVER.EPOCHS": 2,
+            **dict(zip(words[::2], words[1::2], strict=True)),
+        }
+        pairs = [word for pair in settings.items() for word in pair]
+        assert train(out, "--resume", *pairs, config=str(ROOT / "configs" / layout / f"{method}.yml")) == 0
+        records = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+        return [record for record in records if record["event"] == "epoch"]
+
+    return run
+
+
+@pytest.fixture
+def state():
+    """Weights, everything that losses keep, and the optimizer's moments, from the checkpoint of an epoch."""
+
+    def read(run: Path, epoch: int) -> dict[str, torch.Tensor]:
+        folder = run / "checkpoints" / f"epoch_{epoch:04d}"
+        stored = torch.load(folder / "trainer.pt", weights_only=True)["optimizer"]["state"]
+        moments = {
+            f"{i} {name}": value for i, each in stored.items() for name, value in each.items() if torch.is_tensor(value)
+        }
+        return load_file(folder / "model.safetensors") | load_file(folder / "objective.safetensors") | moments
+
+    return read
