@@ -34,6 +34,9 @@ def test_values_of_mpanet(dataset, size, batch, drops):
     assert tree["MODEL"]["POOL"] == {"NAME": "AveragePool"}
     assert tree["MODEL"]["HEADS"] == {"ID": {"NAME": "PatternHead", "NUM_PARTS": 6}}
     assert tree["MODEL"]["DESCRIPTOR"] == ["features_bn"]
+    raw = dataset == "regdb"
+    assert tree["MODEL"]["UNIT"] is not raw
+    assert tree["SCORER"] == {"NAME": "EuclideanScorer" if raw else "TorchScorer"}
     mutual = {"NAME": "ModalityMutualLearning", "UPDATE": 0.2, "ID_WEIGHT": 1.0, "KL_WEIGHT": 2.5}
     assert tree["OBJECTIVE"] == {
         "ID": {"NAME": "IdentityCrossEntropy", "SMOOTHING": 0.0},

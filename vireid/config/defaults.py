@@ -91,6 +91,7 @@ SETTINGS: dict[str, Setting] = {
         Setting("SAVE_FEATURES", bool, True, "keep the descriptors of the test images, for pictures", free=True),
         Setting("TENSORBOARD", bool, True, "write the log as TensorBoard events, too", free=True),
         Setting("MODEL.DESCRIPTOR", list[str], ["features_bn"], "fields that retrieval compares", _not_empty),
+        Setting("MODEL.UNIT", bool, True, "descriptors have length 1; false: as they are, for SCORER EuclideanScorer"),
     ]
 }
 

@@ -87,6 +87,7 @@ class ModelParts:
             "adapter": adapter,
             "attributes": attributes,
             "descriptor": plan.config.MODEL.DESCRIPTOR,
+            "unit": plan.config.MODEL.UNIT,
         }
         return lambda: CrossModalityNet(**arguments)
 

@@ -76,7 +76,7 @@ class Measuring:
             prepare=prepare,
             gather=environment.gather,
             conditions=conditions,
-            unit=flips != "sum",
+            unit=model.unit and flips != "sum",  # type: ignore[arg-type]
         )
         return replace(table, samples=[images.samples[row] for row in rows])
 

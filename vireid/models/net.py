@@ -29,7 +29,8 @@ class CrossModalityNet(nn.Module):
     names and declares `provides`, `dims` and, where it has them, `training_only` fields. `attributes`, the attribute
     source, asks by name for `pooled_image`, `attributes`, `attributes_known` and returns (attributes (R, A), {field:
     tensor}).
-    `uses` maps head name -> {parameter: field} where they differ. `descriptor` names the fields that retrieval uses.
+    `uses` maps head name -> {parameter: field} where they differ. `descriptor` names the fields that retrieval uses;
+    without `unit` it is one, and keeps its length.
     Errors: ConfigError with every request that nothing serves, all at once.
     """
 
@@ -43,13 +44,14 @@ class CrossModalityNet(nn.Module):
         adapter: nn.Module | None = None,
         attributes: nn.Module | None = None,
         descriptor: Sequence[str] = ("features_bn",),
+        unit: bool = True,
     ) -> None:
         super().__init__()
         self.backbone, self.pool = backbone, pool
         self._tells_visible = "visible" in requested(backbone)
         self.attributes, self.adapter = attributes, adapter
         self.heads = nn.ModuleDict(heads)
-        self.descriptor = tuple(descriptor)
+        self.descriptor, self.unit = tuple(descriptor), unit
         self._bindings: dict[str, dict[str, str]] = {}
         self.dims: dict[str, int] = dict.fromkeys(MODEL_FIELDS, int(backbone.channels))  # type: ignore[arg-type]
         self._training_only: frozenset[str] = frozenset()
@@ -107,6 +109,8 @@ class CrossModalityNet(nn.Module):
 
     def _check_descriptor(self, provided: set[str]) -> list[str]:
         problems = [] if self.descriptor else ["MODEL.DESCRIPTOR is empty; retrieval needs at least one field"]
+        if not self.unit and len(self.descriptor) > 1:
+            problems.append("MODEL.UNIT false is for a MODEL.DESCRIPTOR of one field: several are joined at length 1")
         for field in self.descriptor:
             if field not in provided:
                 known = ", ".join(sorted(provided))
@@ -167,21 +171,25 @@ class CrossModalityNet(nn.Module):
     @property
     def conditions(self) -> dict[str, str]:
         """What numbers of this network must be printed with, such as where its attributes come from."""
-        return dict(getattr(self.attributes, "conditions", {}))
+        lengths = {} if self.unit else {"descriptor_lengths": "kept"}
+        return {**getattr(self.attributes, "conditions", {}), **lengths}
 
     def describe(self, batch: Batch) -> Tensor:
-        """(B, D) unit rows for retrieval; the module must be in evaluation mode.
+        """(B, D) rows for retrieval, of length 1 unless `unit` is off; the module must be in evaluation mode.
 
         One field of one vector: that vector at length 1. Several fields, several parts (R, P, D) or several rows of an
         image: each vector at length 1, put side by side (fields in the order of `descriptor`), then at length 1 again.
         """
         assert not self.training, "describe() needs evaluation mode: batch statistics would leak between images"
         out = self(batch)
-        pieces = [unit_rows(float32_or_more(out.values[field])).flatten(1) for field in self.descriptor]
+        pieces = [self._sized(float32_or_more(out.values[field])).flatten(1) for field in self.descriptor]
         rows = torch.cat(pieces, dim=1)
         if out.source is not None:  # rows of one image side by side, in the order in which they come
             rows = rows[torch.argsort(out.source, stable=True)].reshape(len(batch), -1)
-        return unit_rows(rows)
+        return self._sized(rows)
+
+    def _sized(self, rows: Tensor) -> Tensor:
+        return unit_rows(rows) if self.unit else rows
 
 
 def copies(source: Tensor) -> Tensor:

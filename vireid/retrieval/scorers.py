@@ -7,6 +7,7 @@ import torch
 
 from vireid.core.errors import UserError
 from vireid.core.registries import SCORERS
+from vireid.layers.pairwise import squared_distances
 
 BLOCK = 1 << 22  # search results that faiss holds at a time
 
@@ -21,6 +22,19 @@ class TorchScorer:
     def __call__(self, queries: np.ndarray, gallery: np.ndarray) -> np.ndarray:
         queries, gallery = _checked(queries, gallery)
         return (torch.from_numpy(queries) @ torch.from_numpy(gallery).T).numpy()
+
+
+@SCORERS.register
+class EuclideanScorer:
+    """1 - d^2 / 2 with the Euclidean distance d: for rows of length 1 the dot product, for others the order of d.
+
+    Shapes: (Q, D), (G, D) float32 rows of any length (`MODEL.UNIT: false`) -> (Q, G) float32.
+    Source: MPANet (CVPR 2021), whose release compares descriptors on RegDB as they are.
+    """
+
+    def __call__(self, queries: np.ndarray, gallery: np.ndarray) -> np.ndarray:
+        queries, gallery = _checked(queries, gallery)
+        return (1 - squared_distances(torch.from_numpy(queries), torch.from_numpy(gallery)) / 2).numpy()
 
 
 @SCORERS.register

@@ -157,6 +157,15 @@ def test_one_field_at_length_1(batch):
     torch.testing.assert_close(rows.norm(dim=1), torch.ones(len(batch)))
 
 
+def test_one_field_may_keep_its_length_and_results_say_so(batch):
+    model = net(unit=False).eval()
+    torch.testing.assert_close(model.describe(batch), model(batch).values["features_bn"])
+    assert model.conditions == {"descriptor_lengths": "kept"}
+    assert net().conditions == {}
+    with pytest.raises(ConfigError, match=r"MODEL.UNIT false is for a MODEL.DESCRIPTOR of one field"):
+        net(unit=False, descriptor=["features", "features_bn"])
+
+
 def test_fields_and_parts_side_by_side(batch):
     model = net(
         heads={"id": IdentityHead(num_ids=4, channels=16), "parts": PartHead()},

@@ -6,7 +6,7 @@ import pytest
 from vireid.core.errors import UserError
 from vireid.core.registries import SCORERS
 from vireid.retrieval import measure, scorers
-from vireid.retrieval.scorers import FaissScorer, TorchScorer
+from vireid.retrieval.scorers import EuclideanScorer, FaissScorer, TorchScorer
 
 
 @pytest.fixture(params=SCORERS.names())
@@ -27,6 +27,16 @@ def test_dot_products(scorer):
     matrix = scorer(queries, gallery)
     assert matrix.dtype == np.float32
     np.testing.assert_allclose(matrix, queries.astype(np.float64) @ gallery.T, rtol=0, atol=1e-6)
+
+
+def test_euclidean_orders_rows_of_any_length_by_distance():
+    rng = np.random.default_rng(2)
+    queries, gallery = (rng.standard_normal((n, 6)) * rng.uniform(0.5, 5, (n, 1)) for n in (7, 40))
+    distances = np.array([[np.linalg.norm(q - g) for g in gallery] for q in queries])
+    scores = EuclideanScorer()(queries.astype(np.float32), gallery.astype(np.float32))
+    np.testing.assert_allclose(scores, 1 - distances**2 / 2, rtol=1e-4, atol=1e-4)
+    np.testing.assert_array_equal((-scores).argsort(axis=1), distances.argsort(axis=1))
+    assert not np.array_equal((queries @ gallery.T).argmax(axis=1), distances.argmin(axis=1)), "lengths count"
 
 
 def test_same_metrics_from_torch_and_faiss_with_ties(monkeypatch):
