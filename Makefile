@@ -17,15 +17,15 @@ $(READY): setup.py pyproject.toml
 	touch $@
 
 demo: $(READY)
-	$(RUN) $(PY) tools/make_synthetic.py --layout sysu --out datasets/demo --identities 220 --test-identities 60 --images 8 --seed 0 --size 128x64
-	$(RUN) $(PY) tools/train_net.py --config-file configs/demo/sysu_mmd.yml --resume OUTPUT_DIR $(DEMO)
-	$(RUN) $(PY) tools/visualize.py --run $(DEMO)
+	$(RUN) $(PY) tools/make_synthetic.py --layout sysu --out datasets/demo --identities 220 --test-identities 60 --images 8 --seed 0 --size 128x64 --difficulty 0.3
+	$(RUN) $(PY) tools/benchmark.py --suite benchmarks/demo.yml --out $(DEMO)
+	$(RUN) $(PY) tools/visualize.py --run $(DEMO)/rows/mmd_seed0
 
 demo-quick: $(READY)
 	$(RUN) $(PY) tools/make_synthetic.py --layout sysu --out datasets/demo-quick --identities 40 --images 2 --seed 0 --size 128x64
-	$(RUN) $(PY) tools/train_net.py --config-file configs/demo/sysu_mmd.yml --resume OUTPUT_DIR $(DEMO)-quick \
-		DATA.ROOT datasets/demo-quick SOLVER.EPOCHS 2 SOLVER.SCHEDULE.EPOCHS 2 SAMPLER.STEPS 8
-	$(RUN) $(PY) tools/visualize.py --run $(DEMO)-quick
+	$(RUN) $(PY) tools/benchmark.py --suite benchmarks/demo.yml --out $(DEMO)-quick --data SOLVER.EPOCHS=2 --data SOLVER.SCHEDULE.EPOCHS=2 \
+		--data SAMPLER.STEPS=6 --data DATA.ROOT=datasets/demo-quick --data DATA.ATTRIBUTES=datasets/demo-quick/sysu_attribute
+	$(RUN) $(PY) tools/visualize.py --run $(DEMO)-quick/rows/mmd_seed0
 
 test: $(READY)
 	$(PY) -m pytest -q

@@ -2,9 +2,9 @@
 
     python benchmarks/synthetic_difficulty.py --json benchmarks/results/synthetic_difficulty.json
 
-The same small network from nothing (`configs/demo/sysu_mmd.yml`), on the demo's people, for STEPS and for 10 x STEPS
-optimisation steps, the learning-rate schedule stretched with them; evaluated on unseen identities. Both are resumed
-where they are interrupted.
+The same small network from nothing (`configs/demo/sysu_mmd.yml`), on synthetic people of the default difficulty, for
+STEPS and for 10 x STEPS optimisation steps, the learning-rate schedule stretched with them; evaluated on unseen
+identities. Both are resumed where they are interrupted.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def trained(length: int, arguments: argparse.Namespace) -> dict[str, Any]:
 
 def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    made.add_argument("--data", type=Path, default=Path("datasets/demo"), help="made where it is missing")
+    made.add_argument("--data", type=Path, default=Path("datasets/difficulty"), help="made where it is missing")
     made.add_argument("--out", type=Path, default=Path("runs/synthetic_difficulty"))
     made.add_argument("--steps", type=int, default=200, help="of the short run (default 200)")
     made.add_argument("--json", type=Path)
@@ -59,7 +59,7 @@ def parser() -> argparse.ArgumentParser:
 @guarded
 def main(argv: list[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
-    people = Recipe(identities=220, test_identities=60, images=8, size=(128, 64), seed=0)  # those of `make demo`
+    people = Recipe(identities=220, test_identities=60, images=8, size=(128, 64), seed=0)
     write_dataset(arguments.data, people)
     results = {f"{arguments.steps * length} steps": trained(length, arguments) for length in LENGTHS}
     words = ["python", "benchmarks/synthetic_difficulty.py", *(sys.argv[1:] if argv is None else argv)]

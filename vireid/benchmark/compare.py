@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from vireid.benchmark.plan import SuitePlan, make_plan
 from vireid.benchmark.reduced import Reduction
 from vireid.benchmark.reported import published_numbers
 from vireid.benchmark.results import Results, gather
-from vireid.benchmark.runs import Outcome, RunStore, collected, job_lines, perform_all
+from vireid.benchmark.runs import Outcome, RunStore, collected, job_lines, name_runs, perform_all
 from vireid.benchmark.suite import Suite, read_suite
 from vireid.core.errors import UserError
 from vireid.core.files import write_json, write_text
@@ -26,7 +27,8 @@ from vireid.core.files import write_json, write_text
 class Comparison:
     """A suite, where its runs and tables lie, and how it is run.
 
-    `out` gets `runs/`, `configs/`, and `results.json`, `results.md`, `results.csv`, `results.tex`, `report.html`.
+    `out` gets `runs/`, links to them by row in `rows/`, `configs/`, `figures/`, and `results.json`, `results.md`,
+    `results.csv`, `results.tex`, `report.html`.
     `train`: path of tools/train_net.py. `data`, `seeds`, `reduced`: see `make_plan`.
     """
 
@@ -83,6 +85,7 @@ class Comparison:
         figures, faults = draw_figures(results, self.out / "figures")
         for fault in faults:
             self.say(fault)
+        name_runs(self.out / "rows", _names(plan, outcomes))
         write_json(self.out / "results.json", results.to_json())
         write_text(self.out / "results.md", f"# {self.suite.title}\n\n" + self._body(results, made))
         write_text(self.out / "results.csv", tables.comma_separated(results))
@@ -96,6 +99,17 @@ class Comparison:
     def _body(self, results: Results, made: Sequence[tables.Table]) -> str:
         note = f"{self.suite.note}\n\n" if self.suite.note else ""
         return note + tables.markdown(made, results.compared, results.failures())
+
+
+def _names(plan: SuitePlan, outcomes: Mapping[str, Outcome]) -> dict[str, Path]:
+    """`mmd_pae_aal_seed0` -> folder, for each run that is done."""
+    names: dict[str, Path] = {}
+    for cell in plan.cells:
+        for seed, run in cell.runs.items():
+            if outcomes[run.address].done:
+                words = re.findall(r"[A-Za-z0-9.]+", f"{cell.row.name} {cell.dataset}")
+                names.setdefault("_".join([*words, f"seed{seed}"]).lower(), outcomes[run.address].folder)
+    return names
 
 
 def versions() -> dict[str, str]:

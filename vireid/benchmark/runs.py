@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -79,6 +80,17 @@ class RunStore:
         if code not in (130, -2):  # Ctrl-C is no failure of the run
             write_json(folder / "outcome.json", {"done": outcome.done, "reason": outcome.reason})
         return outcome
+
+
+def name_runs(root: Path, names: Mapping[str, Path]) -> None:
+    """Links `root/NAME` to the folders of runs, so that people find them; where links cannot be made there are none."""
+    root.mkdir(parents=True, exist_ok=True)
+    for name, folder in names.items():
+        link = root / name
+        with suppress(OSError):
+            if link.is_symlink():
+                link.unlink()
+            link.symlink_to(os.path.relpath(folder, root), target_is_directory=True)
 
 
 def perform_all(
