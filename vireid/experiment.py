@@ -106,6 +106,7 @@ class Experiment:
                 select=config.SELECT,
                 extract_training=lambda view, epoch: self._training_table(model, training, measuring, view, epoch),
                 samples=people,
+                freeze=assemble.freeze(config),
             )
             if not (resume and trainer.resume()) and config.WEIGHTS:
                 load_model(Path(config.WEIGHTS), model, self._data())

@@ -256,3 +256,16 @@ def test_no_process_outlives_a_killed_launcher(command, tmp_path):
             return
         assert time.monotonic() < until, "a process goes on without its launcher"
         time.sleep(0.05)
+
+
+@pytest.mark.slow
+def test_a_part_that_is_frozen_at_an_epoch_stays_in_two_processes(command, tmp_path):
+    """The wrapper for processes waits for gradients that do not come any more, unless it is made anew."""
+    folder = tmp_path / "run"
+    words = ["SOLVER.FREEZE", "{backbone.shared: 1}", "KEEP_CHECKPOINTS", "3"]
+    done = run([*command(folder, "--num-gpus", "2"), *words])
+    assert done.returncode == 0, done.stderr
+    first, last = state(folder, 1), state(folder, 3)
+    shared = [name for name in first if name.startswith("backbone.shared.")]
+    assert all(torch.equal(first[name], last[name]) for name in shared)
+    assert not torch.equal(first["heads.id.classifier.weight"], last["heads.id.classifier.weight"])

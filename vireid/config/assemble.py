@@ -137,6 +137,11 @@ def lr_scale(config: Config) -> dict[str, float]:
     return _solver(config).extras.get("LR_SCALE") or {}
 
 
+def freeze(config: Config) -> dict[str, int]:
+    """Module path -> epochs after which it stops learning."""
+    return _solver(config).extras.get("FREEZE") or {}
+
+
 def scorer(config: Config) -> Scorer:
     """What fills the score matrix."""
     return _built(_sound_plan(config, "SCORER"), "SCORER")

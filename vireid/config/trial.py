@@ -14,6 +14,7 @@ from vireid.config.plan import Plan
 from vireid.core.errors import ConfigError, DataError
 from vireid.core.rng import seeded
 from vireid.core.types import Facts, Modality, Sample
+from vireid.engine.freezing import Freezing
 from vireid.engine.optim import parameter_groups
 from vireid.losses.objective import Objective
 from vireid.models.net import CrossModalityNet
@@ -110,11 +111,12 @@ class Trial:
     def _optimizer(self, net: CrossModalityNet, terms: Objective) -> None:
         solver = self.plan.part("SOLVER")
         assert solver is not None
-        try:
-            parameter_groups(net, terms, solver.extras.get("LR_SCALE") or {})
-        except ConfigError as error:
-            place = self.plan.config.origins.place(("SOLVER", "LR_SCALE"))
-            self.found += [f"{place}: {problem}" for problem in error.problems]
+        for key, look in {"LR_SCALE": parameter_groups, "FREEZE": Freezing}.items():
+            try:
+                look(net, terms, solver.extras.get(key) or {})
+            except ConfigError as error:
+                place = self.plan.config.origins.place(("SOLVER", key))
+                self.found += [f"{place}: {problem}" for problem in error.problems]
 
 
 def _imagined(facts: Facts, images: int = 4) -> list[Sample]:

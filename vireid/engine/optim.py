@@ -97,6 +97,35 @@ class WarmupCosine:
         return self.floor + (1 - self.floor) * 0.5 * (1 + math.cos(math.pi * share))
 
 
+def trainable(model: nn.Module, objective: nn.Module) -> dict[str, nn.Parameter]:
+    """Parameters that learn, by path: those of the objective begin with "objective."."""
+    named = dict(model.named_parameters())
+    named |= {f"objective.{name}": parameter for name, parameter in objective.named_parameters()}
+    return {name: parameter for name, parameter in named.items() if parameter.requires_grad}
+
+
+def check_paths(key: str, given: Mapping[str, float], named: Iterable[str]) -> None:
+    """ConfigError with every given path under which no named parameter lies, and every number below 0."""
+    paths = {".".join(name.split(".")[:depth]) for name in named for depth in range(1, name.count(".") + 2)}
+    tops = ", ".join(sorted(path for path in paths if "." not in path))
+    faults = [
+        f"{key}: no trainable parameter lies under {path!r}{nearest(path, paths)} (top level: {tops})"
+        for path in given
+        if path not in paths
+    ]
+    faults += [f"{key}.{path} = {number:g} is below 0" for path, number in given.items() if number < 0]
+    if faults:
+        raise ConfigError(faults)
+
+
+def part_at(model: nn.Module, objective: nn.Module, path: str) -> nn.Module | nn.Parameter:
+    """The module or the parameter at such a path."""
+    first, _, rest = path.partition(".")
+    owner, own = (objective, rest) if first == "objective" else (model, path)
+    parameters = dict(owner.named_parameters())
+    return parameters[own] if own in parameters else owner.get_submodule(own)
+
+
 def parameter_groups(model: nn.Module, objective: nn.Module, lr_scale: Mapping[str, float]) -> list[dict[str, Any]]:
     """Trainable parameters grouped by the factor of their learning rate.
 
@@ -105,21 +134,10 @@ def parameter_groups(model: nn.Module, objective: nn.Module, lr_scale: Mapping[s
     Each group is {"params": [...], "scale": factor}; groups are sorted by factor and parameters keep the module order,
     so that optimizer state saved by one run fits the next.
     """
-    named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
-    named += [(f"objective.{name}", p) for name, p in objective.named_parameters() if p.requires_grad]
-    paths = {".".join(name.split(".")[:depth]) for name, _ in named for depth in range(1, name.count(".") + 2)}
-    tops = sorted(path for path in paths if "." not in path)
-    faults = [
-        f"SOLVER.LR_SCALE: no trainable parameter lies under {path!r}{nearest(path, paths)} (top level: "
-        f"{', '.join(tops)})"
-        for path in lr_scale
-        if path not in paths
-    ]
-    faults += [f"SOLVER.LR_SCALE.{path} = {factor:g} is below 0" for path, factor in lr_scale.items() if factor < 0]
-    if faults:
-        raise ConfigError(faults)
+    named = trainable(model, objective)
+    check_paths("SOLVER.LR_SCALE", lr_scale, named)
     groups: dict[float, list[nn.Parameter]] = {}
-    for name, parameter in named:
+    for name, parameter in named.items():
         fitting = [path for path in lr_scale if name == path or name.startswith(f"{path}.")]
         groups.setdefault(float(lr_scale[max(fitting, key=len)]) if fitting else 1.0, []).append(parameter)
     return [{"params": groups[scale], "scale": scale} for scale in sorted(groups)]

@@ -19,6 +19,7 @@ from vireid.core.types import Batch, FeatureTable, PersonFeatures, Progress, Sam
 from vireid.engine.averaging import AveragedWeights
 from vireid.engine.checkpoint import CheckpointFolder, TrainerState
 from vireid.engine.environment import Environment
+from vireid.engine.freezing import Freezing
 from vireid.engine.gather import gather_step
 from vireid.engine.optim import set_learning_rate
 from vireid.engine.recording import JsonLines, Means, losses_text, progress
@@ -108,6 +109,7 @@ class Trainer:
     select: Select = "last"
     extract_training: Callable[[int, int], FeatureTable] | None = None
     samples: Sequence[Sample] = ()  # the training set, for parts that ask at the start of an epoch
+    freeze: Mapping[str, int] = field(default_factory=dict)  # module path -> epochs after which it stops learning
     say: Callable[[str], None] = print
 
     def __post_init__(self) -> None:
@@ -118,7 +120,8 @@ class Trainer:
         self.best: dict[str, Any] = {}
         self.averaged: AveragedWeights | None = None  # from the first weights of the run on
         self._reached = False
-        self.step_module = StepModule(self.model, self.objective, self.environment, gather=self.gather_features)
+        self._freezing = Freezing(self.model, self.objective, self.freeze)
+        self.step_module = self._unwrapped()
 
     # -- a run ---------------------------------------------------------------------------------------------------
 
@@ -157,10 +160,11 @@ class Trainer:
         self._average()
         if self.environment.is_main:
             self.log.rewind(self.progress.epoch)  # a run killed in its first epoch left records, too
+        self._freezing.apply(self.progress.epoch)
         with seeded(self.seed):  # the caller's generators are put back afterwards
             if self.environment.world > 1 and self.progress.epoch < self.epochs:
                 self._probe()
-                self.step_module = self.environment.accelerator.prepare(self.step_module)
+                self._wrap()
             while self.progress.epoch < self.epochs:
                 self._run_epoch()
                 last = self.progress.epoch == self.epochs
@@ -181,12 +185,26 @@ class Trainer:
         if self.ema and self.averaged is None:
             self.averaged = AveragedWeights(self.model, self.ema)
 
+    def _unwrapped(self) -> StepModule:
+        return StepModule(self.model, self.objective, self.environment, gather=self.gather_features)
+
+    def _wrap(self) -> None:
+        """For several processes. A wrapper counts on the gradients of all parameters that learn when it is made."""
+        if self.environment.world > 1:
+            self.step_module = self.environment.accelerator.prepare(self._unwrapped())
+
+    def _train_mode(self) -> None:
+        self.step_module.train()
+        self._freezing.keep_still()
+
     # -- an epoch ------------------------------------------------------------------------------------------------
 
     def _run_epoch(self) -> None:
         epoch = self.progress.epoch
         rate = set_learning_rate(self.optimizer, self.schedule(epoch))
-        self.step_module.train()
+        if self._freezing.apply(epoch):
+            self._wrap()
+        self._train_mode()
         self._start_epoch()
         means, waited, images = Means(), 0.0, 0
         began = time.perf_counter()
@@ -232,7 +250,7 @@ class Trainer:
             context = EpochStart(self.progress, self.extract_training, self.samples)
             for part in asking:
                 part.start_epoch(context)
-            self.step_module.train()
+            self._train_mode()
 
     # -- a step --------------------------------------------------------------------------------------------------
 
