@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from vireid.core.registries import HEADS
 from vireid.layers.init import classifier
+from vireid.layers.norms import frozen_shift_neck
 from vireid.layers.parts import PartLinear
 
 
@@ -19,19 +20,22 @@ class AttributeHead(nn.Module):
     -> attribute_logits (R, A), in training only. With W = sigmoid(attribute_feature), the pooled vector times W_i goes
     through a linear layer of `width` (None: C) and a classifier, both of each attribute's own.
     Without PAE: USES {attribute_feature: pooled}.
+    `neck` puts a BN neck in front of the pooled vector: without one, features that hardly differ beside their mean, as
+    those of a small network that starts from nothing, teach the classifiers little.
     Source: PAENet (ACM MM 2022), equations 8 and 9. The paper's layer is C -> C, `width` null here; its classifier is
-    not described.
+    not described, and a neck is not mentioned.
     """
 
     provides: ClassVar[frozenset[str]] = frozenset({"attribute_logits"})
     training_only: ClassVar[frozenset[str]] = frozenset({"attribute_logits"})
 
-    def __init__(self, *, width: int | None = 512, num_attributes: int, channels: int) -> None:
+    def __init__(self, *, width: int | None = 512, neck: bool = False, num_attributes: int, channels: int) -> None:
         super().__init__()
         if width is not None and width < 1:
             raise ValueError(f"width must be at least 1, or null, got {width}")
         self.num_attributes = num_attributes
         self.dims = {"attribute_logits": num_attributes}
+        self.neck = frozen_shift_neck(channels) if neck else nn.Identity()
         self.layers = PartLinear(num_attributes, channels, width or channels)
         self.classifiers = PartLinear(num_attributes, width or channels, 1)
         nn.init.normal_(self.classifiers.weight, 0.0, 0.001)
@@ -39,7 +43,7 @@ class AttributeHead(nn.Module):
 
     def forward(self, attribute_feature: Tensor, pooled_image: Tensor) -> dict[str, Tensor]:
         weights = attribute_feature.view(len(pooled_image), -1, pooled_image.shape[1]).sigmoid()
-        weighted = (pooled_image[:, None] * weights).expand(-1, self.num_attributes, -1)
+        weighted = (self.neck(pooled_image)[:, None] * weights).expand(-1, self.num_attributes, -1)
         return {"attribute_logits": self.classifiers(self.layers(weighted)).squeeze(-1)}
 
 

@@ -59,3 +59,14 @@ def test_the_plain_classifier_has_no_bias_and_takes_one_token_too():
 def test_width_is_checked():
     with pytest.raises(ValueError, match="width must be at least 1, or null, got 0"):
         head(width=0)
+
+
+def test_a_neck_normalises_the_pooled_vector_only():
+    module = head(neck=True).train()
+    weights_of(module)
+    feature, pooled = torch.randn(R, A, C).double(), torch.rand(R, C).double()
+    plain = head()
+    plain.load_state_dict({k: v for k, v in module.state_dict().items() if not k.startswith("neck.")})
+    normalised = (pooled - pooled.mean(0)) / (pooled.var(0, unbiased=False) + 1e-5).sqrt() * module.neck.weight
+    expected = plain(feature, normalised)["attribute_logits"]
+    torch.testing.assert_close(module(feature, pooled)["attribute_logits"], expected)
