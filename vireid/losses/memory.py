@@ -112,6 +112,8 @@ class ConsistencyMemory(nn.Module):
             raise ValueError(f"temperature must be above 0, got {temperature}")
         if auxiliary < 0:
             raise ValueError(f"auxiliary must be the number of a view, or 0 for none, got {auxiliary}")
+        if min(margin, center_weight, identity_weight, auxiliary_weight, kl_weight) < 0:
+            raise ValueError("margin and the four weights must be at least 0")
         self.temperature, self.margin, self.frozen, self.auxiliary = temperature, margin, align == "frozen", auxiliary
         self.center_weight, self.kl_weight = center_weight, kl_weight
         self.weights = {"visible": identity_weight, "infrared": identity_weight}

@@ -192,6 +192,7 @@ def test_one_identity_is_an_error():
         ({"temperature": 0.0}, "temperature must be above 0, got 0.0"),
         ({"momentum": 1.0}, r"momentum must lie in \[0, 1\), got 1.0"),
         ({"auxiliary": -1}, "auxiliary must be the number of a view, or 0 for none, got -1"),
+        ({"kl_weight": -0.5}, "margin and the four weights must be at least 0"),
     ],
 )
 def test_wrong_arguments(arguments, text):
