@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from vireid.config import explain
+from vireid.config import assemble, explain
 from vireid.config.loader import load_config
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -22,8 +22,9 @@ def erasing(probability: float, **limits: str) -> dict:
     return {"NAME": "RandomErasing", "PROBABILITY": probability, **box, **limits}
 
 
-@pytest.mark.parametrize("dataset", ["sysu", "regdb"])
-@pytest.mark.parametrize("method", ["caj", "caj_plus"])
+@pytest.mark.parametrize(
+    ("dataset", "method"), [(d, m) for d in ("sysu", "regdb") for m in ("caj", "caj_plus")] + [("llcm", "caj")]
+)
 def test_caj_is_agw_with_views_and_a_squared_triplet(dataset, method):
     tree, agw = tree_of(dataset, method), tree_of(dataset, "agw")
     assert tree["MODEL"] == agw["MODEL"]
@@ -117,3 +118,36 @@ def test_augmentation_of_mce():
         **common,
         "CROP_AUXILIARY": {"NAME": "PadCrop", "PADDING": 10, "FILL": 0, "VIEW": 1},
     }
+
+
+@pytest.mark.parametrize("method", ["caj", "mce"])
+def test_llcm_has_the_values_of_sysu(method):
+    ours, sysu = tree_of("llcm", method), tree_of("sysu", method)
+    for key in ("SIZE", "SAMPLER", "AUGMENTATION", "VIEWS", "MODEL", "OBJECTIVE", "SOLVER"):
+        assert ours[key] == sysu[key]
+
+
+VARIANTS = {  # of the pages of the methods
+    "--nce": ("sysu/mce", ["MODEL.HEADS.ID.NAME", "IdentityHead", "OBJECTIVE.ID.NAME", "IdentityCrossEntropy"]),
+    "--channel 2": ("sysu/mce", ["OBJECTIVE.MEMORY.AUXILIARY", "0", "VIEWS.AUXILIARY.NAME", "none"]),
+    "--gx 1": ("regdb/mce", ["OBJECTIVE.MEMORY.ALIGN", "running"]),
+    "S2": ("sysu/caj_plus", ["OBJECTIVE.COREFINE.STUDENT_VIEW", "1", "OBJECTIVE.COREFINE.TEACHER_VIEW", "0"]),
+    "S": (
+        "sysu/caj_plus",
+        [
+            "OBJECTIVE.COREFINE_IR",
+            "{NAME: SoftTargets, FORM: cross_entropy, STUDENT: infrared, TEACHER: visible, TEACHER_VIEW: 1}",
+        ],
+    ),
+    "--kl 0.5": (
+        "sysu/caj",
+        ["OBJECTIVE.KL", "{NAME: SoftTargets, FORM: divergence, TEMPERATURE: 3.0, WEIGHT: 0.5}"],
+    ),
+    "--method agw": ("sysu/caj", ["OBJECTIVE.TRIPLET.NAME", "WeightedRegularizedTriplet"]),
+}
+
+
+@pytest.mark.parametrize("flag", VARIANTS)
+def test_variants_that_the_pages_name(flag):
+    name, words = VARIANTS[flag]
+    assemble.check(load_config(CONFIGS / f"{name}.yml", words))

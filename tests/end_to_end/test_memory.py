@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -70,7 +74,7 @@ def test_memories_of_another_width_than_the_descriptor_are_refused(train, tmp_pa
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("layout", ["sysu", "regdb"])
+@pytest.mark.parametrize("layout", ["sysu", "regdb", "llcm"])
 def test_two_epochs_lower_the_loss(train, run_tool, tmp_path, layout):
     people = tmp_path / "people"
     size = ["--identities", 24, "--images", 2, "--size", "64x32", "--seed", 3, "--workers", 1]
@@ -81,3 +85,47 @@ def test_two_epochs_lower_the_loss(train, run_tool, tmp_path, layout):
     assert train(run, *words, config=str(config_path(f"{layout}/mce"))) == 0
     losses = [record["loss"] for record in log(run, "epoch")]
     assert losses[1] < losses[0]
+
+
+SPY = """
+import os
+from vireid.core.registries import LOSSES
+from vireid.losses.memory import ConsistencyMemory
+
+@LOSSES.register
+class Spy(ConsistencyMemory):
+    '''Writes down how many rows it sees and what its banks hold.'''
+
+    def forward(self, features_bn, labels, modality, view, index):
+        terms = super().forward(features_bn, labels, modality, view, index)
+        banks = [bank.features.double().square().matmul(1.0 + bank.features.new_ones(bank.features.shape[1], 1).double())
+                 for bank in (self.joint, *self.banks.values())]
+        with open(f"{os.environ['SPY']}_{os.environ['RANK']}", "a") as file:
+            sums = [bank.flatten().tolist() for bank in banks]
+            file.write(f"{len(labels)} {view.sum().item()} {sums}\\n")
+        return terms
+"""
+
+
+@pytest.mark.slow
+def test_memories_are_the_same_in_two_processes_and_see_the_rows_of_both(arguments, tmp_path):
+    root = Path(__file__).parents[2]
+    (tmp_path / "spy.py").write_text(SPY)
+    words = [*arguments(tmp_path / "run", *WORDS, "SAMPLER.IDENTITIES", 4, "SOLVER.EPOCHS", 2), "IMPORTS", "[spy]"]
+    words += ["OBJECTIVE.MEMORY.NAME", "Spy"]
+    line = [sys.executable, str(root / "tools" / "train_net.py"), "--config-file", str(config_path("sysu/mce"))]
+    environment = {
+        **os.environ,
+        "OMP_NUM_THREADS": "1",
+        "PYTHONPATH": f"{tmp_path}:{root}",
+        "SPY": str(tmp_path / "seen"),
+    }
+    done = subprocess.run(
+        [*line, "--num-gpus", "2", *words], env=environment, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    first, second = ((tmp_path / f"seen_{rank}").read_text().splitlines() for rank in (0, 1))
+    assert len(first) == 2 * 3 + 1  # and the step before all
+    assert first == second
+    assert {entry.split()[0] for entry in first} == {"24"}  # 4 x 2 visible, as many copies, as many infrared
+    assert len(set(first)) == len(first)

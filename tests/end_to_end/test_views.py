@@ -48,11 +48,11 @@ def test_another_view_is_another_training(train, tmp_path, capsys):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["regdb/caj", "regdb/caj_plus"])
-def test_regdb(name, train, run_tool, tmp_path):
+@pytest.mark.parametrize("name", ["sysu/caj", "sysu/caj_plus", "regdb/caj", "regdb/caj_plus", "llcm/caj"])
+def test_two_epochs_lower_the_loss(name, train, run_tool, tmp_path):
     people = tmp_path / "people"
     size = ["--identities", 24, "--images", 2, "--size", "64x32", "--seed", 3, "--workers", 1]
-    assert run_tool("make_synthetic", "--layout", "regdb", "--out", people, *size) == 0
+    assert run_tool("make_synthetic", "--layout", name.split("/")[0], "--out", people, *size) == 0
     run = tmp_path / "run"
     words = [*WORDS, "DATA.ROOT", people, "SOLVER.EPOCHS", 2, "SAMPLER.STEPS", 6, "SOLVER.LR", 0.02]
     assert train(run, *words, config=str(config_path(name))) == 0
