@@ -18,7 +18,8 @@ class TwoStreamBackbone(Protocol):
     def __call__(self, images: Tensor, modality: Tensor) -> tuple[Tensor, Tensor | None]:
         """(B, 3, h, w), (B,) -> (R, C, H, W) and the batch row of each output row, or None.
 
-        One that has a third parameter `visible` is given `Batch.visible` with it.
+        One that has a third parameter `visible` is given `Batch.visible` with it. One that makes several rows of an
+        image says `provides = frozenset({"branch", "source"})`, so that heads and losses may ask for them.
         """
         ...
 
