@@ -113,3 +113,39 @@ def test_plugins_that_are_shipped_touch_no_method():
     for path in (CONFIGS / "plugins").glob("*.yml"):
         text = path.read_text(encoding="utf-8")
         assert not set(re.findall(r"\w+", text)) & set(METHODS), f"{path.name} names a method"
+
+
+JOINED = {
+    "pae": ["pae", "attributes_predicted"],
+    "pae and aal": ["pae", "aal", "attributes_predicted"],
+    "aal": ["aal"],
+    "labels": ["pae", "attributes_from_labels"],
+    "prior": ["pae", "attributes_prior"],
+    "released": ["pae_released", "attributes_from_labels"],
+}
+OWN = {
+    "MODEL": {"ADAPTER", "ATTRIBUTES"},
+    "HEADS": {"ATTRIBUTES"},
+    "OBJECTIVE": {"ATTRIBUTES", "ATTRIBUTE_PRIOR"},
+}
+
+
+@pytest.mark.parametrize("plugins", JOINED.values(), ids=JOINED)
+@pytest.mark.parametrize("method", [method for method in METHODS if method != "attr"])
+def test_attributes_join_any_method_and_touch_only_their_slots(tmp_path, method, plugins):
+    bases = [f"{CONFIGS}/sysu/{method}.yml", *(f"{CONFIGS}/plugins/{name}.yml" for name in plugins)]
+    (tmp_path / "x.yml").write_text(f"_BASE_: [{', '.join(bases)}]\nDATA: {{ATTRIBUTES: table.csv}}\n")
+    tiny = {"MODEL.BACKBONE.ARCH": "resnet10t"}
+    without_pae = {"MODEL.HEADS.ATTRIBUTES.USES": {"attribute_feature": "pooled"}} if plugins == ["aal"] else {}
+    config = load_config(tmp_path / "x.yml", {**tiny, **without_pae})
+    assert assemble.problems(config) == []
+    tree = explain.resolved_tree(config)
+    alone = explain.resolved_tree(load_config(bases[0], {**tiny, "DATA.ATTRIBUTES": "table.csv"}))
+    for key in OWN["MODEL"]:
+        tree["MODEL"].pop(key, None)
+        alone["MODEL"].pop(key, None)
+    for key in OWN["HEADS"]:
+        tree["MODEL"]["HEADS"].pop(key, None)
+    for key in OWN["OBJECTIVE"]:
+        tree["OBJECTIVE"].pop(key, None)
+    assert tree == alone

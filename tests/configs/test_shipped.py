@@ -195,3 +195,40 @@ SOLVER = {
     "LR_SCALE": {"backbone": 0.1},
     "SCHEDULE": {"NAME": "WarmupSteps", "WARMUP": 10, "DROPS": [20, 50], "FACTOR": 0.1},
 }
+
+
+def test_values_of_paenet_as_in_its_paper():
+    tree = explain.resolved_tree(load_config(CONFIGS / "sysu" / "paenet_paper.yml"))
+    assert batch_of(tree) == (8, 4)
+    assert tree["MODEL"]["BACKBONE"]["SHARE_FROM"] == 1
+    assert {name: term.get("WEIGHT", 1.0) for name, term in tree["OBJECTIVE"].items()} == dict.fromkeys(
+        ["ID", "TRIPLET", "MMD", "ATTRIBUTES"], 1.0
+    )
+    assert tree["SOLVER"]["EPOCHS"] == 80
+    assert tree["SOLVER"]["SCHEDULE"]["DROPS"] == [30, 50]
+    assert tree["MODEL"]["ADAPTER"]["NAME"] == "ProgressiveAttributeEmbedding"
+    assert list(tree["MODEL"]["ADAPTER"]["STAGES"]) == ["EMB1", "EMB2", "EMB3"]
+    assert tree["MODEL"]["ADAPTER"]["STAGES"]["EMB3"]["WIDTH"] is None
+    assert tree["MODEL"]["ATTRIBUTES"]["TEST"] == "labels"
+
+
+def test_values_of_paenet_as_released():
+    tree = explain.resolved_tree(load_config(CONFIGS / "sysu" / "paenet_released.yml"))
+    assert batch_of(tree) == (4, 4)
+    assert tree["MODEL"]["BACKBONE"]["SHARE_FROM"] == 3
+    weights = {name: term.get("WEIGHT", 1.0) for name, term in tree["OBJECTIVE"].items()}
+    assert weights == {"ID": 1.0, "TRIPLET": 2.0, "MMD": 0.25, "ATTRIBUTES": 1.0}
+    assert tree["SOLVER"] == SOLVER | {
+        "EPOCHS": 61,
+        "LR_SCALE": {"backbone": 0.1, "adapter.region": 0.1, "heads.id.neck": 0.1},
+    }
+    assert tree["MODEL"]["ADAPTER"] == {"NAME": "ReleasedPAE", "DROPOUT": True}
+    assert tree["MODEL"]["ATTRIBUTES"]["TEST"] == "labels"
+
+
+def test_table_4_differs_from_the_paper_in_what_is_frozen_only():
+    whole = explain.resolved_tree(load_config(CONFIGS / "sysu" / "paenet_paper.yml"))
+    for name, part in {"aal_fixed": "heads.attributes", "pae_fixed": "adapter"}.items():
+        tree = explain.resolved_tree(load_config(CONFIGS / "sysu" / f"paenet_table4_{name}.yml"))
+        assert tree["SOLVER"].pop("FREEZE") == {part: 10}
+        assert tree | {"OUTPUT_DIR": ""} == whole | {"OUTPUT_DIR": ""}

@@ -34,8 +34,9 @@ def run(train, people, tmp_path, capsys):
 
 
 def conditions(folder):
-    results = json.loads((folder / "metrics.json").read_text())["results"]
-    return {result["conditions"]["attribute_source"] for result in results.values()}
+    results = json.loads((folder / "metrics.json").read_text())["results"].values()
+    assert {result["conditions"]["attribute_embedding"] for result in results} == {"emb1+emb2+emb3"}
+    return {result["conditions"]["attribute_source"] for result in results}
 
 
 def test_trained_once_and_evaluated_under_each_source(run, tmp_path, people):

@@ -170,9 +170,10 @@ class CrossModalityNet(nn.Module):
 
     @property
     def conditions(self) -> dict[str, str]:
-        """What numbers of this network must be printed with, such as where its attributes come from."""
+        """What numbers of this network must be printed with: whence its attributes come, how they are embedded."""
         lengths = {} if self.unit else {"descriptor_lengths": "kept"}
-        return {**getattr(self.attributes, "conditions", {}), **lengths}
+        parts = (self.attributes, self.adapter)
+        return {k: v for part in parts for k, v in getattr(part, "conditions", {}).items()} | lengths
 
     def describe(self, batch: Batch) -> Tensor:
         """(B, D) rows for retrieval, of length 1 unless `unit` is off; the module must be in evaluation mode.

@@ -53,6 +53,11 @@ class ProgressiveAttributeEmbedding(nn.Module):
         self.neck = frozen_shift_neck(channels)
         self.stages = nn.ModuleDict(stages)
 
+    @property
+    def conditions(self) -> dict[str, str]:
+        """What a number must be printed with."""
+        return {"attribute_embedding": "+".join(self.stages)}
+
     def forward(self, pooled: Tensor, feature_map: Tensor, attributes: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         tokens = self.neck(pooled)[:, None]
         for stage in self.stages.values():

@@ -115,6 +115,11 @@ class ReleasedPAE(nn.Module):
         self.gate = ReleasedGate(channels, num_attributes)
         self.region = ReleasedRegion(channels)
 
+    @property
+    def conditions(self) -> dict[str, str]:
+        """What a number must be printed with."""
+        return {"attribute_embedding": "released code's form"}
+
     def forward(self, pooled: Tensor, feature_map: Tensor, attributes: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         attributes = attributes.to(pooled.dtype)
         gate = self.gate(self.cross_encoder(self.neck(pooled), attributes), attributes)
