@@ -61,3 +61,9 @@ def test_writing_is_whole_or_nothing(tmp_path, layer, monkeypatch):
         write_weights(path, layer.state_dict(), {})
     assert path.read_bytes() == before
     assert [file.name for file in tmp_path.iterdir()] == ["a.safetensors"]
+
+
+def test_a_released_file_has_to_be_converted_first(tmp_path, layer):
+    torch.save({"net": layer.state_dict()}, tmp_path / "best.t")
+    with pytest.raises(CheckpointError, match=r"tools/convert_checkpoint\.py makes one of a released checkpoint"):
+        load_model(tmp_path / "best.t", layer)
