@@ -60,8 +60,8 @@ def load_weights(module: nn.Module, path: Path) -> None:
     try:
         saved = load_file(path)
     except (OSError, SafetensorError) as error:
-        hint = "" if path.suffix == ".safetensors" else "; tools/convert_checkpoint.py makes one of a released checkpoint"
-        raise CheckpointError(f"{path}: not a readable safetensors file ({error}){hint}") from error
+        released = "" if path.suffix == ".safetensors" else "; tools/convert_checkpoint.py makes one of a released file"
+        raise CheckpointError(f"{path}: not a readable safetensors file ({error}){released}") from error
     fit_weights(module, saved, str(path))
 
 

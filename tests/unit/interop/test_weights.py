@@ -65,5 +65,5 @@ def test_writing_is_whole_or_nothing(tmp_path, layer, monkeypatch):
 
 def test_a_released_file_has_to_be_converted_first(tmp_path, layer):
     torch.save({"net": layer.state_dict()}, tmp_path / "best.t")
-    with pytest.raises(CheckpointError, match=r"tools/convert_checkpoint\.py makes one of a released checkpoint"):
+    with pytest.raises(CheckpointError, match=r"tools/convert_checkpoint\.py makes one of a released file"):
         load_model(tmp_path / "best.t", layer)
