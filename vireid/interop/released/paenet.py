@@ -26,7 +26,7 @@ HEADS = (
 register(
     Layout(
         model="paenet",
-        config=None,
+        config="paenet_released",
         rules=(*TWO_STREAMS, *ADAPTER, *HEADS),
         dead=(r"ASENet\.(conv1|conv2|mask_fc1)\..*", r"attrfea\..*", r"classifier\.weight"),
         given={"attributes.prior": (0.5,) * 8},  # the training mean, which the release does not know
