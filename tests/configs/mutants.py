@@ -37,6 +37,12 @@ class Source:
     tree: dict[str, Any]  # of the file alone
     config: Config  # of the composition, before anything was put in
 
+    def reaches(self, keys: Keys) -> bool:
+        """Whether a key of the file is one of the composition's: another class in a later file drops the arguments."""
+        names = [(at(self.tree, keys[:depth]).get("NAME"), at(self.config, keys[:depth])) for depth in range(len(keys))]
+        same = all(name is None or name == node.get("NAME") for name, node in names)
+        return same and keys[-1] in at(self.config, keys[:-1])
+
     def decides(self, keys: Keys) -> bool:
         """Whether what the file says at a key is what counts in the composition."""
         return self.config.origins.of(keys).file == self.file
@@ -169,7 +175,13 @@ def typo(draw: random.Random, source: Source, kind: str) -> Mutant | None:
     keys, value = draw.choice(list(nodes(source.tree)))
     wrong = misspelt(draw, keys[-1])
     free = is_entry(source, keys) and isinstance(value, dict) and "NAME" in value
-    if free or not wrong or wrong in at(source.config, keys[:-1]) or is_user_map(source, keys):
+    if (
+        free
+        or not wrong
+        or wrong in at(source.config, keys[:-1])
+        or is_user_map(source, keys)
+        or not source.reaches(keys)
+    ):
         return None
     named = (dotted((*keys[:-1], wrong)), repr(wrong))
     return Mutant(kind, source, dump(renamed(source.tree, keys, wrong)), f"{dotted(keys)} -> {wrong}", named)
