@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -135,8 +136,13 @@ class ConsistencyMemory(nn.Module):
             self._fill("auxiliary", table, table.modality == Modality.VISIBLE)
         self.join()
 
-    def _fill(self, stream: str, table: FeatureTable, chosen) -> None:
+    def _bank(self, stream: str) -> Bank:
         bank = self.banks[stream]
+        assert isinstance(bank, Bank)
+        return bank
+
+    def _fill(self, stream: str, table: FeatureTable, chosen: np.ndarray) -> None:
+        bank = self._bank(stream)
         if table.features.shape[1] != bank.features.shape[1]:
             raise ConfigError(
                 [
@@ -149,7 +155,7 @@ class ConsistencyMemory(nn.Module):
 
     def join(self) -> None:
         """The joint bank from the others: their mean, not made unit."""
-        self.joint.fill(torch.stack([bank.features for bank in self.banks.values()]).mean(dim=0))
+        self.joint.fill(torch.stack([self._bank(name).features for name in self.banks]).mean(dim=0))
 
     # -- the terms -----------------------------------------------------------------------------------------------
 
@@ -164,7 +170,7 @@ class ConsistencyMemory(nn.Module):
             "memory": self._contrast(self.joint, x, labels, every),
         }
         for name, rows in streams.items():
-            terms[name] = self.weights[name] * self._contrast(self.banks[name], x, labels, rows)
+            terms[name] = self.weights[name] * self._contrast(self._bank(name), x, labels, rows)
         terms["kl"] = self.kl_weight * self._alignment(x, labels, index, streams)
         if self.training and torch.is_grad_enabled():
             self._update(x.detach(), labels, streams, every)
@@ -185,12 +191,12 @@ class ConsistencyMemory(nn.Module):
         text = "the memories need at least two identities in the batch; all rows have the same"
         return _mean((own - others + self.margin).relu(), every) + insist(present.sum() > 1, text)
 
-    def _contrast(self, bank: nn.Module, x: Tensor, labels: Tensor, rows: Tensor) -> Tensor:
+    def _contrast(self, bank: Bank, x: Tensor, labels: Tensor, rows: Tensor) -> Tensor:
         return _mean(F.cross_entropy(bank.scores(x) / self.temperature, labels, reduction="none"), rows)
 
     def _alignment(self, x: Tensor, labels: Tensor, index: Tensor, streams: Rows) -> Tensor:
         visible, infrared = streams["visible"], streams["infrared"]
-        scores = {name: bank.scores(x, frozen=self.frozen) / self.temperature for name, bank in self.banks.items()}
+        scores = {name: self._bank(name).scores(x, frozen=self.frozen) / self.temperature for name in self.banks}
         pairs = partners(visible, infrared, labels, index)
         student = torch.where(visible.unsqueeze(1), scores["visible"], scores["infrared"])
         teacher = torch.where(
@@ -207,7 +213,7 @@ class ConsistencyMemory(nn.Module):
     def _update(self, x: Tensor, labels: Tensor, streams: Rows, every: Tensor) -> None:
         self.joint.update(x, labels, every)
         for name, rows in streams.items():
-            self.banks[name].update(x, labels, rows)
+            self._bank(name).update(x, labels, rows)
 
 
 def identity_means(rows: Tensor, labels: Tensor, num_ids: int) -> Tensor:
