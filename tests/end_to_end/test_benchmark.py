@@ -19,6 +19,7 @@ CONFIG: {config}
 OVERRIDES: {{SOLVER.EPOCHS: 2, TENSORBOARD: false}}
 SEEDS: [0]
 COLUMNS: [rank1, mAP]
+COSTS: [parameters, width]
 PROTOCOLS: [all]
 ROWS:
   MMD: {{}}

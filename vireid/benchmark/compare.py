@@ -89,16 +89,16 @@ class Comparison:
         write_json(self.out / "results.json", results.to_json())
         write_text(self.out / "results.md", f"# {self.suite.title}\n\n" + self._body(results, made))
         write_text(self.out / "results.csv", tables.comma_separated(results))
-        write_text(self.out / "results.tex", tables.latex(made))
+        write_text(self.out / "results.tex", tables.latex(made, results.costs))
         text = page.html(results, made, figures=figures, commands=commands, environment=versions())
         write_text(self.out / "report.html", text)
-        self.say(tables.markdown(made, results.compared, results.failures()))
+        self.say(tables.markdown(made, results.compared, results.failures(), results.costs))
         self.say(f"tables: {self.out / 'results.md'}, page: {self.out / 'report.html'}")
         return results
 
     def _body(self, results: Results, made: Sequence[tables.Table]) -> str:
         note = f"{self.suite.note}\n\n" if self.suite.note else ""
-        return note + tables.markdown(made, results.compared, results.failures())
+        return note + tables.markdown(made, results.compared, results.failures(), results.costs)
 
 
 def _names(plan: SuitePlan, outcomes: Mapping[str, Outcome]) -> dict[str, Path]:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 
+from vireid.benchmark.costs import Costs
 from vireid.benchmark.plan import Cell
 from vireid.benchmark.results import Compared, Results
 from vireid.benchmark.tables import HEADINGS, Table, Value, difference_text
@@ -16,6 +17,7 @@ from vireid.visualize import markup
 SECTIONS = (
     ("results", "Results"),
     ("differences", "Differences"),
+    ("costs", "Costs"),
     ("figures", "Figures"),
     ("again", "Making a number again"),
     ("environment", "Environment"),
@@ -38,6 +40,7 @@ def html(
     parts = {
         "results": [_table(table) for table in made] + [_failures(results.failures())],
         "differences": [_differences(results.compared)],
+        "costs": [_costs(results.costs)] if results.costs else [],
         "figures": [_figure(caption, path) for caption, path in figures.items()],
         "again": [_cell(results, cell, commands or {}) for cell in results.plan.cells],
         "environment": [markup.facts(environment or {})],
@@ -110,6 +113,21 @@ def _differences(compared: Sequence[Compared]) -> str:
     return (
         '<div class="scroll"><table class="results"><thead><tr><th scope="col">Row</th><th scope="col">Where</th>'
         f"{heads}</tr></thead><tbody>{''.join(lines)}</tbody></table></div>{markup.paragraph(note, 'faint')}"
+    )
+
+
+def _costs(costs: Costs) -> str:
+    head, *lines = costs.grid()
+    heads = "".join(f'<th scope="col"><button type="button">{escape(text)}</button></th>' for text in head[1:])
+    body = "".join(
+        f'<tr><th scope="row">{escape(line[0])}</th>'
+        + "".join(f'<td data-value="{"" if text == "-" else text}">{text}</td>' for text in line[1:])
+        + "</tr>"
+        for line in lines
+    )
+    return (
+        '<div class="scroll"><table class="results sorted"><thead><tr><th scope="col">Row</th>'
+        f"{heads}</tr></thead><tbody>{body}</tbody></table></div>"
     )
 
 

@@ -32,8 +32,11 @@ class Run:
 
     def words(self) -> list[str]:
         """Arguments of tools/train_net.py, without OUTPUT_DIR."""
-        pairs = [word for key, value in self.overrides.items() for word in (key, _word(value))]
-        return ["--config-file", str(self.config), "--resume", *pairs]
+        return ["--config-file", str(self.config), "--resume", *(word for pair in self.pairs() for word in pair)]
+
+    def pairs(self) -> list[tuple[str, str]]:
+        """The overrides as they are typed."""
+        return [(key, _word(value)) for key, value in self.overrides.items()]
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from statistics import mean, stdev
 from typing import Any
 
 from vireid.benchmark.bootstrap import Difference, differences
+from vireid.benchmark.costs import Costs, costs_of
 from vireid.benchmark.plan import Cell, SuitePlan
 from vireid.benchmark.runs import Outcome
 from vireid.core.errors import UserError
@@ -68,6 +69,7 @@ class Results:
     entries: Sequence[Entry]
     compared: Sequence[Compared]
     outcomes: Mapping[str, Outcome]
+    costs: Costs | None = None
 
     def failures(self) -> list[str]:
         """A sentence for each run that has no result."""
@@ -100,6 +102,10 @@ class Results:
                 }
                 for entry in self.entries
             ],
+            "costs": [
+                {"row": row, "dataset": dataset, **values}
+                for (row, dataset), values in (self.costs.values if self.costs else {}).items()
+            ],
             "runs": [
                 {
                     "row": cell.row.name,
@@ -131,7 +137,8 @@ class Results:
 def gather(plan: SuitePlan, outcomes: Mapping[str, Outcome]) -> Results:
     """Read the results of all runs that are done. Errors: UserError for a damaged metrics.json, naming it."""
     entries = [entry for cell in plan.cells for entry in _entries(cell, outcomes)]
-    return Results(plan, entries, _compare(plan, outcomes), outcomes)
+    costs = costs_of(plan, plan.suite.costs) if plan.suite.costs else None
+    return Results(plan, entries, _compare(plan, outcomes), outcomes, costs)
 
 
 def _entries(cell: Cell, outcomes: Mapping[str, Outcome]) -> list[Entry]:

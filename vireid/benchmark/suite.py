@@ -8,6 +8,7 @@
       sysu: {DATA.ROOT: datasets/SYSU-MM01}
     SEEDS: [0, 1, 2]
     COLUMNS: [rank1, mAP]                # none: all metrics
+    COSTS: [parameters, gflops, width]   # also latency, images_per_second, memory: measured on this machine
     PROTOCOLS: [all]                     # none: every entry of EVALUATION
     ROWS:
       "MMD": {}
@@ -43,6 +44,7 @@ KEYS = (
     "DATASETS",
     "SEEDS",
     "COLUMNS",
+    "COSTS",
     "PROTOCOLS",
     "ROWS",
     "GRID",
@@ -51,6 +53,7 @@ KEYS = (
     "TOLERANCE",
     "FIGURES",
 )
+COSTS = ("parameters", "retrieval_parameters", "gflops", "width", "latency", "images_per_second", "memory")
 DATASET = "{dataset}"  # in a CONFIG: the name of the data set
 
 
@@ -74,6 +77,7 @@ class Suite:
     seeds: tuple[int, ...]
     columns: tuple[str, ...]  # of METRICS
     protocols: tuple[str, ...]  # none: all
+    costs: tuple[str, ...] = ()  # of COSTS
     note: str = ""
     compare: str = ""  # name of the row that the others are held against; "": none
     reported: Mapping[str, str] = field(default_factory=dict)  # row -> key in reported.yml
@@ -138,6 +142,10 @@ class _Reader:
         for column in columns:
             if column not in METRICS:
                 self.say(("COLUMNS",), f"has {column!r}, which is no metric{nearest(str(column), METRICS)}")
+        costs = self._get("COSTS", list, [])
+        for name in costs:
+            if name not in COSTS:
+                self.say(("COSTS",), f"has {name!r}, which is no cost{nearest(str(name), COSTS)}")
         seeds = self._get("SEEDS", list, [0])
         if not seeds or any(not isinstance(seed, int) or isinstance(seed, bool) or seed < 0 for seed in seeds):
             self.say(("SEEDS",), f"= {seeds} is not a list of whole numbers from 0 on")
@@ -159,6 +167,7 @@ class _Reader:
             seeds=tuple(seeds),
             columns=tuple(columns),
             protocols=tuple(self._get("PROTOCOLS", list, [])),
+            costs=tuple(costs),
             compare=compare,
             reported=reported,
             tolerance=tolerance,

@@ -7,6 +7,7 @@ import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from vireid.benchmark.costs import Costs
 from vireid.benchmark.results import Compared, Entry, Results
 
 DAGGER = "†"
@@ -136,8 +137,13 @@ def _count(seeds: set[int]) -> str:
     return str(next(iter(seeds))) if len(seeds) == 1 else f"{min(seeds)} to {max(seeds)}"
 
 
-def markdown(made: Sequence[Table], compared: Sequence[Compared] = (), failures: Sequence[str] = ()) -> str:
-    """All tables, then the differences, then what failed and why."""
+def markdown(
+    made: Sequence[Table],
+    compared: Sequence[Compared] = (),
+    failures: Sequence[str] = (),
+    costs: Costs | None = None,
+) -> str:
+    """All tables, then the differences, what the rows cost, and what failed and why."""
     parts = []
     for table in made:
         cells = [["", *(table.heading(column) for column in table.columns)]]
@@ -146,6 +152,8 @@ def markdown(made: Sequence[Table], compared: Sequence[Compared] = (), failures:
         parts.append(f"## {table.title}\n\n{_grid(cells)}\n\n" + "\n".join(f"- {note}" for note in table.notes))
     if compared:
         parts.append(_markdown_differences(compared))
+    if costs:
+        parts.append(f"## Costs\n\n{_grid(costs.grid())}")
     if failures:
         parts.append("## Failed\n\n" + "\n".join(f"- {failure}" for failure in failures))
     return "\n\n".join(parts) + "\n"
@@ -232,35 +240,38 @@ def tex_escaped(text: str) -> str:
     return "".join(_TEX.get(character, character) for character in text)
 
 
-def latex(made: Sequence[Table]) -> str:
+def latex(made: Sequence[Table], costs: Costs | None = None) -> str:
     """Each table as a `table` of booktabs; the best of a column in bold, notes in the caption."""
     parts = []
     for table in made:
-        columns = "l" + "r" * len(table.columns)
-        head = " & ".join(["", *(tex_escaped(table.heading(column)) for column in table.columns)])
-        body = []
+        lines = [["", *(tex_escaped(table.heading(column)) for column in table.columns)]]
         for row, values in table.lines.items():
-            cells = [_tex_cell(values.get(column)) for column in table.columns]
-            body.append(" & ".join([tex_escaped(row), *cells]) + r" \\")
-        caption = tex_escaped(f"{table.title}. {'. '.join(table.notes)}.")
-        parts.append(
-            "\n".join(
-                [
-                    r"\begin{table}",
-                    r"\centering",
-                    rf"\caption{{{caption}}}",
-                    rf"\begin{{tabular}}{{{columns}}}",
-                    r"\toprule",
-                    rf"{head} \\",
-                    r"\midrule",
-                    *body,
-                    r"\bottomrule",
-                    r"\end{tabular}",
-                    r"\end{table}",
-                ]
-            )
-        )
+            lines.append([tex_escaped(row), *(_tex_cell(values.get(column)) for column in table.columns)])
+        parts.append(_tex_table(lines, f"{table.title}. {'. '.join(table.notes)}."))
+    if costs:
+        parts.append(_tex_table([[tex_escaped(cell) for cell in line] for line in costs.grid()], "Costs."))
     return "% needs \\usepackage{booktabs}\n" + "\n\n".join(parts) + "\n"
+
+
+def _tex_table(lines: Sequence[Sequence[str]], caption: str) -> str:
+    """Cells that are LaTeX already, the headings first; the caption is plain text."""
+    head, *body = [" & ".join(line) + r" \\" for line in lines]
+    columns = "l" + "r" * (len(lines[0]) - 1)
+    return "\n".join(
+        [
+            r"\begin{table}",
+            r"\centering",
+            rf"\caption{{{tex_escaped(caption)}}}",
+            rf"\begin{{tabular}}{{{columns}}}",
+            r"\toprule",
+            head,
+            r"\midrule",
+            *body,
+            r"\bottomrule",
+            r"\end{tabular}",
+            r"\end{table}",
+        ]
+    )
 
 
 def _tex_cell(value: Value | None) -> str:
