@@ -20,7 +20,7 @@ from vireid.data.heldout import hold_out, relabelled
 from vireid.data.image_set import ImageSet, TrainingBatches
 from vireid.data.loading import BatchLoader
 from vireid.data.survey import require_listing
-from vireid.engine.checkpoint import CheckpointFolder, TrainerState, load_model
+from vireid.engine.checkpoint import CheckpointFolder, TrainerState, load_model, stored_ids
 from vireid.engine.environment import Environment
 from vireid.engine.measuring import Check, Measuring
 from vireid.engine.optim import parameter_groups
@@ -127,6 +127,19 @@ class Experiment:
         model, selection = self._network(environment, facts)
         test = self._images(test_samples, environment)
         return self._evaluate(model, test, self._measuring(environment, self._log()), selection)
+
+    def deployed(self) -> tuple[CrossModalityNet, str, Environment]:
+        """The network that `evaluate` would evaluate, how its checkpoint came to count, and where it computes.
+
+        For use far from the training data: the number of identities is read from the checkpoint.
+        """
+        environment = self._environment()
+        known = self._checkpoints().epochs()
+        path = Path(self.config.WEIGHTS) if self.config.WEIGHTS else self._checkpoints().path(known[-1] if known else 0)
+        facts = assemble.facts_of(self.config)
+        facts = replace(facts, num_ids=stored_ids(path) or facts.num_ids)
+        model, selection = self._network(environment, facts)
+        return model.eval(), selection, environment
 
     def network(self) -> CrossModalityNet:
         """The network that `evaluate` would evaluate, in evaluation mode."""

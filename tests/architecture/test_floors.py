@@ -21,7 +21,7 @@ FLOORS = {
     **dict.fromkeys(("engine",), 4),
     **dict.fromkeys(("config",), 5),
     **dict.fromkeys(("zoo", "experiment"), 6),
-    **dict.fromkeys(("benchmark",), 7),
+    **dict.fromkeys(("benchmark", "gallery"), 7),
 }
 ONLY = {"testing": {"core"}}  # a package that may import less than its floor allows
 TOP = 8  # tools, benchmarks, and the package's own __init__, which imports on first use

@@ -212,6 +212,17 @@ def _agree(folder: Path, stored: Mapping[str, Any], facts: Mapping[str, Any]) ->
         raise CheckpointError(f"{folder}: a checkpoint of something else ({'; '.join(other)})")
 
 
+def stored_ids(path: Path) -> int:
+    """How many identities a checkpoint (folder or .safetensors file) was trained on; 0 where it does not say."""
+    if path.name == MODEL and (path.parent / META).is_file():
+        path = path.parent
+    try:
+        facts = json.loads((path / META).read_text(encoding="utf-8"))["facts"] if path.is_dir() else read_facts(path)
+        return int(facts.get("num_ids", 0))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return 0  # loading it says what is wrong
+
+
 def load_model(path: Path, model: nn.Module, data: Mapping[str, Any] | None = None) -> None:
     """Weights for evaluation: a checkpoint folder (its digests are checked) or a single .safetensors file, which may
     say in its metadata what it belongs to (`vireid.interop.weights`).

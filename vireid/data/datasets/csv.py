@@ -154,7 +154,7 @@ class CsvDataset(FoundDataset):
 
     def _read(self, name: str, split: str, faults: Faults) -> Iterator[Row]:
         """The rows of a file that can be read; `split` is the one of the whole file, or "" where a column says it."""
-        lines = _lines(self.root / name)
+        lines = csv_lines(self.root / name)
         header = [cell.strip() for cell in next(lines, (0, []))[1]]
         place = self._header(header, name, split, faults)
         if place is None:
@@ -241,7 +241,7 @@ def _completed(
     return out
 
 
-def _lines(file: Path) -> Iterator[tuple[int, list[str]]]:
+def csv_lines(file: Path) -> Iterator[tuple[int, list[str]]]:
     """Line numbers and cells; DataError for a file that is no CSV text."""
     try:
         text = file.read_text(encoding="utf-8-sig")
@@ -270,7 +270,15 @@ def _word(place: str, role: str, cell: str, known: Mapping[str, str], faults: Fa
 
 
 def _time(place: str, cell: str, faults: Faults) -> float | None:
-    """Seconds; a date and time without a zone counts as UTC."""
+    try:
+        return seconds_of(cell)
+    except ValueError as error:
+        faults.add(f"{place}: {error}", "such times")
+        return None
+
+
+def seconds_of(cell: str) -> float | None:
+    """A time in seconds, None for nothing; a date and time without a zone counts as UTC. UserError for other words."""
     if not cell:
         return None
     with suppress(ValueError):
@@ -278,11 +286,8 @@ def _time(place: str, cell: str, faults: Faults) -> float | None:
             return float(cell)
     try:
         moment = datetime.fromisoformat(cell.removesuffix("Z"))
-    except ValueError:
-        faults.add(
-            f"{place}: time {cell!r} is neither seconds nor a date and time as in 2024-05-31T10:20:30", "such times"
-        )
-        return None
+    except ValueError as error:
+        raise UserError(f"time {cell!r} is neither seconds nor a date and time as in 2024-05-31T10:20:30") from error
     return (moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).timestamp()
 
 

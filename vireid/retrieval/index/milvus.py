@@ -149,7 +149,7 @@ class Milvus:
     @cached_property
     def _client(self) -> Any:
         try:
-            from pymilvus import MilvusClient
+            from pymilvus import MilvusClient  # pyright: ignore[reportMissingImports]  # an extra
         except ImportError as missing:
             raise UserError(
                 "Milvus needs the packages pymilvus and milvus-lite: pip install vireid[milvus]"
@@ -179,7 +179,7 @@ class Milvus:
         return self._width
 
     def _create(self, width: int) -> None:
-        from pymilvus import DataType
+        from pymilvus import DataType  # pyright: ignore[reportMissingImports]
 
         schema = self._client.create_schema(auto_id=False)
         schema.add_field("id", DataType.INT64, is_primary=True)

@@ -10,7 +10,8 @@ from scipy import sparse
 
 from vireid.core.errors import UserError, nearest
 from vireid.core.registries import RERANKERS
-from vireid.retrieval.rerank.distances import Distances, Neighbours
+from vireid.retrieval.rerank.distances import BLOCK, Distances, Neighbours
+from vireid.retrieval.rerank.forecast import announce
 from vireid.retrieval.rerank.sides import stacked
 
 Half = Literal["distances", "weights"]
@@ -64,6 +65,17 @@ class KReciprocal:
         return f"k-reciprocal (k1 {self.k1}, k2 {self.k2}, weight {self.weight:g}{only}{half})"
 
     def __call__(self, queries: np.ndarray, gallery: np.ndarray) -> np.ndarray:
+        announce(self.says, self._ranked, queries, gallery, powers=(1, 2), memory=self.memory(queries, gallery))
+        return self._ranked(queries, gallery)
+
+    def memory(self, queries: np.ndarray, gallery: np.ndarray) -> int:
+        """Bytes needed at most beside the features: a copy, the result, blocks, about 60 k entries for an image."""
+        images = len(queries) + len(gallery)
+        entry = 8 if np.float64 in (queries.dtype, gallery.dtype) else 4
+        sparse = images * max(self.k1, self.k2) * 60 * entry
+        return entry * (images * queries.shape[1] + len(queries) * len(gallery) + 4 * BLOCK) + 40 * PAIRS + sparse
+
+    def _ranked(self, queries: np.ndarray, gallery: np.ndarray) -> np.ndarray:
         distances = Distances(stacked(queries, gallery), half="distances" in self.half)
         asking, half = len(queries), "weights" in self.half
         among = asking if self.neighbours == "queries" else len(distances)

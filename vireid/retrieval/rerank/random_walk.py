@@ -8,6 +8,7 @@ from torch import Tensor
 
 from vireid.core.errors import DataError, UserError
 from vireid.core.registries import RERANKERS
+from vireid.retrieval.rerank.forecast import announce
 from vireid.retrieval.rerank.sides import checked
 
 BLOCK = 1 << 24  # entries of the walk's matrix that exist at a time
@@ -41,6 +42,16 @@ class RandomWalk:
         return f"random walk (alpha {self.alpha:g})"
 
     def __call__(self, queries: np.ndarray, gallery: np.ndarray) -> np.ndarray:
+        announce(self.says, self._ranked, queries, gallery, powers=(2, 3), memory=self.memory(queries, gallery))
+        return self._ranked(queries, gallery)
+
+    def memory(self, queries: np.ndarray, gallery: np.ndarray) -> int:
+        """Bytes that are needed at most beside the features: a copy, the result, a block, and the solver's columns."""
+        entry = 8 if np.float64 in (queries.dtype, gallery.dtype) else 4
+        columns = 8 * len(gallery) * min(len(queries), QUERIES)
+        return entry * (gallery.size + queries.size + len(queries) * len(gallery) + 2 * BLOCK + columns)
+
+    def _ranked(self, queries: np.ndarray, gallery: np.ndarray) -> np.ndarray:
         queries, gallery = checked(queries, gallery)
         walk = _Walk(torch.from_numpy(gallery))
         out = np.empty((len(queries), len(gallery)), gallery.dtype)
