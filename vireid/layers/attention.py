@@ -5,6 +5,9 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+CHUNK = 128  # queries at a time, where no fused kernel helps
 
 
 class TokenAttention(nn.Module):
@@ -65,10 +68,18 @@ def scalar_attention(query: Tensor, key: Tensor, value: Tensor, *, dropout: floa
     """o_i = sum_j softmax_j(q_i k_j) v_j over numbers as tokens of width 1.
 
     Shapes: (R, N), (R, M), (R, M) -> (R, N). The width is filled up with zeros to 8, which changes nothing and is what
-    fused kernels ask for.
+    fused kernels ask for. The one for CPUs knows no dropout: with it, `CHUNK` queries at a time are computed, and again
+    in backward, so that (R, N, M) is not in memory there either.
     """
-    tokens = [F.pad(each[:, None, :, None], (0, 7)) for each in (query, key, value)]
-    return F.scaled_dot_product_attention(*tokens, dropout_p=dropout, scale=1.0)[:, 0, :, 0]
+    q, k, v = (F.pad(each[:, None, :, None], (0, 7)) for each in (query, key, value))
+    if not dropout or query.device.type != "cpu":
+        return F.scaled_dot_product_attention(q, k, v, dropout_p=dropout, scale=1.0)[:, 0, :, 0]
+
+    def attend(some: Tensor) -> Tensor:
+        return F.scaled_dot_product_attention(some, k, v, dropout_p=dropout, scale=1.0)
+
+    parts = [checkpoint(attend, some, use_reentrant=False) for some in q.split(CHUNK, dim=2)]
+    return torch.cat(parts, dim=2)[:, 0, :, 0]  # type: ignore[arg-type]
 
 
 def attention_over_positions(scores: Tensor) -> Tensor:

@@ -4,6 +4,8 @@ import math
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from vireid.layers.attention import ChannelTokenAttention, TokenAttention, attention_over_positions, scalar_attention
 
@@ -60,3 +62,35 @@ def test_keys_stand_at_even_places_and_values_at_odd_ones():
 def test_positions_compete_within_a_channel():
     weights = attention_over_positions(torch.randn(2, 3, 4, 5))
     torch.testing.assert_close(weights.sum(dim=(2, 3)), torch.ones(2, 3))
+
+
+class Largest(TorchDispatchMode):
+    """The most numbers in one tensor that any operation gave."""
+
+    numbers = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        sizes = [leaf.numel() for leaf in tree_leaves(result) if isinstance(leaf, torch.Tensor)]
+        self.numbers = max(self.numbers, *sizes, 0)
+        return result
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.1])
+def test_no_step_holds_all_pairs_of_channels(dropout):
+    layer = ChannelTokenAttention(512, 8, dropout=dropout).train()
+    rows = torch.randn(8, 512, requires_grad=True)
+    with Largest() as largest:
+        layer(rows, torch.rand(8, 8)).sum().backward()
+    assert largest.numbers <= 8 * 512 * (512 + 8) // 2
+
+
+def test_dropout_in_chunks_drops_weights_at_its_rate_and_repeats_in_backward():
+    torch.manual_seed(0)
+    q, k, v = torch.zeros(1, 300), torch.zeros(1, 1000), torch.ones(1, 1000, requires_grad=True)
+    kept = scalar_attention(q, k, v, dropout=0.25)  # uniform weights: the share that is kept, over 0.75
+    kept.sum().backward()
+    kept = kept.detach()
+    assert float(kept.mean()) == pytest.approx(1.0, abs=0.01)
+    assert 0.01 < float(kept.std()) < 0.03
+    assert float(v.grad.sum()) == pytest.approx(float(kept.sum()), rel=1e-5)
