@@ -76,6 +76,7 @@ class Experiment:
             people = relabelled([samples[row] for row in rows])
             begun = resume and environment.from_main(lambda: bool(self._checkpoints().epochs()))
             model, objective = self._parts(facts, pretrained=not begun)
+            model.rehearse(test_samples)
             sampler = assemble.sampler(config, people, environment.rank, environment.world)
             images, test = self._images(samples, environment), self._images(test_samples, environment)
             training, held = images.part(rows, people), images.part(held_rows, [samples[row] for row in held_rows])
@@ -125,6 +126,7 @@ class Experiment:
         dataset, facts = self._dataset()
         test_samples = self._test_samples(dataset)
         model, selection = self._network(environment, facts)
+        model.rehearse(test_samples)
         test = self._images(test_samples, environment)
         return self._evaluate(model, test, self._measuring(environment, self._log()), selection)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar, Literal
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 from vireid.core.errors import DataError
 from vireid.core.protocols import EpochContext
 from vireid.core.registries import ATTRIBUTE_SOURCES
+from vireid.core.types import Sample
 from vireid.layers.init import classifier
 from vireid.layers.norms import frozen_shift_neck
 
@@ -86,6 +88,14 @@ class AttributeSource(nn.Module):
         known = values >= 0
         mean = (values * known).sum(0) / known.sum(0)
         self.prior.copy_(torch.where(known.any(0), mean, 0.5))
+
+    def rehearse(self, samples: Sequence[Sample]) -> None:
+        """DataError where labels are wanted at test time and none of the test images has any."""
+        if self.test == "labels" and not any(sample.attributes is not None for sample in samples):
+            raise DataError(
+                f"MODEL.ATTRIBUTES.TEST = 'labels', but none of the {len(samples)} test images has attributes; "
+                "annotate them, or test with 'predicted' or 'prior'"
+            )
 
     def forward(
         self, pooled_image: Tensor, attributes: Tensor | None = None, attributes_known: Tensor | None = None

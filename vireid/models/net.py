@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from vireid.core.binding import bind, requested, serve
 from vireid.core.errors import ConfigError, DataError, nearest
-from vireid.core.types import Batch, PersonFeatures
+from vireid.core.types import Batch, PersonFeatures, Sample
 from vireid.core.vocabulary import ATTRIBUTE_FIELDS, FIELDS, MODEL_FIELDS
 from vireid.layers.norms import unit_rows
 from vireid.layers.precision import float32_or_more, without_autocast
@@ -174,6 +174,12 @@ class CrossModalityNet(nn.Module):
         lengths = {} if self.unit else {"descriptor_lengths": "kept"}
         parts = (self.attributes, self.adapter)
         return {k: v for part in parts for k, v in getattr(part, "conditions", {}).items()} | lengths
+
+    def rehearse(self, samples: Sequence[Sample]) -> None:
+        """What the test images lack is said before one of them is opened: DataError of the attribute source."""
+        check = getattr(self.attributes, "rehearse", None)
+        if check is not None:
+            check(samples)
 
     def describe(self, batch: Batch) -> Tensor:
         """(B, D) rows for retrieval, of length 1 unless `unit` is off; the module must be in evaluation mode.

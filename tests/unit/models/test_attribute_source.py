@@ -156,3 +156,11 @@ def test_bad_arguments(arguments, text):
 def test_there_is_no_default_for_test():
     with pytest.raises(TypeError, match="test"):
         AttributeSource(num_attributes=A, channels=C)
+
+
+def test_an_oracle_without_labels_is_refused_before_training():
+    unlabelled, labelled = [sample(), sample()], [sample(), sample(1, 0, 1)]
+    with pytest.raises(DataError, match="TEST = 'labels', but none of the 2 test images has attributes"):
+        build(test="labels").rehearse(unlabelled)
+    build(test="labels").rehearse(labelled)
+    build(test="prior").rehearse(unlabelled)

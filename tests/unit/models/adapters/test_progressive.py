@@ -91,3 +91,12 @@ def test_all_stages_off_is_an_error_that_says_what_to_write():
 def test_without_stages_it_cannot_be_built():
     with pytest.raises(ValueError, match="all of them are off"):
         ProgressiveAttributeEmbedding(stages={}, channels=C)
+
+
+def test_retrieval_needs_nothing_of_aal():
+    model = assemble.model(load_config(CONFIG, TINY), FACTS).eval()
+    batch = tiny_batch(per_modality=1)
+    with torch.no_grad():
+        whole = model.describe(batch)
+        del model.heads["attributes"]
+        assert torch.equal(model.describe(batch), whole)
