@@ -11,8 +11,7 @@ import pytest
 
 from vireid.config.explain import resolved_tree
 from vireid.config.loader import load_config
-from vireid.core.errors import UserError
-from vireid.zoo import config_path
+from vireid.zoo import config_path, list_models
 
 ROOT = Path(__file__).parents[1]
 PAGES = [*ROOT.glob("*.md"), *sorted((ROOT / "docs").rglob("*.md"))]
@@ -55,14 +54,12 @@ def keys_of(tree: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
 
 
 def known_keys(method: str) -> set[str]:
+    """Keys of the method and its variants (caj_plus) on every data set; any term of an objective may have a WEIGHT."""
     known: set[str] = set()
-    for data in ("sysu", "regdb", "llcm"):
-        try:
-            config = load_config(config_path(f"{data}/{method}"))
-        except UserError:
-            continue  # not every method is there for every data set
+    for name in list_models("*/" + method) + [name for name in list_models(f"*/{method}_*") if "_pae" not in name]:
+        config = load_config(config_path(name))
         known |= {*keys_of(config), *keys_of(resolved_tree(config))}
-    return known
+    return known | {f"{key}.WEIGHT" for key in known if re.fullmatch(r"OBJECTIVE\.\w+", key)}
 
 
 @pytest.mark.parametrize("page", METHODS, ids=lambda page: page.stem)
