@@ -9,8 +9,8 @@ from pathlib import Path
 from vireid.core.errors import guarded
 
 EXAMPLE = """examples:
-  tools/gallery.py build archive --config-file runs/demo/config.yml --images photos.csv --index FaissIVF PROBES=16
-  tools/gallery.py search archive --config-file runs/demo/config.yml --images someone.png --modality infrared \\
+  tools/gallery.py build archive --config-file configs/demo/sysu_mmd.yml --images photos.csv --index FaissIVF PROBES=16
+  tools/gallery.py search archive --config-file configs/demo/sysu_mmd.yml --images someone.png --modality infrared \\
       --camera 1 --camera 2 --modality-of-answers visible --out found.html
 """
 

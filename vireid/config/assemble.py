@@ -13,7 +13,7 @@ from vireid.config.loader import Config, read_config
 from vireid.config.parts import MODEL_SLOTS, build_model, build_objective, provided_to_losses
 from vireid.config.plan import Plan, make_plan
 from vireid.config.trial import try_out
-from vireid.core.errors import ConfigError
+from vireid.core.errors import ConfigError, UserError
 from vireid.core.protocols import Dataset, Scorer
 from vireid.core.rng import derive
 from vireid.core.types import Facts, Modality, Sample
@@ -155,8 +155,16 @@ def evaluators(config: Config) -> dict[str, Evaluator]:
 
 
 def _evaluator(part: Part, score: Scorer) -> Evaluator:
-    again = part.extras.get("RERANKING")
-    return Evaluator(construct(part, {}), score=score, rerank=None if again is None else construct(again, {}))
+    again, index = part.extras.get("RERANKING"), part.extras.get("INDEX")
+    try:
+        return Evaluator(
+            construct(part, {}),
+            score=score,
+            rerank=None if again is None else construct(again, {}),
+            index=None if index is None else lambda: construct(index, {}),
+        )
+    except UserError as error:
+        raise ConfigError([f"{part.key}: {error}"]) from error
 
 
 def constant(epoch: int) -> float:

@@ -89,7 +89,10 @@ SLOTS: tuple[Slot, ...] = (
         registries.PROTOCOLS,
         is_map=True,
         required=True,
-        extras={"RERANKING": Extra(registry=registries.RERANKERS)},
+        extras={
+            "RERANKING": Extra(registry=registries.RERANKERS),
+            "INDEX": Extra(registry=registries.INDEXES),
+        },
         free=True,
     ),
     Slot(("SCORER",), registries.SCORERS, required=True, default={"NAME": "TorchScorer"}, free=True),

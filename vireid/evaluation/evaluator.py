@@ -10,9 +10,10 @@ from typing import Protocol
 import numpy as np
 
 from vireid.core.errors import UserError
-from vireid.core.protocols import Reranker
+from vireid.core.protocols import GalleryIndex, Reranker
 from vireid.core.types import FeatureTable, Sample, Trial
 from vireid.evaluation.report import MeasuredQueries, Report
+from vireid.retrieval.indexed import IndexedScorer
 from vireid.retrieval.metrics import Cmc, measure_queries, summarise
 from vireid.retrieval.ranking import NOBODY, Ranking, rank_rows
 
@@ -52,6 +53,8 @@ class Evaluator:
 
     `score`: (Q, D), (G, D) float32 unit rows -> (Q, G) similarities, larger is closer (`TorchScorer`, `FaissScorer`).
     `rerank`: replaces the dot products, for each trial by itself, since its answers depend on the whole gallery.
+    `index`: makes empty indexes; one is filled with each trial's gallery and asked for all of it. An approximate one
+    misses images: those stand last, and the report states the recall of its first 10 answers against `score`.
     `ranks`: the ranks that are printed; the CMC curve reaches the largest.
     """
 
@@ -61,15 +64,21 @@ class Evaluator:
         *,
         score: Callable[[np.ndarray, np.ndarray], np.ndarray],
         rerank: Reranker | None = None,
+        index: Callable[[], GalleryIndex] | None = None,
         ranks: Sequence[int] = (1, 5, 10, 20),
     ) -> None:
-        self.protocol, self.score, self.rerank, self.ranks = protocol, score, rerank, tuple(ranks)
+        if rerank is not None and index is not None:
+            raise UserError("a row is either re-ranked or searched by an index: re-ranking needs all similarities")
+        self.protocol, self.score, self.rerank, self.index = protocol, score, rerank, index
+        self.ranks = tuple(ranks)
 
     def __call__(self, table: FeatureTable) -> Report:
-        scores = self._plain(table) if self.rerank is None else self._reranked(table, self.rerank)
+        indexed = None if self.index is None else IndexedScorer(self.index, exact=self.score)
+        scores = self._plain(table) if self.rerank is None and indexed is None else self._of_trial(table, indexed)
         found = {trial.name: self._measure(scores(trial), trial, table) for trial in self.protocol.trials(table)}
         trials = {name: summarise(each.scores, self.ranks) for name, each in found.items()}
         own = {} if self.rerank is None else {"re_ranking": self.rerank.says}
+        own |= {} if indexed is None else {"search": indexed.says}
         conditions = {**self.protocol.conditions, **table.conditions, **own}
         return Report(conditions=conditions, trials=trials, queries=found)
 
@@ -90,8 +99,8 @@ class Evaluator:
             raise UserError(
                 f"there is no trial {trial}: the protocol has {self.protocol.conditions['trials']}, from 0 on"
             )
-        score = self.score if self.rerank is None else self.rerank
-        scores = score(table.features[chosen.query], table.features[chosen.gallery])
+        indexed = None if self.index is None else IndexedScorer(self.index, exact=self.score)
+        scores = (self.rerank or indexed or self.score)(table.features[chosen.query], table.features[chosen.gallery])
         ranking = rank_rows(scores, junk=chosen.junk(chosen.query, chosen.gallery), k=k).mapped(chosen.gallery)
         same = table.labels[ranking.ids.clip(min=0)] == table.labels[chosen.query][:, None]
         return RankedLists(chosen.query, ranking, same & (ranking.ids != NOBODY))
@@ -101,8 +110,11 @@ class Evaluator:
         query, gallery = self.protocol.query_rows(table), self.protocol.gallery_rows(table)
         return _Selection(query, gallery, self.score(table.features[query], table.features[gallery])).of
 
-    def _reranked(self, table: FeatureTable, rerank: Reranker) -> Callable[[Trial], np.ndarray]:
-        return lambda trial: rerank(table.features[trial.query], table.features[trial.gallery])
+    def _of_trial(self, table: FeatureTable, indexed: IndexedScorer | None) -> Callable[[Trial], np.ndarray]:
+        """A matrix for each trial, by what sees its gallery alone."""
+        score = self.rerank or indexed
+        assert score is not None
+        return lambda trial: score(table.features[trial.query], table.features[trial.gallery])
 
     def _measure(self, scores: np.ndarray, trial: Trial, table: FeatureTable) -> MeasuredQueries:
         found = measure_queries(

@@ -229,3 +229,22 @@ def test_a_row_of_the_evaluation_can_be_re_ranked():
 def test_a_wrong_re_ranking_is_found_before_the_run(node, text):
     with pytest.raises(ConfigError, match=text):
         assemble.check(config(**{"EVALUATION.ALL.RERANKING": node}))
+
+
+def test_a_row_of_the_evaluation_can_be_searched_by_an_index():
+    row = {"NAME": "SysuProtocol", "INDEX": {"NAME": "TorchExact", "MEMORY_MB": 64}}
+    index = assemble.evaluators(config(**{"EVALUATION.FAST": row}))["fast"].index
+    assert index().memory_mb == 64
+    assert index() is not index()
+    both = {**row, "RERANKING": {"NAME": "KReciprocal"}}
+    with pytest.raises(ConfigError, match=r"EVALUATION\.FAST: a row is either re-ranked or searched by an index"):
+        assemble.evaluators(config(**{"EVALUATION.FAST": both}))
+    with pytest.raises(ConfigError, match=r"EVALUATION\.FAST\.INDEX \(TorchExact\): memory_mb must be at least 1"):
+        assemble.check(
+            config(
+                **{
+                    "EVALUATION.FAST.NAME": "SysuProtocol",
+                    "EVALUATION.FAST.INDEX": {"NAME": "TorchExact", "MEMORY_MB": 0},
+                }
+            )
+        )

@@ -7,8 +7,8 @@ import pytest
 
 from vireid.core.errors import DataError, UserError
 from vireid.core.types import FeatureTable, Modality, Sample
-from vireid.evaluation import Evaluator, SysuProtocol, evaluate_retrieval
-from vireid.retrieval import KReciprocal, TorchScorer, measure
+from vireid.evaluation import Evaluator, QueryGalleryProtocol, SysuProtocol, evaluate_retrieval
+from vireid.retrieval import FaissIVF, KReciprocal, TorchExact, TorchScorer, measure
 
 
 @pytest.fixture
@@ -132,3 +132,30 @@ def test_ranked_lists_are_those_of_the_re_ranking(table):
     scores = rerank(table.features[trial.query], table.features[trial.gallery])
     scores[trial.junk(trial.query, trial.gallery)] = -np.inf
     np.testing.assert_array_equal(lists.ranking.ids[:, 0], trial.gallery[scores.argmax(axis=1)])
+
+
+def test_an_exact_index_changes_nothing_but_the_conditions(table):
+    protocol = SysuProtocol(trials=2)
+    plain = Evaluator(protocol, score=TorchScorer())(table)
+    indexed = Evaluator(protocol, score=TorchScorer(), index=TorchExact)(table)
+    assert indexed.conditions["search"] == "exact search (torch)"
+    assert "search" not in plain.conditions
+    assert indexed.mean.mean_ap == pytest.approx(plain.mean.mean_ap, abs=1e-9)
+    lists = Evaluator(protocol, score=TorchScorer(), index=TorchExact).ranking(table, k=4)
+    np.testing.assert_array_equal(
+        lists.ranking.ids, Evaluator(protocol, score=TorchScorer()).ranking(table, k=4).ranking.ids
+    )
+
+
+def test_approximate_search_says_so(table):
+    pytest.importorskip("faiss", reason="faiss is not installed")
+    protocol = QueryGalleryProtocol()
+    plain = Evaluator(protocol, score=TorchScorer())(table)
+    report = Evaluator(protocol, score=TorchScorer(), index=lambda: FaissIVF(lists=4, probes=1))(table)
+    assert "approximate with recall@10 0." in report.conditions["search"]
+    assert report.mean.mean_ap != plain.mean.mean_ap
+
+
+def test_a_row_has_one_way_of_searching():
+    with pytest.raises(UserError, match="either re-ranked or searched by an index"):
+        Evaluator(SysuProtocol(), score=TorchScorer(), rerank=KReciprocal(), index=TorchExact)
