@@ -2,13 +2,13 @@
 
     python benchmarks/pae_cost.py --rows 32 --repeats 5 --json benchmarks/results/pae_cost.json
 
-Each variant lives in a process of its own, which takes a step (forward, losses, backward, optimizer) when it is told
-to; they take turns, so that whatever else the machine does meets all of them alike. Seconds are medians on the clock,
-`cpu_seconds` those of the process, which tell more where other programs run beside it. Ratios are medians over turns.
-32 rows are the batch of MMD-ReID as released; weights weigh less in larger batches. Memory on a CPU is
-the largest resident size of the process less its size before the network was built (weights, gradients, momentum and
-activations); on a GPU it is torch's largest allocation. Default width is `plugins/pae.yml` and `aal.yml`; full width is
-one layer C -> C for each gate and each attribute, as the paper writes it; released is `plugins/pae_released.yml`.
+Each network lives in a process of its own, which takes a step (forward, losses, backward, optimizer) when it is told
+to; a variant and plain MMD take turns, so that whatever else the machine does meets both alike. Ratios are medians over
+turns, once of seconds on the clock and once of seconds of the process, which tell more where other programs run beside
+it. 32 rows are the batch of MMD-ReID as released; weights weigh less in larger batches. Memory on a CPU is the largest
+resident size of the process less its size before the network was built (weights, gradients, momentum, activations); on
+a GPU it is torch's largest allocation. Default width is `plugins/pae.yml` and `aal.yml`; full width is one layer C -> C
+for each gate and each attribute, as the paper writes it; released is `plugins/pae_released.yml`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import resource
 import statistics
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,7 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "PAE+AAL, full width": ("sysu/mmd_pae_aal", FULL),
     "PAE as released": ("sysu/paenet_released", {}),
 }
+PLAIN = "MMD"
 GOALS = {"time": 1.4, "memory": 1.6}  # of the default width
 
 
@@ -77,7 +78,7 @@ def live(pipe: Connection, variant: str, rows: int, arch: str, device: str, prec
         pipe.send((time.perf_counter() - start, time.process_time() - used))
     peak = torch.cuda.max_memory_allocated() if on_gpu else _largest() - base
     parameters = sum(parameter.numel() for parameter in model.parameters())
-    pipe.send({"peak": peak, "parameters": parameters, "environment": environment.describe()})
+    pipe.send({"peak_bytes": peak, "parameters": parameters, "environment": environment.describe()})
 
 
 def _resident() -> int:
@@ -90,11 +91,11 @@ def _largest() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
-def compare(options: argparse.Namespace) -> dict[str, Any]:
-    """Steps of all variants in turns."""
+def pair(options: argparse.Namespace, names: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Steps of some variants in turns."""
     context = multiprocessing.get_context("spawn")
-    pipes, processes, times = {}, [], {name: [] for name in VARIANTS}
-    for name in VARIANTS:
+    pipes, processes, times = {}, [], {name: [] for name in names}
+    for name in names:
         pipes[name], other = context.Pipe()
         arguments = (other, name, options.rows, options.arch, options.device, options.precision, options.threads)
         processes.append(context.Process(target=live, args=arguments, daemon=True))
@@ -106,37 +107,47 @@ def compare(options: argparse.Namespace) -> dict[str, Any]:
             seconds = pipe.recv()
             if turn >= options.warmup:
                 times[name].append(seconds)
-    results, environment = {}, {}
+    results = {}
     for name, pipe in pipes.items():
         pipe.send("end")
-        told = pipe.recv()
-        environment = told["environment"]
         clock, used = zip(*times[name])
         results[name] = {
             "seconds": statistics.median(clock),
             "cpu_seconds": statistics.median(used),
             "all_seconds": [round(seconds, 4) for seconds in clock],
             "all_cpu_seconds": [round(seconds, 4) for seconds in used],
-            "peak_bytes": told["peak"],
-            "parameters": told["parameters"],
+            **pipe.recv(),
         }
     for process in processes:
         process.join()
-    plain = results["MMD"]
-    for row in results.values():
+    return results
+
+
+def compare(options: argparse.Namespace) -> dict[str, Any]:
+    """Each variant beside plain MMD; no more than two networks are in memory at a time."""
+    rows: dict[str, dict[str, Any]] = {}
+    for name in VARIANTS:
+        if name == PLAIN:
+            continue
+        both = pair(options, [PLAIN, name])
+        plain, row = both[PLAIN], both[name]
         for ratio, which in (("time_ratio", "all_seconds"), ("cpu_time_ratio", "all_cpu_seconds")):
             row[ratio] = statistics.median(a / b for a, b in zip(row[which], plain[which]))
         row["memory_ratio"] = row["peak_bytes"] / plain["peak_bytes"]
-    return {"results": results, "goals": GOALS, "environment": environment}
+        rows[name] = {**row, "plain": plain}
+    environment = next(iter(rows.values()))["environment"]
+    for row in rows.values():
+        row.pop("environment")
+        row["plain"].pop("environment")
+    return {"results": rows, "goals": GOALS, "environment": environment}
 
 
 def table(results: Mapping[str, Mapping[str, Any]]) -> str:
-    lines = [f"{'':26}{'seconds':>9}{'x':>7}{'CPU s':>9}{'x':>7}{'GiB':>8}{'x':>7}{'M weights':>11}"]
+    lines = [f"{'ratios to plain MMD':26}{'time':>7}{'CPU':>7}{'memory':>8}{'GiB':>8}{'MMD':>7}{'M weights':>11}"]
     for name, row in results.items():
         lines.append(
-            f"{name:26}{row['seconds']:9.2f}{row['time_ratio']:7.2f}{row['cpu_seconds']:9.2f}"
-            f"{row['cpu_time_ratio']:7.2f}{row['peak_bytes'] / 2**30:8.2f}"
-            f"{row['memory_ratio']:7.2f}{row['parameters'] / 1e6:11.1f}"
+            f"{name:26}{row['time_ratio']:7.2f}{row['cpu_time_ratio']:7.2f}{row['memory_ratio']:8.2f}"
+            f"{row['peak_bytes'] / 2**30:8.2f}{row['plain']['peak_bytes'] / 2**30:7.2f}{row['parameters'] / 1e6:11.1f}"
         )
     return "\n".join(lines)
 

@@ -30,12 +30,13 @@ class TokenAttention(nn.Module):
 
     def forward(self, query: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
         projected = self.query(query)
-        parts = [each.unflatten(-1, (self.heads, -1)).transpose(1, 2) for each in self._all(projected, context)]
-        attended = F.scaled_dot_product_attention(*parts)
+        key, value = self._parts(self.key(context)), self._parts(self.value(context))
+        attended = F.scaled_dot_product_attention(self._parts(projected), key, value)
         return projected, attended.transpose(1, 2).flatten(2)
 
-    def _all(self, projected: Tensor, context: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        return projected, self.key(context), self.value(context)
+    def _parts(self, tokens: Tensor) -> Tensor:
+        """(R, T, C) -> (R, heads, T, C / heads)."""
+        return tokens.unflatten(-1, (self.heads, -1)).transpose(1, 2)
 
     def extra_repr(self) -> str:
         return f"heads={self.heads}"
