@@ -7,8 +7,8 @@ to; a variant and plain MMD take turns, so that whatever else the machine does m
 turns, once of seconds on the clock and once of seconds of the process, which tell more where other programs run beside
 it. 32 rows are the batch of MMD-ReID as released; weights weigh less in larger batches. Memory on a CPU is the largest
 resident size of the process less its size before the network was built (weights, gradients, momentum, activations); on
-a GPU it is torch's largest allocation. Default width is `plugins/pae.yml` and `aal.yml`; full width is one layer C -> C
-for each gate and each attribute, as the paper writes it; released is `plugins/pae_released.yml`.
+a GPU it is torch's largest allocation. Default width is `plugins/pae.yml` and `aal.yml`; full width is C
+everywhere, one layer for each gate and each attribute, as the paper writes it; released is `plugins/pae_released.yml`.
 """
 
 from __future__ import annotations
@@ -38,7 +38,11 @@ from vireid.testing import tiny_batch
 from vireid.zoo import config_path
 
 FACTS = Facts(num_ids=395, num_cameras=6, num_attributes=8)
-FULL = {"MODEL.ADAPTER.STAGES.EMB3.WIDTH": None, "MODEL.HEADS.ATTRIBUTES.WIDTH": None}
+FULL = {
+    "MODEL.ADAPTER.STAGES.EMB2.WIDTH": None,
+    "MODEL.ADAPTER.STAGES.EMB3.WIDTH": None,
+    "MODEL.HEADS.ATTRIBUTES.WIDTH": None,
+}
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "MMD": ("sysu/mmd", {}),
     "PAE+AAL, default width": ("sysu/mmd_pae_aal", {}),

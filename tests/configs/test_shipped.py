@@ -208,6 +208,7 @@ def test_values_of_paenet_as_in_its_paper():
     assert tree["SOLVER"]["SCHEDULE"]["DROPS"] == [30, 50]
     assert tree["MODEL"]["ADAPTER"]["NAME"] == "ProgressiveAttributeEmbedding"
     assert list(tree["MODEL"]["ADAPTER"]["STAGES"]) == ["EMB1", "EMB2", "EMB3"]
+    assert tree["MODEL"]["ADAPTER"]["STAGES"]["EMB2"]["WIDTH"] is None
     assert tree["MODEL"]["ADAPTER"]["STAGES"]["EMB3"]["WIDTH"] is None
     assert tree["MODEL"]["ATTRIBUTES"]["TEST"] == "labels"
 

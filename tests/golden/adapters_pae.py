@@ -147,7 +147,7 @@ class OverTheMap(nn.Module):
 
     def __init__(self, channels: int, num_attributes: int) -> None:
         super().__init__()
-        self.attention = SpatialAttentionStage(num_attributes=num_attributes, channels=channels)
+        self.attention = SpatialAttentionStage(width=None, num_attributes=num_attributes, channels=channels)
         self.gate = ReleasedGate(channels, num_attributes)
 
     def forward(self, feature_map: Tensor, attributes: Tensor) -> Results:

@@ -88,14 +88,15 @@ class SpatialAttentionStage(nn.Module):
     """Emb2: where on the map each channel looks, guided by attributes.
 
     Shapes: tokens (R, 1, C), feature_map (R, C, H, W), attributes (R, A) -> (R, 1, C). With G = map * token (the token
-    at every position), scores = tanh(conv(tanh(conv G) * tanh(linear(attributes)))) with 1 x 1 convolutions of `width`
-    (None: C) between; softmax over positions for each channel; result sum over positions of G * softmax.
+    at every position), scores = tanh(conv(tanh(conv G) * tanh(linear(attributes)))), 1 x 1 convolutions C -> `width`
+    -> C (None: C, as in paper and release, which makes it the most expensive stage); softmax over positions for each
+    channel; result sum over positions of G * softmax.
     Errors: ValueError for more than one token; it stands before the gates.
     Source: PAENet (ACM MM 2022), equation 5, read over the real map; tanh as in the release. Departs from the released
     code, which gives it a map of 1 x 1, where the softmax over positions is constant and nothing here can learn.
     """
 
-    def __init__(self, *, width: int | None = None, num_attributes: int, channels: int) -> None:
+    def __init__(self, *, width: int | None = 512, num_attributes: int, channels: int) -> None:
         super().__init__()
         width = _checked(width) or channels
         self.embed = nn.Linear(num_attributes, width, bias=False)
