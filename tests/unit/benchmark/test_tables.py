@@ -2,42 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import pytest
-
-from vireid.benchmark.bootstrap import Difference
 from vireid.benchmark.page import html
-from vireid.benchmark.plan import SuitePlan
-from vireid.benchmark.results import Compared, Entry, Results
-from vireid.benchmark.suite import Row, Suite
 from vireid.benchmark.tables import MIXED_NOTE, ORACLE_NOTE, comma_separated, latex, markdown, tables
-
-
-def entry(row, rank1, *, source="none", synthetic=False, way="none", failures=None):
-    values = {"rank1": rank1, "mAP": [value / 2 for value in rank1]} if rank1 else {}
-    conditions = {"attribute_source": source, "re_ranking": way, "protocol": "SYSU-MM01"} if rank1 else {}
-    return Entry(row, "", "all", values, tuple(range(len(rank1))), conditions, synthetic, failures or {})
-
-
-def results(*entries, compared=()):
-    rows = tuple(Row(name, ("x.yml",)) for name in dict.fromkeys(e.row for e in entries))
-    suite = Suite(Path("s.yml"), "A & B", rows, {"": {}}, (0, 1), ("rank1", "mAP"), ())
-    return Results(SuitePlan(suite, ()), entries, compared, {})
-
-
-@pytest.fixture
-def mixed():
-    return results(
-        entry("base_line", [0.5, 0.6]),
-        entry("ours", [0.62, 0.64]),
-        entry("cheat", [0.9, 0.92], source="labels"),
-        entry("lost", [], failures={0: "SAMPLER is wrong"}),
-        compared=[
-            Compared("ours", "base_line", "", "all", [Difference("rank1", 0.08, -0.01, 0.17, 100)]),
-            Compared("lost", "base_line", "", "all", [], "a run has no queries.npz"),
-        ],
-    )
 
 
 def test_markdown(mixed):
@@ -52,7 +18,7 @@ def test_markdown(mixed):
     assert "- lost, seed 0: SAMPLER is wrong" in text
 
 
-def test_re_ranked_rows_have_a_table_of_their_own():
+def test_re_ranked_rows_have_a_table_of_their_own(entry, results):
     made = tables(results(entry("a", [0.5]), entry("b", [0.6], way="k-reciprocal")))
     assert [(table.title, list(table.lines)) for table in made] == [
         ("A & B", ["a"]),
@@ -60,7 +26,7 @@ def test_re_ranked_rows_have_a_table_of_their_own():
     ]
 
 
-def test_published_numbers_beside_synthetic_people_say_so():
+def test_published_numbers_beside_synthetic_people_say_so(entry, results):
     (table,) = tables(results(entry("a", [0.5], synthetic=True)), {"a": {"all/rank1": 66.75}})
     assert MIXED_NOTE in table.notes
     assert "50.0 (66.8)" in markdown([table])
