@@ -31,6 +31,9 @@ def parser() -> argparse.ArgumentParser:
         "--reduced", type=Path, metavar="FILE.yml", help="smaller, on synthetic people: benchmarks/reduced.yml"
     )
     made.add_argument("--jobs", type=int, default=1, metavar="N", help="runs at a time (default 1)")
+    made.add_argument(
+        "--copy", type=Path, metavar="DIR", help="also put the tables and pictures, without the runs, there"
+    )
     made.add_argument("--check", action="store_true", help="exit code 1 where a number is not the published one")
     mode = made.add_mutually_exclusive_group()
     mode.add_argument("--dry-run", action="store_true", help="check everything, say what would run, and end")
@@ -63,6 +66,8 @@ def main(argv: list[str] | None = None) -> int:
         results = comparison.collect(plan, arguments.collect)
     else:
         results = comparison.run(plan, jobs=arguments.jobs)
+    if arguments.copy:
+        comparison.copy(arguments.copy)
     missed = misses(results) if arguments.check else []
     for text in missed:
         print(f"not the published number: {text}")

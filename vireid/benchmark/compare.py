@@ -20,7 +20,7 @@ from vireid.benchmark.results import Results, gather
 from vireid.benchmark.runs import Outcome, RunStore, collected, job_lines, name_runs, perform_all
 from vireid.benchmark.suite import Suite, read_suite
 from vireid.core.errors import UserError
-from vireid.core.files import write_json, write_text
+from vireid.core.files import replaced_file, write_json, write_text
 
 
 @dataclass(frozen=True)
@@ -95,6 +95,14 @@ class Comparison:
         self.say(tables.markdown(made, results.compared, results.failures(), results.costs))
         self.say(f"tables: {self.out / 'results.md'}, page: {self.out / 'report.html'}")
         return results
+
+    def copy(self, target: Path) -> None:
+        """The small outputs in another folder, for a repository or a mail: JSON, Markdown and this suite's pictures."""
+        target.mkdir(parents=True, exist_ok=True)
+        pictures = sorted(p for name in self.suite.figures for p in (self.out / "figures").glob(f"{name.lower()}*.png"))
+        for path in (self.out / "results.json", self.out / "results.md", *pictures):
+            with replaced_file(target / path.name) as file:
+                file.write(path.read_bytes())
 
     def _body(self, results: Results, made: Sequence[tables.Table]) -> str:
         note = f"{self.suite.note}\n\n" if self.suite.note else ""
