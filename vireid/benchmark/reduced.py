@@ -73,7 +73,9 @@ def _people(node: Mapping[str, Any]) -> tuple[Path, Recipe]:
     strangers = [key for key in node if key not in PEOPLE]
     if strangers:
         raise UserError(f"{strangers[0]} is no key of synthetic people{nearest(strangers[0], PEOPLE)}")
-    values = {key.lower(): tuple(v) if isinstance(v, list) else v for key, v in node.items() if key != "OUT"}
+    values: dict[str, Any] = {
+        key.lower(): tuple(v) if isinstance(v, list) else v for key, v in node.items() if key != "OUT"
+    }
     recipe = Recipe(**values)
     recipe.check()
     return Path(node["OUT"]), recipe

@@ -25,6 +25,6 @@ class AveragedWeights:
         own, new = self.model.state_dict(), model.state_dict()
         decay = min(self.decay, (1 + step) / (10 + step))
         floating = [name for name, value in own.items() if value.is_floating_point()]
-        torch._foreach_lerp_([own[name] for name in floating], [new[name] for name in floating], 1 - decay)
+        torch._foreach_lerp_([own[name] for name in floating], [new[name] for name in floating], 1 - decay)  # type: ignore
         for name in own.keys() - set(floating):
             own[name].copy_(new[name])

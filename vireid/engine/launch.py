@@ -16,6 +16,7 @@ from datetime import timedelta
 
 import torch
 from torch import distributed
+from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
 from vireid.core.errors import UserError
 
@@ -41,7 +42,7 @@ def in_processes(count: int, script: str, argv: list[str] | None) -> int | None:
     if devices and count > devices:
         raise UserError(f"--num-gpus is {count}, but this machine has {devices} CUDA devices")
     command = [sys.executable, script, *(sys.argv[1:] if argv is None else argv)]
-    store = distributed.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
+    store = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
     shared = {
         "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": str(store.port),
@@ -153,7 +154,7 @@ def _first_to_say(text: str) -> bool:
     name = f"vireid/{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}/{hashlib.sha256(text.encode()).hexdigest()}"
     try:
         address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
-        store = distributed.TCPStore(address, port, is_master=False, timeout=timedelta(seconds=5))
+        store = TCPStore(address, port, is_master=False, timeout=timedelta(seconds=5))
         return store.add(name, 1) == 1
     except (KeyError, ValueError, RuntimeError):  # no launcher of torch's kind, or it is gone
         return True

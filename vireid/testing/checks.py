@@ -225,7 +225,7 @@ def check_term_schedule(build: Build) -> None:
     """A finite factor >= 0 at any time, the same each time it is asked."""
     schedule = build()
     what = type(schedule).__name__
-    last_epoch = dict.fromkeys(getattr(schedule, "reads_terms", ()), 1.5)
+    last_epoch: dict[str, float] = dict.fromkeys(getattr(schedule, "reads_terms", ()), 1.5)
     for epoch in (0, 1, 7, 100):
         progress = Progress(epoch=epoch, step=10 * epoch, last_epoch=last_epoch if epoch else {})
         factor = schedule(progress)

@@ -31,7 +31,7 @@ class Branch(nn.Module):
         )
         self.widen = nn.Conv2d(inner, channels, 1)
         for conv in (*self.dilated, self.widen):
-            nn.init.kaiming_normal_(conv.weight, mode="fan_in")
+            nn.init.kaiming_normal_(conv.weight, mode="fan_in")  # type: ignore[arg-type]
 
     def forward(self, feature_map: Tensor) -> Tensor:
         first, second, third = (conv(feature_map) for conv in self.dilated)
@@ -98,7 +98,7 @@ class DiverseBackbone(nn.Module):
         self.visible = nn.Sequential(OrderedDict(stem=stages.units["stem"]))
         self.infrared = copy.deepcopy(self.visible)
         self.shared = nn.ModuleDict({name: stages.units[name] for name in kept})
-        before = dict(zip(UNITS[1:], UNITS))
+        before: dict[str, str] = dict(zip(UNITS[1:], UNITS))
         self.aggregate = nn.ModuleDict(
             {name: StageAggregation(widths[name], widths[before[name]]) for name in kept[:-1]}
         )
