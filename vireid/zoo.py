@@ -34,7 +34,7 @@ def list_models(pattern: str = "*") -> list[str]:
     """Names of the shipped compositions that fit a pattern with * and ?, sorted.
 
     >>> list_models("sysu/agw*")
-    ['sysu/agw']
+    ['sysu/agw', 'sysu/agw_pae_aal']
     """
     folder = config_folder()
     names = (path.relative_to(folder) for path in folder.glob("*/*.yml"))

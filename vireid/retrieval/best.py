@@ -11,6 +11,7 @@ def largest(values: Tensor, k: int) -> tuple[Tensor, Tensor]:
 
     `topk` does not promise that order, nor which of several equal values it keeps: rows with ties are sorted again.
 
+    >>> import torch
     >>> largest(torch.tensor([[1.0, 3.0, 3.0, 2.0]]), 2)[1].tolist()
     [[1, 2]]
     """
