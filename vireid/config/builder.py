@@ -159,8 +159,14 @@ class Planner:
     def _nested(self, keys: Keys, value: Any, registry: Registry, annotation: Any) -> Any:
         """The value of a parameter that is a component, or a map of components."""
         is_map = _is_map(annotation)
-        if value is None or value == {} or value == NONE:
-            return {} if is_map and value is not None else None
+        empty = value is None or value == {} or value == NONE
+        if not is_map and (empty or (isinstance(value, dict) and value.get("NAME") == NONE)):
+            if type(None) not in get_args(annotation):
+                known = ", ".join(registry.names())
+                self.report(keys, f"is none, and a {registry.kind} is needed here; name one of: {known}")
+            return None
+        if empty:
+            return {} if value is not None else None
         if is_map or (isinstance(value, dict) and "NAME" not in value and _all_nodes(value)):
             return self.entries(keys, value, registry)
         return self.component(keys, value, registry)
