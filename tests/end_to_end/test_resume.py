@@ -46,12 +46,19 @@ def kill_after(command, seconds):
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory):
+def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("whole") / "run"
 
 
+@pytest.fixture
+def whole(folder, train):
+    """A run that nothing interrupted, made by the first test that asks for it."""
+    if not folder.exists():
+        assert train(folder) == 0
+    return folder
+
+
 def test_a_run_in_pieces_equals_a_whole_one(train, whole, tmp_path):
-    assert train(whole) == 0
     pieces = tmp_path / "pieces"
     pieces.mkdir()
     (pieces / "log.jsonl").write_text(
