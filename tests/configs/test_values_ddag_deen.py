@@ -14,7 +14,7 @@ def tree_of(name: str) -> dict:
     return explain.resolved_tree(load_config(CONFIGS / f"{name}.yml"))
 
 
-@pytest.mark.parametrize("dataset", ["sysu", "regdb"])
+@pytest.mark.parametrize("dataset", ["sysu", "regdb", "llcm"])
 def test_values_of_ddag(dataset):
     tree = tree_of(f"{dataset}/ddag")
     assert tree["SIZE"] == [288, 144]

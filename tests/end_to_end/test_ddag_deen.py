@@ -11,7 +11,14 @@ import torch
 from vireid.config.loader import load_config
 
 CONFIGS = Path(__file__).parents[2] / "configs"
-COMPOSITIONS = [("ddag", "sysu"), ("ddag", "regdb"), ("deen", "sysu"), ("deen", "regdb"), ("deen", "llcm")]
+COMPOSITIONS = [
+    ("ddag", "sysu"),
+    ("ddag", "regdb"),
+    ("ddag", "llcm"),
+    ("deen", "sysu"),
+    ("deen", "regdb"),
+    ("deen", "llcm"),
+]
 LEARNED = {"ddag": ("id", "triplet", "part_id"), "deen": ("id", "triplet", "centers")}  # of what the loss is made of
 RATES = {"ddag": 0.002, "deen": 0.02}  # no pretrained weights here: the released rate is too large
 
