@@ -117,7 +117,7 @@ class Run:
 
     @property
     def name(self) -> str:
-        return self.folder.resolve().name
+        return self.folder.absolute().name  # a link to a run has the better name
 
     def modalities(self, protocol: str) -> tuple[str, str]:
         """What queries and gallery are, from the result's direction: ("infrared", "visible").
