@@ -14,25 +14,6 @@ CONFIGS = Path(__file__).parents[2] / "configs"
 METHODS = ("baseline", "agw", "hct", "mmd")
 
 
-@pytest.fixture(scope="module")
-def made() -> dict[str, Path]:
-    return {}
-
-
-@pytest.fixture
-def layouts(made, run_tool, tmp_path_factory):
-    """Layout -> folder of 24 synthetic people, made once where it is asked for."""
-
-    def make(layout: str) -> Path:
-        if layout not in made:
-            made[layout] = tmp_path_factory.mktemp("people") / layout
-            size = ["--identities", 24, "--images", 2, "--size", "64x32", "--seed", 3, "--workers", 1]
-            assert run_tool("make_synthetic", "--layout", layout, "--out", made[layout], *size) == 0
-        return made[layout]
-
-    return make
-
-
 @pytest.mark.parametrize("layout", ["sysu", "regdb", "llcm"])
 @pytest.mark.parametrize("method", METHODS)
 def test_a_method_trains_and_is_evaluated(layouts, train, tmp_path, layout, method):
