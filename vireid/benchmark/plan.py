@@ -89,7 +89,7 @@ def make_plan(
                 config = _config_file(suite, row, dataset, configs)
                 overrides = {**own, **row.overrides, **reduced.of(dataset), **given.get("", {})}
                 overrides |= given.get(dataset, {}) if dataset else {}
-                cells.append(_cell(suite, row, dataset, config, overrides, seeds))
+                cells.append(_cell(suite, row, dataset, config, overrides, seeds, reduced))
             except ConfigError as error:
                 problems += [f"{place}: {problem}" for problem in error.problems]
     if problems:
@@ -127,13 +127,19 @@ def _config_file(suite: Suite, row: Row, dataset: str, folder: Path) -> Path:
 
 
 def _cell(
-    suite: Suite, row: Row, dataset: str, config: Path, overrides: Mapping[str, Any], seeds: Sequence[int]
+    suite: Suite,
+    row: Row,
+    dataset: str,
+    config: Path,
+    overrides: Mapping[str, Any],
+    seeds: Sequence[int],
+    reduced: Reduction,
 ) -> Cell:
     runs, protocols, root = {}, (), ""
+    own = reduced.inside(_resolved(config, overrides)) if reduced.components else {}
     for seed in seeds:
-        words = {**overrides, "SEED": seed}
-        loaded = assemble.load(config, [word for key, value in words.items() for word in (key, _word(value))])
-        tree = explain.resolved_tree(loaded)
+        words = {**overrides, **own, "SEED": seed}
+        tree = _resolved(config, words)
         runs[seed] = Run(_address(tree), config, words, dump(tree))
         protocols = tuple(name.lower() for name in tree["EVALUATION"])
         root = str(tree["DATA"].get("ROOT", ""))
@@ -143,6 +149,11 @@ def _cell(
         raise ConfigError([f"PROTOCOLS has {strangers[0]!r}, which EVALUATION does not name{known}"])
     wanted = tuple(name for name in protocols if not suite.protocols or name in {p.lower() for p in suite.protocols})
     return Cell(row, dataset, runs, wanted, (Path(root) / "synthetic.json").is_file())
+
+
+def _resolved(config: Path, overrides: Mapping[str, Any]) -> dict[str, Any]:
+    words = [word for key, value in overrides.items() for word in (key, _word(value))]
+    return explain.resolved_tree(assemble.load(config, words))
 
 
 def _address(tree: Mapping[str, Any]) -> str:

@@ -3,6 +3,7 @@
     SYNTHETIC:                 # data set -> people, made where they are missing
       sysu: {OUT: datasets/reduced/sysu, LAYOUT: sysu, IDENTITIES: 160, IMAGES: 6, SIZE: [96, 48]}
     OVERRIDES: {SIZE: [96, 48], SOLVER.EPOCHS: 8}
+    COMPONENTS: {MODEL.HEADS.ATTRIBUTES: {NECK: true}}      # only where a row has this component
     DATASETS: {sysu: {DATA.ROOT: datasets/reduced/sysu}}
     SEEDS: [0]
 
@@ -23,7 +24,7 @@ from vireid.config.text import parse
 from vireid.core.errors import ConfigError, UserError, nearest
 from vireid.data.synthetic import Recipe, write_dataset
 
-KEYS = ("SYNTHETIC", "OVERRIDES", "DATASETS", "SEEDS")
+KEYS = ("SYNTHETIC", "OVERRIDES", "COMPONENTS", "DATASETS", "SEEDS")
 PEOPLE = ("OUT", "LAYOUT", "IDENTITIES", "IMAGES", "SEED", "SIZE", "DIFFICULTY", "TEST_IDENTITIES", "VAL_IDENTITIES")
 
 
@@ -35,10 +36,20 @@ class Reduction:
     overrides: Mapping[str, Any] = field(default_factory=dict)
     datasets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     seeds: tuple[int, ...] = ()
+    components: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def of(self, dataset: str) -> dict[str, Any]:
         """Overrides of a data set."""
         return {**self.overrides, **self.datasets.get(dataset, {})}
+
+    def inside(self, tree: Mapping[str, Any]) -> dict[str, Any]:
+        """Overrides of the components that a resolved config has."""
+        return {
+            f"{place}.{key}": value
+            for place, values in self.components.items()
+            if (_node(tree, place) or {}).get("NAME", "none") != "none"
+            for key, value in values.items()
+        }
 
     def make_people(self, suite: Suite) -> None:
         """Write the synthetic people that the suite's data sets need and that are not there yet."""
@@ -66,7 +77,14 @@ def read_reduction(file: Path) -> Reduction:
     if problems:
         raise ConfigError(problems)
     seeds = tuple(tree.get("SEEDS", ()))
-    return Reduction(people, tree.get("OVERRIDES", {}), tree.get("DATASETS", {}), seeds)
+    return Reduction(people, tree.get("OVERRIDES", {}), tree.get("DATASETS", {}), seeds, tree.get("COMPONENTS", {}))
+
+
+def _node(tree: Mapping[str, Any], place: str) -> Mapping[str, Any] | None:
+    node: Any = tree
+    for key in place.split("."):
+        node = node.get(key) if isinstance(node, Mapping) else None
+    return node if isinstance(node, Mapping) else None
 
 
 def _people(node: Mapping[str, Any]) -> tuple[Path, Recipe]:

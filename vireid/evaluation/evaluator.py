@@ -121,7 +121,7 @@ class Evaluator:
             scores,
             table.labels[trial.query],
             table.labels[trial.gallery],
-            junk=trial.junk(trial.query, trial.gallery),
+            junk=lambda rows: trial.junk(trial.query[rows], trial.gallery),
             cmc=self.protocol.metric,
             larger_is_closer=True,
         )

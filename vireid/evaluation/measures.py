@@ -84,11 +84,12 @@ def _evaluate(
         raise UserError(f"distances must be a matrix (queries, gallery), got the shape {matrix.shape}")
     query = _of_side("query", 0, matrix, ids=query_ids, cameras=query_cameras)
     gallery = _of_side("gallery", 1, matrix, ids=gallery_ids, cameras=gallery_cameras)
+    junk = rule.junk
     return measure(
         matrix,
         query[0],
         gallery[0],
-        junk=rule.junk(*query, *gallery) if rule.junk else None,
+        junk=None if junk is None else lambda rows: junk(query[0][rows], query[1][rows], *gallery),
         cmc=rule.cmc,
         ranks=ranks,
         larger_is_closer=larger_is_closer,

@@ -1,9 +1,7 @@
 """CMC, mAP and mINP of cross-modality retrieval: pure functions of distances, identities and a junk mask.
 
-No loop over queries and no argsort of whole rows: with r_1 < ... < r_n the places of a query's correct images among
-the counted ones, AP = mean(k / r_k) and INP = n / r_n, and a place is found by sorting the values of a row once and
-searching the few correct ones in it. The place of an identity (CMC of SYSU-MM01 and LLCM) needs only each identity's
-best value. Rows in which a correct image has an equal are done again with an argsort.
+With r_1 < ... < r_n the places of a query's correct images among the counted ones, AP = mean(k / r_k) and
+INP = n / r_n; `places.py` finds the places without a loop over queries.
 
 Equal distances are ordered by gallery row: the place of a correct image is the number of counted images that are
 nearer, plus the counted ones at the same distance that stand in an earlier row, plus one.
@@ -11,7 +9,7 @@ nearer, plus the counted ones at the same distance that stand in an earlier row,
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -20,10 +18,11 @@ import numpy as np
 import torch
 
 from vireid.core.errors import DataError, UserError, nearest
+from vireid.retrieval.places import Groups, Junk, Matrix, Worker
 
 Cmc = Literal["identity", "image"]
-CHUNK = 1 << 18  # matrix entries that a thread works on at a time
-FEW = 8  # images of an identity up to which column by column is faster than `reduceat`
+CHUNK = 1 << 18  # matrix entries that are worked on at a time: they stay in the cache of a core
+SHARED = 1 << 20  # the same where several threads work: long steps, so that they seldom wait for the interpreter
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,14 +59,15 @@ def measure(
     query_ids: np.ndarray,
     gallery_ids: np.ndarray,
     *,
-    junk: np.ndarray | None = None,
+    junk: Junk | None = None,
     cmc: Cmc = "identity",
     ranks: Sequence[int] = (1, 5, 10, 20),
     larger_is_closer: bool = False,
 ) -> Scores:
     """CMC, mAP and mINP over all queries.
 
-    Shapes: (Q, G), (Q,), (G,), junk (Q, G) bool where True is not counted.
+    Shapes: (Q, G), (Q,), (G,), junk (Q, G) bool where True is not counted, or a function that makes some of its rows
+    when they are needed: indices (b,) of queries -> (b, G) bool.
     `cmc`: "identity" ranks the distinct identities by their best image, "image" ranks the images.
     Source: the metrics of AGW's release, `eval_sysu`, `eval_regdb` and `eval_llcm`.
     Departs from them: equal distances are ordered by gallery row (theirs: as the platform's sort happens to); the curve
@@ -109,7 +109,7 @@ def measure_queries(
     query_ids: np.ndarray,
     gallery_ids: np.ndarray,
     *,
-    junk: np.ndarray | None = None,
+    junk: Junk | None = None,
     cmc: Cmc = "identity",
     larger_is_closer: bool = False,
 ) -> QueryScores:
@@ -120,126 +120,28 @@ def measure_queries(
     _check_shapes(distances, query_ids, gallery_ids, junk)
     if distances.dtype not in (np.float32, np.float64):
         distances = distances.astype(np.float32 if distances.dtype == np.float16 else np.float64)
-    groups = _Groups.of(gallery_ids)
+    matrix = Matrix(distances, junk, larger_is_closer=larger_is_closer)
+    groups = Groups.of(gallery_ids)
+    threads = min(torch.get_num_threads(), max(1, distances.size // (2 * SHARED)))
+    step = max(1, (CHUNK if threads == 1 else SHARED) // distances.shape[1])
+    chunks = [np.arange(start, min(start + step, len(distances))) for start in range(0, len(distances), step)]
+    found: list[tuple[np.ndarray, ...]] = [()] * len(chunks)
 
-    def of(rows: slice) -> tuple[np.ndarray, ...]:
-        values = np.negative(distances[rows], order="C") if larger_is_closer else distances[rows].copy(order="C")
-        _check_no_nan(values, rows.start)
-        dropped = None if junk is None else junk[rows]
-        if dropped is not None:
-            values[dropped] = np.inf
-        return _measure_rows(values, dropped, query_ids[rows], groups, by_identity=cmc == "identity")
+    def work(thread: int) -> None:
+        worker = Worker(matrix, query_ids, groups, min(step, len(distances)), by_identity=cmc == "identity")
+        for at in range(thread, len(chunks), threads):
+            found[at] = worker.measure(chunks[at])
 
-    with ThreadPoolExecutor(torch.get_num_threads()) as pool:  # numpy lets go of the interpreter while it works
-        parts = list(pool.map(of, _chunks(*distances.shape)))
-    return QueryScores(*(np.concatenate(column) for column in zip(*parts)))
-
-
-@dataclass(frozen=True, slots=True)
-class _Groups:
-    """The gallery's columns, identity by identity."""
-
-    ids: np.ndarray  # (I,) ascending
-    order: np.ndarray  # (G,) columns, those of one identity together
-    starts: np.ndarray  # (I,) where each identity begins in `order`
-    counts: np.ndarray  # (I,)
-    in_place: bool  # the gallery has this order already
-
-    @classmethod
-    def of(cls, gallery_ids: np.ndarray) -> _Groups:
-        order = np.argsort(gallery_ids, kind="stable")
-        ids, starts, counts = np.unique(gallery_ids[order], return_index=True, return_counts=True)
-        return cls(ids, order, starts, counts, bool((order == np.arange(len(order))).all()))
-
-    def columns(self, query_ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Columns of each query's identity, (Q, K), and which entries are real; K is at least 1."""
-        group = np.searchsorted(self.ids, query_ids).clip(max=len(self.ids) - 1)
-        counts = np.where(self.ids[group] == query_ids, self.counts[group], 0)
-        steps = np.arange(max(int(counts.max()), 1))
-        present = steps < counts[:, None]
-        return self.order[np.where(present, self.starts[group][:, None] + steps, 0)], present
-
-    def best(self, values: np.ndarray) -> np.ndarray:
-        """(Q, G) -> (Q, I): the smallest value of each identity."""
-        most = int(self.counts.max())
-        if most > FEW:
-            grouped = values if self.in_place else values.take(self.order, axis=1)
-            return np.minimum.reduceat(grouped, self.starts, axis=1)
-        found = values.take(self.order[self.starts], axis=1)
-        for k in range(1, most):  # an identity with fewer images offers its last one again
-            columns = self.order[self.starts + np.minimum(k, self.counts - 1)]
-            np.minimum(found, values.take(columns, axis=1), out=found)
-        return found
-
-
-def _measure_rows(
-    values: np.ndarray, junk: np.ndarray | None, query_ids: np.ndarray, groups: _Groups, *, by_identity: bool
-) -> tuple[np.ndarray, ...]:
-    """The columns of `QueryScores`; `values` are infinite where `junk` is True."""
-    columns, correct = groups.columns(query_ids)
-    if junk is not None:
-        correct &= ~np.take_along_axis(junk, columns, axis=1)
-    number = correct.sum(axis=1)
-    counted = number > 0
-    candidates = values.shape[1] - (0 if junk is None else junk.sum(axis=1))
-    places, ahead, tied = _locate(values, columns, correct, groups, by_identity)
-    again = np.flatnonzero(tied & counted)
-    if len(again):
-        unique = _unique_keys(values[again], None if junk is None else junk[again])
-        places[again], ahead[again], _ = _locate(unique, columns[again], correct[again], groups, by_identity)
-    last = np.iinfo(np.int64).max
-    places = np.sort(np.where(correct, places, last), axis=1)  # the real ones first
-    steps = np.arange(1, places.shape[1] + 1)
-    precision = np.where(steps <= number[:, None], steps / places, 0.0)
-    safe = number.clip(min=1)
-    furthest = np.take_along_axis(places, safe[:, None] - 1, axis=1)[:, 0]
-    first = ahead + 1 if by_identity else places[:, 0]
-    return (
-        counted,
-        np.where(counted, first, 0),
-        np.where(counted, precision.sum(axis=1) / safe, 0.0),
-        np.where(counted, number / furthest, 0.0),
-        np.where(counted, number / np.maximum(candidates, 1), 0.0),
-    )
-
-
-def _locate(
-    values: np.ndarray, columns: np.ndarray, correct: np.ndarray, groups: _Groups, by_identity: bool
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Places from 1 of the correct images (Q, K), number of identities before the first (Q,), and rows (Q,) in which
-    a tie may make either wrong."""
-    own = np.take_along_axis(values, columns, axis=1)
-    ordered = np.sort(values, axis=1)
-    nearer = torch.searchsorted(torch.from_numpy(ordered), torch.from_numpy(np.ascontiguousarray(own))).numpy()
-    after = np.take_along_axis(ordered, (nearer + 1).clip(max=ordered.shape[1] - 1), axis=1)
-    tied = (correct & (after == own) & (nearer + 1 < ordered.shape[1])).any(axis=1)
-    ahead = np.zeros(len(values), dtype=np.int64)
-    if by_identity:
-        worst = np.inf if values.dtype.kind == "f" else np.iinfo(values.dtype).max
-        first = np.where(correct, own, worst).min(axis=1, keepdims=True)
-        ahead = np.count_nonzero(groups.best(values) < first, axis=1)
-    return nearer + 1, ahead, tied
-
-
-def _unique_keys(values: np.ndarray, junk: np.ndarray | None) -> np.ndarray:
-    """(Q, G) -> (Q, G) int64 without equal entries in a row: ordered by value, counted before junk, then column."""
-    if junk is None:
-        order = np.argsort(values, axis=1, kind="stable")
+    if threads == 1:
+        work(0)
     else:
-        order = np.lexsort((values, junk), axis=1)
-    keys = np.empty(values.shape, dtype=np.int64)
-    np.put_along_axis(keys, order, np.arange(values.shape[1])[None], axis=1)
-    return keys
-
-
-def _chunks(queries: int, gallery: int) -> Iterator[slice]:
-    step = max(1, CHUNK // max(gallery, 1))
-    for start in range(0, queries, step):
-        yield slice(start, min(start + step, queries))
+        with ThreadPoolExecutor(threads) as pool:  # numpy lets go of the interpreter while it works
+            list(pool.map(work, range(threads)))
+    return QueryScores(*(np.concatenate(column) for column in zip(*found)))
 
 
 def _check_shapes(
-    distances: np.ndarray, query_ids: np.ndarray, gallery_ids: np.ndarray, junk: np.ndarray | None
+    distances: np.ndarray, query_ids: np.ndarray, gallery_ids: np.ndarray, junk: Junk | None
 ) -> None:
     if distances.ndim != 2 or 0 in distances.shape:
         raise UserError(f"distances must be a matrix (queries, gallery) with entries, got the shape {distances.shape}")
@@ -249,18 +151,8 @@ def _check_shapes(
     ):
         if ids.shape != (length,):
             raise UserError(f"{name} must have the shape ({length},) for distances {distances.shape}, got {ids.shape}")
-    if junk is not None and (junk.shape != distances.shape or junk.dtype != bool):
+    if isinstance(junk, np.ndarray) and (junk.shape != distances.shape or junk.dtype != bool):
         raise UserError(f"junk must be bool {distances.shape}, got {junk.dtype} {junk.shape}")
-
-
-def _check_no_nan(values: np.ndarray, first_row: int) -> None:
-    bad = np.isnan(values)
-    if bad.any():
-        row, column = np.argwhere(bad)[0]
-        raise DataError(
-            f"the score of query {first_row + row} and gallery image {column} is not a number (NaN);"
-            f" {int(bad.sum())} such entries in these rows: look at the features they were made from"
-        )
 
 
 def _checked_ranks(ranks: Sequence[int]) -> int:
