@@ -19,6 +19,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -95,7 +96,7 @@ def ranked_galleries(
 
 
 def plain_loop(**arguments: Any) -> tuple[float, float, float]:
-    """Rank-1, mAP and mINP as the releases get them: the precision at every place of every list, one after the other."""
+    """Rank-1, mAP and mINP as the releases get them: one precision after the other, at every place of every list."""
     by_identity = RULES[arguments["protocol"]].cmc == "identity"
     first, precisions, penalties = [], [], []
     for own, ranked in ranked_galleries(**arguments):
@@ -151,7 +152,7 @@ def compare(size: Size, repeats: int) -> dict[str, Any]:
     scores, ours = seconds(lambda: evaluate_distances(**arguments), repeats)
     found = {}
     for name, loop in (("plain", plain_loop), ("numpy", numpy_loop)):
-        expected, found[name] = seconds(lambda: loop(**arguments), max(1, repeats // 5))
+        expected, found[name] = seconds(partial(loop, **arguments), max(1, repeats // 5))
         np.testing.assert_allclose((scores.rank(1), scores.mean_ap, scores.mean_inp), expected, atol=1e-7)
     return {
         **asdict(size),

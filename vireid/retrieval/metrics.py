@@ -140,9 +140,7 @@ def measure_queries(
     return QueryScores(*(np.concatenate(column) for column in zip(*found)))
 
 
-def _check_shapes(
-    distances: np.ndarray, query_ids: np.ndarray, gallery_ids: np.ndarray, junk: Junk | None
-) -> None:
+def _check_shapes(distances: np.ndarray, query_ids: np.ndarray, gallery_ids: np.ndarray, junk: Junk | None) -> None:
     if distances.ndim != 2 or 0 in distances.shape:
         raise UserError(f"distances must be a matrix (queries, gallery) with entries, got the shape {distances.shape}")
     for name, ids, length in (
