@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +11,8 @@ from torch import Tensor
 
 from vireid.retrieval.best import largest
 
-BLOCK = 1 << 24  # entries of the distance matrix that exist at a time
+BLOCK = 1 << 22  # entries of the distance matrix that exist at a time; more would be fresh memory in each step
+PAIRED = 1 << 20  # entries of rows that are multiplied pair by pair at a time: they stay in the cache
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,18 @@ class Neighbours:
     """The nearest rows of each row, itself among them, and the distance of its furthest row."""
 
     ids: np.ndarray  # (N, K) int64, nearest first; equal distances in the order of rows
+    apart: np.ndarray  # (N, K) their squared distances
     furthest: np.ndarray  # (N,)
+
+    def of_pairs(self, left: np.ndarray, right: np.ndarray) -> np.ndarray:
+        """(M,) squared distances of the rows left[m] to right[m], NaN where that is none of its neighbours."""
+        number = len(self.ids)
+        order = self.ids.argsort(axis=1)
+        keys = np.take_along_axis(self.ids, order, axis=1) + number * np.arange(number)[:, None]
+        wanted = left * number + right
+        at = np.searchsorted(keys.ravel(), wanted).clip(max=keys.size - 1)
+        apart = np.take_along_axis(self.apart, order, axis=1).ravel()[at]
+        return np.where(keys.ravel()[at] == wanted, apart, np.nan)
 
 
 class Distances:
@@ -42,18 +54,17 @@ class Distances:
         """Rows of a block."""
         return max(1, BLOCK // max(len(self), 1))
 
-    def block(self, rows: slice, columns: slice = slice(None)) -> Tensor:
-        """(b, columns) squared distances; exactly 0 of a row to itself."""
-        squares = self.squares[rows, None] + self.squares[None, columns]
-        out = torch.addmm(squares, self.rows[rows], self.rows[columns].T, alpha=-2).clamp_min_(0)
-        first = max(rows.start, columns.start or 0)
-        last = max(first, min(rows.stop, columns.stop or len(self), len(self)))
-        out[torch.arange(first, last) - rows.start, torch.arange(first, last) - (columns.start or 0)] = 0
+    def block(self, rows: slice) -> Tensor:
+        """(b, N) squared distances; exactly 0 of a row to itself."""
+        out = torch.addmm(self.squares, self.rows[rows], self.rows.T, alpha=-2)
+        out.add_(self.squares[rows, None]).clamp_min_(0)
+        own = torch.arange(rows.start, min(rows.stop, len(self)))
+        out[own - rows.start, own] = 0
         return self._stored(out)
 
     def pairs(self, left: np.ndarray, right: np.ndarray) -> np.ndarray:
         """(M,) squared distances of the rows left[m] and right[m]."""
-        step, out = max(1, BLOCK // self.rows.shape[1]), np.empty(len(left), self.squares.numpy().dtype)
+        step, out = max(1, PAIRED // self.rows.shape[1]), np.empty(len(left), self.squares.numpy().dtype)
         for start in range(0, len(left), step):
             sides = [torch.from_numpy(side[start : start + step].astype(np.int64)) for side in (left, right)]
             products = torch.einsum("md,md->m", self.rows[sides[0]], self.rows[sides[1]])
@@ -65,20 +76,23 @@ class Distances:
         """Distances divided by the largest of their row."""
         return self._rounded(distances / furthest)
 
-    def neighbours(self, k: int, among: int) -> Neighbours:
-        """The k nearest of the first `among` rows; where they are too few, the others follow in their order."""
-        near, ids, furthest = min(k, among), [], []
+    def neighbours(self, k: int, among: int, seen: Callable[[slice, Tensor, Tensor], None]) -> Neighbours:
+        """The k nearest of the first `among` rows; where they are too few, the others follow in their order.
+
+        `seen` gets each block of rows, its distances and the largest of each row, (b, 1): to make them again would cost
+        as much as all else.
+        """
+        near = min(k, among)
+        rest = torch.arange(among, min(among + k - near, len(self)))
+        found: list[tuple[Tensor, ...]] = []
         for start in range(0, len(self), self.step):
             block = self.block(slice(start, start + self.step))
-            furthest.append(block.amax(dim=1))
-            ranked = self.relative(block, furthest[-1][:, None]) if self.half else block
-            ids.append(largest(-ranked[:, :among], near)[1])
-        rest = torch.arange(among, min(among + k - near, len(self))).expand(len(self), -1)
-        return Neighbours(torch.cat([torch.cat(ids), rest], dim=1).numpy(), torch.cat(furthest).numpy())
-
-    def blocks(self, rows: int) -> Iterator[slice]:
-        """The first `rows` rows, block by block."""
-        return (slice(start, min(start + self.step, rows)) for start in range(0, rows, self.step))
+            furthest = block.amax(dim=1, keepdim=True)
+            seen(slice(start, start + len(block)), block, furthest)
+            ranked = self.relative(block, furthest) if self.half else block
+            ids = torch.cat([largest(-ranked[:, :among], near)[1], rest.expand(len(block), -1)], dim=1)
+            found.append((ids, block.gather(1, ids), furthest[:, 0]))
+        return Neighbours(*(torch.cat(column).numpy() for column in zip(*found)))
 
     def _stored(self, squared: Tensor) -> Tensor:
         return self._rounded(self._rounded(squared.sqrt()).square()) if self.half else squared

@@ -7,6 +7,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 import torch
 from scipy import sparse
+from torch import Tensor
 
 from vireid.core.errors import UserError, nearest
 from vireid.core.registries import RERANKERS
@@ -17,6 +18,7 @@ from vireid.retrieval.rerank.sides import stacked
 Half = Literal["distances", "weights"]
 HALVES = get_args(Half)
 Sparse = Any  # scipy.sparse.csr_matrix, whose operators have types that say nothing
+KEPT = 2  # times k1: neighbours whose distances are kept, because most expanded neighbours are among them
 PAIRS = 1 << 22  # shared neighbours that are summed at a time
 
 
@@ -79,16 +81,24 @@ class KReciprocal:
         distances = Distances(stacked(queries, gallery), half="distances" in self.half)
         asking, half = len(queries), "weights" in self.half
         among = asking if self.neighbours == "queries" else len(distances)
-        near = distances.neighbours(min(max(self.k1 + 1, self.k2), len(distances)), among)
+        out = np.empty((asking, len(distances) - asking), distances.squares.numpy().dtype)
+
+        def keep(rows: slice, block: Tensor, furthest: Tensor) -> None:
+            asked = out[rows]  # none, once the queries are through
+            number = len(asked)
+            asked[:] = distances.relative(block[:number, asking:], furthest[:number]).numpy()
+
+        kept = min(max(KEPT * self.k1, self.k1 + 1, self.k2), len(distances))
+        near = distances.neighbours(kept, among, keep)
         codes = averaged(encodings(distances, near, self.k1, half), near.ids[:, : self.k2], half)
         shared = SharedWeight(codes[:asking], codes[asking:], half)
-        out = np.empty((asking, len(distances) - asking), distances.squares.numpy().dtype)
-        furthest = torch.from_numpy(near.furthest)
-        for rows in distances.blocks(asking):
-            plain = distances.relative(distances.block(rows, slice(asking, len(distances))), furthest[rows, None])
+        step = max(1, BLOCK // max(out.shape[1], 1))
+        for start in range(0, asking, step):
+            rows = slice(start, min(start + step, asking))
             jaccard = shared.jaccard(rows)
-            np.multiply(plain.numpy(), -self.weight, out=out[rows])
-            out[rows] -= (1 - self.weight) * jaccard
+            out[rows] *= -self.weight
+            jaccard *= 1 - self.weight
+            out[rows] -= jaccard
         return out
 
 
@@ -105,8 +115,11 @@ def encodings(distances: Distances, near: Neighbours, k1: int, half: bool) -> Sp
     expanded = (mutual + overlap @ inner).tocsr()
     expanded.sort_indices()
     of = np.repeat(np.arange(len(distances)), np.diff(expanded.indptr))
-    apart = torch.from_numpy(distances.pairs(of, expanded.indices))
-    weights = np.exp(-distances.relative(apart, torch.from_numpy(near.furthest[of])).numpy())
+    apart = near.of_pairs(of, expanded.indices)
+    far = np.flatnonzero(np.isnan(apart))
+    apart[far] = distances.pairs(of[far], expanded.indices[far])
+    relative = distances.relative(torch.from_numpy(apart), torch.from_numpy(near.furthest[of]))
+    weights = np.exp(-relative.numpy())
     weights /= np.bincount(of, weights, minlength=len(distances)).astype(weights.dtype)[of]
     return sparse.csr_matrix((_rounded(weights, half), expanded.indices, expanded.indptr), expanded.shape)
 
