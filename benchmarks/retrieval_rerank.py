@@ -4,7 +4,7 @@
 
 The plain form, written below, runs at 3,000 images in the same run: in half precision, as the releases of HCT, MMD and
 MCE keep their matrices, and in single precision, where it must give our result. Half of the images ask, half answer;
-features are clusters of 512 dimensions (as `retrieval_features.py` draws them). Times are seconds of the clock, the best
+features are clusters of 512 dimensions (`retrieval_features.py` draws them). Times are seconds of the clock, the best
 of three of ours at 3,000. Peak memory is that of the whole process, each size in a process of its own.
 """
 
