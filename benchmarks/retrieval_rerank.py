@@ -70,11 +70,12 @@ def measure(size: int) -> dict[str, float | int]:
     rows = draw(size, WIDTH)
     queries, gallery = rows[::2], rows[1::2]
     KReciprocal()(queries[:200], gallery[:200])  # libraries are loaded
-    taken = []
+    taken, ours = [], None
     for _ in range(3 if size <= PLAIN else 1):
         start = time.perf_counter()
         ours = KReciprocal()(queries, gallery)
         taken.append(time.perf_counter() - start)
+    assert ours is not None
     result: dict[str, float | int] = {"images": size, "ours_s": round(min(taken), 3)}
     result["peak_memory_gb"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6, 2)
     if size <= PLAIN:

@@ -74,6 +74,10 @@ class FaissIndex:
         """faiss's search parameters."""
         raise NotImplementedError
 
+    def _cosines(self, found: np.ndarray) -> np.ndarray:
+        """Cosines, from what faiss gives."""
+        return found
+
     # -- the interface -------------------------------------------------------------------------------------------
 
     def __len__(self) -> int:
@@ -99,7 +103,7 @@ class FaissIndex:
         faiss, index = the_faiss(), self.built()
         selector = None if allowed is None else faiss.IDSelectorBatch(np.flatnonzero(allowed))
         scores, ids = index.search(rows, min(k, len(self)), params=self._parameters(selector))
-        return filled(*ordered(scores, ids), k)
+        return filled(*ordered(self._cosines(scores), ids), k)
 
     def save(self, path: Path) -> None:
         if self._instead is not None:
@@ -116,7 +120,7 @@ class FaissIndex:
             return
         faiss = the_faiss()
         try:
-            index = faiss.deserialize_index(np.fromfile(path, dtype=np.uint8))
+            index = faiss.deserialize_index(np.fromfile(path, dtype=np.uint8), faiss.IO_FLAG_SKIP_PRECOMPUTE_TABLE)
         except (OSError, RuntimeError, AssertionError) as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise DataError(f"{path} cannot be read as an index ({reason}); build it again") from error

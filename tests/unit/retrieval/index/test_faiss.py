@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from vireid.core.errors import UserError
-from vireid.retrieval import FaissFlat, FaissHNSW, FaissIVF, FaissIVFPQ, TorchExact
+from vireid.retrieval import FaissFlat, FaissHNSW, FaissIVF, FaissIVFPQ, FaissIVFRefined, TorchExact
 from vireid.retrieval.index import faiss_base, faiss_cards
 from vireid.retrieval.index.faiss_backends import lists_for
 
@@ -15,8 +15,10 @@ faiss = pytest.importorskip("faiss", reason="faiss is not installed")
 APPROXIMATE = {
     "lists": lambda: FaissIVF(probes=16),
     "graph": lambda: FaissHNSW(links=16, search_effort=64),
-    "codes": lambda: FaissIVFPQ(code_bytes=32, opq=False, probes=32),
-    "rotated codes": lambda: FaissIVFPQ(code_bytes=32, probes=32),
+    "codes": lambda: FaissIVFPQ(code_bytes=32, rotation="none", probes=32),
+    "codes of principal directions": lambda: FaissIVFPQ(code_bytes=32, probes=32),
+    "codes of learned directions": lambda: FaissIVFPQ(code_bytes=8, probes=32, rotation="opq"),
+    "refined": lambda: FaissIVFRefined(code_bytes=8, probes=32),
 }
 
 
@@ -55,7 +57,7 @@ def test_all_lists_make_the_search_exact(sides, truth):
     np.testing.assert_array_equal(index.search(sides[0], 10)[1], truth)
 
 
-@pytest.mark.parametrize("make", [FaissFlat, FaissIVF, FaissHNSW], ids=lambda make: make.__name__)
+@pytest.mark.parametrize("make", [FaissFlat, FaissIVF, FaissHNSW, FaissIVFRefined], ids=lambda make: make.__name__)
 def test_left_out_rows_are_not_found(sides, make):
     index = make()
     index.add(sides[1])
@@ -141,7 +143,7 @@ def test_impossible_arguments(make, text):
 
 
 def test_codes_must_divide_the_width(sides):
-    index = FaissIVFPQ(code_bytes=5, opq=False)
+    index = FaissIVFPQ(code_bytes=5, rotation="none")
     index.add(sides[1])
     with pytest.raises(UserError, match="code_bytes 5 does not divide the width 32"):
         index.search(sides[0], 3)

@@ -1,0 +1,157 @@
+"""faiss indexes that look at short codes of the vectors: to need less memory, or less time."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal, get_args
+
+import numpy as np
+
+from vireid.core.errors import UserError, nearest
+from vireid.core.registries import INDEXES
+from vireid.retrieval.index.faiss_backends import PER_LIST, ROUNDS, at_least, chosen, lists_for, trained
+from vireid.retrieval.index.faiss_base import FaissIndex
+from vireid.retrieval.index.faiss_cards import the_faiss
+
+Rotation = Literal["principal", "opq", "none"]
+CENTRES = 80  # vectors for each centre of a code that it is trained on at most
+
+
+@INDEXES.register
+class FaissIVFPQ(FaissIndex):
+    """Inverted lists whose vectors are kept as short codes: for galleries that do not fit in memory whole.
+
+    `code_bytes` of a vector, beside eight of its number.
+    `rotation`: before they are coded, vectors are turned to `directions` directions (0: two for each byte), so that
+    codes lose less. "principal": the principal ones, shared out so that each byte codes about as much variance (the
+    parametric solution of Ge et al., CVPR 2013); "opq": the same with what faiss learns from there (minutes); "none":
+    vectors are coded as they are.
+    `lists`, `probes`: as in `FaissIVF`.
+    Codes are compared by their distance to the query, not by their product with it: what a code loses makes it shorter,
+    and a distance takes that into account. Scores are the cosines that follow from these distances.
+    Errors: UserError for a width that `code_bytes` does not divide, without rotation.
+    """
+
+    example: ClassVar[dict] = {"code_bytes": 4}
+    on_cards = False  # cards take other code lengths and no rotation: an index must not depend on the machine
+
+    def __init__(
+        self,
+        *,
+        lists: int = 0,
+        probes: int = 32,
+        code_bytes: int = 64,
+        rotation: Rotation = "principal",
+        directions: int = 0,
+    ) -> None:
+        if rotation not in get_args(Rotation):
+            known = get_args(Rotation)
+            raise UserError(f"rotation: {rotation!r} is not one of {known}{nearest(str(rotation), known)}")
+        self.lists, self.probes = at_least(0, lists=lists), at_least(1, probes=probes)
+        self.code_bytes, self.rotation = at_least(1, code_bytes=code_bytes), rotation
+        self.directions = at_least(0, directions=directions)
+        super().__init__(device="cpu")
+
+    def _named(self) -> str:
+        rotated = "" if self.rotation == "none" else f", {self.rotation} directions"
+        return f"inverted lists of codes ({self.code_bytes} bytes{rotated}, {self.probes} probed)"
+
+    def _empty(self, rows: np.ndarray) -> Any:
+        faiss, inner = the_faiss(), self._coded(rows.shape[1])
+        bits = min(8, int(np.log2(max(len(rows) // PER_LIST, 2))))
+        lists = lists_for(len(rows), self.lists)
+        codes = faiss.IndexIVFPQ(faiss.IndexFlatL2(inner), inner, lists, self.code_bytes, bits)
+        codes.pq.cp.niter, codes.pq.cp.max_points_per_centroid = ROUNDS, CENTRES
+        codes.use_precomputed_table = -1  # it may be several times as large as the codes
+        if self.rotation == "none":
+            return trained(codes, rows, codes)
+        turn = self._turn(rows, inner, bits)
+        return trained(faiss.IndexPreTransform(turn, codes), rows, codes)
+
+    def _coded(self, width: int) -> int:
+        """Width of what is coded."""
+        whole = width - width % self.code_bytes
+        inner = width if self.rotation == "none" else min(self.directions or 2 * self.code_bytes, whole)
+        if inner % self.code_bytes or inner == 0:
+            of = "directions" if self.directions and whole else "the width"
+            raise UserError(f"code_bytes {self.code_bytes} does not divide {of} {inner or width}: choose one that does")
+        return inner
+
+    def _turn(self, rows: np.ndarray, inner: int, bits: int) -> Any:
+        faiss, sample = the_faiss(), chosen(rows, max(1 << 15, 4 * rows.shape[1]))
+        if self.rotation == "opq":
+            turn = faiss.OPQMatrix(rows.shape[1], self.code_bytes, inner)
+            turn.niter, turn.niter_pq, turn.max_train_points = ROUNDS, 4, 1 << 15
+            quantizer = faiss.ProductQuantizer(inner, self.code_bytes, bits)  # faiss's own always wants 256 centres
+            turn.pq = quantizer
+            turn.train(sample)
+            turn.pq = None
+            return turn
+        variances, directions = np.linalg.eigh(np.cov(sample.T))
+        order = shared_out(variances, self.code_bytes, inner // self.code_bytes)
+        turn = faiss.LinearTransform(rows.shape[1], inner, False)
+        faiss.copy_array_to_vector(directions.T[order].astype(np.float32).ravel(), turn.A)
+        turn.is_trained = True
+        return turn
+
+    def _parameters(self, selector: Any) -> Any:
+        faiss = the_faiss()
+        inner = faiss.SearchParametersIVF(nprobe=self.probes, sel=selector)
+        return inner if self.rotation == "none" else faiss.SearchParametersPreTransform(index_params=inner)
+
+    def _cosines(self, found: np.ndarray) -> np.ndarray:
+        return 1 - found / 2
+
+
+@INDEXES.register
+class FaissIVFRefined(FaissIndex):
+    """Inverted lists that are looked through by four-bit codes; the best of them are compared whole.
+
+    The fastest of the approximate ones in large galleries. Vectors are kept whole, and their codes beside them.
+
+    `refine`: how many times k vectors are compared whole. `code_bytes` of a vector, two codes a byte; 0 is a quarter of
+    the width. `lists`, `probes`: as in `FaissIVF`; more probes cost little here.
+    Errors: UserError for a width that twice `code_bytes` does not divide.
+    """
+
+    example: ClassVar[dict] = {"code_bytes": 2}
+    on_cards = False  # faiss has these codes on the CPU only
+
+    def __init__(self, *, lists: int = 0, probes: int = 64, code_bytes: int = 0, refine: int = 8) -> None:
+        self.lists, self.probes = at_least(0, lists=lists), at_least(1, probes=probes)
+        self.code_bytes, self.refine = at_least(0, code_bytes=code_bytes), at_least(1, refine=refine)
+        super().__init__(device="cpu")
+
+    def _named(self) -> str:
+        return f"inverted lists of fast codes ({self.probes} probed, {self.refine} k compared whole)"
+
+    def _empty(self, rows: np.ndarray) -> Any:
+        faiss, width = the_faiss(), rows.shape[1]
+        parts = 2 * self.code_bytes or max(1, width // 4)
+        if width % parts:
+            raise UserError(f"twice code_bytes, {parts}, does not divide the width {width}: choose one that does")
+        centres = faiss.IndexFlatIP(width)
+        codes = faiss.IndexIVFPQFastScan(
+            centres, width, lists_for(len(rows), self.lists), parts, 4, faiss.METRIC_INNER_PRODUCT
+        )
+        codes.pq.cp.niter = ROUNDS
+        return trained(faiss.IndexRefineFlat(codes), rows, codes)
+
+    def _parameters(self, selector: Any) -> Any:
+        faiss = the_faiss()
+        inner = faiss.SearchParametersIVF(nprobe=self.probes, sel=selector)
+        return faiss.IndexRefineSearchParameters(k_factor=self.refine, base_index_params=inner)
+
+
+def shared_out(variances: np.ndarray, parts: int, each: int) -> np.ndarray:
+    """(D,) -> (parts * each,): the largest variances' places, part by part, with about equal products in the parts.
+
+    >>> shared_out(np.array([8.0, 4.0, 2.0, 1.0, 0.1]), parts=2, each=2).tolist()
+    [0, 3, 1, 2]
+    """
+    filled: list[list[int]] = [[] for _ in range(parts)]
+    products = np.zeros(parts)  # logarithms
+    for place in np.argsort(-variances, kind="stable")[: parts * each]:
+        part = int(products.argmin())
+        filled[part].append(int(place))
+        products[part] = np.inf if len(filled[part]) == each else products[part] + np.log(max(variances[place], 1e-12))
+    return np.array(filled).ravel()
