@@ -3,7 +3,8 @@
     SYNTHETIC:                 # data set -> people, made where they are missing
       sysu: {OUT: datasets/reduced/sysu, LAYOUT: sysu, IDENTITIES: 160, IMAGES: 6, SIZE: [96, 48]}
     OVERRIDES: {SIZE: [96, 48], SOLVER.EPOCHS: 8}
-    COMPONENTS: {MODEL.HEADS.ATTRIBUTES: {NECK: true}}      # only where a row has this component
+    COMPONENTS:                # only where a row has this component
+      MODEL.HEADS.ATTRIBUTES: {NAME: AttributeHead, NECK: true}
     DATASETS: {sysu: {DATA.ROOT: datasets/reduced/sysu}}
     SEEDS: [0]
 
@@ -47,8 +48,9 @@ class Reduction:
         return {
             f"{place}.{key}": value
             for place, values in self.components.items()
-            if (_node(tree, place) or {}).get("NAME", "none") != "none"
+            if (_node(tree, place) or {}).get("NAME") == values.get("NAME")
             for key, value in values.items()
+            if key != "NAME"
         }
 
     def make_people(self, suite: Suite) -> None:
@@ -74,6 +76,9 @@ def read_reduction(file: Path) -> Reduction:
             people[name] = _people(node)
         except (TypeError, KeyError, UserError) as error:
             problems.append(f"{file.name}: SYNTHETIC.{name}: {error} (keys: {', '.join(PEOPLE)})")
+    for place, values in tree.get("COMPONENTS", {}).items():
+        if not isinstance(values, Mapping) or "NAME" not in values:
+            problems.append(f"{file.name}: COMPONENTS.{place} is not a map with the component's NAME and its changes")
     if problems:
         raise ConfigError(problems)
     seeds = tuple(tree.get("SEEDS", ()))

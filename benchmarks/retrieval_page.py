@@ -1,0 +1,300 @@
+"""docs/retrieval_results.md and its plots, from the results of the retrieval benchmarks.
+
+    python benchmarks/retrieval_page.py
+
+Nothing is measured here: every number comes from a JSON file of benchmarks/results, or follows from it as written.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vireid.core.errors import guarded
+from vireid.core.files import write_text
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS, PAGE, IMAGES = (
+    ROOT / "benchmarks" / "results",
+    ROOT / "docs" / "retrieval_results.md",
+    ROOT / "docs" / "images",
+)
+HIGH, SMALL = 0.98, 0.90  # recall@10 asked of an approximate index, and of a compressed one
+FUTURE = (10**7, 10**8, 10**9)
+NODE_GB, FILLED = 64, 0.7  # memory of a query node, and how much of it vectors may take
+SEGMENT = 500_000  # vectors of a Milvus segment: 1 GB of 512 floats, its default
+Row = dict[str, Any]
+
+
+def read(name: str) -> dict[str, Any]:
+    return json.loads((RESULTS / f"retrieval_{name}.json").read_text(encoding="utf-8"))
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    lines = ["| " + " | ".join(heads) + " |", "|---|" + "---:|" * (len(heads) - 1)]
+    return "\n".join(lines + ["| " + " | ".join(map(str, row)) + " |" for row in rows])
+
+
+def short(value: float) -> str:
+    """
+    >>> short(0.0123), short(3.21), short(54321.0)
+    ('0.0123', '3.2', '54,000')
+    """
+    if value >= 100:
+        return f"{float(f'{value:.2g}'):,.0f}"
+    return f"{value:.1f}" if value >= 1 else f"{value:.3g}"
+
+
+def million(number: int) -> str:
+    return f"10^{round(np.log10(number))}"
+
+
+def metrics() -> str:
+    return table(
+        ["protocol", "queries", "gallery", "ours, ms", "loop, s", "ratio", "best loop, s", "ratio"],
+        (
+            [
+                row["protocol"],
+                f"{row['queries']:,}",
+                f"{row['gallery']:,}",
+                f"{1000 * row['ours_s']:.1f}",
+                f"{row['plain_s']:.2f}",
+                f"{row['plain_ratio']:.0f}",
+                f"{row['numpy_s']:.2f}",
+                f"{row['numpy_ratio']:.0f}",
+            ]
+            for row in read("metrics")["results"]
+        ),
+    )
+
+
+def reranking() -> str:
+    def of(row: Row, name: str) -> str:
+        return f"{row[f'plain_{name}_s']:.1f} ({row[f'plain_{name}_ratio']:.0f} x)" if f"plain_{name}_s" in row else ""
+
+    return table(
+        ["images", "ours, s", "peak memory, GB", "plain form, half precision, s", "plain form, single precision, s"],
+        (
+            [f"{row['images']:,}", row["ours_s"], row["peak_memory_gb"], of(row, "half"), of(row, "single")]
+            for row in read("rerank")["results"]
+        ),
+    )
+
+
+def search(size: int, width: int) -> str:
+    rows = [row for row in read("search")["results"] if (row["vectors"], row["width"]) == (size, width)]
+    return table(
+        ["index", "setting", "build, s", "bytes a vector", "q/s", "q/s one by one", "x exact", "recall@1", "recall@10"],
+        (
+            [
+                row["backend"],
+                row["setting"],
+                short(row["build_s"]),
+                f"{row['bytes_per_vector']:,.0f}",
+                short(row["queries_per_s"]),
+                short(row["queries_per_s_one_at_a_time"]),
+                f"{row['times_exact']:.1f}",
+                f"{row['recall_at_1']:.3f}",
+                f"{row['recall_at_10']:.3f}",
+            ]
+            for row in rows
+        ),
+    )
+
+
+def places() -> list[tuple[int, int]]:
+    return sorted({(row["vectors"], row["width"]) for row in read("search")["results"]}, key=lambda p: (p[1], p[0]))
+
+
+def fastest(size: int, width: int, recall: float, bytes_at_most: float = np.inf) -> Row | None:
+    """The setting with the most queries a second among those that find enough and are small enough."""
+    rows = [
+        row
+        for row in read("search")["results"]
+        if (row["vectors"], row["width"]) == (size, width)
+        and row["recall_at_10"] >= recall
+        and row["bytes_per_vector"] <= bytes_at_most
+    ]
+    return max(rows, key=lambda row: row["queries_per_s"], default=None)
+
+
+def recommendation(width: int) -> str:
+    def words(row: Row | None) -> str:
+        if row is None:
+            return "none measured"
+        name = f"`{row['backend']}`" + (f", {row['setting']}" if row["setting"] else "")
+        gigabytes = row["bytes_per_vector"] * row["vectors"] / 1e9
+        cost = f"{short(row['queries_per_s'])} q/s, {gigabytes:.2g} GB, built in {short(row['build_s'])} s"
+        return f"{name}: {cost}, recall@10 {row['recall_at_10']:.3f}"
+
+    sizes = [size for size, of in places() if of == width]
+    return table(
+        [
+            "images",
+            "every answer must be right",
+            f"fast, recall@10 from {HIGH:g}",
+            f"a sixteenth of the memory, from {SMALL:g}",
+        ],
+        (
+            [
+                million(size),
+                words(fastest(size, width, 1.0)),
+                words(fastest(size, width, HIGH)),
+                words(fastest(size, width, SMALL, 4 * width / 16)),
+            ]
+            for size in sizes
+        ),
+    )
+
+
+def growth(backend: str, setting: str, width: int, value: str) -> tuple[float, float]:
+    """Exponent and factor of value = factor * vectors ** exponent, by least squares of the logarithms."""
+    rows = [
+        row
+        for row in read("search")["results"]
+        if (row["backend"], row["setting"], row["width"]) == (backend, setting, width)
+    ]
+    sizes = np.log([row["vectors"] for row in rows])
+    values = np.log([row["build_s"] if value == "build" else 1 / row["queries_per_s"] for row in rows])
+    exponent, intercept = np.polyfit(sizes, values, 1)
+    return float(exponent), float(np.exp(intercept))
+
+
+FITTED = (
+    ("FaissFlat", ""),
+    ("FaissIVFRefined", "64 probes"),
+    ("FaissHNSW", "effort 64"),
+    ("FaissIVFPQ", "16 probes"),
+)
+
+
+def extended(width: int = 512) -> str:
+    largest = max(size for size, of in places() if of == width)
+    lines = []
+    for backend, setting in FITTED:
+        bytes_each = next(
+            row["bytes_per_vector"]
+            for row in read("search")["results"]
+            if (row["backend"], row["width"], row["vectors"]) == (backend, width, largest)
+        )
+        built, asked = (growth(backend, setting, width, value) for value in ("build", "query"))
+        for number in FUTURE:
+            hours = built[1] * number ** built[0] / 3600
+            rate = 1 / (asked[1] * number ** asked[0])
+            lines.append(
+                [
+                    f"{backend} {setting}".strip(),
+                    million(number),
+                    f"{bytes_each * number / 1e9:,.0f}",
+                    f"{short(hours)} (N^{built[0]:.2f})",
+                    f"{short(rate)} (N^{-asked[0]:.2f})",
+                ]
+            )
+    return table(["index", "images", "GB", "hours to build on two cores", "q/s on two cores"], lines)
+
+
+def cluster(width: int = 512) -> str:
+    """Query nodes that hold the vectors, and the queries a second of their cores if all of them search all segments."""
+    exponent, factor = growth("FaissHNSW", "effort 64", width, "query")
+    of_segment = 2 * factor * SEGMENT**exponent  # seconds of a core: two worked
+    graph = next(row for row in read("search")["results"] if row["backend"] == "FaissHNSW" and row["width"] == width)
+    links = graph["bytes_per_vector"] - 4 * width
+    lines = []
+    for number in FUTURE:
+        for kind, each in (("HNSW", 4 * width + links), ("HNSW_SQ (8 bits)", width + links), ("IVF_SQ8", width + 8)):
+            nodes = int(np.ceil(each * number / (FILLED * NODE_GB * 1e9)))
+            rate = nodes * 16 / (number / SEGMENT * of_segment) if kind == "HNSW" else None
+            lines.append(
+                [kind, million(number), f"{each * number / 1e9:,.0f}", f"{nodes:,}", short(rate) if rate else ""]
+            )
+    return table(["Milvus index", "images", "GB", f"nodes of {NODE_GB} GB and 16 cores", "q/s of them"], lines)
+
+
+def plots() -> None:
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    found = [place for place in places() if place[1] == 512]
+    figure, axes = plt.subplots(1, len(found), figsize=(4 * len(found), 3.6), sharey=True, squeeze=False)
+    for axis, (size, width) in zip(axes[0], found):
+        rows = [row for row in read("search")["results"] if (row["vectors"], row["width"]) == (size, width)]
+        for backend in dict.fromkeys(row["backend"] for row in rows):
+            of = sorted((row for row in rows if row["backend"] == backend), key=lambda row: row["queries_per_s"])
+            rates, recalls = ([row[key] for row in of] for key in ("queries_per_s", "recall_at_10"))
+            axis.plot(rates, recalls, "o-", label=backend, markersize=4)
+        axis.set(xscale="log", xlabel="queries a second, 1000 at once", title=f"{million(size)} x {width}")
+        axis.grid(alpha=0.3)
+    axes[0][0].set_ylabel("recall@10")
+    axes[0][-1].legend(fontsize=8)
+    figure.tight_layout()
+    figure.savefig(IMAGES / "retrieval_search.png", dpi=100)
+    figure, axes = plt.subplots(1, 2, figsize=(9, 3.6))
+    for axis, value, label in zip(
+        axes, ("build", "query"), ("seconds to build", "seconds of a query, of 1000 at once")
+    ):
+        for k, (backend, setting) in enumerate(FITTED):
+            rows = [
+                row
+                for row in read("search")["results"]
+                if (row["backend"], row["setting"], row["width"]) == (backend, setting, 512)
+            ]
+            sizes = np.array([row["vectors"] for row in rows], float)
+            values = [row["build_s"] if value == "build" else 1 / row["queries_per_s"] for row in rows]
+            exponent, factor = growth(backend, setting, 512, value)
+            further = np.array([sizes.min(), *FUTURE], float)
+            axis.plot(sizes, values, "o", color=f"C{k}", label=f"{backend} {setting}")
+            axis.plot(further, factor * further**exponent, ":", color=f"C{k}")
+        axis.set(xscale="log", yscale="log", xlabel="vectors", ylabel=label)
+        axis.grid(alpha=0.3)
+    axes[0].legend(fontsize=8)
+    figure.tight_layout()
+    figure.savefig(IMAGES / "retrieval_growth.png", dpi=100)
+
+
+def page() -> str:
+    tables = "\n\n".join(f"**{million(size)} vectors of {width}**\n\n{search(size, width)}" for size, width in places())
+    left_out = read("search")["not_run"]
+    not_run = table(
+        ["index", "vectors", "width", "why"],
+        ([row["backend"], million(row["vectors"]), row["width"], row["reason"]] for row in left_out),
+    )
+    features, machine = read("features"), read("search")
+    text = (Path(__file__).parent / "retrieval_page.md").read_text(encoding="utf-8")
+    values = {
+        "METRICS": metrics(),
+        "RERANKING": reranking(),
+        "RECOMMENDATION_512": recommendation(512),
+        "RECOMMENDATION_2048": recommendation(2048),
+        "SEARCH": tables,
+        "NOT_RUN": not_run if left_out else "Nothing.",
+        "EXTENDED": extended(),
+        "CLUSTER": cluster(),
+        "MODEL": features["model"],
+        "RANK1": f"{100 * features['rank1']:.0f}",
+        "SPREADS": ", ".join(f"{sum(features[key]):.2f}" for key in ("identity", "camera", "image")),
+        "THREADS": machine["threads"],
+        "FAISS": machine["versions"]["faiss"],
+    }
+    for key, value in values.items():
+        text = text.replace(f"@{key}@", str(value))
+    return text
+
+
+@guarded
+def main(argv: list[str] | None = None) -> int:
+    argparse.ArgumentParser(description="write the page of the retrieval benchmarks").parse_args(argv)
+    write_text(PAGE, page())
+    plots()
+    print(PAGE.relative_to(ROOT))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
