@@ -29,11 +29,11 @@ from retrieval_features import conditions, draw
 
 from vireid.core.errors import guarded
 from vireid.core.protocols import GalleryIndex
-from vireid.retrieval import FaissFlat, FaissHNSW, FaissIVF, FaissIVFPQ, Milvus, TorchExact
+from vireid.retrieval import FaissFlat, FaissHNSW, FaissIVF, FaissIVFPQ, FaissIVFRefined, Milvus, TorchExact
 
 SIZES, WIDTHS = (10_000, 100_000, 1_000_000), (512, 2048)
 QUERIES, SINGLE, DEPTH = 1000, 100, 10
-CODE_BYTES = {512: 112, 2048: 448}  # with its number and a share of the centres: a sixteenth of the vector
+CODE_BYTES = {512: 112, 2048: 448}  # with number and centres less than a sixteenth of the vector
 RESULTS = Path(__file__).parent / "results" / "retrieval_search.json"
 Settings = Mapping[str, Mapping[str, int]]  # name -> attributes of the index
 
@@ -57,9 +57,10 @@ def efforts(*numbers: int) -> Settings:
 BACKENDS = {
     "TorchExact": Backend(lambda width, folder: TorchExact(device="cpu")),
     "FaissFlat": Backend(lambda width, folder: FaissFlat(device="cpu")),
-    "FaissIVF": Backend(lambda width, folder: FaissIVF(device="cpu"), probed(4, 8, 16, 32, 64)),
-    "FaissHNSW": Backend(lambda width, folder: FaissHNSW(), efforts(16, 32, 64, 128, 256)),
-    "FaissIVFPQ": Backend(lambda width, folder: FaissIVFPQ(code_bytes=CODE_BYTES[width]), probed(8, 16, 32, 64)),
+    "FaissIVF": Backend(lambda width, folder: FaissIVF(device="cpu"), probed(8, 32, 128)),
+    "FaissIVFRefined": Backend(lambda width, folder: FaissIVFRefined(), probed(32, 64, 128, 256)),
+    "FaissHNSW": Backend(lambda width, folder: FaissHNSW(), efforts(32, 64, 128, 256)),
+    "FaissIVFPQ": Backend(lambda width, folder: FaissIVFPQ(code_bytes=CODE_BYTES[width]), probed(16, 64, 128)),
     "Milvus HNSW": Backend(lambda width, folder: Milvus(address=f"{folder}/milvus.db", search_effort=64)),
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -14,6 +15,7 @@ from vireid.config.loader import load_config
 from vireid.zoo import config_path, list_models
 
 ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "benchmarks" / "results"
 PAGES = [*ROOT.glob("*.md"), *sorted((ROOT / "docs").rglob("*.md"))]
 METHODS = sorted((ROOT / "docs" / "methods").glob("*.md"))
 
@@ -80,3 +82,26 @@ def test_there_are_tables_and_a_broken_one_would_be_found():
     assert "OBJECTIVE.MMD.MARGIN" in known_keys("mmd")
     assert "OBJECTIVE.MMD.MRGIN" not in known_keys("mmd")
     assert anchor("From the released command line to ours") == "from-the-released-command-line-to-ours"
+
+
+@pytest.mark.parametrize("suite", ["table3", "table5", "table6"])
+def test_tables_of_the_paper_are_those_that_the_suite_made(suite):
+    page = (ROOT / "docs" / "paper_results.md").read_text(encoding="utf-8")
+    made = (RESULTS / suite / "results.md").read_text(encoding="utf-8")
+    tables = re.findall(r"(?:^\|.*\n)+", made, flags=re.M)
+    assert tables
+    assert all(table in page for table in tables)
+
+
+def test_every_picture_that_a_suite_made_is_shown():
+    page = (ROOT / "docs" / "paper_results.md").read_text(encoding="utf-8")
+    pictures = [path.relative_to(RESULTS.parent).as_posix() for path in RESULTS.glob("figure*/*.png")]
+    assert len(pictures) >= 4
+    assert not [picture for picture in pictures if picture not in page]
+
+
+def test_the_page_of_retrieval_is_what_its_results_say(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    made = importlib.import_module("retrieval_page").page()
+    assert (ROOT / "docs" / "retrieval_results.md").read_text(encoding="utf-8") == made
+    assert not re.findall(r"@[A-Z_0-9]+@", made)

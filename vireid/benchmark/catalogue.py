@@ -32,7 +32,7 @@ in `benchmarks/reported.yml` and from `benchmarks/results/zoo/results.json` wher
 - **Descriptor**: how many numbers stand for an image.
 - **Published**: rank-1 / mAP in percent for each protocol, by their authors, on real people; the number in brackets is
   the source. `v2i` is a visible query, `i2v` an infrared one. They are no results of this code.
-- **Here**: rank-1 / mAP on synthetic people (`benchmarks/zoo.yml`: a small network, 250 steps; chance: 2).
+- **Here**: rank-1 / mAP on synthetic people (`benchmarks/zoo.yml`: a very small network, 900 steps; chance: 2).
   They say that a method runs to its end and nothing about real people, and cannot be compared with published ones.
 """
 TABLE = (

@@ -106,7 +106,8 @@ class Comparison:
 
     def _body(self, results: Results, made: Sequence[tables.Table]) -> str:
         note = f"{self.suite.note}\n\n" if self.suite.note else ""
-        return note + tables.markdown(made, results.compared, results.failures(), results.costs)
+        made_of = tables.markdown(made, results.compared, results.failures(), results.costs)
+        return note + made_of.removeprefix(f"## {self.suite.title}\n\n")  # the page's title says it
 
 
 def _names(plan: SuitePlan, outcomes: Mapping[str, Outcome]) -> dict[str, Path]:
