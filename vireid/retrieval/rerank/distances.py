@@ -11,7 +11,7 @@ from torch import Tensor
 
 from vireid.retrieval.best import largest
 
-BLOCK = 1 << 22  # entries of the distance matrix that exist at a time; more would be fresh memory in each step
+BLOCK = 1 << 20  # entries of the distance matrix that exist at a time: they stay in the cache
 PAIRED = 1 << 20  # entries of rows that are multiplied pair by pair at a time: they stay in the cache
 
 

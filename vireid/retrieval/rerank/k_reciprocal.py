@@ -18,7 +18,6 @@ from vireid.retrieval.rerank.sides import stacked
 Half = Literal["distances", "weights"]
 HALVES = get_args(Half)
 Sparse = Any  # scipy.sparse.csr_matrix, whose operators have types that say nothing
-KEPT = 2  # times k1: neighbours whose distances are kept, because most expanded neighbours are among them
 PAIRS = 1 << 22  # shared neighbours that are summed at a time
 
 
@@ -88,8 +87,7 @@ class KReciprocal:
             number = len(asked)
             asked[:] = distances.relative(block[:number, asking:], furthest[:number]).numpy()
 
-        kept = min(max(KEPT * self.k1, self.k1 + 1, self.k2), len(distances))
-        near = distances.neighbours(kept, among, keep)
+        near = distances.neighbours(min(max(self.k1 + 1, self.k2), len(distances)), among, keep)
         codes = averaged(encodings(distances, near, self.k1, half), near.ids[:, : self.k2], half)
         shared = SharedWeight(codes[:asking], codes[asking:], half)
         step = max(1, BLOCK // max(out.shape[1], 1))

@@ -55,9 +55,7 @@ def plain(queries, gallery, k1, k2, weight, only_queries=False):
         (30, 4, 0.3, "queries"),
     ],
 )
-@pytest.mark.parametrize("kept", [0, 2])  # no distance is kept beyond k1, and all that these sets need
-def test_equals_the_loops(monkeypatch, k1, k2, weight, neighbours, kept):
-    monkeypatch.setattr(k_reciprocal, "KEPT", kept)
+def test_equals_the_loops(monkeypatch, k1, k2, weight, neighbours):
     monkeypatch.setattr(distances, "BLOCK", 500)  # several blocks of each kind
     monkeypatch.setattr(k_reciprocal, "PAIRS", 300)
     rng = np.random.default_rng(k1)
