@@ -16,6 +16,7 @@ import argparse
 import json
 import os
 import random
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -35,6 +36,7 @@ from vireid.engine.checkpoint import CheckpointFolder
 from vireid.engine.recording import JsonLines
 
 ROOT = Path(__file__).resolve().parents[1]
+CONFIG = str(ROOT / "configs/demo/sysu_mmd.yml")
 EPOCHS = 3
 STAGES = ("set-up", "training", "evaluation", "checkpoint", "last evaluation")  # as a run goes through them
 IN_TURN = ("checkpoint", "training", "evaluation", "set-up", "last evaluation")  # as they are killed
@@ -220,7 +222,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=20, metavar="N", help="runs that are killed (default: 20)")
     parser.add_argument("--seed", type=int, default=0, help="of the moments (default: 0)")
-    parser.add_argument("--config-file", default=str(ROOT / "configs/demo/sysu_mmd.yml"), metavar="FILE")
+    parser.add_argument("--config-file", default=CONFIG, metavar="FILE")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the results to this file")
     parser.add_argument("overrides", nargs=argparse.REMAINDER, metavar="KEY VALUE", help="settings that win over FILE")
     options = parser.parse_args(argv)
@@ -238,8 +240,10 @@ def main(argv: list[str] | None = None) -> int:
         f"{found['identical']} of {found['kills']} resumed runs end in the same bits; killed in: {found['killed_in']}"
     )
     if options.json:
-        command = f"python benchmarks/kill_and_resume.py --kills {options.kills} --seed {options.seed}"
-        record = {"command": f"{command} --json {options.json}", "torch": torch.__version__, **found}
+        own = [] if options.config_file == CONFIG else ["--config-file", options.config_file]
+        words = ["--kills", options.kills, "--seed", options.seed, *own, "--json", options.json, *options.overrides]
+        command = shlex.join(["python", "benchmarks/kill_and_resume.py", *map(str, words)])
+        record = {"command": command, "torch": torch.__version__, **found}
         write_json(options.json, record)
     return 0 if found["identical"] == found["kills"] else 1
 
