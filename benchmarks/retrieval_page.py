@@ -28,6 +28,12 @@ HIGH, SMALL = 0.98, 0.90  # recall@10 asked of an approximate index, and of a co
 FUTURE = (10**7, 10**8, 10**9)
 NODE_GB, FILLED = 64, 0.7  # memory of a query node, and how much of it vectors may take
 SEGMENT = 500_000  # vectors of a Milvus segment: 1 GB of 512 floats, its default
+FITTED = {
+    "FaissFlat": 1.0,
+    "FaissIVFRefined": HIGH,
+    "FaissHNSW": HIGH,
+    "FaissIVFPQ": SMALL,
+}  # recall@10 they must reach
 Row = dict[str, Any]
 
 
@@ -111,7 +117,7 @@ def places() -> list[tuple[int, int]]:
     return sorted({(row["vectors"], row["width"]) for row in read("search")["results"]}, key=lambda p: (p[1], p[0]))
 
 
-def fastest(size: int, width: int, recall: float, bytes_at_most: float = np.inf) -> Row | None:
+def fastest(size: int, width: int, recall: float, bytes_at_most: float = np.inf, backend: str = "") -> Row | None:
     """The setting with the most queries a second among those that find enough and are small enough."""
     rows = [
         row
@@ -119,6 +125,7 @@ def fastest(size: int, width: int, recall: float, bytes_at_most: float = np.inf)
         if (row["vectors"], row["width"]) == (size, width)
         and row["recall_at_10"] >= recall
         and row["bytes_per_vector"] <= bytes_at_most
+        and backend in ("", row["backend"])
     ]
     return max(rows, key=lambda row: row["queries_per_s"], default=None)
 
@@ -152,47 +159,38 @@ def recommendation(width: int) -> str:
     )
 
 
-def growth(backend: str, setting: str, width: int, value: str) -> tuple[float, float]:
+def measured(backend: str, width: int) -> list[Row]:
+    """For each size the fastest setting that finds enough."""
+    sizes = [size for size, of in places() if of == width]
+    rows = [fastest(size, width, FITTED[backend], backend=backend) for size in sizes]
+    return [row for row in rows if row is not None]
+
+
+def value_of(row: Row, value: str) -> float:
+    return row["build_s"] if value == "build" else 1 / row["queries_per_s"]
+
+
+def growth(backend: str, width: int, value: str) -> tuple[float, float]:
     """Exponent and factor of value = factor * vectors ** exponent, by least squares of the logarithms."""
-    rows = [
-        row
-        for row in read("search")["results"]
-        if (row["backend"], row["setting"], row["width"]) == (backend, setting, width)
-    ]
-    sizes = np.log([row["vectors"] for row in rows])
-    values = np.log([row["build_s"] if value == "build" else 1 / row["queries_per_s"] for row in rows])
-    exponent, intercept = np.polyfit(sizes, values, 1)
+    rows = measured(backend, width)
+    sizes, values = [row["vectors"] for row in rows], [value_of(row, value) for row in rows]
+    exponent, intercept = np.polyfit(np.log(sizes), np.log(values), 1)
     return float(exponent), float(np.exp(intercept))
 
 
-FITTED = (
-    ("FaissFlat", ""),
-    ("FaissIVFRefined", "64 probes"),
-    ("FaissHNSW", "effort 64"),
-    ("FaissIVFPQ", "16 probes"),
-)
-
-
 def extended(width: int = 512) -> str:
-    largest = max(size for size, of in places() if of == width)
     lines = []
-    for backend, setting in FITTED:
-        bytes_each = next(
-            row["bytes_per_vector"]
-            for row in read("search")["results"]
-            if (row["backend"], row["width"], row["vectors"]) == (backend, width, largest)
-        )
-        built, asked = (growth(backend, setting, width, value) for value in ("build", "query"))
+    for backend, recall in FITTED.items():
+        each = measured(backend, width)[-1]["bytes_per_vector"]
+        built, asked = (growth(backend, width, value) for value in ("build", "query"))
         for number in FUTURE:
-            hours = built[1] * number ** built[0] / 3600
-            rate = 1 / (asked[1] * number ** asked[0])
             lines.append(
                 [
-                    f"{backend} {setting}".strip(),
+                    f"{backend}, recall@10 {recall:g}",
                     million(number),
-                    f"{bytes_each * number / 1e9:,.0f}",
-                    f"{short(hours)} (N^{built[0]:.2f})",
-                    f"{short(rate)} (N^{-asked[0]:.2f})",
+                    f"{each * number / 1e9:,.0f}",
+                    f"{short(built[1] * number ** built[0] / 3600)} (N^{built[0]:.2f})",
+                    f"{short(1 / (asked[1] * number ** asked[0]))} (N^{-asked[0]:.2f})",
                 ]
             )
     return table(["index", "images", "GB", "hours to build on two cores", "q/s on two cores"], lines)
@@ -200,7 +198,7 @@ def extended(width: int = 512) -> str:
 
 def cluster(width: int = 512) -> str:
     """Query nodes that hold the vectors, and the queries a second of their cores if all of them search all segments."""
-    exponent, factor = growth("FaissHNSW", "effort 64", width, "query")
+    exponent, factor = growth("FaissHNSW", width, "query")
     of_segment = 2 * factor * SEGMENT**exponent  # seconds of a core: two worked
     graph = next(row for row in read("search")["results"] if row["backend"] == "FaissHNSW" and row["width"] == width)
     links = graph["bytes_per_vector"] - 4 * width
@@ -236,20 +234,14 @@ def plots() -> None:
     figure.tight_layout()
     figure.savefig(IMAGES / "retrieval_search.png", dpi=100)
     figure, axes = plt.subplots(1, 2, figsize=(9, 3.6))
-    for axis, value, label in zip(
-        axes, ("build", "query"), ("seconds to build", "seconds of a query, of 1000 at once")
-    ):
-        for k, (backend, setting) in enumerate(FITTED):
-            rows = [
-                row
-                for row in read("search")["results"]
-                if (row["backend"], row["setting"], row["width"]) == (backend, setting, 512)
-            ]
-            sizes = np.array([row["vectors"] for row in rows], float)
-            values = [row["build_s"] if value == "build" else 1 / row["queries_per_s"] for row in rows]
-            exponent, factor = growth(backend, setting, 512, value)
-            further = np.array([sizes.min(), *FUTURE], float)
-            axis.plot(sizes, values, "o", color=f"C{k}", label=f"{backend} {setting}")
+    labels = {"build": "seconds to build", "query": "seconds of a query, of 1000 at once"}
+    for axis, (value, label) in zip(axes, labels.items()):
+        for k, (backend, recall) in enumerate(FITTED.items()):
+            rows = measured(backend, 512)
+            sizes = [row["vectors"] for row in rows]
+            exponent, factor = growth(backend, 512, value)
+            further = np.array([sizes[0], *FUTURE], float)
+            axis.plot(sizes, [value_of(row, value) for row in rows], "o", color=f"C{k}", label=f"{backend}, {recall:g}")
             axis.plot(further, factor * further**exponent, ":", color=f"C{k}")
         axis.set(xscale="log", yscale="log", xlabel="vectors", ylabel=label)
         axis.grid(alpha=0.3)
