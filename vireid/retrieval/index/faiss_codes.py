@@ -109,20 +109,20 @@ class FaissIVFRefined(FaissIndex):
     The fastest of the approximate ones in large galleries. Vectors are kept whole, and their codes beside them.
 
     `refine`: how many times k vectors are compared whole. `code_bytes` of a vector, two codes a byte; 0 is a quarter of
-    the width. `lists`, `probes`: as in `FaissIVF`; more probes cost little here.
+    the width. `lists`: as in `FaissIVF`. `probes`: 0 is a fifth of the lists; more of them cost less here than there.
     Errors: UserError for a width that twice `code_bytes` does not divide.
     """
 
     example: ClassVar[dict] = {"code_bytes": 2}
     on_cards = False  # faiss has these codes on the CPU only
 
-    def __init__(self, *, lists: int = 0, probes: int = 64, code_bytes: int = 0, refine: int = 8) -> None:
-        self.lists, self.probes = at_least(0, lists=lists), at_least(1, probes=probes)
+    def __init__(self, *, lists: int = 0, probes: int = 0, code_bytes: int = 0, refine: int = 8) -> None:
+        self.lists, self.probes = at_least(0, lists=lists), at_least(0, probes=probes)
         self.code_bytes, self.refine = at_least(0, code_bytes=code_bytes), at_least(1, refine=refine)
         super().__init__(device="cpu")
 
     def _named(self) -> str:
-        return f"inverted lists of fast codes ({self.probes} probed, {self.refine} k compared whole)"
+        return f"inverted lists of fast codes ({self.probes or 'a fifth'} probed, {self.refine} k compared whole)"
 
     def _empty(self, rows: np.ndarray) -> Any:
         faiss, width = the_faiss(), rows.shape[1]
@@ -138,7 +138,8 @@ class FaissIVFRefined(FaissIndex):
 
     def _parameters(self, selector: Any) -> Any:
         faiss = the_faiss()
-        inner = faiss.SearchParametersIVF(nprobe=self.probes, sel=selector)
+        probes = self.probes or -(-faiss.extract_index_ivf(self._index).nlist // 5)
+        inner = faiss.SearchParametersIVF(nprobe=probes, sel=selector)
         return faiss.IndexRefineSearchParameters(k_factor=self.refine, base_index_params=inner)
 
 
