@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from retrieval_search import BACKENDS
 
 from vireid.core.errors import guarded
 from vireid.core.files import write_text
@@ -87,7 +88,7 @@ def reranking() -> str:
     return table(
         ["images", "ours, s", "peak memory, GB", "plain form, half precision, s", "plain form, single precision, s"],
         (
-            [f"{row['images']:,}", row["ours_s"], row["peak_memory_gb"], of(row, "half"), of(row, "single")]
+            [f"{row['images']:,}", f"{row['ours_s']:.3g}", row["peak_memory_gb"], of(row, "half"), of(row, "single")]
             for row in read("rerank")["results"]
         ),
     )
@@ -118,7 +119,8 @@ def places() -> list[tuple[int, int]]:
 
 
 def rows_of(size: int, width: int) -> list[Row]:
-    return [row for row in read("search")["results"] if (row["vectors"], row["width"]) == (size, width)]
+    rows = [row for row in read("search")["results"] if (row["vectors"], row["width"]) == (size, width)]
+    return sorted(rows, key=lambda row: list(BACKENDS).index(row["backend"]))
 
 
 def rate(row: Row | None) -> float:
@@ -172,12 +174,15 @@ def value_of(row: Row, value: str) -> float:
     return row["build_s"] if value == "build" else 1 / row["queries_per_s"]
 
 
-def growth(backend: str, width: int, value: str) -> tuple[float, float]:
-    """Exponent and factor of value = factor * vectors ** exponent, by least squares of the logarithms."""
+def growth(backend: str, width: int, value: str) -> tuple[float, Callable[[float], float]]:
+    """Exponent of the growth with the vectors, by least squares of the logarithms, and the value for any number of
+    them, from the largest measured one on. Building grows at least as their number does: each has to be added."""
     rows = measured(backend, width)
     sizes, values = [row["vectors"] for row in rows], [value_of(row, value) for row in rows]
-    exponent, intercept = np.polyfit(np.log(sizes), np.log(values), 1)
-    return float(exponent), float(np.exp(intercept))
+    exponent = float(np.polyfit(np.log(sizes), np.log(values), 1)[0])
+    if value == "build":
+        exponent = max(exponent, 1.0)
+    return exponent, lambda number: values[-1] * (number / sizes[-1]) ** exponent
 
 
 def extended(width: int = 512) -> str:
@@ -191,8 +196,8 @@ def extended(width: int = 512) -> str:
                     f"{backend}, recall@10 {recall:g}",
                     million(number),
                     f"{each * number / 1e9:,.0f}",
-                    f"{short(built[1] * number ** built[0] / 3600)} (N^{built[0]:.2f})",
-                    f"{short(1 / (asked[1] * number ** asked[0]))} (N^{-asked[0]:.2f})",
+                    f"{short(built[1](number) / 3600)} (N^{built[0]:.2f})",
+                    f"{short(1 / asked[1](number))} (N^{-asked[0]:.2f})",
                 ]
             )
     return table(["index", "images", "GB", "hours to build on two cores", "q/s on two cores"], lines)
@@ -200,8 +205,7 @@ def extended(width: int = 512) -> str:
 
 def cluster(width: int = 512) -> str:
     """Query nodes that hold the vectors, and the queries a second of their cores if all of them search all segments."""
-    exponent, factor = growth("FaissHNSW", width, "query")
-    of_segment = 2 * factor * SEGMENT**exponent  # seconds of a core: two worked
+    of_segment = 2 * growth("FaissHNSW", width, "query")[1](SEGMENT)  # seconds of a core: two worked
     graph = next(row for row in read("search")["results"] if row["backend"] == "FaissHNSW" and row["width"] == width)
     links = graph["bytes_per_vector"] - 4 * width
     lines = []
@@ -225,14 +229,14 @@ def plots() -> None:
     figure, axes = plt.subplots(1, len(found), figsize=(4 * len(found), 3.6), sharey=True, squeeze=False)
     for axis, (size, width) in zip(axes[0], found):
         rows = rows_of(size, width)
-        for backend in dict.fromkeys(row["backend"] for row in rows):
+        for k, backend in enumerate(BACKENDS):
             of = sorted((row for row in rows if row["backend"] == backend), key=lambda row: row["queries_per_s"])
             rates, recalls = ([row[key] for row in of] for key in ("queries_per_s", "recall_at_10"))
-            axis.plot(rates, recalls, "o-", label=backend, markersize=4)
+            axis.plot(rates, recalls, "o-", color=f"C{k}", label=backend, markersize=4)
         axis.set(xscale="log", xlabel="queries a second, 1000 at once", title=f"{million(size)} x {width}")
         axis.grid(alpha=0.3)
     axes[0][0].set_ylabel("recall@10")
-    axes[0][-1].legend(fontsize=8)
+    axes[0][-1].legend(fontsize=8, loc="lower left")
     figure.tight_layout()
     figure.savefig(IMAGES / "retrieval_search.png", dpi=100)
     figure, axes = plt.subplots(1, 2, figsize=(9, 3.6))
@@ -240,11 +244,12 @@ def plots() -> None:
     for axis, (value, label) in zip(axes, labels.items()):
         for k, (backend, recall) in enumerate(FITTED.items()):
             rows = measured(backend, 512)
-            sizes = [row["vectors"] for row in rows]
-            exponent, factor = growth(backend, 512, value)
-            further = np.array([sizes[0], *FUTURE], float)
-            axis.plot(sizes, [value_of(row, value) for row in rows], "o", color=f"C{k}", label=f"{backend}, {recall:g}")
-            axis.plot(further, factor * further**exponent, ":", color=f"C{k}")
+            sizes, values = [row["vectors"] for row in rows], [value_of(row, value) for row in rows]
+            further = [sizes[-1], *FUTURE]
+            axis.plot(
+                sizes, [value_of(row, value) for row in rows], "o-", color=f"C{k}", label=f"{backend}, {recall:g}"
+            )
+            axis.plot(further, [growth(backend, 512, value)[1](size) for size in further], ":", color=f"C{k}")
         axis.set(xscale="log", yscale="log", xlabel="vectors", ylabel=label)
         axis.grid(alpha=0.3)
     axes[0].legend(fontsize=8)

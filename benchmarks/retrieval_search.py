@@ -60,8 +60,8 @@ BACKENDS = {
     "TorchExact": Backend(lambda width, folder: TorchExact(device="cpu")),
     "FaissFlat": Backend(lambda width, folder: FaissFlat(device="cpu")),
     "FaissIVF": Backend(lambda width, folder: FaissIVF(device="cpu"), probed(8, 32, 128)),
-    "FaissIVFRefined": Backend(lambda width, folder: FaissIVFRefined(), probed(64, 128, 256, 512, 768)),
-    "FaissHNSW": Backend(lambda width, folder: FaissHNSW(), efforts(32, 64, 128, 256)),
+    "FaissIVFRefined": Backend(lambda width, folder: FaissIVFRefined(), probed(64, 128, 256, 512, 640, 768)),
+    "FaissHNSW": Backend(lambda width, folder: FaissHNSW(), efforts(32, 40, 48, 64, 128, 256)),
     "FaissIVFPQ": Backend(lambda width, folder: FaissIVFPQ(code_bytes=CODE_BYTES[width]), probed(16, 64, 256, 512)),
     "Milvus HNSW": Backend(lambda width, folder: Milvus(address=f"{folder}/milvus.db", search_effort=64)),
 }

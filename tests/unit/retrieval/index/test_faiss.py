@@ -51,6 +51,23 @@ def test_approximate_search_finds_most_and_repeats(tmp_path, sides, truth, make)
     assert len(again) == 2040
 
 
+def test_refined_probes_a_fifth_of_the_lists(sides):
+    automatic, same, more = FaissIVFRefined(lists=20), FaissIVFRefined(lists=20, probes=4), FaissIVFRefined(probes=16)
+    for index in (automatic, same, more):
+        index.add(sides[1])
+    ids = automatic.search(sides[0], 10)[1]
+    np.testing.assert_array_equal(ids, same.search(sides[0], 10)[1])
+    assert (ids != more.search(sides[0], 10)[1]).any()
+
+
+def test_scores_of_codes_are_about_the_cosines(sides):
+    index = FaissIVFPQ(code_bytes=16, probes=32)
+    index.add(sides[1])
+    scores, ids = index.search(sides[0], 5)
+    cosines = (sides[0][:, None] * sides[1][ids]).sum(-1)
+    assert np.abs(scores - cosines).mean() < 0.1
+
+
 def test_all_lists_make_the_search_exact(sides, truth):
     index = FaissIVF(lists=20, probes=20)
     index.add(sides[1])
