@@ -246,9 +246,7 @@ def plots() -> None:
             rows = measured(backend, 512)
             sizes, values = [row["vectors"] for row in rows], [value_of(row, value) for row in rows]
             further = [sizes[-1], *FUTURE]
-            axis.plot(
-                sizes, [value_of(row, value) for row in rows], "o-", color=f"C{k}", label=f"{backend}, {recall:g}"
-            )
+            axis.plot(sizes, values, "o-", color=f"C{k}", label=f"{backend}, {recall:g}")
             axis.plot(further, [growth(backend, 512, value)[1](size) for size in further], ":", color=f"C{k}")
         axis.set(xscale="log", yscale="log", xlabel="vectors", ylabel=label)
         axis.grid(alpha=0.3)
