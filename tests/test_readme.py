@@ -3,6 +3,7 @@
 import importlib.util
 import re
 import shlex
+import sys
 from pathlib import Path
 
 import pytest
@@ -47,11 +48,13 @@ def test_python_blocks_run(page, monkeypatch):
 
 
 @pytest.mark.parametrize("words", commands())
-def test_commands_name_what_exists(words):
+def test_commands_name_what_exists(words, monkeypatch):
     script = ROOT / words[0]
     assert script.exists()
     spec = importlib.util.spec_from_file_location(f"shown_{script.stem}", script)
     module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, spec.name, module)  # dataclasses look themselves up there
+    monkeypatch.syspath_prepend(str(script.parent))  # as python does for a script
     spec.loader.exec_module(module)
     parsed = module.parser().parse_args(words[1:]) if hasattr(module, "parser") else None
     config = getattr(parsed, "config_file", None)

@@ -109,6 +109,7 @@ def chosen(rows: np.ndarray, number: int) -> np.ndarray:
 
 
 def at_least(least: int, **argument: int) -> int:
+    """The one argument's value; UserError with its name where it is less."""
     ((name, value),) = argument.items()
     if value < least:
         raise UserError(f"{name} must be at least {least}, got {value}")

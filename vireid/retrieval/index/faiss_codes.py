@@ -13,6 +13,7 @@ from vireid.retrieval.index.faiss_base import FaissIndex
 from vireid.retrieval.index.faiss_cards import the_faiss
 
 Rotation = Literal["principal", "opq", "none"]
+LEAST = 8  # lists that are looked into, if nobody says how many
 CENTRES = 80  # vectors for each centre of a code that it is trained on at most
 
 
@@ -109,7 +110,8 @@ class FaissIVFRefined(FaissIndex):
     The fastest of the approximate ones in large galleries. Vectors are kept whole, and their codes beside them.
 
     `refine`: how many times k vectors are compared whole. `code_bytes` of a vector, two codes a byte; 0 is a quarter of
-    the width. `lists`: as in `FaissIVF`. `probes`: 0 is a fifth of the lists; more of them cost less here than there.
+    the width. `lists`: as in `FaissIVF`. `probes`: 0 is a fifth of the lists, at least 8; they
+    cost less here than there.
     Errors: UserError for a width that twice `code_bytes` does not divide.
     """
 
@@ -138,7 +140,7 @@ class FaissIVFRefined(FaissIndex):
 
     def _parameters(self, selector: Any) -> Any:
         faiss = the_faiss()
-        probes = self.probes or -(-faiss.extract_index_ivf(self._index).nlist // 5)
+        probes = self.probes or max(LEAST, -(-faiss.extract_index_ivf(self._index).nlist // 5))
         inner = faiss.SearchParametersIVF(nprobe=probes, sel=selector)
         return faiss.IndexRefineSearchParameters(k_factor=self.refine, base_index_params=inner)
 

@@ -52,7 +52,7 @@ def test_approximate_search_finds_most_and_repeats(tmp_path, sides, truth, make)
 
 
 def test_refined_probes_a_fifth_of_the_lists(sides):
-    automatic, same, more = FaissIVFRefined(lists=20), FaissIVFRefined(lists=20, probes=4), FaissIVFRefined(probes=16)
+    automatic, same, more = (FaissIVFRefined(lists=50, probes=probes) for probes in (0, 10, 20))
     for index in (automatic, same, more):
         index.add(sides[1])
     ids = automatic.search(sides[0], 10)[1]
