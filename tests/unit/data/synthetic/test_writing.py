@@ -130,7 +130,10 @@ def test_a_signal_to_the_tool_with_workers_leaves_nothing(tmp_path: Path, number
     ]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     process = subprocess.Popen(
-        [*command, "--identities", "400", "--images", "20"], env=environment, stderr=subprocess.PIPE
+        [*command, "--identities", "400", "--images", "20"],
+        env=environment,
+        stderr=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a job in the background ignores it
     )
     until = time.monotonic() + 30
     while not list(tmp_path.glob(".set.*/cam*/*/*.jpg")) and time.monotonic() < until:
