@@ -67,7 +67,7 @@ def measure(
     """CMC, mAP and mINP over all queries.
 
     Shapes: (Q, G), (Q,), (G,), junk (Q, G) bool where True is not counted, or a function that makes some of its rows
-    when they are needed: indices (b,) of queries -> (b, G) bool.
+    when they are needed: a slice of queries -> (b, G) bool.
     `cmc`: "identity" ranks the distinct identities by their best image, "image" ranks the images.
     Source: the metrics of AGW's release, `eval_sysu`, `eval_regdb` and `eval_llcm`.
     Departs from them: equal distances are ordered by gallery row (theirs: as the platform's sort happens to); the curve
@@ -124,7 +124,7 @@ def measure_queries(
     groups = Groups.of(gallery_ids)
     threads = min(torch.get_num_threads(), max(1, distances.size // (2 * SHARED)))
     step = max(1, (CHUNK if threads == 1 else SHARED) // distances.shape[1])
-    chunks = [np.arange(start, min(start + step, len(distances))) for start in range(0, len(distances), step)]
+    chunks = [slice(start, min(start + step, len(distances))) for start in range(0, len(distances), step)]
     found: list[tuple[np.ndarray, ...]] = [()] * len(chunks)
 
     def work(thread: int) -> None:

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from vireid.core.errors import DataError
+from vireid.core.errors import DataError, UserError
 
-Junk = np.ndarray | Callable[[np.ndarray], np.ndarray]  # (Q, G) bool, or indices of queries (b,) -> (b, G) bool
+Junk = np.ndarray | Callable[[slice], np.ndarray]  # (Q, G) bool, or some rows of it: queries -> (b, G) bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,28 +50,28 @@ class Matrix:
     junk: Junk | None
     larger_is_closer: bool
 
-    def fill(self, rows: np.ndarray, out: np.ndarray) -> np.ndarray | None:
-        """Writes the rows (b,) into `out` (b, G); gives their junk. DataError for NaN."""
-        first, last = int(rows[0]), int(rows[-1]) + 1
-        chosen = self.distances[first:last] if last - first == len(rows) else self.distances[rows]
+    def fill(self, rows: slice, out: np.ndarray) -> np.ndarray | None:
+        """Writes the rows into `out` (b, G); gives their junk. DataError for NaN."""
         if self.larger_is_closer:
-            np.negative(chosen, out=out)
+            np.negative(self.distances[rows], out=out)
         else:
-            np.copyto(out, chosen)
+            np.copyto(out, self.distances[rows])
         if np.isnan(out.min()):  # the minimum is NaN where one is among them
             self._refuse(rows, out)
         if self.junk is None:
             return None
         junk = self.junk[rows] if isinstance(self.junk, np.ndarray) else self.junk(rows)
+        if junk.shape != out.shape or junk.dtype != bool:
+            raise UserError(f"junk of {out.shape[0]} queries must be bool {out.shape}, got {junk.dtype} {junk.shape}")
         np.copyto(out, np.inf, where=junk)
         return junk
 
     @staticmethod
-    def _refuse(rows: np.ndarray, values: np.ndarray) -> None:
+    def _refuse(rows: slice, values: np.ndarray) -> None:
         bad = np.isnan(values)
         row, column = np.argwhere(bad)[0]
         raise DataError(
-            f"the score of query {rows[row]} and gallery image {column} is not a number (NaN);"
+            f"the score of query {rows.start + row} and gallery image {column} is not a number (NaN);"
             f" {int(bad.sum())} such entries in these rows: look at the features they were made from"
         )
 
@@ -85,9 +85,9 @@ class Worker:
         self.values, self.ordered = (np.empty(shape, matrix.distances.dtype) for _ in range(2))
         self.nearer = np.empty(shape, bool) if by_identity else None
 
-    def measure(self, rows: np.ndarray) -> tuple[np.ndarray, ...]:
+    def measure(self, rows: slice) -> tuple[np.ndarray, ...]:
         """The columns of `QueryScores` for these rows."""
-        values = self.values[: len(rows)]
+        values = self.values[: rows.stop - rows.start]
         junk = self.matrix.fill(rows, values)
         columns, correct = self.groups.columns(self.query_ids[rows])
         if junk is not None:
@@ -95,7 +95,7 @@ class Worker:
         number = correct.sum(axis=1)
         counted = number > 0
         candidates = values.shape[1] - (0 if junk is None else _number(junk))
-        ordered = self.ordered[: len(rows)]
+        ordered = self.ordered[: len(values)]
         np.copyto(ordered, values)
         ordered.sort(axis=1)
         places, ahead, tied = self._locate(values, ordered, columns, correct)

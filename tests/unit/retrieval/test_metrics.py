@@ -169,6 +169,11 @@ def test_mistakes_are_user_errors(change, text):
         measure(**arguments)
 
 
+def test_rows_of_junk_of_another_shape_are_an_error():
+    with pytest.raises(UserError, match=r"junk of 2 queries must be bool \(2, 3\), got bool \(3,\)"):
+        measure(np.zeros((2, 3)), np.zeros(2), np.zeros(3), junk=lambda rows: np.zeros(3, bool))
+
+
 def test_a_rank_outside_the_curve_is_an_error():
     scores = measure(np.zeros((1, 1)), np.zeros(1), np.zeros(1), ranks=(1, 5))
     assert scores.rank(5) == 1.0

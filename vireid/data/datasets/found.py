@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,7 +26,7 @@ class Found:
     table: AttributeTable | None = None
 
 
-class FoundDataset:
+class FoundDataset(ABC):
     """A data set of which a subclass says what `_scan` finds; it is asked once, when the first list is wanted.
 
     `root`: a folder, relative to the current directory; `~` is understood. `attributes`: a .csv or .xlsx table with the
@@ -69,9 +70,9 @@ class FoundDataset:
             return Survey([], [], [str(error)])
         return Survey(found.train, found.test, found.faults.texts(), found.table, self._person)
 
+    @abstractmethod
     def _scan(self) -> Found:
         """List both splits; DataError where `root` is no such data set at all."""
-        raise NotImplementedError
 
     def _person(self, sample: Sample) -> int:
         """The number of a person in a table of attributes: the name of the image's folder. ValueError if it is none."""

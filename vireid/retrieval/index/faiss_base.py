@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,7 +20,7 @@ log = logging.getLogger(__name__)
 Device = Literal["auto", "cpu", "cuda"]
 
 
-class FaissIndex:
+class FaissIndex(ABC):
     """A faiss index over cosine similarity. Subclasses say which (`_empty`) and how a search goes (`_parameters`).
 
     Vectors are collected until the first search or save: only then is it known how many there are, which decides the
@@ -62,17 +63,17 @@ class FaissIndex:
 
     # -- what a subclass says ------------------------------------------------------------------------------------
 
+    @abstractmethod
     def _named(self) -> str:
         """Name and values, as the conditions of a number state them."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _empty(self, rows: np.ndarray) -> Any:
         """A trained index without vectors, for a gallery like `rows`."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _parameters(self, selector: Any) -> Any:
         """faiss's search parameters."""
-        raise NotImplementedError
 
     def _cosines(self, found: np.ndarray) -> np.ndarray:
         """Cosines, from what faiss gives."""

@@ -24,8 +24,7 @@ class FaissIVFPQ(FaissIndex):
     `code_bytes` of a vector, beside eight of its number.
     `rotation`: before they are coded, vectors are turned to `directions` directions (0: two for each byte), so that
     codes lose less. "principal": the principal ones, shared out so that each byte codes about as much variance (the
-    parametric solution of Ge et al., CVPR 2013); "opq": the same with what faiss learns from there (minutes); "none":
-    vectors are coded as they are.
+    parametric solution of Ge et al., CVPR 2013); "opq": learned (minutes); "none": vectors are coded as they are.
     `lists`, `probes`: as in `FaissIVF`.
     Codes are compared by their distance to the query, not by their product with it: what a code loses makes it shorter,
     and a distance takes that into account. Scores are the cosines that follow from these distances.
@@ -47,6 +46,8 @@ class FaissIVFPQ(FaissIndex):
         if rotation not in get_args(Rotation):
             known = get_args(Rotation)
             raise UserError(f"rotation: {rotation!r} is not one of {known}{nearest(str(rotation), known)}")
+        if directions and rotation == "none":
+            raise UserError("directions are found by a rotation: leave them out, or choose rotation principal or opq")
         self.lists, self.probes = at_least(0, lists=lists), at_least(1, probes=probes)
         self.code_bytes, self.rotation = at_least(1, code_bytes=code_bytes), rotation
         self.directions = at_least(0, directions=directions)
@@ -107,11 +108,10 @@ class FaissIVFPQ(FaissIndex):
 class FaissIVFRefined(FaissIndex):
     """Inverted lists that are looked through by four-bit codes; the best of them are compared whole.
 
-    The fastest of the approximate ones in large galleries. Vectors are kept whole, and their codes beside them.
+    Vectors are kept whole, and their codes beside them.
 
     `refine`: how many times k vectors are compared whole. `code_bytes` of a vector, two codes a byte; 0 is a quarter of
-    the width. `lists`: as in `FaissIVF`. `probes`: 0 is a fifth of the lists, at least 8; they
-    cost less here than there.
+    the width. `lists`: as in `FaissIVF`. `probes`: 0 is a fifth of the lists, at least 8.
     Errors: UserError for a width that twice `code_bytes` does not divide.
     """
 

@@ -152,6 +152,8 @@ def test_lists_follow_the_size():
         (lambda: FaissIVF(probes=0), "probes must be at least 1, got 0"),
         (lambda: FaissHNSW(links=1), "links must be at least 2, got 1"),
         (lambda: FaissIVFPQ(code_bytes=0), "code_bytes must be at least 1, got 0"),
+        (lambda: FaissIVFPQ(rotation="none", directions=8), "directions are found by a rotation: leave them out"),
+        (lambda: FaissIVFPQ(rotation="pca"), "rotation: 'pca' is not one of"),
     ],
 )
 def test_impossible_arguments(make, text):
