@@ -1,0 +1,106 @@
+"""Find image files below a folder: one list of suffixes, links followed, everything left out is counted."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+IMAGE_SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
+)
+
+
+def is_image_name(name: str) -> bool:
+    """Whether a file name has a suffix of `IMAGE_SUFFIXES` and is not hidden.
+
+    Example:
+        >>> is_image_name("0001.JPG"), is_image_name(".0001.jpg"), is_image_name("Thumbs.db")
+        (True, False, False)
+    """
+    return not name.startswith(".") and os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES
+
+
+@dataclass
+class LeftOut:
+    """Files and folders that a reader did not use, by reason.
+
+    Attributes:
+        paths: Reason -> paths, in the order in which they were found.
+    """
+
+    paths: dict[str, list[Path]] = field(default_factory=dict)
+
+    def add(self, path: Path, reason: str) -> None:
+        self.paths.setdefault(reason, []).append(path)
+
+    def update(self, other: LeftOut) -> None:
+        """Add the entries of another count."""
+        for reason, paths in other.paths.items():
+            self.paths.setdefault(reason, []).extend(paths)
+
+    def __len__(self) -> int:
+        return sum(map(len, self.paths.values()))
+
+    def lines(self) -> list[str]:
+        """One line for each reason: count, reason and the first path.
+
+        Example:
+            >>> left = LeftOut()
+            >>> left.add(Path("a/notes.txt"), "suffix .txt is not an image")
+            >>> left.lines()
+            ['1 left out: suffix .txt is not an image (a/notes.txt)']
+        """
+        return [
+            f"{len(paths)} left out: {reason} ({paths[0].as_posix()}{', ...' if len(paths) > 1 else ''})"
+            for reason, paths in self.paths.items()
+        ]
+
+
+def reason_left_out(name: str) -> str:
+    """Why `is_image_name` refuses a file name."""
+    if name.startswith("."):
+        return "hidden file"
+    suffix = os.path.splitext(name)[1].lower()
+    return f"suffix {suffix} is not an image" if suffix else "no suffix"
+
+
+def find_images(folder: Path) -> tuple[list[Path], LeftOut]:
+    """Image files below a folder at any depth, sorted by path, and what was left out.
+
+    Linked files and folders are followed, after all real folders. A link to a folder that was read already is left out
+    and reported: cycles end, and no file of a linked folder is found twice.
+    """
+    left_out, files = LeftOut(), []
+    visited, folders, links = {os.path.realpath(folder)}, [folder], []
+    while folders or links:
+        place = folders.pop() if folders else links.pop()
+        if place.is_symlink() and place != folder:
+            real = os.path.realpath(place)
+            if real in visited:
+                left_out.add(place, "link to a folder that is read already")
+                continue
+            visited.add(real)
+        try:
+            with os.scandir(place) as entries:
+                found = sorted(entries, key=lambda entry: entry.name, reverse=True)
+        except OSError as error:
+            left_out.add(place, f"folder that cannot be listed: {error.strerror or error}")
+            continue
+        for entry in found:
+            path = place / entry.name
+            if entry.is_dir():
+                if entry.name.startswith("."):
+                    left_out.add(path, "hidden folder")
+                elif entry.is_symlink():
+                    links.append(path)
+                elif (real := os.path.realpath(path)) not in visited:
+                    visited.add(real)
+                    folders.append(path)
+            elif not is_image_name(entry.name):
+                left_out.add(path, reason_left_out(entry.name))
+            elif not entry.is_file():
+                left_out.add(path, "link to a file that does not exist" if entry.is_symlink() else "not a regular file")
+            else:
+                files.append(path)
+    return sorted(files), left_out
