@@ -30,7 +30,13 @@ def main(argv: list[str] | None = None) -> int:
     from vireid.data.check import check_dataset
 
     config = assemble.load(arguments.config_file, arguments.overrides)
-    report = check_dataset(assemble.dataset(config), size=tuple(config.SIZE), images=not arguments.quick)
+    report = check_dataset(
+        assemble.dataset(config),
+        size=tuple(config.SIZE),
+        images=not arguments.quick,
+        depth=assemble.depth(config),
+        cache=Path(config.CACHE_DIR),
+    )
     settings = {key: value for key, value in config.DATA.items() if key != "NAME" and value}
     print(f"{config.DATA.NAME} ({', '.join(f'{key}: {value}' for key, value in settings.items())})")
     print(report.to_text())

@@ -19,7 +19,7 @@ from vireid.data.cache import open_images
 from vireid.data.heldout import hold_out, relabelled
 from vireid.data.image_set import ImageSet, TrainingBatches
 from vireid.data.loading import BatchLoader
-from vireid.data.survey import require_listing
+from vireid.data.survey import require_listing, survey
 from vireid.engine.checkpoint import CheckpointFolder, TrainerState, load_model, stored_ids
 from vireid.engine.environment import Environment
 from vireid.engine.measuring import Check, Measuring
@@ -68,6 +68,7 @@ class Experiment:
         config, environment = self.config, self._environment()
         self._require_evaluations()
         dataset, facts = self._dataset()
+        self._report_left_out(dataset, environment)
         test_samples = self._test_samples(dataset)
         with self.folder.claimed(environment.is_main):
             environment.from_main(lambda: self._prepare(resume))
@@ -124,6 +125,7 @@ class Experiment:
         """Evaluate the checkpoint of the run that counts, or WEIGHTS (a checkpoint folder or a .safetensors file)."""
         environment = self._environment()
         dataset, facts = self._dataset()
+        self._report_left_out(dataset, environment)
         test_samples = self._test_samples(dataset)
         model, selection = self._network(environment, facts)
         model.rehearse(test_samples)
@@ -169,6 +171,11 @@ class Experiment:
             raise DataError(f"HELDOUT_IDENTITIES = {held}, but the training set has only {facts.num_ids} identities")
         return dataset, replace(facts, num_ids=facts.num_ids - held)
 
+    def _report_left_out(self, dataset: Dataset, environment: Environment) -> None:
+        """Print how many files of the dataset folder are not used and why; tools/check_data.py lists them."""
+        if environment.is_main and (text := survey(dataset).left_out.summary()):
+            print(f"{text} (tools/check_data.py lists them)", flush=True)
+
     def _require_evaluations(self) -> None:
         every, epochs = self.config.EVALUATE_EVERY, assemble.epochs(self.config)
         if self.config.SELECT != "last" and every > epochs:
@@ -210,7 +217,8 @@ class Experiment:
     def _images(self, samples: Sequence[Sample], environment: Environment) -> ImageSet:
         """The images of a list, from the cache; one process decodes, the others wait for it."""
         with environment.accelerator.main_process_first():
-            images = open_images(samples, size=tuple(self.config.SIZE), folder=Path(self.config.CACHE_DIR))
+            size, folder = tuple(self.config.SIZE), Path(self.config.CACHE_DIR)
+            images = open_images(samples, size=size, folder=folder, depth=assemble.depth(self.config))
         return ImageSet(samples, images)
 
     def _checkpoints(self) -> CheckpointFolder:
@@ -291,6 +299,8 @@ class Experiment:
             "seed": str(self.config.SEED),
             **model.conditions,  # type: ignore[dict-item]
         }
+        if (depth := assemble.depth(self.config)) is not None:
+            conditions["depth"] = str(depth)
         flips = self.config.FLIP_TEST
         if flips != "none":
             conditions["flipped_images"] = f"added ({flips})"

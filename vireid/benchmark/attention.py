@@ -9,9 +9,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from vireid.config import assemble
 from vireid.core.errors import DataError, UserError
 from vireid.core.rng import numpy_generator
 from vireid.core.types import Modality, Sample
+from vireid.data.depth import DepthMapping
 from vireid.data.loading import BatchLoader
 from vireid.data.reading import read_pixels
 from vireid.data.transforms import normalise
@@ -43,7 +45,8 @@ def attention_maps(run: Path, samples: Sequence[Sample]) -> Maps:
         raise UserError(f"{run}: holds no config.yml, so it is no run; name the OUTPUT_DIR of one")
     experiment = Experiment.from_config(config, {"OUTPUT_DIR": str(run)})
     model, size = experiment.network(), tuple(experiment.config.SIZE)
-    images = np.stack([_pixels(sample, size) for sample in samples])
+    depth = assemble.depth(experiment.config)
+    images = np.stack([_pixels(sample, size, depth) for sample in samples])
     loader = BatchLoader(samples, images, [list(range(len(samples)))])
     batch = next(iter(loader)).to(next(model.parameters()).device)
     with torch.no_grad():
@@ -82,8 +85,8 @@ def attention_picture(runs: Sequence[Path], *, people: int = 4, seed: int = 0, n
     return of_image("attention", picture, f"{title}: {', '.join(maps)}")
 
 
-def _pixels(sample: Sample, size: tuple[int, int]) -> np.ndarray:
-    pixels, fault = read_pixels(str(sample.path), size)
+def _pixels(sample: Sample, size: tuple[int, int], depth: DepthMapping | None) -> np.ndarray:
+    pixels, fault = read_pixels(str(sample.path), size, depth)
     if pixels is None:
         raise DataError(f"{sample.path}: {fault}")
     return pixels

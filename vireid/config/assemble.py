@@ -17,6 +17,7 @@ from vireid.core.errors import ConfigError, UserError
 from vireid.core.protocols import Dataset, Scorer
 from vireid.core.rng import derive
 from vireid.core.types import Facts, Modality, Sample
+from vireid.data.depth import DepthMapping, depth_mapping
 from vireid.data.transforms import Augment, Only
 from vireid.evaluation.evaluator import Evaluator
 from vireid.losses.objective import Objective
@@ -56,6 +57,12 @@ def facts_of(config: Config) -> Facts:
 def dataset(config: Config) -> Dataset:
     """The data set of DATA; nothing is read before it is asked."""
     return _built(_sound_plan(config, "DATA"), "DATA")
+
+
+def depth(config: Config) -> DepthMapping | None:
+    """How gray images of more than 8 bits become 8 bits (DATA.DEPTH); None: they are refused."""
+    part = _sound_plan(config, "DATA").part("DATA")
+    return None if part is None else depth_mapping(part.extras.get("DEPTH"))
 
 
 def sampler(config: Config, samples: Sequence[Sample], rank: int = 0, world: int = 1) -> Any:

@@ -129,6 +129,8 @@ class Planner:
         result = self.value(keys, value, extra.kind)
         if extra.least is not None and isinstance(result, (int, float)) and result < extra.least:
             self.report(keys, f"= {result!r} is below {extra.least:g}")
+        if problem := extra.check(result):
+            self.report(keys, f"= {shown(value)} {problem}")
         return result
 
     def entries(

@@ -112,7 +112,8 @@ def import_modules(config: Config) -> list[str]:
 
 def _placeholder(config: Config, node: Any) -> Facts | None:
     """What the data set says about itself without data; None where its node is at fault."""
-    part = Planner(config).component(("DATA",), node, BY_PATH[("DATA",)].registry) if node is not None else None
+    slot = BY_PATH[("DATA",)]
+    part = Planner(config).component(slot.path, node, slot.registry, extras=slot.extras) if node is not None else None
     if part is None:
         return None
     try:

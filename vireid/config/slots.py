@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from vireid.core import registries
 from vireid.core.registry import Registry
+from vireid.data.depth import depth_fault
 
 Keys = tuple[str, ...]
 
@@ -21,6 +22,7 @@ class Extra:
     required: bool = False
     whole: bool = False  # a map that a child file replaces instead of merging (its keys contain dots)
     least: float | None = None
+    check: Callable[[Any], str | None] = lambda value: None  # the rest of the sentence `KEY = value ...` if refused
     free: bool = False  # a run may be continued with another value
 
 
@@ -47,7 +49,13 @@ _VIEW = Extra(int | None, least=0)  # 0: the images themselves; 1, 2, ...: the e
 _USES = Extra(Mapping[str, str] | None)
 
 SLOTS: tuple[Slot, ...] = (
-    Slot(("DATA",), registries.DATASETS, required=True),
+    Slot(
+        ("DATA",),
+        registries.DATASETS,
+        required=True,
+        # how gray images of more than 8 bits become 8 bits: {percentiles: [1, 99]} or {range: [low, high]}
+        extras={"DEPTH": Extra(Mapping[str, tuple[float, float]] | None, whole=True, check=depth_fault)},
+    ),
     Slot(
         ("SAMPLER",),
         registries.SAMPLERS,

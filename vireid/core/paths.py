@@ -1,8 +1,10 @@
-"""Normalize every path that a user writes: config values, CSV cells, command lines."""
+"""Paths that a user writes: expand and normalize them, find them on disk in any Unicode normal form."""
 
 from __future__ import annotations
 
 import os
+import unicodedata
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from vireid.core.errors import UserError
@@ -28,3 +30,50 @@ def normalized_path(path: str | Path, base: str | Path | None = None) -> Path:
         raise UserError(f"{path}: the home folder cannot be found ({error}); write the whole path") from error
     start = Path.cwd() if base is None else normalized_path(base)
     return Path(os.path.normpath(start / expanded))
+
+
+def composed(text: str) -> str:
+    """The composed Unicode normal form (NFC), in which names are compared.
+
+    Example:
+        >>> composed("cafe\u0301") == "caf\u00e9"
+        True
+    """
+    return text if text.isascii() else unicodedata.normalize("NFC", text)
+
+
+def names_by_form(folder: Path) -> dict[str, list[str]]:
+    """Composed name -> names on disk that have this form; empty if the folder cannot be listed."""
+    forms: dict[str, list[str]] = {}
+    try:
+        names = os.listdir(folder or ".")
+    except OSError:
+        return forms
+    for name in names:
+        forms.setdefault(composed(name), []).append(name)
+    return forms
+
+
+def path_on_disk(path: str | Path, names: Callable[[Path], Mapping[str, Sequence[str]]] = names_by_form) -> Path:
+    """Return the path as the file system spells it, if it exists in another Unicode normal form only.
+
+    File names may be stored decomposed (NFD: "e" and an accent) while a list or a config has them composed (NFC), or
+    the other way round. An exact match is preferred. A path that does not exist in any form, or of which a name exists
+    in several other forms, is returned unchanged.
+
+    Args:
+        path: Absolute, or relative to the current directory.
+        names: Folder -> composed name -> names; a caller with many paths gives one that remembers.
+    """
+    path = Path(path)
+    if str(path).isascii() or os.path.lexists(path):
+        return path
+    place = Path(path.anchor)
+    for part in path.parts[1:] if path.anchor else path.parts:
+        if not os.path.lexists(place / part):
+            alike = names(place).get(composed(part), ())
+            if len(alike) != 1:
+                return path
+            part = alike[0]
+        place /= part
+    return place

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import io
 import os
 from collections import Counter
@@ -17,8 +16,10 @@ from vireid.core.errors import DataError
 from vireid.core.protocols import Dataset
 from vireid.core.types import Modality, Sample
 from vireid.data.attributes import UNKNOWN
+from vireid.data.depth import DepthMapping
+from vireid.data.digests import changed_unnoticed, content_digest
 from vireid.data.faults import counted, faults_of
-from vireid.data.reading import progress, read_pixels
+from vireid.data.reading import mode_fault, progress, read_image
 from vireid.data.rows import open_array, open_rows, row_of
 from vireid.data.survey import Survey, one_modality, require_listing, survey
 
@@ -104,20 +105,33 @@ class Check:
         return ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip() for row in rows]
 
 
-def check_dataset(dataset: Dataset, *, size: tuple[int, int], images: bool = True, workers: int = 0) -> Check:
-    """Look at everything that training and evaluation would read.
+def check_dataset(
+    dataset: Dataset,
+    *,
+    size: tuple[int, int],
+    images: bool = True,
+    workers: int = 0,
+    depth: DepthMapping | None = None,
+    cache: Path | None = None,
+) -> Check:
+    """Look at everything that training and evaluation would read. Raises no DataError: what is wrong is in the report.
 
-    `size` (H, W) is that of training; `images`: open each image, which takes as long as the first run of a training;
-    `workers`: threads that do so (0: one for each core). Raises no DataError: what is wrong is in the report.
+    Args:
+        dataset: The data set.
+        size: (H, W) of the images in training.
+        images: Whether each image is read, which takes as long as the first run of a training.
+        workers: Threads that do so; 0: one for each core.
+        depth: How gray images of more than 8 bits become 8 bits (DATA.DEPTH); None: they are refused.
+        cache: Folder of the image cache (CACHE_DIR), whose list of content digests is compared with the images.
     """
     found = survey(dataset)
     faults = [Finding("Faults of the listing:", tuple(found.faults), _shortened(dataset))]
-    notes = [_one_modality_in_test(found), *_attributes(found)]
+    notes = [_one_modality_in_test(found), *_attributes(found), _left_out(found)]
     faults += _arrays(found, size)
     if images:
-        unreadable, alike = _open_all(found, workers)
+        unreadable, about_images = _open_all(found, workers, depth, cache)
         faults.append(unreadable)
-        notes = alike + notes
+        notes = about_images + notes
     return Check(
         {name: _counts(samples) for name, samples in found.splits().items()},
         [finding for finding in faults if finding.lines],
@@ -167,6 +181,12 @@ def _one_modality_in_test(found: Survey) -> Finding:
     )
 
 
+def _left_out(found: Survey) -> Finding:
+    """Files and folders of the data set that are not used, by reason."""
+    left_out = found.left_out
+    return Finding("Files and folders that are not used:", tuple(left_out.texts()), tuple(left_out.lines()))
+
+
 def _attributes(found: Survey) -> list[Finding]:
     """Rows of the table that no image needs, and images that no row is for."""
     samples = [*found.train, *found.test]
@@ -202,14 +222,18 @@ def _arrays(found: Survey, size: tuple[int, int]) -> list[Finding]:
     return [Finding("Faults of arrays of images:", tuple(dict.fromkeys(faults)))]
 
 
-def _open_all(found: Survey, workers: int) -> tuple[Finding, list[Finding]]:
-    """Images that cannot be used, and groups of images of the same content."""
+def _open_all(
+    found: Survey, workers: int, depth: DepthMapping | None, cache: Path | None
+) -> tuple[Finding, list[Finding]]:
+    """Images that cannot be used; their color modes, files that changed unnoticed, groups of the same content."""
     splits: dict[Path, list[tuple[str, Sample]]] = {}
     for split, samples in found.splits().items():
         for sample in samples:
             splits.setdefault(sample.path, []).append((split, sample))
     broken: list[str] = []
-    contents: dict[bytes, list[Path]] = {}
+    contents: dict[str, list[Path]] = {}
+    modes: dict[str, list[Path]] = {}
+    digests: dict[str, str] = {}
     paths = list(splits)
     arrays = _opened(paths)
     with (
@@ -218,15 +242,33 @@ def _open_all(found: Survey, workers: int) -> tuple[Finding, list[Finding]]:
     ):
         for start in range(0, len(paths), _CHUNK):
             chunk = paths[start : start + _CHUNK]
-            for path, (content, fault) in zip(chunk, pool.map(lambda path: _look(path, arrays), chunk)):
-                if fault and not _said(path, fault, found.faults):
-                    broken.append(f"{path}: {fault}")
-                if content is not None:
-                    contents.setdefault(content, []).append(path)
+            for path, seen in zip(chunk, pool.map(lambda path: _look(path, arrays, depth), chunk)):
+                if seen.fault and not _said(path, seen.fault, found.faults):
+                    broken.append(f"{path}: {seen.fault}")
+                if seen.refused_mode:
+                    modes.setdefault(seen.refused_mode, []).append(path)
+                if seen.digest and not seen.fault:
+                    contents.setdefault(seen.digest, []).append(path)
+                if seen.digest and row_of(path) is None:
+                    digests[os.path.abspath(path)] = seen.digest
             done(len(chunk))
     unreadable = Finding(f"Images that cannot be used (of {len(paths)}); replace or remove them:", tuple(broken))
     groups = [[splits[path][0] for path in group] for group in contents.values() if len(group) > 1]
-    return unreadable, _alike(groups)
+    changed = [] if cache is None else changed_unnoticed(Path(cache).expanduser(), digests)
+    return unreadable, [_by_mode(modes), _changed(changed), *_alike(groups)]
+
+
+def _by_mode(modes: Mapping[str, Sequence[Path]]) -> Finding:
+    lines = [
+        f"{counted(len(paths), 'image')} of {mode_fault(mode)} (first: {paths[0]})"
+        for mode, paths in sorted(modes.items())
+    ]
+    return Finding("Color modes of the images that cannot be used:", tuple(lines))
+
+
+def _changed(paths: Sequence[str]) -> Finding:
+    title = "Files that were changed although size and times are the same; the next run decodes them again:"
+    return Finding(title, tuple(paths))
 
 
 def _said(path: Path, fault: str, faults: Sequence[str]) -> bool:
@@ -248,23 +290,27 @@ def _opened(paths: Iterable[Path]) -> dict[Path, Any]:
     return arrays
 
 
-def _look(path: Path, arrays: Mapping[Path, Any]) -> tuple[bytes | None, str]:
-    """Digest of the content of an image, none where it cannot be had, and what is wrong with it."""
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What was found in an image: digest of its content (empty if it cannot be read), and what is wrong with it."""
+
+    digest: str = ""
+    fault: str = ""
+    refused_mode: str = ""
+
+
+def _look(path: Path, arrays: Mapping[Path, Any], depth: DepthMapping | None) -> _Look:
     place = row_of(path)
     if place is not None:
         file, row = place
         sound = file in arrays and row < len(arrays[file])
-        return (_digest(arrays[file][row].tobytes()) if sound else None), ""
+        return _Look(content_digest(arrays[file][row].tobytes()) if sound else "")
     try:
         content = path.read_bytes()
     except OSError as error:
-        return None, error.strerror or str(error)
-    pixels, fault = read_pixels(io.BytesIO(content))
-    return (None if pixels is None else _digest(content)), fault
-
-
-def _digest(content: bytes) -> bytes:
-    return hashlib.blake2b(content, digest_size=16).digest()
+        return _Look(fault=error.strerror or str(error))
+    reading = read_image(io.BytesIO(content), depth=depth)
+    return _Look(content_digest(content), reading.fault, reading.refused_mode)
 
 
 def _alike(groups: Sequence[Sequence[tuple[str, Sample]]]) -> list[Finding]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-IMAGE_SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
-)
+from vireid.core.paths import composed
+
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
 
 
 def is_image_name(name: str) -> bool:
@@ -23,7 +24,7 @@ def is_image_name(name: str) -> bool:
 
 @dataclass
 class LeftOut:
-    """Files and folders that a reader did not use, by reason.
+    """Files and folders that a reader did not use, by reason. A folder counts once, whatever it holds.
 
     Attributes:
         paths: Reason -> paths, in the order in which they were found.
@@ -56,6 +57,27 @@ class LeftOut:
             for reason, paths in self.paths.items()
         ]
 
+    def texts(self) -> list[str]:
+        """One text for each path: `path: reason`."""
+        return [f"{path}: {reason}" for reason, paths in self.paths.items() for path in paths]
+
+    def summary(self) -> str:
+        """All reasons in one line, for the start of a run; empty if nothing was left out.
+
+        Example:
+            >>> left = LeftOut()
+            >>> left.add(Path("a/notes.txt"), "suffix .txt is not an image")
+            >>> left.summary()
+            '1 file or folder of the dataset is not used: 1 suffix .txt is not an image'
+        """
+        if not len(self):
+            return ""
+        noun = "file or folder of the dataset is" if len(self) == 1 else "files or folders of the dataset are"
+        return f"{len(self)} {noun} not used: " + ", ".join(f"{len(p)} {reason}" for reason, p in self.paths.items())
+
+
+READ_ALREADY = "link to a folder that is read already"
+
 
 def reason_left_out(name: str) -> str:
     """Why `is_image_name` refuses a file name."""
@@ -65,8 +87,8 @@ def reason_left_out(name: str) -> str:
     return f"suffix {suffix} is not an image" if suffix else "no suffix"
 
 
-def find_images(folder: Path) -> tuple[list[Path], LeftOut]:
-    """Image files below a folder at any depth, sorted by path, and what was left out.
+def find_images(folder: Path, *, deep: bool = True) -> tuple[list[Path], LeftOut]:
+    """Image files below a folder at any depth, sorted by path, and what was left out. Without `deep`: of it alone.
 
     Linked files and folders are followed, after all real folders. A link to a folder that was read already is left out
     and reported: cycles end, and no file of a linked folder is found twice.
@@ -78,7 +100,7 @@ def find_images(folder: Path) -> tuple[list[Path], LeftOut]:
         if place.is_symlink() and place != folder:
             real = os.path.realpath(place)
             if real in visited:
-                left_out.add(place, "link to a folder that is read already")
+                left_out.add(place, READ_ALREADY)
                 continue
             visited.add(real)
         try:
@@ -90,6 +112,8 @@ def find_images(folder: Path) -> tuple[list[Path], LeftOut]:
         for entry in found:
             path = place / entry.name
             if entry.is_dir():
+                if not deep:
+                    continue
                 if entry.name.startswith("."):
                     left_out.add(path, "hidden folder")
                 elif entry.is_symlink():
@@ -104,3 +128,47 @@ def find_images(folder: Path) -> tuple[list[Path], LeftOut]:
             else:
                 files.append(path)
     return sorted(files), left_out
+
+
+def add_unlisted(
+    folders: Iterable[Path], listed: Iterable[Path], reason: str, left_out: LeftOut, *, deep: bool = True
+) -> None:
+    """Count the images below some folders that a list does not name, and everything there that is not an image.
+
+    Paths are compared without links in their folders and by Unicode normal form: an image that is listed through a link
+    is listed.
+
+    Args:
+        folders: Folders that are searched; those that do not exist are skipped.
+        listed: Paths of the list.
+        reason: Why the other images are left out.
+        left_out: Where they are added.
+        deep: Whether folders inside are searched, too.
+    """
+    real = _RealFolders()
+    named = {real(path) for path in listed}
+    within = {parent for path in named for parent in path.parents}
+    for folder in dict.fromkeys(folders):
+        if not folder.is_dir():
+            continue
+        files, others = find_images(folder, deep=deep)
+        for file in files:
+            if real(file) not in named:
+                left_out.add(file, reason)
+        for why, paths in others.paths.items():
+            for path in paths:
+                if why != READ_ALREADY and real(path) not in named and real(path) not in within:
+                    left_out.add(path, why)
+
+
+class _RealFolders:
+    """Paths whose folder has no links and whose names are composed, to be compared; each folder is resolved once."""
+
+    def __init__(self) -> None:
+        self._folders: dict[Path, Path] = {}
+
+    def __call__(self, path: Path) -> Path:
+        folder = path.parent
+        if folder not in self._folders:
+            self._folders[folder] = Path(composed(os.path.realpath(folder)))
+        return self._folders[folder] / composed(path.name)

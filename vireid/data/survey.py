@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 from vireid.core.errors import DataError
@@ -11,17 +11,19 @@ from vireid.core.protocols import Dataset
 from vireid.core.types import Modality, Sample
 from vireid.data.attributes import AttributeTable
 from vireid.data.faults import faults_of, listed, raise_faults
+from vireid.data.image_files import LeftOut
 
 
 @dataclass(frozen=True)
 class Survey:
-    """The images that could be listed, every fault because of which training would be refused, and the attributes."""
+    """The images that could be listed, every fault because of which training would be refused, and what is not used."""
 
     train: Sequence[Sample]
     test: Sequence[Sample]
     faults: Sequence[str] = ()
     table: AttributeTable | None = None
     person: Callable[[Sample], int] | None = None  # the number of a sample's person in the table
+    left_out: LeftOut = field(default_factory=LeftOut)  # files and folders of the data set that are not used
 
     def splits(self) -> dict[str, Sequence[Sample]]:
         """The lists by the name of their split."""

@@ -103,7 +103,7 @@ def _filled(store: GalleryStore, model: TrainedModel, samples: Sequence[Sample],
     start, new = time.monotonic(), absent(samples, set(store.columns()["path"].tolist()))
     done = Built(already=len(samples) - len(new))
     with progress(len(new), "embedding images") as tell:
-        for portion, images in _read(new, model.size, done.bad):
+        for portion, images in _read(new, model, done.bad):
             if portion:
                 store.append(_portion(portion, model.describe(portion, images)))
                 done.added += len(portion)
@@ -118,16 +118,16 @@ def _filled(store: GalleryStore, model: TrainedModel, samples: Sequence[Sample],
 
 
 def _read(
-    samples: Sequence[Sample], size: tuple[int, int], bad: dict[str, str]
+    samples: Sequence[Sample], model: TrainedModel, bad: dict[str, str]
 ) -> Iterator[tuple[list[Sample], np.ndarray]]:
     """Portions of images that could be read; the others go to `bad`."""
     with ThreadPoolExecutor() as pool:
         for start in range(0, len(samples), PORTION):
             part = samples[start : start + PORTION]
-            found = list(pool.map(lambda sample: read_pixels(str(sample.path), size), part))
+            found = list(pool.map(lambda sample: read_pixels(str(sample.path), model.size, model.depth), part))
             bad.update((str(s.path), fault) for s, (pixels, fault) in zip(part, found) if pixels is None)
             good = [(sample, pixels) for sample, (pixels, _) in zip(part, found) if pixels is not None]
-            images = np.stack([pixels for _, pixels in good]) if good else np.empty((0, *size, 3), np.uint8)
+            images = np.stack([pixels for _, pixels in good]) if good else np.empty((0, *model.size, 3), np.uint8)
             yield [sample for sample, _ in good], images
 
 
@@ -153,7 +153,7 @@ def search(
         raise UserError(f"{folder}: the gallery is empty: add images before searching")
     allowed = (only or Filter()).allowed(columns)
     bad: dict[str, str] = {}
-    vectors = [model.describe(part, images) for part, images in _read(queries, model.size, bad) if part]
+    vectors = [model.describe(part, images) for part, images in _read(queries, model, bad) if part]
     if bad:
         raise DataError("\n  - ".join(["queries that cannot be used:", *(f"{p}: {f}" for p, f in bad.items())]))
     index = store.open_index(new_index(store.header.index, folder))

@@ -10,7 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from vireid.config import assemble
 from vireid.core.types import Sample
+from vireid.data.depth import DepthMapping
 from vireid.data.loading import BatchLoader, sequential_batches
 from vireid.data.transforms import normalise
 from vireid.engine.environment import Environment
@@ -28,6 +30,7 @@ class TrainedModel:
     size: tuple[int, int]
     batch: int
     words: str
+    depth: DepthMapping | None = None  # how gray images of more than 8 bits become 8 bits
 
     @classmethod
     def of(cls, path: str | Path, overrides: Sequence[Any] = ()) -> TrainedModel:
@@ -38,11 +41,14 @@ class TrainedModel:
         experiment = Experiment.from_config(path, overrides)
         net, selection, environment = experiment.deployed()
         config = experiment.config
-        return cls(net, environment, tuple(config.SIZE), config.TEST_BATCH, f"{path}, {selection}")
+        words = f"{path}, {selection}"
+        return cls(net, environment, tuple(config.SIZE), config.TEST_BATCH, words, assemble.depth(config))
 
     def fingerprint(self) -> str:
-        """Changes with every weight, with the fields that are compared, and with the size of images."""
+        """Changes with every weight, with the fields that are compared, and with size and DATA.DEPTH of images."""
         total = hashlib.sha256(repr((self.size, tuple(self.net.descriptor))).encode())
+        if self.depth is not None:
+            total.update(str(self.depth).encode())
         for name, value in sorted(self.net.state_dict().items()):
             total.update(name.encode())
             total.update(value.detach().cpu().numpy().tobytes())

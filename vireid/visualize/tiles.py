@@ -10,6 +10,8 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
+from vireid.data.reading import displayed_image
+
 RIGHT_COLOUR = (0, 138, 92)
 WRONG_COLOUR = (205, 48, 34)
 QUERY_COLOUR = (52, 101, 164)
@@ -49,9 +51,8 @@ class Photographs:
 
     def _read(self, path: str) -> Image.Image:
         try:
-            with Image.open(Path(path)) as file:
-                image = file.convert("RGB")
-        except (OSError, ValueError, Image.DecompressionBombError) as error:
+            image = displayed_image(path)
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
             self.unreadable[path] = "missing" if isinstance(error, FileNotFoundError) else "not an image"
             return _placeholder(self.size)
         width, height = self.size

@@ -5,19 +5,21 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from math import isfinite
 from pathlib import Path
 from typing import ClassVar
 
 from vireid.core.errors import DataError, UserError, nearest
+from vireid.core.paths import normalized_path, path_on_disk
 from vireid.core.registries import DATASETS
 from vireid.core.types import Facts, Modality, Sample
 from vireid.data.attributes import UNKNOWN, attribute_value
 from vireid.data.datasets.found import Found, FoundDataset
 from vireid.data.datasets.listing import MOST, Faults, Files
 from vireid.data.faults import listed
+from vireid.data.image_files import LeftOut, add_unlisted
 
 ROLES = ("path", "identity", "camera", "modality", "split", "time")
 MODALITIES: Mapping[str, str] = {
@@ -101,6 +103,7 @@ class CsvDataset(FoundDataset):
         if self.attribute_columns:
             self.placeholder = Facts(num_ids=1000, num_cameras=16, num_attributes=len(self.attribute_columns))
         self._people: dict[Path, int] = {}
+        self._unused: list[Path] = []  # images of the split none
 
     @property
     def identity(self) -> dict[str, str | int]:
@@ -120,8 +123,28 @@ class CsvDataset(FoundDataset):
     def _person(self, sample: Sample) -> int:
         return self._people[sample.path]
 
+    def _file(self, name: str) -> Path:
+        return path_on_disk(normalized_path(name, self.root))
+
+    def _left_out(self, found: Found) -> LeftOut:
+        """Images that no line names: in the folders of the first names of the paths, or next to an image."""
+        images = [*self._unused, *(sample.path for sample in (*found.train, *found.test))]
+        listed = [*images, *map(self._file, self.files.values()), *([self.attributes] if self.attributes else [])]
+        folders = set()
+        for path in images:
+            inside = path.parts[len(self.root.parts) : -1] if path.is_relative_to(self.root) else ()
+            folders.add(self.root / inside[0] if inside else path.parent)
+        flat = {folder for folder in folders if folder == self.root or not folder.is_relative_to(self.root)}
+        left_out = LeftOut()
+        add_unlisted(sorted(folders - flat), listed, "image that no line names", left_out)
+        add_unlisted(sorted(flat), listed, "image that no line names", left_out, deep=False)
+        for path in self._unused:
+            left_out.add(path, f"image of the split {NONE}")
+        return left_out
+
     def _scan(self) -> Found:
         self._check_files()
+        self._unused = []
         faults = Faults()
         rows = [row for split, file in self.files.items() for row in self._read(file, split, faults)]
         rows = self._on_disk(rows, faults)
@@ -146,7 +169,7 @@ class CsvDataset(FoundDataset):
             what = "is a file, not a folder" if self.root.exists() else "does not exist"
             raise DataError(f"the data folder {self.root} {what} (DATA.ROOT){nearest(self.root.name, beside)}")
         for split, name in self.files.items():
-            file = self.root / name
+            file = self._file(name)
             if not file.is_file():
                 beside = [child.name for child in file.parent.iterdir()] if file.parent.is_dir() else []
                 key = f"DATA.{split.upper() or 'FILE'}"
@@ -154,7 +177,7 @@ class CsvDataset(FoundDataset):
 
     def _read(self, name: str, split: str, faults: Faults) -> Iterator[Row]:
         """The rows of a file that can be read; `split` is the one of the whole file, or "" where a column says it."""
-        lines = csv_lines(self.root / name)
+        lines = csv_lines(self._file(name))
         header = [cell.strip() for cell in next(lines, (0, []))[1]]
         place = self._header(header, name, split, faults)
         if place is None:
@@ -195,6 +218,7 @@ class CsvDataset(FoundDataset):
         before = len(faults)
         used = split or _word(place, "split", cells["split"], self.splits, faults)
         if used == NONE:
+            self._unused.append(self.root / cells["path"])
             return None
         for role in ("path", "identity", "camera"):
             if not cells[role]:
@@ -212,6 +236,7 @@ class CsvDataset(FoundDataset):
         """The rows whose file is there, each file once."""
         files, seen = Files(self.root), {}
         for row in rows:
+            row = replace(row, path=files.on_disk(_normalized(row.path, self.root)))
             path = self.root / row.path
             if fault := files.fault(row.path):
                 faults.add(f"{row.place}: {fault}", "missing files")
@@ -220,6 +245,14 @@ class CsvDataset(FoundDataset):
             else:
                 seen[path] = row
         return list(seen.values())
+
+
+def _normalized(path: str, root: Path) -> str:
+    """A path without `~` and `..`, relative to the root where it is below it: one file has one path."""
+    if not path.startswith("~/") and ".." not in Path(path).parts:
+        return path
+    whole = normalized_path(path, root)
+    return whole.relative_to(root).as_posix() if whole.is_relative_to(root) else str(whole)
 
 
 def _completed(

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar
 
 from vireid.core.errors import DataError
 from vireid.core.types import Facts, Sample
 from vireid.data.attributes import NUM_ATTRIBUTES, AttributeTable, read_attributes, table_faults
-from vireid.data.datasets.listing import Faults
+from vireid.data.datasets.listing import Faults, folder_of
 from vireid.data.faults import faults_of, listed
+from vireid.data.image_files import LeftOut
 from vireid.data.survey import Survey
 
 
@@ -24,6 +25,7 @@ class Found:
     test: list[Sample]
     faults: Faults
     table: AttributeTable | None = None
+    left_out: LeftOut = field(default_factory=LeftOut)  # while listing; `FoundDataset._left_out` adds the rest
 
 
 class FoundDataset(ABC):
@@ -37,8 +39,8 @@ class FoundDataset(ABC):
     placeholder: Facts  # what is known without data
 
     def __init__(self, *, root: str, attributes: str | None) -> None:
-        self.root = Path(root).expanduser().absolute()
-        self.attributes = None if attributes is None else Path(attributes).expanduser().absolute()
+        self.root = folder_of(root)
+        self.attributes = None if attributes is None else folder_of(attributes)
         if self.attributes is not None:
             self.placeholder = replace(type(self).placeholder, num_attributes=NUM_ATTRIBUTES)
         self._found: Found | None = None
@@ -63,12 +65,17 @@ class FoundDataset(ABC):
         return Facts(len({sample.identity for sample in found.train}), type(self).placeholder.num_cameras, width)
 
     def survey(self) -> Survey:
-        """What could be listed, the attribute table, and every fault of both."""
+        """What could be listed, the attribute table, every fault of both, and the files that are not used."""
         try:
             found = self._all()
         except DataError as error:
             return Survey([], [], [str(error)])
-        return Survey(found.train, found.test, found.faults.texts(), found.table, self._person)
+        left_out = self._left_out(found)
+        return Survey(found.train, found.test, found.faults.texts(), found.table, self._person, left_out)
+
+    def _left_out(self, found: Found) -> LeftOut:
+        """Files and folders that are not used; a subclass with lists of images adds those that no list names."""
+        return found.left_out
 
     @abstractmethod
     def _scan(self) -> Found:

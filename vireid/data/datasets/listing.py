@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vireid.core.errors import DataError, nearest
+from vireid.core.paths import composed, normalized_path, path_on_disk
 from vireid.data.faults import counted, listed
+from vireid.data.image_files import IMAGE_SUFFIXES, LeftOut, is_image_name, reason_left_out
 
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp"})
 MOST = 10  # faults of one kind that are shown
+MOST_DIGITS = 18  # of an identity or a label, so that it fits into 64 bits
 
 
 class Faults:
@@ -46,22 +49,51 @@ class Faults:
         raise DataError("\n".join(lines))
 
 
-def subfolders(folder: Path) -> list[str]:
-    """Names of the folders in a folder, sorted, without hidden ones; none where there is no such folder."""
+def folder_of(path: str | Path) -> Path:
+    """A path of a config: absolute, without `~`, and in the Unicode form in which it is on disk."""
+    return path_on_disk(normalized_path(path))
+
+
+def subfolders(folder: Path, left_out: LeftOut | None = None) -> list[str]:
+    """Names of the folders in a folder, sorted, without hidden ones; none where there is no such folder.
+
+    Links to folders are followed. Files and hidden folders are added to `left_out`.
+    """
     if not folder.is_dir():
         return []
+    names = []
     with os.scandir(folder) as entries:
-        return sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
+        for entry in sorted(entries, key=lambda entry: entry.name):
+            if not entry.is_dir():
+                reason = "image outside of an identity folder" if is_image_name(entry.name) else None
+                _add(left_out, folder / entry.name, reason or reason_left_out(entry.name))
+            elif entry.name.startswith("."):
+                _add(left_out, folder / entry.name, "hidden folder")
+            else:
+                names.append(entry.name)
+    return names
 
 
-def images_in(folder: Path) -> list[str]:
-    """Names of the images in a folder, sorted; hidden files and files that are no images are left out."""
+def images_in(folder: Path, left_out: LeftOut | None = None) -> list[str]:
+    """Names of the images in a folder, sorted; links are followed.
+
+    Hidden files, files that are no images by their suffix, and folders are added to `left_out`.
+    """
+    names = []
     with os.scandir(folder) as entries:
-        return sorted(
-            entry.name
-            for entry in entries
-            if not entry.name.startswith(".") and os.path.splitext(entry.name)[1].lower() in IMAGE_SUFFIXES
-        )
+        for entry in sorted(entries, key=lambda entry: entry.name):
+            if entry.is_dir():
+                _add(left_out, folder / entry.name, "folder inside an identity folder")
+            elif not is_image_name(entry.name):
+                _add(left_out, folder / entry.name, reason_left_out(entry.name))
+            else:
+                names.append(entry.name)
+    return names
+
+
+def _add(left_out: LeftOut | None, path: Path, reason: str) -> None:
+    if left_out is not None:
+        left_out.add(path, reason)
 
 
 def check_root(root: Path, needed: Sequence[str], *, called: str, layout: str, origin: str) -> None:
@@ -143,17 +175,29 @@ def read_index(root: Path, name: str, faults: Faults) -> list[Entry]:
         if not words:
             continue
         path, label = words[0], words[1].strip() if len(words) > 1 else ""
-        if not (label.isascii() and label.isdecimal()):
-            fault = f"{label!r} is not a label (a whole number from 0)" if label else "has no label"
+        if fault := _label_fault(label):
             shown = line if len(line) <= 80 else line[:77] + "..."
             faults.add(f"{place}: {fault}; a line is 'relative/path label' (the line: {shown!r})", "such lines")
         elif path in entries:
             faults.add(f"{place}: {path} stands in {entries[path].place} already", "repeated lines")
         else:
-            entries[path] = Entry(place, path, int(label))
+            entries[path] = Entry(place, path, int(label.lstrip("0") or "0"))
     if not text.strip():
         faults.add(f"{name} is empty; it holds a line 'relative/path label' for each image")
     return list(entries.values())
+
+
+def _label_fault(label: str) -> str:
+    if not label:
+        return "has no label"
+    if not (label.isascii() and label.isdecimal()):
+        return f"{label!r} is not a label (a whole number from 0)"
+    return f"the label {label!r}{fault}" if (fault := _too_long(label)) else ""
+
+
+def _too_long(number: str) -> str:
+    digits = len(number.lstrip("0"))
+    return f" has {digits} digits; {MOST_DIGITS} are the most that fit into 64 bits" if digits > MOST_DIGITS else ""
 
 
 class Files:
@@ -165,6 +209,7 @@ class Files:
     def __init__(self, root: Path) -> None:
         self.root = root
         self._folders: dict[Path, frozenset[str]] = {}
+        self._forms: dict[Path, dict[str, list[str]]] = {}
         self._hints = MOST
 
     def names(self, folder: Path) -> frozenset[str]:
@@ -175,6 +220,20 @@ class Files:
             except OSError:
                 self._folders[folder] = frozenset()
         return self._folders[folder]
+
+    def on_disk(self, path: str) -> str:
+        """A path relative to the root as the file system spells it: names are compared by their Unicode normal form."""
+        if path.isascii() or Path(path).name in self.names((self.root / path).parent):
+            return path
+        found = path_on_disk(self.root / path, self._by_form)
+        return found.relative_to(self.root).as_posix() if found.is_relative_to(self.root) else str(found)
+
+    def _by_form(self, folder: Path) -> Mapping[str, Sequence[str]]:
+        if folder not in self._forms:
+            forms = self._forms[folder] = {}
+            for name in sorted(self.names(folder)):
+                forms.setdefault(composed(name), []).append(name)
+        return self._forms[folder]
 
     def fault(self, path: str) -> str | None:
         """What is wrong with a path relative to the root, with the nearest that is there; None where it is fine."""
@@ -205,6 +264,11 @@ def _outside(path: str) -> str | None:
     return None
 
 
+def located(entries: Iterable[Entry], files: Files) -> list[Entry]:
+    """The lines with their paths as the file system spells them (`Files.on_disk`)."""
+    return [replace(entry, path=files.on_disk(entry.path)) for entry in entries]
+
+
 def check_entries(lists: Iterable[Sequence[Entry]], files: Files, faults: Faults) -> None:
     """Faults for files that are not there, and for files that stand in two of the lists."""
     seen: dict[str, Entry] = {}
@@ -214,6 +278,15 @@ def check_entries(lists: Iterable[Sequence[Entry]], files: Files, faults: Faults
         other = seen.setdefault(entry.path, entry)
         if other is not entry:
             faults.add(f"{entry.place}: {entry.path} stands in {other.place} too", "files in two lists")
+
+
+def indexed_paths(root: Path, names: Iterable[str]) -> list[Path]:
+    """Paths that index files name, whatever else is wrong with these; files that cannot be read are passed over."""
+    paths = []
+    for name in names:
+        for entry in read_index(root, name, Faults()):
+            paths.append(root / entry.path)
+    return paths
 
 
 def check_both_modalities(*lists: tuple[str, Sequence[Entry]], faults: Faults) -> None:
@@ -233,27 +306,39 @@ def ranks(entries: Iterable[Entry]) -> dict[int, int]:
 
 
 def read_identities(file: Path, place: str, problems: list[str]) -> list[str]:
-    """Zero-padded names of the identities in the first line, comma separated; faults are added to `problems`."""
+    """Zero-padded names of the identities in a list; faults are added to `problems`, and then no names are returned.
+
+    The numbers are separated by commas, semicolons, blanks or line ends, in any mixture; a separator may stand at the
+    end of a line. The published lists have one line with commas.
+    """
     try:
         text = file.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
-        problems.append(f"{place} is missing; it holds the identities of the split, comma separated, in its first line")
+        problems.append(f"{place} is missing; it holds the identities of the split, separated by commas or line ends")
         return []
     except (OSError, UnicodeDecodeError) as error:
         problems.append(f"{place} cannot be read as text: {error}")
         return []
-    line = (text.splitlines() or [""])[0].strip()
-    if not line:
-        problems.append(f"{place} is empty in its first line, which should hold identities, comma separated")
-        return []
-    entries = [entry.strip() for entry in line.split(",")]
-    wrong = [entry for entry in entries if not (entry.isascii() and entry.isdecimal())]
+    lines: dict[str, list[int]] = {}  # name -> numbers of its lines
+    wrong: list[str] = []
+    for number, line in enumerate(text.splitlines(), start=1):
+        for entry in re.split(r"\s*[,;]\s*|\s+", re.sub(r"\s*[,;]?\s*$", "", line.strip())) if line.strip() else ():
+            if not (entry.isascii() and entry.isdecimal()):
+                fault = " is not an identity number"
+            else:
+                fault = _too_long(entry)
+            if fault:
+                shown = line.strip() if len(line.strip()) <= 60 else line.strip()[:57] + "..."
+                wrong.append(f"{place}, line {number}: {entry!r}{fault} (the line: {shown!r})")
+            else:
+                lines.setdefault(entry.lstrip("0").zfill(4), []).append(number)
     if wrong:
-        shown = line if len(line) <= 60 else line[:57] + "..."
-        problems.append(f"{place}, line 1: {wrong[0]!r} is not an identity number (the line: {shown!r})")
+        more = len(wrong) - MOST
+        problems += wrong[:MOST] + ([f"{place}: ... and {more} more entries that are no identity numbers"] * (more > 0))
         return []
-    names = [f"{int(entry):04d}" for entry in entries]
-    twice = sorted({name for name in names if names.count(name) > 1})
+    if not lines:
+        problems.append(f"{place} is empty; it should hold identities, separated by commas or line ends")
+    twice = sorted(name for name, places in lines.items() if len(places) > 1)
     if twice:
         problems.append(f"{place} names identities twice: {listed(twice)}")
-    return names
+    return list(lines)

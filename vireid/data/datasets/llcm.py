@@ -18,12 +18,14 @@ from vireid.data.datasets.listing import (
     check_folders,
     check_root,
     images_in,
+    located,
     ranks,
     read_identities,
     read_index,
     subfolders,
 )
 from vireid.data.faults import listed
+from vireid.data.image_files import LeftOut, add_unlisted
 
 CAMERAS: Mapping[Modality, tuple[int, ...]] = {
     Modality.VISIBLE: (1, 2, 3, 4, 5, 6, 7, 8, 9),
@@ -49,14 +51,14 @@ class LLCM(FoundDataset):
 
     Training = the visible images, then the infrared ones, in the order of `idx/train_vis.txt` and `idx/train_nir.txt`;
     the label is the rank of the file's label, the camera the first `c01` .. `c09` of the path, or 0 where it has none.
-    Testing = the identities in the first line of `idx/test_id.txt`: all visible images, then all infrared ones, each by
+    Testing = the identities in `idx/test_id.txt`: all visible images, then all infrared ones, each by
     (identity, camera, name). Visible cameras 1 to 9, infrared ones without 3; images of one number in both modalities
     come from one device. A missing (camera, identity) folder is skipped, as the protocol says.
 
     `attributes`: a .csv or .xlsx table (docs/attributes.md) in which a person has the number of the image's folder.
 
     Every fault of the listing is reported in one DataError. Departs from the released code: files that are no images by
-    their suffix, and hidden ones, are left out.
+    their suffix, and hidden ones, are left out and counted in `survey()`.
     """
 
     called = "LLCM"
@@ -71,7 +73,9 @@ class LLCM(FoundDataset):
         faults = Faults()
         check_folders(self.root, FOLDERS, faults)
         lists = {modality: read_index(self.root, name, faults) for modality, name in TRAIN.items()}
-        check_entries(lists.values(), Files(self.root), faults)
+        files = Files(self.root)
+        lists = {modality: located(entries, files) for modality, entries in lists.items()}
+        check_entries(lists.values(), files, faults)
         check_both_modalities(*((TRAIN[m], entries) for m, entries in lists.items()), faults=faults)
         rank = ranks(entry for entries in lists.values() for entry in entries)
         train = [
@@ -79,14 +83,23 @@ class LLCM(FoundDataset):
             for modality, entries in lists.items()
             for entry in entries
         ]
-        return Found(train, self._test(faults), faults)
+        left_out = LeftOut()
+        return Found(train, self._test(faults, left_out), faults, left_out=left_out)
 
-    def _test(self, faults: Faults) -> list[Sample]:
+    def _left_out(self, found: Found) -> LeftOut:
+        folders = {sample.path.relative_to(self.root).parts[0] for sample in found.train}
+        left_out = LeftOut()
+        left_out.update(found.left_out)
+        places = [self.root / name for name in sorted(folders - {*FOLDERS})]
+        add_unlisted(places, [s.path for s in found.train], "image that no index file names", left_out)
+        return left_out
+
+    def _test(self, faults: Faults, left_out: LeftOut) -> list[Sample]:
         problems: list[str] = []
         people = sorted(set(read_identities(self.root / TEST_IDS, TEST_IDS, problems)))
         for problem in problems:
             faults.add(problem)
-        folders = _list_test(self.root, people, faults)
+        folders = _list_test(self.root, people, faults, left_out)
         return [
             Sample(self.root / TEST[modality] / f"cam{camera}" / name / file, int(name), modality, camera)
             for modality, cameras in CAMERAS.items()
@@ -106,7 +119,7 @@ def camera_in(path: str) -> int:
     return int(found[1]) if found else NO_CAMERA
 
 
-def _list_test(root: Path, people: Sequence[str], faults: Faults) -> Folders:
+def _list_test(root: Path, people: Sequence[str], faults: Faults, left_out: LeftOut) -> Folders:
     """The images of the test identities in their folders."""
     folders: Folders = {}
     odd: dict[str, str] = {}  # name with four digits -> the folder's name
@@ -119,12 +132,20 @@ def _list_test(root: Path, people: Sequence[str], faults: Faults) -> Folders:
                 " (a camera that is meant to be without images needs an empty folder)"
             )
         for camera in cameras:
-            names = subfolders(side / f"cam{camera}")
+            names = subfolders(side / f"cam{camera}", left_out)
             odd |= {
                 f"{int(name):04d}": name for name in names if name.isascii() and name.isdecimal() and len(name) != 4
             }
-            for name in set(names) & set(people):
-                folders[modality, camera, name] = images_in(side / f"cam{camera}" / name)
+            for name in names:
+                if name in people:
+                    folders[modality, camera, name] = images_in(side / f"cam{camera}" / name, left_out)
+                else:
+                    left_out.add(
+                        side / f"cam{camera}" / name, f"test folder of an identity that {TEST_IDS} does not name"
+                    )
+        for name in subfolders(side, left_out):
+            if name not in {f"cam{camera}" for camera in cameras}:
+                left_out.add(side / name, f"folder of {TEST[modality]} that is not a camera of LLCM")
     seen = {modality: {n for m, _, n in folders if m == modality} for modality in Modality}
     absent = [name for name in people if not any(name in names for names in seen.values())]
     if absent:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping
 from typing import ClassVar
 
@@ -16,9 +17,12 @@ from vireid.data.datasets.listing import (
     check_entries,
     check_folders,
     check_root,
+    indexed_paths,
+    located,
     ranks,
     read_index,
 )
+from vireid.data.image_files import LeftOut, add_unlisted
 
 FOLDERS = ("Visible", "Thermal", "idx")
 TRIALS = 10
@@ -73,7 +77,9 @@ class RegDB(FoundDataset):
             for part in ("train", "test")
             for modality in Modality
         }
-        check_entries(lists.values(), Files(self.root), faults)
+        files = Files(self.root)
+        lists = {key: located(entries, files) for key, entries in lists.items()}
+        check_entries(lists.values(), files, faults)
         check_both_modalities(
             *((index_file("train", m, self.trial), lists["train", m]) for m in Modality), faults=faults
         )
@@ -87,6 +93,14 @@ class RegDB(FoundDataset):
             ]
 
         return Found(samples("train", rank.__getitem__), samples("test", int), faults)
+
+    def _left_out(self, found: Found) -> LeftOut:
+        """Images that the index files of no trial name."""
+        every = itertools.product(("train", "test"), Modality, range(1, TRIALS + 1))
+        listed = indexed_paths(self.root, (name for one in every if (self.root / (name := index_file(*one))).is_file()))
+        left_out = LeftOut()
+        add_unlisted([self.root / name for name in FOLDERS[:2]], listed, "image that no index file names", left_out)
+        return left_out
 
 
 def index_file(part: str, modality: Modality, trial: int) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Sequence
+import re
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
@@ -12,8 +13,9 @@ from vireid.core.errors import DataError, nearest
 from vireid.core.registries import DATASETS
 from vireid.core.types import Facts, Modality, Sample
 from vireid.data.attributes import NUM_ATTRIBUTES, AttributeTable, read_sysu_attributes, table_faults
-from vireid.data.datasets.listing import images_in, read_identities, subfolders
+from vireid.data.datasets.listing import folder_of, images_in, read_identities, subfolders
 from vireid.data.faults import faults_of, listed, raise_faults
+from vireid.data.image_files import LeftOut
 from vireid.data.survey import Survey
 
 VISIBLE_CAMERAS = (1, 2, 4, 5)
@@ -33,6 +35,7 @@ class Listing:
     folders: Folders = field(default_factory=dict)
     table: AttributeTable | None = None
     faults: list[str] = field(default_factory=list)
+    left_out: LeftOut = field(default_factory=LeftOut)
 
     def images(self, name: str, cameras: Iterable[int]) -> bool:
         return any(self.folders.get((camera, name)) for camera in cameras)
@@ -51,16 +54,16 @@ class SysuMM01:
     camera, name). A missing (camera, identity) folder is skipped, as the protocol says.
 
     Every fault of the listing is reported in one DataError. Departs from the released code: paths are taken apart by
-    component; files that are no images by their suffix, and hidden ones, are left out (the released code would sample a
-    Thumbs.db); labels are ranks always (there they follow the order of a Python set).
+    component; files that are no images by their suffix, and hidden ones, are left out and counted in `survey()` (the
+    released code would sample a Thumbs.db); identity lists are read to their end; labels are ranks always (there they follow the order of a Python set).
     """
 
     placeholder: Facts = Facts(num_ids=395, num_cameras=6)
     example: ClassVar[dict] = {"root": "datasets/SYSU-MM01"}
 
     def __init__(self, *, root: str, attributes: str | None = None) -> None:
-        self.root = Path(root).expanduser().absolute()
-        self.attributes = None if attributes is None else Path(attributes).expanduser().absolute()
+        self.root = folder_of(root)
+        self.attributes = None if attributes is None else folder_of(attributes)
         self.placeholder = Facts(
             num_ids=395, num_cameras=6, num_attributes=NUM_ATTRIBUTES if self.attributes is not None else 0
         )
@@ -91,7 +94,8 @@ class SysuMM01:
             listing = self._found()
         except DataError as error:
             return Survey([], [], [str(error)])
-        return Survey(self._train(listing), self._test(listing), listing.faults, listing.table, _number)
+        train, test = self._train(listing), self._test(listing)
+        return Survey(train, test, listing.faults, listing.table, _number, listing.left_out)
 
     def _train(self, listing: Listing) -> list[Sample]:
         return samples_of(self.root, listing, list(enumerate(listing.train)), VISIBLE_CAMERAS + INFRARED_CAMERAS)
@@ -168,10 +172,11 @@ def list_parts(root: Path, files: Sequence[str]) -> Listing:
         both = sorted(set(parts[left]) & set(parts[right]))
         if both:
             problems.append(f"identities in both exp/{left} and exp/{right}: {listed(both)}")
-    folders, names = _list_images(root, problems)
     *training, test = ID_FILES
     trained = {name for file in training for name in parts.get(file, ())}
-    listing = Listing(sorted(trained), sorted(set(parts.get(test, ()))), folders)
+    listing = Listing(sorted(trained), sorted(set(parts.get(test, ()))))
+    used = {name for file in ID_FILES for name in parts.get(file) or read_identities(root / "exp" / file, file, [])}
+    listing.folders, names = _list_images(root, used, problems, listing.left_out)
     listing.faults = problems + _check_identities(listing, names)
     return listing
 
@@ -202,24 +207,39 @@ def _check_layout(root: Path) -> None:
     raise DataError(f"{root} has not the layout of SYSU-MM01: no folder is named cam1 .. cam6{shown}{hint}")
 
 
-def _list_images(root: Path, problems: list[str]) -> tuple[Folders, dict[int, list[str]]]:
-    """Image names of each (camera, identity) folder, and the names of all folders of each camera."""
+def _list_images(
+    root: Path, used: Collection[str], problems: list[str], left_out: LeftOut
+) -> tuple[Folders, dict[int, list[str]]]:
+    """Image names of each (camera, identity) folder, and the names of all folders of each camera.
+
+    `used`: identities of all lists. Folders of others, and of other cameras, are added to `left_out` as a whole.
+    """
     folders: Folders = {}
     names: dict[int, list[str]] = {camera: [] for camera in CAMERAS}
     closed: list[str] = []
     for camera in CAMERAS:
         place = root / f"cam{camera}"
-        names[camera] = _listable(subfolders, place, closed)
+        names[camera] = _listable(subfolders, place, left_out, closed)
         for name in names[camera]:
-            folders[camera, name] = _listable(images_in, place / name, closed)
+            inside = LeftOut()
+            folders[camera, name] = _listable(images_in, place / name, inside, closed)
+            if name in used:
+                left_out.update(inside)
+            else:
+                left_out.add(place / name, "folder of an identity that no list in exp names")
+    for name in subfolders(root):
+        if re.fullmatch(r"cam\d+", name, re.IGNORECASE) and name not in {f"cam{camera}" for camera in CAMERAS}:
+            left_out.add(root / name, "folder of a camera that SYSU-MM01 does not have")
     if closed:
         problems.append(f"folders that cannot be listed: {listed(closed)}; change their permissions")
     return folders, names
 
 
-def _listable(names_in: Callable[[Path], list[str]], folder: Path, closed: list[str]) -> list[str]:
+def _listable(
+    names_in: Callable[[Path, LeftOut], list[str]], folder: Path, left_out: LeftOut, closed: list[str]
+) -> list[str]:
     try:
-        return names_in(folder)
+        return names_in(folder, left_out)
     except OSError as error:
         closed.append(f"{folder} ({error.strerror or error})")
         return []

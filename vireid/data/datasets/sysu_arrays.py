@@ -13,7 +13,7 @@ from vireid.core.errors import DataError
 from vireid.core.registries import DATASETS
 from vireid.core.types import Facts, Modality, Sample
 from vireid.data.attributes import NUM_ATTRIBUTES
-from vireid.data.datasets.listing import read_identities
+from vireid.data.datasets.listing import folder_of, read_identities
 from vireid.data.datasets.sysu import (
     CAMERAS,
     ID_FILES,
@@ -66,9 +66,9 @@ class SysuArrays:
     example: ClassVar[dict] = {"arrays": "datasets/SYSU-MM01", "root": "datasets/SYSU-MM01/ori_data"}
 
     def __init__(self, *, arrays: str, root: str, attributes: str | None = None) -> None:
-        self.arrays = Path(arrays).expanduser().absolute()
-        self.root = Path(root).expanduser().absolute()
-        self.attributes = None if attributes is None else Path(attributes).expanduser().absolute()
+        self.arrays = folder_of(arrays)
+        self.root = folder_of(root)
+        self.attributes = None if attributes is None else folder_of(attributes)
         self.placeholder = Facts(
             num_ids=395, num_cameras=6, num_attributes=NUM_ATTRIBUTES if self.attributes is not None else 0
         )
@@ -103,7 +103,8 @@ class SysuArrays:
             in_arrays = sample.path.parent in arrays.files.values()
             return int(listing.train[sample.identity]) if in_arrays else sample.identity
 
-        return Survey(_training(arrays, listing), self._test(listing), faults, listing.table, person)
+        train, test = _training(arrays, listing), self._test(listing)
+        return Survey(train, test, faults, listing.table, person, listing.left_out)
 
     def _test(self, listing: Listing) -> list[Sample]:
         return samples_of(self.root, listing, [(int(name), name) for name in listing.test], CAMERAS)
