@@ -172,8 +172,8 @@ def _differing_row(images: np.ndarray, paths: Sequence[str], key: str, depth: De
     """Decode some images again: which one is not as in the array, in words; nothing where all are."""
     spread = np.linspace(0, len(images) - 1, _DECODED_ROWS).round().astype(int)
     drawn = np.random.default_rng(int(key[:16], 16)).integers(0, len(images), _DECODED_ROWS)
-    for row in np.unique(np.concatenate([spread, drawn])).tolist():
-        pixels, _ = read_pixels(paths[row], images.shape[1:3], depth)
+    for row in sorted({*map(int, spread), *map(int, drawn)}):
+        pixels, _ = read_pixels(paths[row], (images.shape[1], images.shape[2]), depth)
         if pixels is None or not np.array_equal(pixels, images[row]):
             return f"row {row} differs from {paths[row]}"
     return ""

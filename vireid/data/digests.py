@@ -1,4 +1,4 @@
-"""Content digests of image files, kept in one list beside the image cache so that unchanged files are not read again."""
+"""Content digests of image files, kept in one list beside the image cache: unchanged files are not read again."""
 
 from __future__ import annotations
 

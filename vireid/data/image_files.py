@@ -79,6 +79,14 @@ class LeftOut:
 READ_ALREADY = "link to a folder that is read already"
 
 
+def is_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether an entry is a folder or a link to one; False for a link to itself, which `DirEntry.is_dir` raises for."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
+
+
 def reason_left_out(name: str) -> str:
     """Why `is_image_name` refuses a file name."""
     if name.startswith("."):
@@ -111,7 +119,7 @@ def find_images(folder: Path, *, deep: bool = True) -> tuple[list[Path], LeftOut
             continue
         for entry in found:
             path = place / entry.name
-            if entry.is_dir():
+            if is_folder(entry):
                 if not deep:
                     continue
                 if entry.name.startswith("."):
@@ -123,7 +131,7 @@ def find_images(folder: Path, *, deep: bool = True) -> tuple[list[Path], LeftOut
                     folders.append(path)
             elif not is_image_name(entry.name):
                 left_out.add(path, reason_left_out(entry.name))
-            elif not entry.is_file():
+            elif not os.path.isfile(path):
                 left_out.add(path, "link to a file that does not exist" if entry.is_symlink() else "not a regular file")
             else:
                 files.append(path)

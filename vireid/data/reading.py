@@ -82,7 +82,7 @@ def read_image(file: str | BinaryIO, size: tuple[int, int] | None = None, depth:
         depth: How gray images of more than 8 bits become 8 bits. None: they are refused.
     """
     try:
-        with Image.open(file) as image:
+        with _opened(file) as image:
             frames = 1 if image.format in _PRIMARY_FIRST else getattr(image, "n_frames", 1)
             if frames > 1:
                 return Reading(None, f"{frames} pages or frames in one file, expected one; save the one that counts")
@@ -92,13 +92,28 @@ def read_image(file: str | BinaryIO, size: tuple[int, int] | None = None, depth:
                 upright = upright_image(image)
             else:
                 return Reading(None, mode_fault(image.mode), image.mode)
-            resized = upright if size is None else upright.resize(size[::-1], Image.Resampling.LANCZOS)
+            resized = upright if size is None else upright.resize((size[1], size[0]), Image.Resampling.LANCZOS)
             return Reading(np.asarray(resized.convert("RGB")))
     except UnidentifiedImageError:
         return Reading(None, "the file is empty" if _is_empty(file) else "not an image")
     except Exception as error:  # Pillow raises many kinds for damaged files
         words = getattr(error, "strerror", None) or str(error) or type(error).__name__
         return Reading(None, "image file is truncated" if "truncated" in words.lower() else words)
+
+
+@contextlib.contextmanager
+def _opened(file: str | BinaryIO) -> Iterator[Image.Image]:
+    """The image of a path or an open file.
+
+    Paths are opened here: given a path, Pillow maps uncompressed files into memory and scrambles the pixels of a gray
+    TIFF whose orientation exchanges width and height.
+    """
+    if not isinstance(file, str):
+        with Image.open(file) as image:
+            yield image
+        return
+    with open(file, "rb") as handle, Image.open(handle) as image:
+        yield image
 
 
 def upright_image(image: Image.Image) -> Image.Image:
@@ -119,7 +134,7 @@ def displayed_image(file: str) -> Image.Image:
 
     Raises what Pillow raises for a file that cannot be read.
     """
-    with Image.open(file) as image:
+    with _opened(file) as image:
         upright = upright_image(image)
         if upright.mode in _DEEP:
             return Image.fromarray(DISPLAY(np.asarray(upright))).convert("RGB")

@@ -6,7 +6,6 @@ import base64
 import io
 from collections.abc import Sequence
 from enum import Enum
-from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 

@@ -1,15 +1,21 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from vireid.core.types import Facts, Sample
+from vireid.data import digests
+from vireid.data.cache import open_images
 from vireid.data.check import Check, Count, Finding, check_dataset
 from vireid.data.datasets.sysu import SysuMM01
+from vireid.data.depth import DepthMapping
+from vireid.data.reading import mode_fault
 
 SIZE = (24, 12)
 
@@ -117,6 +123,57 @@ def test_test_people_of_one_modality_are_a_note(distinct: Path) -> None:
     report = check(distinct)
     assert report.usable
     assert found(report.notes, "Test identities in one modality only") == ["identity 20: no infrared image"]
+
+
+def test_what_is_not_used_is_a_note_with_counts(distinct: Path) -> None:
+    for name in ("cam1/0005/a.txt", "cam1/0005/b.txt", "cam2/0077/1.jpg"):
+        (distinct / name).parent.mkdir(exist_ok=True)
+        (distinct / name).touch()
+    report = check(distinct)
+    assert report.usable
+    assert report.to_text().endswith(
+        "Worth knowing:\n"
+        "  Files and folders that are not used:\n"
+        f"    - 2 left out: suffix .txt is not an image ({distinct}/cam1/0005/a.txt, ...)\n"
+        f"    - 1 left out: folder of an identity that no list in exp names ({distinct}/cam2/0077)\n"
+        "\n"
+        "No fault was found: training can work."
+    )
+    (note,) = report.to_json()["notes"]
+    assert note["total"] == 3
+    assert note["lines"][1] == f"{distinct}/cam1/0005/b.txt: suffix .txt is not an image"
+
+
+def test_refused_color_modes_are_counted_and_the_conversion_is_named(distinct: Path, make_image) -> None:
+    for name, mode in (("cam1/0005/0001", "CMYK"), ("cam1/0005/0002", "CMYK"), ("cam3/0005/0001", "I;16")):
+        (distinct / f"{name}.jpg").unlink()
+        image = Image.new(mode, (20, 40), (5, 6, 7, 8) if mode == "CMYK" else 300)
+        image.save(distinct / f"{name}.tif")
+    report = check(distinct)
+    assert len(found(report.faults, "Images that cannot be used (of 32)")) == 3
+    first = distinct / "cam1" / "0005" / "0001.tif"
+    assert found(report.notes, "Color modes of the images that cannot be used:") == [
+        f"2 images of {mode_fault('CMYK')} (first: {first})",
+        f"1 image of {mode_fault('I;16')} (first: {distinct / 'cam3' / '0005' / '0001.tif'})",
+    ]
+    depth = DepthMapping(percentiles=(1, 99))
+    dataset = SysuMM01(root=str(distinct))
+    report = check_dataset(dataset, size=SIZE, workers=1, depth=depth)
+    assert len(found(report.faults, "Images that cannot be used (of 32)")) == 2
+
+
+def test_files_that_changed_unnoticed_are_reported(distinct: Path, tmp_path: Path, monkeypatch) -> None:
+    """The list of content digests holds another content for a file whose size and times are those of the list."""
+    cache, dataset, now = tmp_path / "cache", SysuMM01(root=str(distinct)), time.time_ns
+    monkeypatch.setattr(digests.time, "time_ns", lambda: now() + 3600 * 10**9)
+    open_images(dataset.train(), size=SIZE, folder=cache)
+    title = "Files that were changed although size and times are the same"
+    assert found(check_dataset(dataset, size=SIZE, cache=cache).notes, title) == []
+    path = str(dataset.train()[0].path)
+    entry = digests._parsed(cache / digests.NAME)[path]
+    digests._update(cache, {path: replace(entry, state=replace(entry.state, digest="0" * 32))})
+    assert found(check_dataset(dataset, size=SIZE, cache=cache).notes, title) == [path]
+    assert found(check_dataset(dataset, size=SIZE, cache=cache).notes, title) == []
 
 
 class Indexed:

@@ -1,6 +1,6 @@
 """Finding images: suffixes, links, cycles, and the count of what was left out."""
 
-from vireid.data.image_files import IMAGE_SUFFIXES, find_images
+from vireid.data.image_files import IMAGE_SUFFIXES, LeftOut, find_images
 
 
 def touch(path):
@@ -48,3 +48,25 @@ def test_what_is_left_out_is_counted_with_its_reason(tmp_path):
         "link to a file that does not exist": 1,
     }
     assert any(line.startswith("2 left out: suffix .txt is not an image (") for line in left_out.lines())
+
+
+def test_a_cycle_of_links_ends_also_from_a_linked_root(tmp_path):
+    touch(tmp_path / "real" / "a" / "1.jpg")
+    (tmp_path / "real" / "a" / "loop").symlink_to(tmp_path / "root")
+    (tmp_path / "root").symlink_to(tmp_path / "real")
+    (tmp_path / "real" / "self.jpg").symlink_to(tmp_path / "real" / "self.jpg")
+    files, left_out = find_images(tmp_path / "root")
+    assert files == [tmp_path / "root" / "a" / "1.jpg"]
+    assert len(left_out) == 2
+
+
+def test_the_summary_counts_by_reason(tmp_path):
+    left_out = LeftOut()
+    assert left_out.summary() == ""
+    for name in ("1.txt", "2.txt"):
+        left_out.add(tmp_path / name, "suffix .txt is not an image")
+    left_out.add(tmp_path / ".x", "hidden file")
+    assert left_out.summary() == (
+        "3 files or folders of the dataset are not used: 2 suffix .txt is not an image, 1 hidden file"
+    )
+    assert left_out.texts()[-1] == f"{tmp_path / '.x'}: hidden file"

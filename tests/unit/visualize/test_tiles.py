@@ -68,6 +68,20 @@ def test_grey_images_become_colour(tmp_path: Path) -> None:
     assert (np.asarray(Photographs((40, 80))(str(path))) == 77).all()
 
 
+def test_images_are_upright_and_deep_gray_is_visible(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[274] = 6
+    halves = np.zeros((40, 20, 3), np.uint8)
+    halves[:20] = 255  # white above black
+    Image.fromarray(halves).transpose(Image.Transpose.ROTATE_90).save(tmp_path / "side.png", exif=exif)
+    tile = np.asarray(Photographs((40, 80))(str(tmp_path / "side.png")))
+    assert tile[:30].min() == 255
+    assert tile[50:].max() == 0
+    Image.fromarray(np.arange(800, dtype=np.uint16).reshape(40, 20) + 9000).save(tmp_path / "deep.png")
+    deep = np.asarray(Photographs((40, 80))(str(tmp_path / "deep.png")))
+    assert (deep.min(), deep.max()) == (0, 255)
+
+
 def test_unreadable_images_are_boxes_and_remembered(tmp_path: Path) -> None:
     broken = tmp_path / "broken.jpg"
     broken.write_bytes(b"not a picture")

@@ -11,7 +11,7 @@ from pathlib import Path
 from vireid.core.errors import DataError, nearest
 from vireid.core.paths import composed, normalized_path, path_on_disk
 from vireid.data.faults import counted, listed
-from vireid.data.image_files import IMAGE_SUFFIXES, LeftOut, is_image_name, reason_left_out
+from vireid.data.image_files import IMAGE_SUFFIXES, LeftOut, is_folder, is_image_name, reason_left_out
 
 MOST = 10  # faults of one kind that are shown
 MOST_DIGITS = 18  # of an identity or a label, so that it fits into 64 bits
@@ -64,7 +64,7 @@ def subfolders(folder: Path, left_out: LeftOut | None = None) -> list[str]:
     names = []
     with os.scandir(folder) as entries:
         for entry in sorted(entries, key=lambda entry: entry.name):
-            if not entry.is_dir():
+            if not is_folder(entry):
                 reason = "image outside of an identity folder" if is_image_name(entry.name) else None
                 _add(left_out, folder / entry.name, reason or reason_left_out(entry.name))
             elif entry.name.startswith("."):
@@ -82,7 +82,7 @@ def images_in(folder: Path, left_out: LeftOut | None = None) -> list[str]:
     names = []
     with os.scandir(folder) as entries:
         for entry in sorted(entries, key=lambda entry: entry.name):
-            if entry.is_dir():
+            if is_folder(entry):
                 _add(left_out, folder / entry.name, "folder inside an identity folder")
             elif not is_image_name(entry.name):
                 _add(left_out, folder / entry.name, reason_left_out(entry.name))

@@ -140,9 +140,7 @@ def _list_test(root: Path, people: Sequence[str], faults: Faults, left_out: Left
                 if name in people:
                     folders[modality, camera, name] = images_in(side / f"cam{camera}" / name, left_out)
                 else:
-                    left_out.add(
-                        side / f"cam{camera}" / name, f"test folder of an identity that {TEST_IDS} does not name"
-                    )
+                    left_out.add(side / f"cam{camera}" / name, f"folder of an identity that {TEST_IDS} does not name")
         for name in subfolders(side, left_out):
             if name not in {f"cam{camera}" for camera in cameras}:
                 left_out.add(side / name, f"folder of {TEST[modality]} that is not a camera of LLCM")

@@ -55,7 +55,8 @@ class SysuMM01:
 
     Every fault of the listing is reported in one DataError. Departs from the released code: paths are taken apart by
     component; files that are no images by their suffix, and hidden ones, are left out and counted in `survey()` (the
-    released code would sample a Thumbs.db); identity lists are read to their end; labels are ranks always (there they follow the order of a Python set).
+    released code would sample a Thumbs.db); identity lists are read to their end; labels are ranks always (there they
+    follow the order of a Python set).
     """
 
     placeholder: Facts = Facts(num_ids=395, num_cameras=6)

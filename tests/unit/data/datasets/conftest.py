@@ -46,5 +46,5 @@ def llcm_root(tmp_path: Path) -> Path:
         for person, seen in ((301, (9, 1, 2)), (7, (2,))):
             folders = [f"test_{word}/cam{camera}/{person:04d}" for camera in seen]
             touch(root, [f"{folder}/{person:04d}_{name}.jpg" for folder in folders for name in "ba"])
-    write_lines(root / "idx" / "test_id.txt", ["301,7", "this line is not read"])
+    write_lines(root / "idx" / "test_id.txt", ["301,7"])
     return root

@@ -84,8 +84,46 @@ def test_every_fault_is_reported_at_once(llcm_root):
 
 
 def test_a_garbled_list_of_test_people(llcm_root):
-    (llcm_root / "idx" / "test_id.txt").write_text("301;7\n")
-    assert "\n  - idx/test_id.txt, line 1: '301;7' is not an identity number" in text_of(llcm_root)
+    (llcm_root / "idx" / "test_id.txt").write_text("301,7\nid_9\n")
+    assert "\n  - idx/test_id.txt, line 2: 'id_9' is not an identity number (the line: 'id_9')" in text_of(llcm_root)
+
+
+@pytest.mark.parametrize("content", ["301,7", "7\n301\n", "\ufeff301,\r\n7,\r\n", "301 7", "\n301;\n\n7\n"])
+def test_test_people_in_any_arrangement(llcm_root, content):
+    before = LLCM(root=str(llcm_root)).test()
+    (llcm_root / "idx" / "test_id.txt").write_bytes(content.encode())
+    assert LLCM(root=str(llcm_root)).test() == before
+
+
+def test_labels_beyond_64_bits_are_a_fault_with_the_line(llcm_root):
+    file = llcm_root / "idx" / "train_nir.txt"
+    file.write_text(file.read_text().replace(" 1\n", " 123456789012345678901\n"))
+    text = text_of(llcm_root)
+    assert "idx/train_nir.txt, line 3: the label '123456789012345678901' has 21 digits; 18 are the most" in text
+    (llcm_root / "idx" / "test_id.txt").write_text("301\n9223372036854775808\n" + "7" * 5000)
+    text = text_of(llcm_root)
+    assert "idx/test_id.txt, line 2: '9223372036854775808' has 19 digits; 18 are the most that fit into 64 bits" in text
+    assert "has 5000 digits" in text
+
+
+def test_what_is_not_used_is_counted_with_the_reason(llcm_root):
+    assert len(LLCM(root=str(llcm_root)).survey().left_out) == 0
+    names = {
+        "vis/0011/new.webp": "image that no index file names",
+        "nir/0013/0013_c01.jpg": "image that no index file names",
+        "vis/0011/list.txt": "suffix .txt is not an image",
+        "test_vis/cam1/0301/Thumbs.db": "suffix .db is not an image",
+        "test_vis/cam1/0301/.x.jpg": "hidden file",
+        "test_nir/cam3/0301/a.jpg": "folder of test_nir that is not a camera of LLCM",
+        "test_vis/cam1/0999/a.jpg": "folder of an identity that idx/test_id.txt does not name",
+    }
+    for name in names:
+        (llcm_root / name).parent.mkdir(parents=True, exist_ok=True)
+        (llcm_root / name).touch()
+    left_out = LLCM(root=str(llcm_root)).survey().left_out
+    found = {(path.relative_to(llcm_root).as_posix(), why) for why, paths in left_out.paths.items() for path in paths}
+    cut = {"test_nir/cam3/0301/a.jpg": "test_nir/cam3", "test_vis/cam1/0999/a.jpg": "test_vis/cam1/0999"}
+    assert found == {(cut.get(name, name), why) for name, why in names.items()}
 
 
 def test_a_side_without_test_people(llcm_root):

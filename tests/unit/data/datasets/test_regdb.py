@@ -146,3 +146,60 @@ def test_attributes_go_by_the_number_of_the_folder(regdb_root, tmp_path):
     table.unlink()
     with pytest.raises(DataError, match=r"\(1 fault\):\n  - the attributes .*people.csv do not exist"):
         RegDB(root=str(regdb_root), attributes=str(table)).train()
+
+
+def test_what_no_index_file_names_is_counted(regdb_root):
+    assert len(RegDB(root=str(regdb_root)).survey().left_out) == 0  # images of trial 2 are named by its files
+    for name in ("Visible/1/new.webp", "Thermal/77/t.bmp", "Visible/1/.v_9.bmp", "Thermal/1/notes.txt"):
+        (regdb_root / name).parent.mkdir(exist_ok=True)
+        (regdb_root / name).touch()
+    left_out = RegDB(root=str(regdb_root)).survey().left_out
+    assert {why: [p.relative_to(regdb_root).as_posix() for p in paths] for why, paths in left_out.paths.items()} == {
+        "image that no index file names": ["Visible/1/new.webp", "Thermal/77/t.bmp"],
+        "hidden file": ["Visible/1/.v_9.bmp"],
+        "suffix .txt is not an image": ["Thermal/1/notes.txt"],
+    }
+
+
+def test_images_behind_links_are_named_all_the_same(regdb_root, tmp_path):
+    (regdb_root / "Thermal").rename(tmp_path / "elsewhere")
+    (regdb_root / "Thermal").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "1" / "up").symlink_to(tmp_path / "elsewhere")
+    data = RegDB(root=str(regdb_root))
+    assert len(data.test()) == 12
+    assert len(data.survey().left_out) == 0
+
+
+@pytest.mark.parametrize("on_disk", ["decomposed", "composed"])
+def test_names_in_another_unicode_form_are_found(regdb_root, on_disk):
+    forms = {"decomposed": "e\u0301t\u00e9".replace("\u00e9", "e\u0301"), "composed": "\u00e9t\u00e9"}
+    other = next(form for name, form in forms.items() if name != on_disk)
+    for folder in ("Visible", "Thermal"):
+        (regdb_root / folder / "4").rename(regdb_root / folder / forms[on_disk])
+        for trial, part in ((1, "train"), (2, "test")):
+            file = regdb_root / "idx" / f"{part}_{folder.lower()}_{trial}.txt"
+            file.write_text(file.read_text().replace(f"{folder}/4/", f"{folder}/{other}/"), encoding="utf-8")
+    data = RegDB(root=str(regdb_root))
+    assert {s.path.parent.name for s in data.train()} == {forms[on_disk], "1", "6"}
+    assert all(sample.path.is_file() for sample in data.train())
+    assert len(data.survey().left_out) == 0
+
+
+def test_labels_beyond_64_bits(regdb_root):
+    file = regdb_root / "idx" / "test_thermal_1.txt"
+    file.write_text(file.read_text().replace(" 0\n", " 9223372036854775808\n"))
+    assert "idx/test_thermal_1.txt, line 1: the label '9223372036854775808' has 19 digits; 18 are the most that" in (
+        text_of(regdb_root)
+    )
+    file.write_text(file.read_text().replace(" 9223372036854775808\n", " 000000000000000000000999999999999999999\n"))
+    assert {s.identity for s in RegDB(root=str(regdb_root)).test()} == {0, 1, 2, 999999999999999999}
+
+
+@pytest.mark.parametrize("people", [1, 2, 3])
+def test_few_identities_with_one_image_each(regdb_root, people):
+    for part, numbers in (("train", (4, 1, 6)), ("test", (2, 3, 5))):
+        for folder in ("Visible", "Thermal"):
+            rows = [f"{folder}/{p}/{folder[0].lower()}_1.bmp {n}" for n, p in enumerate(numbers[:people])]
+            (regdb_root / "idx" / f"{part}_{folder.lower()}_1.txt").write_text("\n".join(rows))
+    data = RegDB(root=str(regdb_root))
+    assert (len(data.train()), len(data.test()), data.facts().num_ids) == (2 * people, 2 * people, people)

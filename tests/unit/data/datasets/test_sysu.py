@@ -12,6 +12,7 @@ from scipy.io import savemat
 from vireid.core.errors import DataError
 from vireid.core.types import Facts, Modality, Sample
 from vireid.data.datasets.sysu import SysuMM01
+from vireid.data.image_files import IMAGE_SUFFIXES
 
 
 def relative(root: Path, samples: list[Sample]) -> list[str]:
@@ -87,10 +88,97 @@ def test_files_that_are_no_images_are_left_out(sysu_root: Path) -> None:
     assert SysuMM01(root=str(sysu_root)).train() == before
 
 
-def test_only_the_first_line_of_an_id_file_counts(sysu_root: Path) -> None:
+@pytest.mark.parametrize(
+    "content",
+    [
+        "5,12",
+        "\ufeff 5 ,12 \n",
+        "5\n12\n",
+        "\n5,\r\n\r\n12,\r\n",
+        "5 12",
+        "5\t0012",
+        "5; 12;\n",
+        "5,\n12",
+        "0005 , 00000012\n",
+    ],
+)
+def test_identity_lists_in_any_arrangement(sysu_root: Path, content: str) -> None:
     before = SysuMM01(root=str(sysu_root)).train()
-    (sysu_root / "exp" / "train_id.txt").write_text("\ufeff 5 ,12 \n99,100\n", encoding="utf-8")
+    (sysu_root / "exp" / "train_id.txt").write_bytes(content.encode())
     assert SysuMM01(root=str(sysu_root)).train() == before
+
+
+def test_every_line_of_an_identity_list_counts(sysu_root: Path) -> None:
+    (sysu_root / "exp" / "train_id.txt").write_text("5\n")
+    (sysu_root / "exp" / "val_id.txt").write_text("7,\n12\n")
+    assert SysuMM01(root=str(sysu_root)).facts().num_ids == 3
+    (sysu_root / "exp" / "test_id.txt").write_text("20\n3\n")
+    assert {sample.identity for sample in SysuMM01(root=str(sysu_root)).test()} == {3, 20}
+
+
+def test_what_is_not_used_is_counted_with_the_reason(sysu_root: Path) -> None:
+    assert len(SysuMM01(root=str(sysu_root)).survey().left_out) == 0
+    names = {
+        "cam1/0005/Thumbs.db": "suffix .db is not an image",
+        "cam1/0005/._0001.jpg": "hidden file",
+        "cam1/0005/README": "no suffix",
+        "cam2/0005/more/1.jpg": "folder inside an identity folder",
+        "cam3/notes.txt": "suffix .txt is not an image",
+        "cam3/1.jpg": "image outside of an identity folder",
+        "cam3/.git/x.jpg": "hidden folder",
+        "cam6/0099/1.jpg": "folder of an identity that no list in exp names",
+        "cam7/0005/1.jpg": "folder of a camera that SYSU-MM01 does not have",
+    }
+    before = SysuMM01(root=str(sysu_root))
+    for name in names:
+        (sysu_root / name).parent.mkdir(parents=True, exist_ok=True)
+        (sysu_root / name).touch()
+    data = SysuMM01(root=str(sysu_root))
+    assert (data.train(), data.test()) == (before.train(), before.test())
+    left_out = data.survey().left_out
+    found = {(path.relative_to(sysu_root).as_posix(), why) for why, paths in left_out.paths.items() for path in paths}
+    cut = {
+        "cam2/0005/more/1.jpg": "cam2/0005/more",
+        "cam3/.git/x.jpg": "cam3/.git",
+        "cam6/0099/1.jpg": "cam6/0099",
+        "cam7/0005/1.jpg": "cam7",
+    }
+    assert found == {(cut.get(name, name), why) for name, why in names.items()}
+
+
+@pytest.mark.parametrize("suffix", sorted(IMAGE_SUFFIXES))
+def test_every_image_suffix_is_read(sysu_root: Path, suffix: str) -> None:
+    file = sysu_root / "cam1" / "0005" / "0001.jpg"
+    file.rename(file.with_suffix(suffix.upper()))
+    samples = SysuMM01(root=str(sysu_root)).train()
+    assert samples[0].path == file.with_suffix(suffix.upper())
+    assert len(samples) == 18
+
+
+def test_linked_folders_and_files_are_followed(sysu_root: Path, tmp_path: Path) -> None:
+    before = SysuMM01(root=str(sysu_root)).train()
+    for place in ("cam6", "cam1/0005", "cam2/0005/0001.jpg"):
+        target = tmp_path / place.replace("/", "_")
+        (sysu_root / place).rename(target)
+        (sysu_root / place).symlink_to(target)
+    assert SysuMM01(root=str(sysu_root)).train() == before
+
+
+def test_the_root_is_found_in_another_unicode_form(sysu_root: Path) -> None:
+    decomposed, composed = "Donne\u0301es", "Donn\u00e9es"
+    root = sysu_root.rename(sysu_root.with_name(decomposed))
+    data = SysuMM01(root=str(sysu_root.with_name(composed)))
+    assert data.train()[0].path == root / "cam1" / "0005" / "0001.jpg"
+
+
+@pytest.mark.parametrize("lists", [("5", "7"), ("5,12", "7"), ("12\n5", "7")])
+def test_few_identities(sysu_root: Path, lists: tuple[str, str]) -> None:
+    (sysu_root / "exp" / "train_id.txt").write_text(lists[0])
+    (sysu_root / "exp" / "val_id.txt").write_text(lists[1])
+    (sysu_root / "exp" / "test_id.txt").write_text("3")
+    data = SysuMM01(root=str(sysu_root))
+    assert data.facts().num_ids == 1 + len(lists[0].split()) + lists[0].count(",")
+    assert {sample.identity for sample in data.test()} == {3}
 
 
 def test_missing_root(tmp_path: Path) -> None:
@@ -137,7 +225,7 @@ def test_every_fault_is_reported_at_once(sysu_root: Path) -> None:
         shutil.rmtree(sysu_root / f"cam{camera}" / "0005")  # both visible folders of 5
     assert text_of(sysu_root) == (
         f"{sysu_root} cannot be used as SYSU-MM01 (6 faults):\n"
-        "  - exp/val_id.txt is missing; it holds the identities of the split, comma separated, in its first line\n"
+        "  - exp/val_id.txt is missing; it holds the identities of the split, separated by commas or line ends\n"
         "  - identities in both exp/train_id.txt and exp/test_id.txt: 0020\n"
         "  - identities without any folder: 0031, 0021; there is a folder '31', but names have four digits\n"
         "  - training identities without infrared images (cameras 3, 6): 0012;"
@@ -152,10 +240,16 @@ def test_every_fault_is_reported_at_once(sysu_root: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "fault"),
     [
-        ("", "exp/train_id.txt is empty in its first line, which should hold identities, comma separated"),
-        ("\n5,12\n", "exp/train_id.txt is empty in its first line, which should hold identities, comma separated"),
-        ("5,12,\n", "exp/train_id.txt, line 1: '' is not an identity number (the line: '5,12,')"),
-        ("5;12\n", "exp/train_id.txt, line 1: '5;12' is not an identity number (the line: '5;12')"),
+        ("", "exp/train_id.txt is empty; it should hold identities, separated by commas or line ends"),
+        ("\ufeff\n \n", "exp/train_id.txt is empty; it should hold identities, separated by commas or line ends"),
+        ("5,,12\n", "exp/train_id.txt, line 1: '' is not an identity number (the line: '5,,12')"),
+        ("5\n,\n", "exp/train_id.txt, line 2: '' is not an identity number (the line: ',')"),
+        ("5\n12\nx1\n", "exp/train_id.txt, line 3: 'x1' is not an identity number (the line: 'x1')"),
+        (
+            "5\n123456789012345678901",
+            "exp/train_id.txt, line 2: '123456789012345678901' has 21 digits; 18 are the most that fit into 64 bits"
+            " (the line: '123456789012345678901')",
+        ),
         ("5,-12\n", "exp/train_id.txt, line 1: '-12' is not an identity number (the line: '5,-12')"),
         ("5,\u00b2\n", "exp/train_id.txt, line 1: '\u00b2' is not an identity number (the line: '5,\u00b2')"),
         ("5,12,5\n", "exp/train_id.txt names identities twice: 0005"),
