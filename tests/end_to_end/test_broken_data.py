@@ -17,6 +17,7 @@ from scipy.io import savemat
 
 from vireid.core.errors import DataError
 from vireid.data.attributes import read_attributes
+from vireid.data.reading import mode_fault
 
 ROOT = Path(__file__).parents[2]
 CONFIG = str(ROOT / "configs" / "demo" / "sysu_mmd.yml")
@@ -121,7 +122,7 @@ def image_is_text(root: Path) -> Broken:
 def image_of_other_colours(root: Path) -> Broken:
     file = train_images(root)[0]
     Image.open(file).convert("CMYK").save(file)
-    return unusable(root, "colour mode CMYK, expected RGB or grey", file)
+    return unusable(root, mode_fault("CMYK"), file)
 
 
 def link_to_nowhere(root: Path) -> Broken:
@@ -132,8 +133,8 @@ def link_to_nowhere(root: Path) -> Broken:
 
 
 def identities_garbled(root: Path) -> Broken:
-    (root / "exp" / "val_id.txt").write_text("5;6;7\n")
-    return flawed(root, "exp/val_id.txt, line 1: '5;6;7' is not an identity number (the line: '5;6;7')")
+    (root / "exp" / "val_id.txt").write_text("5\n6:7\n")
+    return flawed(root, "exp/val_id.txt, line 2: '6:7' is not an identity number (the line: '6:7')")
 
 
 def identity_in_both_splits(root: Path) -> Broken:

@@ -133,15 +133,12 @@ def sysu_entries(table: AttributeTable, identities: Sequence[int]) -> list[Sampl
 
 
 def read_test_identities(file: Path) -> list[int]:
-    """Identities of a file of the form of SYSU-MM01's `exp/test_id.txt`: comma separated, in one line.
+    """Identities of a file of the form of SYSU-MM01's `exp/test_id.txt`: separated by commas or line ends.
 
     Errors: DataError for a file that is missing, empty, or holds anything else.
     """
     faults: list[str] = []
     names = read_identities(file, str(file), faults)
-    lines = [line for line in file.read_text(encoding="utf-8-sig").splitlines() if line.strip()] if names else []
-    if len(lines) > 1:
-        faults.append(f"{file} has {len(lines)} lines; the identities stand in one, comma separated")
     if faults:
         raise_faults(f"the list of identities {file} cannot be used", faults)
     return [int(name) for name in names]

@@ -109,10 +109,10 @@ def test_identities_that_nobody_labelled_are_named():
     ("text", "fault"),
     [
         (None, "is missing; it holds the identities of the split"),
-        ("", "is empty in its first line"),
+        ("", "is empty; it should hold identities"),
         ("1, x", "line 1: 'x' is not an identity number"),
         ("1,2,1", "names identities twice: 0001"),
-        ("1\n2\n3\n", "has 3 lines; the identities stand in one, comma separated"),
+        ("1\n2\nthree\n", "line 3: 'three' is not an identity number"),
     ],
 )
 def test_lists_of_identities_that_cannot_be_used(tmp_path, text, fault):
@@ -124,8 +124,9 @@ def test_lists_of_identities_that_cannot_be_used(tmp_path, text, fault):
     assert fault in str(caught.value)
 
 
-def test_a_list_of_identities(tmp_path):
-    (tmp_path / "ids.txt").write_text("0006, 10,333\n")
+@pytest.mark.parametrize("text", ["0006, 10,333\n", "6\n10\n333\n", "\ufeff6,\r\n10,\r\n333"])
+def test_a_list_of_identities(tmp_path, text):
+    (tmp_path / "ids.txt").write_bytes(text.encode())
     assert read_test_identities(tmp_path / "ids.txt") == [6, 10, 333]
 
 

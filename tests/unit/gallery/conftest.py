@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from vireid.data.depth import DepthMapping
 from vireid.gallery.model import TrainedModel
 
 ROOT = Path(__file__).parents[3]
@@ -20,6 +21,7 @@ class Projection:
     seed: int = 0
     size: tuple[int, int] = (8, 4)
     embedded: int = 0
+    depth: DepthMapping | None = None
 
     @property
     def words(self) -> str:

@@ -219,6 +219,9 @@ def _are_numbers(values: np.ndarray, name: str, images: np.ndarray | None, fault
     if values.ndim != 1 or not np.issubdtype(values.dtype, np.integer):
         faults.append(f"{name} holds {values.dtype} {values.shape}, expected one whole number for each image")
         return False
+    if not len(values):
+        faults.append(f"{name} holds no number: there is no image")
+        return False
     if images is not None and len(values) != len(images):
         faults.append(f"{name} holds {len(values)} numbers for {len(images)} images; they are not of one making")
         return False

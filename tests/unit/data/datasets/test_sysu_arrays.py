@@ -189,3 +189,26 @@ def test_the_check_reads_arrays_too(write: Write, sysu_root: Path) -> None:
     assert [line.split(" holds ")[1] for line in fault.lines] == [
         "images of 24 x 12 (height x width), but SIZE is 288 x 144: set SIZE to [24, 12], or use the image files"
     ] * 2
+
+
+def test_arrays_without_images_are_a_fault(write: Write, sysu_root: Path) -> None:
+    arrays = write(rgb_img=np.zeros((0, 24, 12, 3), np.uint8), rgb_label=np.zeros(0, np.int64))
+    assert "train_rgb_resized_label.npy holds no number: there is no image" in refusal(arrays, sysu_root)
+
+
+@pytest.mark.parametrize("images", [1, 2, 3])
+def test_few_images(write: Write, sysu_root: Path, images: int) -> None:
+    some, labels = np.zeros((images, 24, 12, 3), np.uint8), np.arange(images, dtype=np.uint64) + np.uint64(2**63)
+    arrays = write(rgb_img=some, rgb_label=labels, ir_img=some, ir_label=labels)
+    data = SysuArrays(arrays=str(arrays), root=str(sysu_root))
+    assert [s.identity for s in data.train()] == [*range(images)] * 2
+    assert open_images(data.train(), size=SIZE, folder=arrays / "none").shape == (2 * images, 24, 12, 3)
+
+
+def test_the_training_folders_are_named_by_their_lists(write: Write, sysu_root: Path) -> None:
+    """Only the test part is read from files, but nothing of the training part counts as left out."""
+    arrays = write()
+    assert len(SysuArrays(arrays=str(arrays), root=str(sysu_root)).survey().left_out) == 0
+    (sysu_root / "cam1" / "0099").mkdir()
+    left_out = SysuArrays(arrays=str(arrays), root=str(sysu_root)).survey().left_out
+    assert left_out.paths == {"folder of an identity that no list in exp names": [sysu_root / "cam1" / "0099"]}
