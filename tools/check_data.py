@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Check the data set of a config: its folders, its lists, every image and its attributes, in one report."""
+"""Check the data set of a config: its folders, its lists, every image, its attributes, and what the protocols need."""
 
 from __future__ import annotations
 
@@ -26,11 +26,17 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
     from vireid.config import assemble
+    from vireid.config.validate import listing_findings
     from vireid.core.files import write_json
     from vireid.data.check import check_dataset
 
     config = assemble.load(arguments.config_file, arguments.overrides)
-    report = check_dataset(assemble.dataset(config), size=tuple(config.SIZE), images=not arguments.quick)
+    report = check_dataset(
+        assemble.dataset(config),
+        size=tuple(config.SIZE),
+        images=not arguments.quick,
+        validate=lambda found: listing_findings(config, found),
+    )
     settings = {key: value for key, value in config.DATA.items() if key != "NAME" and value}
     print(f"{config.DATA.NAME} ({', '.join(f'{key}: {value}' for key, value in settings.items())})")
     print(report.to_text())
