@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from vireid.config import assemble
 from vireid.config.loader import Config
+from vireid.config.plan import make_plan
 from vireid.core.errors import ConfigError, DataError, UserError
 from vireid.core.types import Facts, Sample
 from vireid.data.faults import raise_faults
@@ -63,7 +64,8 @@ def listing_findings(config: Config, found: Survey) -> tuple[list[str], list[str
     attempt(lambda: heldout_notes(config, split()[1], found.camera_names))
     if not faults or not config.HELDOUT_IDENTITIES:
         attempt(lambda: assemble.sampler(config, split()[0]) and None)
-    attempt(lambda: assemble.model(config, _facts(config, found), weights=False).rehearse(found.test))
+    if make_plan(config).part("MODEL.ATTRIBUTES") is not None:
+        attempt(lambda: assemble.model(config, _facts(config, found), weights=False).rehearse(found.test))
     return list(dict.fromkeys(faults)), notes
 
 

@@ -29,6 +29,7 @@ def label_array(name: str, values: object) -> np.ndarray:
     if array.dtype.kind == "b":
         raise UserError(f"{name} holds true and false; labels are whole numbers or names")
     if array.dtype.kind == "f":
+        array = array.astype(np.float64)
         _require(name, array, np.isfinite(array), "is not finite")
         _require(name, array, array == np.floor(array), "is not a whole number")
         _require(name, array, np.abs(array) < EXACT, "is too large for a float; give integers")
@@ -70,18 +71,21 @@ def _array(name: str, values: object) -> np.ndarray:
     if isinstance(values, Tensor):
         values = values.detach().cpu().numpy() if values.dtype.is_floating_point is False else _float_tensor(values)
     if not isinstance(values, np.ndarray) or values.dtype == object:
-        items = values.ravel().tolist() if isinstance(values, np.ndarray) else values
-        if isinstance(items, (list, tuple)):
-            _check_kinds(name, items)
+        values = values.tolist() if isinstance(values, np.ndarray) else values
+        if isinstance(values, (list, tuple)):
+            _check_kinds(name, values)
     try:
-        array = np.asarray(values.tolist() if isinstance(values, np.ndarray) and values.dtype == object else values)
+        array = np.asarray(values)
     except (ValueError, OverflowError) as error:
         raise UserError(f"{name} is not a list of labels: {error}") from error
-    if array.dtype == object:
-        bad = next((row for row, value in enumerate(array.ravel().tolist()) if not fits_int64(value)), 0)
-        raise DataError(
-            f"{name}: entry {bad} is {shortened(str_of(array.ravel()[bad]))}; labels are 64-bit integers or text"
-        )
+    mixed = array.dtype == object or (array.dtype.kind == "f" and isinstance(values, (list, tuple)))
+    if mixed and array.ndim == 1:  # integers that are too long for NumPy become objects or floats
+        items = list(values)  # type: ignore[call-overload]
+        plain = (float, np.floating, Tensor) if array.dtype.kind == "f" else ()
+        bad = [row for row, item in enumerate(items) if not (isinstance(item, plain) or fits_int64(item))]
+        if bad:
+            item = shortened(str_of(items[bad[0]]))
+            raise DataError(f"{name}: entry {bad[0]} is {item}; labels are 64-bit integers or text")
     return array
 
 

@@ -116,11 +116,12 @@ def test_wrong_arguments_are_refused(change, text):
         QueryGalleryProtocol(**change)
 
 
-def test_cameras_that_nobody_has_name_those_that_are_there(table_of):
+def test_every_camera_without_an_image_on_its_side_is_named(table_of):
     table = table_of({(VIS, 1, 1): 2, (VIS, 1, 2): 2, (NIR, 1, 7): 1})
     with pytest.raises(DataError) as caught:
         list(QueryGalleryProtocol(gallery_cameras=(7, 8)).trials(table))
     assert str(caught.value) == (
-        "QueryGalleryProtocol found no gallery images: none of the 5 test images is visible and of the cameras (7, 8)"
-        " (there are visible ones of the cameras (1, 2) and infrared ones of the cameras (7,))"
+        "QueryGalleryProtocol:\n"
+        "    gallery_cameras: camera 7 has no gallery image (cameras of the gallery side: 1, 2)\n"
+        "    gallery_cameras: there is no camera 8 (cameras of the test images: visible 1, 2; infrared 7)"
     )
