@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 import numpy as np
 from torch import Tensor
 
@@ -12,13 +11,14 @@ from vireid.core.labels import LARGEST, fits_int64, normalized_name, number_faul
 EXACT = 2**53  # the largest float64 below which every whole number has a float of its own
 
 
-def label_array(name: str, values: object) -> np.ndarray:
+def label_array(name: str, values: object, *, negative: bool = False) -> np.ndarray:
     """(N,) labels as int64, or as text where some are names.
 
     Accepted: integers, whole floats (3.0), text. Text of whole numbers becomes numbers where all of it is one, so that
-    "4", "4.0" and 4 are one label. Other text is compared after Unicode normalization.
-    Errors: UserError for true/false values, mixed types, integers beyond 64 bits and other kinds; DataError with the row
-    for NaN, fractions, negative numbers and empty text.
+    "4", "4.0" and 4 are one label. Other text is compared after Unicode normalization. `negative`: allow negative
+    integers, which many datasets write for images of no known identity.
+    Errors: UserError for true/false values, mixed types, integers beyond 64 bits and other kinds; DataError with the
+    row for NaN, fractions, negative numbers and empty text.
 
     >>> label_array("query_ids", ["0004", "7.0"]).tolist(), label_array("query_ids", [4.0, 7.0]).tolist()
     ([4, 7], [4, 7])
@@ -35,13 +35,16 @@ def label_array(name: str, values: object) -> np.ndarray:
         _require(name, array, np.abs(array) < EXACT, "is too large for a float; give integers")
     elif array.dtype.kind not in "iu":
         raise UserError(f"{name} holds values of the type {array.dtype}; labels are whole numbers or names")
-    _require(name, array, array >= 0, "is negative; leave images without a label out")
+    if not negative:
+        _require(name, array, array >= 0, "is negative; leave images without a label out")
     if array.dtype.kind == "u":
         _require(name, array, array <= np.uint64(LARGEST), f"is larger than {LARGEST}, the largest 64-bit integer")
     return array.astype(np.int64)
 
 
-def comparable_labels(first: tuple[str, object], second: tuple[str, object]) -> tuple[np.ndarray, np.ndarray]:
+def comparable_labels(
+    first: tuple[str, object], second: tuple[str, object], *, negative: tuple[bool, bool] = (False, False)
+) -> tuple[np.ndarray, np.ndarray]:
     """Two label arrays (name, values) in one form: both int64, equal numbers where labels are equal.
 
     Errors: as `label_array`; UserError where one array holds numbers and the other names.
@@ -49,7 +52,7 @@ def comparable_labels(first: tuple[str, object], second: tuple[str, object]) -> 
     >>> comparable_labels(("query_ids", ["mia"]), ("gallery_ids", ["leo", "mia"]))
     (array([1]), array([0, 1]))
     """
-    arrays = [label_array(*side) for side in (first, second)]
+    arrays = [label_array(*side, negative=allowed) for side, allowed in zip((first, second), negative)]
     kinds = [array.dtype.kind for array in arrays]
     if kinds == ["i", "i"]:
         return arrays[0], arrays[1]
@@ -132,5 +135,3 @@ def _require(name: str, array: np.ndarray, good: np.ndarray, fault: str) -> None
     if not good.all():
         row = int(np.flatnonzero(~good.reshape(-1))[0])
         raise DataError(f"{name}: entry {row} is {array.reshape(-1)[row]}, which {fault}")
-
-

@@ -119,8 +119,8 @@ def check_dataset(
 
     `size` (H, W) is that of training; `images`: open each image, which takes as long as the first run of a training;
     `workers`: threads that do so (0: one for each core); `validate`: what training would check of a sound listing, such
-    as the evaluation protocols (`vireid.config.validate.listing_findings`). Raises no DataError: what is wrong is in the
-    report.
+    as the evaluation protocols (`vireid.config.validate.listing_findings`). Raises no DataError: what is wrong is in
+    the report.
     """
     found = survey(dataset)
     faults = [Finding("Faults of the listing:", tuple(found.faults), _shortened(dataset))]

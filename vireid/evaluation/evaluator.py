@@ -93,12 +93,12 @@ class Evaluator:
         Errors: the protocol's own, such as `DataError` for cameras without images; `DataError` with the reason where no
         query of a trial has a correct gallery image that counts.
         """
-        columns = [
+        labels, cameras, modality = (
             int64_array((getattr(sample, name) for sample in samples), name)
             for name in ("identity", "camera", "modality")
-        ]
+        )
         features = np.zeros((len(samples), 0), np.float32)
-        table = FeatureTable(features, *columns, samples=samples, camera_names=camera_names or {})
+        table = FeatureTable(features, labels, cameras, modality, samples=samples, camera_names=camera_names or {})
         found = []
         for trial in self.protocol.trials(table):
             found.append(trial_coverage(trial, table))

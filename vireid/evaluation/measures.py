@@ -33,7 +33,8 @@ def evaluate_retrieval(
 
     Shapes: (Q, D), (G, D), rows of any length, L2-normalized here; ids and cameras (Q,) and (G,). float64 features are
     compared in float64, all others in float32.
-    Ids: whole numbers from 0 or names; text such as "0004" is the number 4. Cameras: the numbers of the data set.
+    Ids: whole numbers from 0, or names; text such as "0004" is the number 4; gallery images of no known identity may
+    have negative ids. Cameras: the numbers of the dataset.
     `protocol`: "sysu" (camera 2 is ignored for queries of camera 3, CMC over identities; queries of cameras 3 and 6,
     gallery of 1, 2, 4 and 5), "regdb" (nothing is ignored, CMC over images; cameras are not used and may be None) or
     "llcm" (the same identity in the same camera is ignored, CMC over identities; cameras 1 to 9).
@@ -93,7 +94,7 @@ def _evaluate(
         _check_length(f"{side}_ids", side, ids, length)
         if rule.uses_cameras:
             _check_length(f"{side}_cameras", side, cameras, length)
-    query, gallery = comparable_labels(("query_ids", query_ids), ("gallery_ids", gallery_ids))
+    query, gallery = comparable_labels(("query_ids", query_ids), ("gallery_ids", gallery_ids), negative=(False, True))
     junk = rule.junk
     if junk is None:
         return measure(matrix, query, gallery, cmc=rule.cmc, ranks=ranks, larger_is_closer=larger_is_closer)

@@ -120,7 +120,9 @@ def measure_queries(
         raise UserError(f"cmc = {cmc!r} is not one of {get_args(Cmc)}{nearest(cmc, get_args(Cmc))}")
     distances = np.asarray(distances)
     _check_shapes(distances, query_ids, gallery_ids, junk)
-    query_ids, gallery_ids = comparable_labels(("query_ids", query_ids), ("gallery_ids", gallery_ids))
+    query_ids, gallery_ids = comparable_labels(
+        ("query_ids", query_ids), ("gallery_ids", gallery_ids), negative=(True, True)
+    )
     if distances.dtype not in (np.float32, np.float64):
         distances = distances.astype(np.float32 if distances.dtype == np.float16 else np.float64)
     matrix = Matrix(distances, junk, larger_is_closer=larger_is_closer)

@@ -70,7 +70,7 @@ def test_both_sides_are_compared_by_value():
     assert equal([4], ["04", "mia"]) == [[True, False]]
     assert equal([LARGEST], [LARGEST, LARGEST - 1]) == [[True, False]]
     assert equal(np.array([LARGEST], np.uint64), [LARGEST - 1]) == [[False]]
-    with pytest.raises(UserError, match="query_ids holds whole numbers and gallery_ids holds names .such as 'mia'."):
+    with pytest.raises(UserError, match=r"query_ids holds whole numbers and gallery_ids holds names .such as 'mia'."):
         equal([4], ["mia"])
     with pytest.raises(UserError, match="gallery_ids holds whole numbers and query_ids holds names"):
         equal(["id4"], ["4"])

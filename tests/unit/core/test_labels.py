@@ -21,7 +21,8 @@ from vireid.core.labels import (
         ("3", 3), ("3.0", 3), ("3.000", 3), ("3.", 3), ("0003", 3), (" 3 ", 3), ("0", 0), ("-0", 0), ("000", 0),
         (str(LARGEST), LARGEST), ("0" * 30 + "7", 7), ("9223372036854775807.0", LARGEST),
         (str(LARGEST + 1), None), ("1" * 21, None), ("9" * 5000, None), ("3.5", None), ("-3", None), ("-3.0", None),
-        ("+3", None), ("1e0", None), ("3.0e+00", None), ("nan", None), ("", None), ("²", None), ("٣", None), ("c1", None),
+        ("+3", None), ("1e0", None), ("3.0e+00", None), ("nan", None), ("", None), ("²", None), ("٣", None),
+        ("c1", None),
     ],
 )  # fmt: skip
 def test_whole_numbers_are_parsed_by_value(text, number):
@@ -61,7 +62,7 @@ def test_spellings_that_collide():
 
 @pytest.mark.parametrize("value", [2**63, -(2**63) - 1, 10**21, 3.0, 3.7, "3", None, True])
 def test_values_that_are_no_64_bit_integers_are_refused_with_their_row(value):
-    with pytest.raises(DataError, match="the identity of image 1 is .*, not a whole number that fits into 64 bits"):
+    with pytest.raises(DataError, match=r"the identity of image 1 is .*, not a whole number that fits into 64 bits"):
         int64_array([1, value], "identity")
 
 

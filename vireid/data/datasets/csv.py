@@ -104,7 +104,9 @@ class CsvDataset(FoundDataset):
         self._people: dict[Path, int] = {}
         self._camera_names: Mapping[int, str] = {}
         if file is None and (splits or "split" in self.asked_for):
-            raise UserError("splits (and columns: split) have no effect with train and test, each of which is one split")
+            raise UserError(
+                "splits (and columns: split) have no effect with train and test, each of which is one split"
+            )
         self._given = {"modality": dict(modalities or {}), "split": dict(splits or {})}
         self._words: dict[str, set[str]] = {"modality": set(), "split": set()}
 

@@ -70,16 +70,12 @@ def _without_the_rare(
 ) -> tuple[dict[str, int], dict[str, str]]:
     """Report the rarer kind of a mixture of numbers and names, and leave it out."""
     count = sum(cell in numbers for _, cell in cells)
-    rare, usual, others = (
-        (names, numbers, "whole numbers") if 2 * count >= len(cells) else (numbers, names, "names")
-    )
+    rare, usual, others = (names, numbers, "whole numbers") if 2 * count >= len(cells) else (numbers, names, "names")
     first = list(dict.fromkeys(cell for _, cell in cells if cell in rare))[:MOST]
     hints = {cell: nearest(cell, usual) for cell in first}  # each takes a while among many
     for place, cell in cells:
         if cell in rare:
-            faults.add(
-                f"{place}: {role} {shortened(cell)!r} among {others}{hints.get(cell, '')}", f"such {role} cells"
-            )
+            faults.add(f"{place}: {role} {shortened(cell)!r} among {others}{hints.get(cell, '')}", f"such {role} cells")
     return ({}, names) if rare is numbers else (numbers, {})
 
 

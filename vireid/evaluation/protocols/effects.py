@@ -20,7 +20,7 @@ def share_identity_and_camera(table: FeatureTable, query: np.ndarray, gallery: n
 
 
 def smallest_gap(table: FeatureTable, query: np.ndarray, gallery: np.ndarray) -> float:
-    """Seconds between the two nearest images of one camera, one a query and one of the gallery; inf where none share one.
+    """Seconds between the nearest query and gallery image of one camera; inf where no camera has both.
 
     The samples of the table must all have times.
     """

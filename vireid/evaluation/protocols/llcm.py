@@ -130,6 +130,6 @@ def _remarks(table: FeatureTable, *, query: Modality, gallery: Modality) -> list
     if share_identity_and_camera(table, *rows):
         return []
     return [
-        "the rule that ignores the same identity in the same camera has no effect: no identity has a query and a gallery"
-        f" image of the same camera{cameras_present(table)}"
+        "the rule that ignores the same identity in the same camera has no effect: no identity has a query and a"
+        f" gallery image of the same camera{cameras_present(table)}"
     ]

@@ -26,8 +26,8 @@ def permutations_beside(table: FeatureTable) -> Path:
     path = table.samples[0].path
     if len(path.parents) < 3:
         raise DataError(
-            f"the official draw reads exp/rand_perm_cam.mat beside images such as cam1/0001/0001.jpg, but {path} is not in"
-            " such a folder: name the file with PERMUTATIONS"
+            f"the official draw reads exp/rand_perm_cam.mat beside images such as cam1/0001/0001.jpg, but {path} is not"
+            " in such a folder: name the file with PERMUTATIONS"
         )
     return path.parents[2] / FILE
 

@@ -52,9 +52,9 @@ class _Chosen:
 class QueryGalleryProtocol:
     """All images of one modality ask; all of the other, or a few drawn ones of each (identity, camera), answer.
 
-    `direction`: "infrared_to_visible" or "visible_to_infrared". `query_cameras`, `gallery_cameras`: only these, by number
-    or by the name that the dataset has for a camera; an empty list means all. A camera without an image on that side is
-    an error, in `exclude` as well.
+    `direction`: "infrared_to_visible" or "visible_to_infrared". `query_cameras`, `gallery_cameras`: only these, by
+    number or by the name that the dataset has for a camera; an empty list means all. A camera without an image on that
+    side is an error, in `exclude` as well.
     `shots`: images drawn of each (identity, camera); 0 = all images answer, in one trial. `trials`: draws, with the
     seeds 0, 1, ... by the convention of SYSU-MM01 ("seeded").
     `same_camera`: whether answers of the query's own camera number count: "counted", "not_counted", or
@@ -134,11 +134,9 @@ class QueryGalleryProtocol:
         if self.within_seconds is not None:
             nearest_pair = smallest_gap(table, chosen.query, chosen.gallery)
             if nearest_pair > self.within_seconds:
-                gap = f"at least {nearest_pair:g} s apart" if np.isfinite(nearest_pair) else "never of one camera"
-                remarks.append(
-                    f"within_seconds: {self.within_seconds:g} has no effect: a query and a gallery image of the same"
-                    f" camera are {gap} (times count in seconds)"
-                )
+                apart = f"a query and a gallery image of one camera are at least {nearest_pair:g} s apart"
+                why = apart if np.isfinite(nearest_pair) else NO_OWN_CAMERA["not_counted"]
+                remarks.append(f"within_seconds: {self.within_seconds:g} has no effect: {why} (times count in seconds)")
         return remarks
 
     def _stated_cameras(self, word: Callable[[Any], str], query, gallery, exclude) -> dict[str, str]:

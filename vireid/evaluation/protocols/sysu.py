@@ -47,9 +47,9 @@ class SysuProtocol:
         the conditions say so: such a number can be repeated here, but never equals the release's exactly.
     An indoor gallery is not a part of the all-search gallery of the same trial, except in the official convention.
     Rows of the table: those of one (identity, camera) must be in the order of their file names.
-    Errors: `DataError` without query or gallery rows, for cameras that are not 1 to 6 or of the other modality (the rule
-    would not hold for them), where a camera has fewer images of an identity than `shots`, and for permutations that are
-    missing or name images that are not there.
+    Errors: `DataError` without query or gallery rows, for cameras that are not 1 to 6 or of the other modality (the
+    rule would not hold for them), where a camera has fewer images of an identity than `shots`, and for permutations
+    that are missing or name images that are not there.
     """
 
     def __init__(
