@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Check the data set of a config: its folders, its lists, every image and its attributes, in one report."""
+"""Check the data set of a config: its folders, its lists, every image, its attributes, and what the protocols need."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
     from vireid.config import assemble
+    from vireid.config.validate import listing_findings
     from vireid.core.files import write_json
     from vireid.data.check import check_dataset
 
@@ -36,6 +37,7 @@ def main(argv: list[str] | None = None) -> int:
         images=not arguments.quick,
         depth=assemble.depth(config),
         cache=Path(config.CACHE_DIR),
+        validate=lambda found: listing_findings(config, found),
     )
     settings = {key: value for key, value in config.DATA.items() if key != "NAME" and value}
     print(f"{config.DATA.NAME} ({', '.join(f'{key}: {value}' for key, value in settings.items())})")

@@ -11,6 +11,7 @@ from torch import nn
 
 from vireid.config import assemble, explain
 from vireid.config.loader import Config
+from vireid.config.validate import heldout_evaluator, heldout_notes, protocol_notes
 from vireid.core.errors import CheckpointError, ConfigError, DataError
 from vireid.core.protocols import Dataset, Identified
 from vireid.core.rng import seeded
@@ -19,7 +20,7 @@ from vireid.data.cache import open_images
 from vireid.data.heldout import hold_out, relabelled
 from vireid.data.image_set import ImageSet, TrainingBatches
 from vireid.data.loading import BatchLoader
-from vireid.data.survey import require_listing, survey
+from vireid.data.survey import camera_names_of, require_listing, survey
 from vireid.engine.checkpoint import CheckpointFolder, TrainerState, load_model, stored_ids
 from vireid.engine.environment import Environment
 from vireid.engine.measuring import Check, Measuring
@@ -28,7 +29,6 @@ from vireid.engine.recording import JsonLines, TensorBoard
 from vireid.engine.run_folder import RunFolder
 from vireid.engine.trainer import Trainer, place
 from vireid.evaluation.evaluator import Evaluator
-from vireid.evaluation.protocols.query_gallery import QueryGalleryProtocol
 from vireid.evaluation.report import Report
 from vireid.losses.objective import Objective
 from vireid.models.net import CrossModalityNet
@@ -69,18 +69,20 @@ class Experiment:
         self._require_evaluations()
         dataset, facts = self._dataset()
         self._report_left_out(dataset, environment)
-        test_samples = self._test_samples(dataset)
+        test_samples, names = self._test_samples(dataset, environment), camera_names_of(dataset)
+        samples = dataset.train()
+        rows, held_rows = hold_out(samples, identities=config.HELDOUT_IDENTITIES, seed=config.SEED)
+        held_samples = [samples[row] for row in held_rows]
+        self._print(environment, heldout_notes(config, held_samples, names))
         with self.folder.claimed(environment.is_main):
             environment.from_main(lambda: self._prepare(resume))
-            samples = dataset.train()
-            rows, held_rows = hold_out(samples, identities=config.HELDOUT_IDENTITIES, seed=config.SEED)
             people = relabelled([samples[row] for row in rows])
             begun = resume and environment.from_main(lambda: bool(self._checkpoints().epochs()))
             model, objective = self._parts(facts, pretrained=not begun)
             model.rehearse(test_samples)
             sampler = assemble.sampler(config, people, environment.rank, environment.world)
-            images, test = self._images(samples, environment), self._images(test_samples, environment)
-            training, held = images.part(rows, people), images.part(held_rows, [samples[row] for row in held_rows])
+            images, test = self._images(samples, environment), self._images(test_samples, environment, names)
+            training, held = images.part(rows, people), images.part(held_rows, held_samples)
             check, log = self._check(held, test), self._log()
             measuring = self._measuring(environment, log)
             pin, views = environment.device.type == "cuda", assemble.views(config)
@@ -126,10 +128,10 @@ class Experiment:
         environment = self._environment()
         dataset, facts = self._dataset()
         self._report_left_out(dataset, environment)
-        test_samples = self._test_samples(dataset)
+        test_samples = self._test_samples(dataset, environment)
         model, selection = self._network(environment, facts)
         model.rehearse(test_samples)
-        test = self._images(test_samples, environment)
+        test = self._images(test_samples, environment, camera_names_of(dataset))
         return self._evaluate(model, test, self._measuring(environment, self._log()), selection)
 
     def deployed(self) -> tuple[CrossModalityNet, str, Environment]:
@@ -195,18 +197,21 @@ class Experiment:
     def _check(self, held: ImageSet, test: ImageSet) -> Check:
         """The people held out of training where there are any, and otherwise the protocols on the test set."""
         if held.samples:
-            protocol = QueryGalleryProtocol(direction="infrared_to_visible")
-            evaluator = Evaluator(protocol, score=assemble.scorer(self.config))
-            evaluator.rehearse(held.samples)
-            return Check(held, {"heldout": evaluator}, "mAP")
+            return Check(held, {"heldout": heldout_evaluator(self.config)}, "mAP")
         return Check(test, assemble.evaluators(self.config), "rank1")
 
-    def _test_samples(self, dataset: Dataset) -> Sequence[Sample]:
+    def _test_samples(self, dataset: Dataset, environment: Environment) -> Sequence[Sample]:
         """The test images, after every protocol found in them what it needs; no image is opened."""
         samples = dataset.test()
-        for evaluator in assemble.evaluators(self.config).values():
-            evaluator.rehearse(samples)
+        self._print(environment, protocol_notes(self.config, samples, camera_names_of(dataset)))
         return samples
+
+    @staticmethod
+    def _print(environment: Environment, notes: Sequence[str]) -> None:
+        """Print notes about the listing in the main process."""
+        if environment.is_main:
+            for note in notes:
+                print(f"note: {note}")
 
     def _parts(self, facts: Facts, *, pretrained: bool) -> tuple[CrossModalityNet, Objective]:
         """Network and objective; initial weights are a function of SEED (and of PRETRAINED where it is wanted)."""
@@ -214,12 +219,14 @@ class Experiment:
             model = assemble.model(self.config, facts, weights=pretrained)
             return model, assemble.objective(self.config, facts, model)
 
-    def _images(self, samples: Sequence[Sample], environment: Environment) -> ImageSet:
+    def _images(
+        self, samples: Sequence[Sample], environment: Environment, camera_names: Mapping[int, str] | None = None
+    ) -> ImageSet:
         """The images of a list, from the cache; one process decodes, the others wait for it."""
         with environment.accelerator.main_process_first():
             size, folder = tuple(self.config.SIZE), Path(self.config.CACHE_DIR)
             images = open_images(samples, size=size, folder=folder, depth=assemble.depth(self.config))
-        return ImageSet(samples, images)
+        return ImageSet(samples, images, camera_names or {})
 
     def _checkpoints(self) -> CheckpointFolder:
         return CheckpointFolder(self.folder.checkpoints, keep=self.config.KEEP_CHECKPOINTS)

@@ -107,7 +107,8 @@ def test_ones_own_images_by_a_csv_file(run, written, tmp_path):
     for part, samples in (("fit", data.train()), ("exam", data.test())):
         for shot, sample in enumerate(samples):
             path, person = sample.path.relative_to(root).as_posix(), f"p{sample.path.parent.name}"
-            rows.append((path, person, sample.camera, sample.modality.name.lower(), part, shot))
+            camera = f"c{sample.camera + 2 * (shot % 2)}"
+            rows.append((path, person, camera, sample.modality.name.lower(), part, shot))
     with (root / "images.csv").open("w", newline="") as file:
         csv.writer(file).writerows([("path", "who", "camera", "modality", "split", "time"), *rows])
     mine = tmp_path / "mine.yml"
@@ -115,14 +116,14 @@ def test_ones_own_images_by_a_csv_file(run, written, tmp_path):
         f"_BASE_: {ROOT / 'configs' / 'csv' / 'baseline.yml'}\n"
         "DATA:\n  COLUMNS: {identity: who}\n  SPLITS: {fit: train, exam: test}\n"
         "EVALUATION:\n"
-        "  I2V: {SHOTS: 1, TRIALS: 3, EXCLUDE: [[2, 9]]}\n"
+        "  I2V: {SHOTS: 1, TRIALS: 3, EXCLUDE: [[c2, c3]]}\n"
         "  V2I: {NAME: QueryGalleryProtocol, DIRECTION: visible_to_infrared, WITHIN_SECONDS: 1.5, CMC: image}\n"
     )
     code, found, err = run(str(mine), root)
     assert code == 0, err
     assert list(found) == ["i2v", "v2i"]
     assert len(found["i2v"]["trials"]) == 3
-    assert found["i2v"]["conditions"]["excluded"] == "9 for 2"
+    assert found["i2v"]["conditions"]["excluded"] == "3 (c3) for 2 (c2)"
     assert found["v2i"]["conditions"]["cmc"] == "of images"
     assert found["v2i"]["conditions"]["file"] == "images.csv"
     code, _, err = run(str(mine), root, "EVALUATION.I2V.TRIALS", 0, out="wrong")

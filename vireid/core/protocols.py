@@ -127,6 +127,34 @@ class Identified(Protocol):
         ...
 
 
+@runtime_checkable
+class NamesCameras(Protocol):
+    """For datasets whose cameras have names: protocols accept them, reports print them beside the numbers."""
+
+    @property
+    def camera_names(self) -> Mapping[int, str]:
+        """Camera number -> name; empty where cameras have none. May raise DataError as `train` does."""
+        ...
+
+
+@runtime_checkable
+class ConditionsOnTable(Protocol):
+    """For evaluation protocols whose conditions are more exact once the test images are known."""
+
+    def conditions_on(self, table: FeatureTable) -> Mapping[str, str | int]:
+        """The protocol's `conditions`, with camera names beside numbers."""
+        ...
+
+
+@runtime_checkable
+class RemarksOnTable(Protocol):
+    """For evaluation protocols that have settings or rules without effect on some test images."""
+
+    def remarks_on(self, table: FeatureTable) -> Sequence[str]:
+        """What has no effect on these images, a sentence each."""
+        ...
+
+
 class GalleryIndex(Protocol):
     """Finds the most similar of many rows. Rows are made unit; their ids are 0, 1, ... in the order they were added."""
 

@@ -126,6 +126,7 @@ class FeatureTable:
     modality: np.ndarray  # (N,) int64
     conditions: Mapping[str, str] = field(default_factory=dict)  # feature, attribute source, flips, checkpoint
     samples: Sequence[Sample] | None = None  # of each row, for protocols that need file names or times
+    camera_names: Mapping[int, str] = field(default_factory=dict)  # number -> name, where cameras have names
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -6,7 +6,7 @@ import errno
 import io
 import os
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,6 +105,9 @@ class Check:
         return ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip() for row in rows]
 
 
+Validate = Callable[[Survey], tuple[Sequence[str], Sequence[str]]]  # a sound listing -> faults, notes
+
+
 def check_dataset(
     dataset: Dataset,
     *,
@@ -113,27 +116,34 @@ def check_dataset(
     workers: int = 0,
     depth: DepthMapping | None = None,
     cache: Path | None = None,
+    validate: Validate | None = None,
 ) -> Check:
     """Look at everything that training and evaluation would read. Raises no DataError: what is wrong is in the report.
 
     Args:
-        dataset: The data set.
+        dataset: The dataset.
         size: (H, W) of the images in training.
         images: Whether each image is read, which takes as long as the first run of a training.
         workers: Threads that do so; 0: one for each core.
         depth: How gray images of more than 8 bits become 8 bits (DATA.DEPTH); None: they are refused.
         cache: Folder of the image cache (CACHE_DIR), whose list of content digests is compared with the images.
+        validate: What training would check of a sound listing, such as the evaluation protocols
+            (`vireid.config.validate.listing_findings`).
     """
     found = survey(dataset)
     faults = [Finding("Faults of the listing:", tuple(found.faults), _shortened(dataset))]
     notes = [_one_modality_in_test(found), *_attributes(found), _left_out(found)]
+    if validate is not None and not found.faults:
+        wrong, remarks = validate(found)
+        faults.append(Finding("What the settings need and the images do not have:", tuple(wrong)))
+        notes = [Finding("Evaluation protocols:", tuple(remarks)), *notes]
     faults += _arrays(found, size)
     if images:
         unreadable, about_images = _open_all(found, workers, depth, cache)
         faults.append(unreadable)
         notes = about_images + notes
     return Check(
-        {name: _counts(samples) for name, samples in found.splits().items()},
+        {name: _counts(samples, found.camera_names) for name, samples in found.splits().items()},
         [finding for finding in faults if finding.lines],
         [finding for finding in notes if finding.lines],
         images,
@@ -149,13 +159,14 @@ def _shortened(dataset: Dataset) -> tuple[str, ...] | None:
     return None
 
 
-def _counts(samples: Sequence[Sample]) -> dict[str, Count]:
+def _counts(samples: Sequence[Sample], names: Mapping[int, str]) -> dict[str, Count]:
     by_camera: dict[tuple[int, Modality], list[Sample]] = {}
     for sample in samples:
         by_camera.setdefault((sample.camera, sample.modality), []).append(sample)
     table = {"all": _count(samples)}
     for (camera, modality), part in sorted(by_camera.items()):
-        table[f"camera {camera} ({modality.name.lower()})"] = _count(part)
+        name = f"{names[camera]}, " if camera in names else ""
+        table[f"camera {camera} ({name}{modality.name.lower()})"] = _count(part)
     return table
 
 

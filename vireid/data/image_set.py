@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
-from dataclasses import dataclass
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -19,13 +19,14 @@ class ImageSet:
 
     samples: Sequence[Sample]
     images: np.ndarray | RowView  # (N, H, W, 3) uint8
+    camera_names: Mapping[int, str] = field(default_factory=dict)  # number -> name, where cameras have names
 
     def part(self, rows: Sequence[int], samples: Sequence[Sample]) -> ImageSet:
         """Some of the images under new samples (other labels); nothing is copied."""
         if len(rows) == len(self.samples):
-            return ImageSet(samples, self.images)
+            return ImageSet(samples, self.images, self.camera_names)
         source = np.zeros(len(rows), np.int64)
-        return ImageSet(samples, RowView([self.images], source, np.asarray(rows, np.int64)))
+        return ImageSet(samples, RowView([self.images], source, np.asarray(rows, np.int64)), self.camera_names)
 
 
 @dataclass(frozen=True)

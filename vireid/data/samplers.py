@@ -8,9 +8,11 @@ from typing import ClassVar
 import numpy as np
 
 from vireid.core.errors import DataError
+from vireid.core.labels import int64_array
 from vireid.core.registries import SAMPLERS
 from vireid.core.rng import numpy_generator
 from vireid.core.types import Modality, Sample
+from vireid.data.faults import counted
 
 
 class CrossModalityIndex:
@@ -22,7 +24,9 @@ class CrossModalityIndex:
     """
 
     def __init__(self, samples: Sequence[Sample], *, identities: int) -> None:
-        labels = np.fromiter((sample.identity for sample in samples), np.int64, len(samples))
+        if not len(samples):
+            raise DataError("the training set has no image")
+        labels = int64_array((sample.identity for sample in samples), "identity")
         modality = np.fromiter((sample.modality for sample in samples), np.int64, len(samples))
         visible, infrared = modality == Modality.VISIBLE, modality == Modality.INFRARED
         self.sizes = int(visible.sum()), int(infrared.sum())
@@ -30,7 +34,8 @@ class CrossModalityIndex:
         self.identities = np.unique(labels)
         if len(self.identities) < identities:
             raise DataError(
-                f"SAMPLER.IDENTITIES = {identities}, but the training set has only {len(self.identities)} identities;"
+                f"SAMPLER.IDENTITIES = {identities}, but the training set has only"
+                f" {counted(len(self.identities), 'identity', 'identities')};"
                 f" set it to {len(self.identities)} or less"
             )
         self.rows, self.starts, self.counts = [], [], []

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, runtime_checkable
 
 from vireid.core.errors import DataError
-from vireid.core.protocols import Dataset
+from vireid.core.labels import fits_int64, shortened, str_of
+from vireid.core.protocols import Dataset, NamesCameras
 from vireid.core.types import Modality, Sample
 from vireid.data.attributes import AttributeTable
 from vireid.data.faults import faults_of, listed, raise_faults
@@ -24,6 +25,7 @@ class Survey:
     table: AttributeTable | None = None
     person: Callable[[Sample], int] | None = None  # the number of a sample's person in the table
     left_out: LeftOut = field(default_factory=LeftOut)  # files and folders of the data set that are not used
+    camera_names: Mapping[int, str] = field(default_factory=dict)  # number -> name, where cameras have names
 
     def splits(self) -> dict[str, Sequence[Sample]]:
         """The lists by the name of their split."""
@@ -42,10 +44,21 @@ class Surveyed(Protocol):
 def survey(dataset: Dataset) -> Survey:
     """The data set's own survey, or one made from what `train()`, `test()` and `facts()` return or raise."""
     if isinstance(dataset, Surveyed):
-        return dataset.survey()
+        found = dataset.survey()
+        faults = [*found.faults, *_out_of_range(found.train, found.test)]
+        return replace(found, faults=faults, camera_names=found.camera_names or camera_names_of(dataset))
     train, test, errors = _asked(dataset)
     faults = [fault for error in errors for fault in faults_of(error)]
-    return Survey(train, test, list(dict.fromkeys([*faults, *_obvious(train, test, bool(errors))])))
+    faults = list(dict.fromkeys([*faults, *_obvious(train, test, bool(errors))]))
+    return Survey(train, test, faults, camera_names=camera_names_of(dataset))
+
+
+def camera_names_of(dataset: Dataset) -> Mapping[int, str]:
+    """The names of the dataset's cameras by number; empty where it has none or cannot be listed."""
+    try:
+        return dataset.camera_names if isinstance(dataset, NamesCameras) else {}
+    except DataError:
+        return {}
 
 
 def require_listing(dataset: Dataset) -> None:
@@ -89,6 +102,19 @@ def _obvious(train: Sequence[Sample], test: Sequence[Sample], refused: bool) -> 
     faults = (
         [] if refused else [f"the {name} split has no image" for name, s in (("train", train), ("test", test)) if not s]
     )
+    if strange := _out_of_range(train, test):
+        return [*faults, *strange]
     for modality, identities in one_modality(train).items():
         faults.append(f"training identities (labels) without {modality.name.lower()} images: {listed(identities)}")
     return faults
+
+
+def _out_of_range(train: Sequence[Sample], test: Sequence[Sample]) -> list[str]:
+    """Identities and cameras that are no 64-bit integers, the first few with their image."""
+    wrong = [
+        f"{sample.path}: {name} {shortened(str_of(value))}"
+        for sample in (*train, *test)
+        for name, value in (("identity", sample.identity), ("camera", sample.camera))
+        if not fits_int64(value)
+    ]
+    return [f"labels that are not 64-bit integers: {listed(wrong, 5)}"] if wrong else []

@@ -78,7 +78,8 @@ class Measuring:
             conditions=conditions,
             unit=model.unit and flips != "sum",  # type: ignore[arg-type]
         )
-        return replace(table, samples=[images.samples[row] for row in rows])
+        samples = [images.samples[row] for row in rows]
+        return replace(table, samples=samples, camera_names=images.camera_names)
 
     def results(
         self, table: FeatureTable, evaluators: Mapping[str, Evaluator], *, features: bool = True

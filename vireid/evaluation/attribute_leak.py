@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from vireid.core.errors import DataError, UserError
+from vireid.core.labels import int64_array
 from vireid.core.rng import numpy_generator
 from vireid.core.types import FeatureTable, Modality, Sample
 from vireid.data.attributes import AttributeTable
@@ -83,9 +84,11 @@ def _table(samples: Sequence[Sample]) -> FeatureTable:
     widths = sorted({len(sample.attributes or ()) for sample in kept})
     if len(widths) > 1:
         raise DataError(f"test images have different numbers of attributes: {listed(widths)}")
-    columns = np.array([(s.identity, s.camera, s.modality) for s in kept], np.int64).T
+    labels, cameras, modality = (
+        int64_array((getattr(sample, name) for sample in kept), name) for name in ("identity", "camera", "modality")
+    )
     codes = np.array([sample.attributes for sample in kept], np.float32)
-    return FeatureTable(codes, *columns, samples=kept)
+    return FeatureTable(codes, labels, cameras, modality, samples=kept)
 
 
 def _levels(match, query: np.ndarray, gallery: np.ndarray) -> np.ndarray:

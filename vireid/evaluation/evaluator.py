@@ -10,8 +10,10 @@ from typing import Protocol
 import numpy as np
 
 from vireid.core.errors import UserError
-from vireid.core.protocols import GalleryIndex, Reranker
+from vireid.core.labels import int64_array
+from vireid.core.protocols import ConditionsOnTable, GalleryIndex, RemarksOnTable, Reranker
 from vireid.core.types import FeatureTable, Sample, Trial
+from vireid.evaluation.coverage import ProtocolCoverage, require_counted, trial_coverage
 from vireid.evaluation.report import MeasuredQueries, Report
 from vireid.retrieval.indexed import IndexedScorer
 from vireid.retrieval.metrics import Cmc, measure_queries, summarise
@@ -79,18 +81,30 @@ class Evaluator:
         trials = {name: summarise(each.scores, self.ranks) for name, each in found.items()}
         own = {} if self.rerank is None else {"re_ranking": self.rerank.says}
         own |= {} if indexed is None else {"search": indexed.says}
-        conditions = {**self.protocol.conditions, **table.conditions, **own}
+        protocol = self.protocol
+        stated = protocol.conditions_on(table) if isinstance(protocol, ConditionsOnTable) else protocol.conditions
+        conditions = {**stated, **table.conditions, **own}
         return Report(conditions=conditions, trials=trials, queries=found)
 
-    def rehearse(self, samples: Sequence[Sample]) -> None:
-        """Draw all trials without features, so that what the protocol misses in the data is said before training.
+    def rehearse(self, samples: Sequence[Sample], camera_names: Mapping[int, str] | None = None) -> ProtocolCoverage:
+        """Draw all trials without features, so that what the protocol misses in the data is reported before training.
 
-        Errors: the protocol's own, such as `DataError` for cameras without images.
+        Returns the number of queries of each trial and of those that have a correct gallery image that counts.
+        Errors: the protocol's own, such as `DataError` for cameras without images; `DataError` with the reason where no
+        query of a trial has a correct gallery image that counts.
         """
-        columns = np.array([(s.identity, s.camera, s.modality) for s in samples], np.int64).reshape(-1, 3)
-        table = FeatureTable(np.zeros((len(samples), 0), np.float32), *columns.T, samples=samples)
+        labels, cameras, modality = (
+            int64_array((getattr(sample, name) for sample in samples), name)
+            for name in ("identity", "camera", "modality")
+        )
+        features = np.zeros((len(samples), 0), np.float32)
+        table = FeatureTable(features, labels, cameras, modality, samples=samples, camera_names=camera_names or {})
+        found = []
         for trial in self.protocol.trials(table):
-            trial.junk(trial.query[:1], trial.gallery)
+            found.append(trial_coverage(trial, table))
+            require_counted(found[-1], table)
+        remarks = self.protocol.remarks_on(table) if isinstance(self.protocol, RemarksOnTable) else ()
+        return ProtocolCoverage(tuple(found), tuple(remarks))
 
     def ranking(self, table: FeatureTable, trial: int = 0, k: int = 10) -> RankedLists:
         """The first k answers to each query of one trial; equal scores in the order of the trial's gallery."""

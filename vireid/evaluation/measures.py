@@ -11,7 +11,9 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from vireid.core.errors import DataError, UserError
-from vireid.evaluation.rules import rule_named
+from vireid.core.label_arrays import comparable_labels, label_array
+from vireid.core.labels import shortened
+from vireid.evaluation.rules import Rule, rule_named
 from vireid.retrieval.metrics import Scores, measure
 
 ProtocolName = Literal["sysu", "regdb", "llcm"]
@@ -22,18 +24,23 @@ def evaluate_retrieval(
     gallery_features: ArrayLike | Tensor,
     query_ids: ArrayLike | Tensor,
     gallery_ids: ArrayLike | Tensor,
-    query_cameras: ArrayLike | Tensor,
-    gallery_cameras: ArrayLike | Tensor,
+    query_cameras: ArrayLike | Tensor | None = None,
+    gallery_cameras: ArrayLike | Tensor | None = None,
     protocol: ProtocolName = "sysu",
     ranks: Sequence[int] = (1, 5, 10, 20),
 ) -> Scores:
     """CMC, mAP and mINP of a published protocol from features, by cosine similarity.
 
-    Shapes: (Q, D), (G, D), rows of any length: they are made unit here; ids and cameras (Q,) and (G,), cameras as the
-    data set numbers them. float64 features are compared in float64, all others in float32.
-    `protocol`: "sysu" (no camera 2 for queries of camera 3, CMC over identities), "regdb" (all count, CMC over images)
-    or "llcm" (not the same person in the same camera, CMC over identities).
-    Errors: a `UserError` (a ValueError) for shapes that do not fit, unknown protocols, features that are not finite.
+    Shapes: (Q, D), (G, D), rows of any length, L2-normalized here; ids and cameras (Q,) and (G,). float64 features are
+    compared in float64, all others in float32.
+    Ids: whole numbers from 0, or names; text such as "0004" is the number 4; gallery images of no known identity may
+    have negative ids. Cameras: the numbers of the dataset.
+    `protocol`: "sysu" (camera 2 is ignored for queries of camera 3, CMC over identities; queries of cameras 3 and 6,
+    gallery of 1, 2, 4 and 5), "regdb" (nothing is ignored, CMC over images; cameras are not used and may be None) or
+    "llcm" (the same identity in the same camera is ignored, CMC over identities; cameras 1 to 9).
+    Queries without a correct gallery image that counts are in none of the means; `Scores.skipped` is their number.
+    Errors: a `UserError` (a ValueError) for shapes that do not fit, unknown protocols, features that are not finite,
+    cameras that the protocol does not know, labels that cannot be compared, and where no query has a correct image.
 
     >>> features = np.eye(3)
     >>> scores = evaluate_retrieval(features, features, [1, 2, 3], [1, 2, 3], [6, 6, 6], [1, 2, 4], protocol="sysu")
@@ -53,8 +60,8 @@ def evaluate_distances(
     distances: ArrayLike | Tensor,
     query_ids: ArrayLike | Tensor,
     gallery_ids: ArrayLike | Tensor,
-    query_cameras: ArrayLike | Tensor,
-    gallery_cameras: ArrayLike | Tensor,
+    query_cameras: ArrayLike | Tensor | None = None,
+    gallery_cameras: ArrayLike | Tensor | None = None,
     protocol: ProtocolName = "sysu",
     ranks: Sequence[int] = (1, 5, 10, 20),
 ) -> Scores:
@@ -72,8 +79,8 @@ def _evaluate(
     matrix: np.ndarray,
     query_ids: ArrayLike | Tensor,
     gallery_ids: ArrayLike | Tensor,
-    query_cameras: ArrayLike | Tensor,
-    gallery_cameras: ArrayLike | Tensor,
+    query_cameras: ArrayLike | Tensor | None,
+    gallery_cameras: ArrayLike | Tensor | None,
     protocol: str,
     ranks: Sequence[int],
     *,
@@ -82,14 +89,22 @@ def _evaluate(
     rule = rule_named(protocol)
     if matrix.ndim != 2:
         raise UserError(f"distances must be a matrix (queries, gallery), got the shape {matrix.shape}")
-    query = _of_side("query", 0, matrix, ids=query_ids, cameras=query_cameras)
-    gallery = _of_side("gallery", 1, matrix, ids=gallery_ids, cameras=gallery_cameras)
+    sides = ("query", query_ids, query_cameras), ("gallery", gallery_ids, gallery_cameras)
+    for (side, ids, cameras), length in zip(sides, matrix.shape):
+        _check_length(f"{side}_ids", side, ids, length)
+        if rule.uses_cameras:
+            _check_length(f"{side}_cameras", side, cameras, length)
+    query, gallery = comparable_labels(("query_ids", query_ids), ("gallery_ids", gallery_ids), negative=(False, True))
     junk = rule.junk
+    if junk is None:
+        return measure(matrix, query, gallery, cmc=rule.cmc, ranks=ranks, larger_is_closer=larger_is_closer)
+    query_seen = _cameras("query_cameras", query_cameras, rule, rule.query_cameras)
+    gallery_seen = _cameras("gallery_cameras", gallery_cameras, rule, rule.gallery_cameras)
     return measure(
         matrix,
-        query[0],
-        gallery[0],
-        junk=None if junk is None else lambda rows: junk(query[0][rows], query[1][rows], *gallery),
+        query,
+        gallery,
+        junk=lambda rows: junk(query[rows], query_seen[rows], gallery, gallery_seen),
         cmc=rule.cmc,
         ranks=ranks,
         larger_is_closer=larger_is_closer,
@@ -103,16 +118,32 @@ def _array(values: ArrayLike | Tensor) -> np.ndarray:
     return (values.float() if values.dtype == torch.bfloat16 else values).numpy()
 
 
-def _of_side(side: str, axis: int, matrix: np.ndarray, **columns: ArrayLike | Tensor) -> list[np.ndarray]:
-    """The columns as arrays, checked to have an entry for each row (axis 0) or column of the matrix."""
-    arrays = [_array(values) for values in columns.values()]
-    for name, values in zip(columns, arrays):
-        if values.shape != matrix.shape[axis : axis + 1]:
-            raise UserError(
-                f"{side}_{name} must have one entry for each of the {matrix.shape[axis]} {side} images,"
-                f" got the shape {values.shape}"
-            )
-    return arrays
+def _check_length(name: str, side: str, values: ArrayLike | Tensor | None, length: int) -> None:
+    """UserError unless there is one label for each row (or column) of the matrix."""
+    if values is None:
+        raise UserError(f"{name} are missing: this protocol needs one entry for each of the {length} {side} images")
+    shape = tuple(values.shape) if isinstance(values, (np.ndarray, Tensor)) else _shape(values)
+    if shape != (length,):
+        raise UserError(f"{name} must have one entry for each of the {length} {side} images, got the shape {shape}")
+
+
+def _shape(values: ArrayLike) -> tuple[int, ...]:
+    try:
+        return np.shape(values)  # type: ignore[arg-type]
+    except ValueError:  # lists of different lengths
+        return (len(values), -1)  # type: ignore[arg-type]
+
+
+def _cameras(name: str, values: object, rule: Rule, known: tuple[int, ...]) -> np.ndarray:
+    """(N,) int64 camera numbers that the rule knows."""
+    cameras = label_array(name, values)
+    if cameras.dtype.kind == "U":
+        raise UserError(
+            f"{name} holds names such as {shortened(str(cameras[0]))!r}; this protocol needs the camera numbers"
+            f" {known}: {rule.numbering}"
+        )
+    rule.check_cameras(name, cameras, known)
+    return cameras
 
 
 def _unit_rows(name: str, values: ArrayLike | Tensor) -> np.ndarray:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from vireid.evaluation.coverage import skipped_text
 from vireid.retrieval.metrics import QueryScores, Scores
 
 DEFAULTS: Mapping[str, str] = {
@@ -86,6 +87,7 @@ class Report:
             "mean": _row(self.mean),
             "spread": self.spread,
             "chance": {"rank1": self.mean.chance},
+            "skipped_queries": {"skipped": self.mean.skipped, "of": self.mean.queries + self.mean.skipped},
             "cmc": self.mean.cmc.tolist(),
             "trials": [
                 {"name": name, **_row(scores), "queries": scores.queries, "skipped": scores.skipped}
@@ -109,9 +111,19 @@ def format_table(reports: Mapping[str, Report]) -> str:
     text.append("percent; mean ± sample standard deviation over the trials" if repeated else "percent")
     chance = ", ".join(f"{title} {100 * report.mean.chance:.1f}".strip() for title, report in reports.items())
     text.append(f"rank-1 of a gallery in random order: {chance}")
+    for title, report in reports.items():
+        if skipped := skipped_line(report):
+            text.append(f"{title}: {skipped}" if title else skipped)
     if any(report.oracle for report in reports.values()):
         text.append(FOOTNOTE)
     return "\n".join([*text, *_conditions(reports)])
+
+
+def skipped_line(report: Report) -> str:
+    """How many queries of each trial have no correct gallery image that counts; empty where all have one."""
+    skipped = [scores.skipped for scores in report.trials.values()]
+    queries = [scores.queries + scores.skipped for scores in report.trials.values()]
+    return skipped_text(skipped, queries) if any(skipped) else ""
 
 
 def _conditions(reports: Mapping[str, Report]) -> list[str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vireid.core.errors import UserError, nearest
+from vireid.core.errors import DataError, UserError, nearest
 from vireid.retrieval.metrics import Cmc
 
 Junk = Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray], np.ndarray]
@@ -15,12 +15,29 @@ Junk = Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A metric's two decisions."""
+    """The junk rule of a published metric, its CMC curve and the camera numbers that the rule is written for."""
 
     junk: (
         Junk | None
     )  # query ids (Q,), query cameras, gallery ids (G,), gallery cameras -> (Q, G) bool; None: all count
     cmc: Cmc
+    query_cameras: tuple[int, ...] = ()  # numbers that may occur; none: cameras are not used
+    gallery_cameras: tuple[int, ...] = ()
+    numbering: str = ""  # which side has which cameras, for error messages
+
+    @property
+    def uses_cameras(self) -> bool:
+        return self.junk is not None
+
+    def check_cameras(self, name: str, cameras: np.ndarray, known: tuple[int, ...]) -> None:
+        """DataError for a camera number that the rule does not know: it would not be applied to those images."""
+        strange = ~np.isin(cameras, known)
+        if strange.any():
+            row = int(strange.argmax())
+            raise DataError(
+                f"{name}: entry {row} is camera {cameras[row]} ({int(strange.sum())} such entries), expected one of"
+                f" {known}: {self.numbering}"
+            )
 
 
 def same_place(query_ids, query_cameras, gallery_ids, gallery_cameras) -> np.ndarray:
@@ -45,9 +62,22 @@ def _both(left: np.ndarray, right: np.ndarray) -> np.ndarray:
 
 
 RULES: Mapping[str, Rule] = {
-    "sysu": Rule(same_place, "identity"),
+    "sysu": Rule(
+        same_place,
+        "identity",
+        query_cameras=(3, 6),
+        gallery_cameras=(1, 2, 4, 5),
+        numbering="SYSU-MM01 numbers its cameras from 1, queries are infrared (3, 6) and the gallery is visible"
+        " (1, 2, 4, 5); there is no published rule for the other direction",
+    ),
     "regdb": Rule(None, "image"),  # the released filter compares the constants 1 and 2: it never removes anything
-    "llcm": Rule(same_person_and_camera, "identity"),
+    "llcm": Rule(
+        same_person_and_camera,
+        "identity",
+        query_cameras=tuple(range(1, 10)),
+        gallery_cameras=tuple(range(1, 10)),
+        numbering="LLCM numbers its cameras from 1 to 9",
+    ),
 }
 
 

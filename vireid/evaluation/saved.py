@@ -24,7 +24,8 @@ def save_rankings(
     Arrays of protocol NAME, all readable without pickle: `NAME/query_path`, `NAME/query_id`, `NAME/query_camera` (Q,);
     `NAME/gallery_path`, `NAME/gallery_id`, `NAME/gallery_camera` (G,), only images that answer somewhere;
     `NAME/order` (Q, k) rows of those, best first, -1 where fewer than k are counted; `NAME/score` (Q, k) larger is
-    closer. Row i of the table is samples[i].
+    closer. Where cameras have names, `NAME/camera_number` and `NAME/camera_name` (C,) list them. Row i of the table is
+    samples[i].
     """
     paths = np.array([str(sample.path) for sample in samples])
     arrays: dict[str, np.ndarray] = {}
@@ -39,6 +40,9 @@ def save_rankings(
             arrays[f"{name}/{side}_camera"] = table.cameras[of_side]
         arrays[f"{name}/order"] = np.where(order == NOBODY, NOBODY, np.searchsorted(rows, order))
         arrays[f"{name}/score"] = lists.ranking.scores
+        if table.camera_names:
+            arrays[f"{name}/camera_number"] = np.array(list(table.camera_names), np.int64)
+            arrays[f"{name}/camera_name"] = np.array(list(table.camera_names.values()))
     with replaced_file(path) as file:
         np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
 

@@ -9,7 +9,7 @@ nearer, plus the counted ones at the same distance that stand in an earlier row,
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -18,9 +18,11 @@ import numpy as np
 import torch
 
 from vireid.core.errors import DataError, UserError, nearest
+from vireid.core.label_arrays import comparable_labels
 from vireid.retrieval.places import Groups, Junk, Matrix, Worker
 
 Cmc = Literal["identity", "image"]
+LONGEST = 1_000_000  # the largest rank of a CMC curve
 CHUNK = 1 << 18  # matrix entries that are worked on at a time: they stay in the cache of a core
 SHARED = 1 << 20  # the same where several threads work: long steps, so that they seldom wait for the interpreter
 
@@ -100,7 +102,7 @@ def summarise(found: QueryScores, ranks: Sequence[int] = (1, 5, 10, 20)) -> Scor
         queries=counted,
         skipped=len(found.counted) - counted,
         chance=float(found.chance.sum() / counted),
-        ranks=tuple(ranks),
+        ranks=tuple(int(rank) for rank in ranks),
     )
 
 
@@ -116,8 +118,11 @@ def measure_queries(
     """The measurements of each query by itself; arguments as in `measure`."""
     if cmc not in get_args(Cmc):
         raise UserError(f"cmc = {cmc!r} is not one of {get_args(Cmc)}{nearest(cmc, get_args(Cmc))}")
-    distances, query_ids, gallery_ids = np.asarray(distances), np.asarray(query_ids), np.asarray(gallery_ids)
+    distances = np.asarray(distances)
     _check_shapes(distances, query_ids, gallery_ids, junk)
+    query_ids, gallery_ids = comparable_labels(
+        ("query_ids", query_ids), ("gallery_ids", gallery_ids), negative=(True, True)
+    )
     if distances.dtype not in (np.float32, np.float64):
         distances = distances.astype(np.float32 if distances.dtype == np.float16 else np.float64)
     matrix = Matrix(distances, junk, larger_is_closer=larger_is_closer)
@@ -147,13 +152,19 @@ def _check_shapes(distances: np.ndarray, query_ids: np.ndarray, gallery_ids: np.
         ("query_ids", query_ids, distances.shape[0]),
         ("gallery_ids", gallery_ids, distances.shape[1]),
     ):
-        if ids.shape != (length,):
-            raise UserError(f"{name} must have the shape ({length},) for distances {distances.shape}, got {ids.shape}")
+        if np.shape(ids) != (length,):
+            shape = np.shape(ids)
+            raise UserError(f"{name} must have the shape ({length},) for distances {distances.shape}, got {shape}")
     if isinstance(junk, np.ndarray) and (junk.shape != distances.shape or junk.dtype != bool):
         raise UserError(f"junk must be bool {distances.shape}, got {junk.dtype} {junk.shape}")
 
 
 def _checked_ranks(ranks: Sequence[int]) -> int:
-    if not len(ranks) or any(int(rank) != rank or rank < 1 for rank in ranks):
+    """The largest rank; UserError unless all are whole numbers from 1 to LONGEST."""
+    kinds = (int, float, np.integer, np.floating)
+    values = list(ranks) if isinstance(ranks, Iterable) and not isinstance(ranks, (str, bytes)) else []
+    if not values or not all(isinstance(rank, kinds) and rank >= 1 and rank % 1 == 0 for rank in values):
         raise UserError(f"ranks must be whole numbers from 1 on, got {ranks!r}")
-    return int(max(ranks))
+    if max(values) > LONGEST:
+        raise UserError(f"ranks must be at most {LONGEST}, the longest CMC curve that is kept, got {ranks!r}")
+    return int(max(values))

@@ -84,6 +84,7 @@ class Lists:
     order: np.ndarray  # (Q, K) rows of the gallery, best first; NOBODY where fewer are counted
     score: np.ndarray  # (Q, K) larger is closer
     trial: str = "first trial"
+    camera_names: Mapping[int, str] = field(default_factory=dict)  # number -> name, where cameras have names
 
     def __len__(self) -> int:
         return len(self.query_path)
@@ -296,7 +297,9 @@ def _lists(name: str, arrays: Mapping[str, np.ndarray]) -> Lists:
         raise ValueError(f"{name}/order and {name}/score are not both (queries, places)")
     if order.size and not NOBODY <= order.min() <= order.max() < gallery:
         raise ValueError(f"{name}/order names images outside the gallery of {gallery}")
-    return Lists(name, **values, trial=str(arrays.get(f"{name}/trial", Lists.trial)))
+    numbers, words = (arrays.get(f"{name}/camera_{key}", np.array([])) for key in ("number", "name"))
+    cameras = {int(number): str(word) for number, word in zip(numbers, words)}
+    return Lists(name, **values, trial=str(arrays.get(f"{name}/trial", Lists.trial)), camera_names=cameras)
 
 
 def _reason(error: Exception) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 
+from vireid.core.labels import with_name
 from vireid.visualize import markup
 from vireid.visualize.curves import series_name
 from vireid.visualize.ranked import RankedQuery
@@ -143,8 +144,10 @@ def people(run: Run, pictures: Pictures, photographs: Photographs) -> str:
     sheet = pictures.sheet
     if sheet is None or not sheet.identities:
         return markup.section("people", "Test people", markup.note("There are no ranked lists to take images from."))
+    names = run.lists[0].camera_names if run.lists else {}
     heads = "".join(
-        f'<th scope="col"><span>{escape(column.modality)}</span>cam {column.camera}</th>' for column in sheet.columns
+        f'<th scope="col"><span>{escape(column.modality)}</span>cam {escape(with_name(column.camera, names))}</th>'
+        for column in sheet.columns
     )
     tables = []
     rows = math.ceil(len(sheet.identities) / math.ceil(len(sheet.identities) / SHEET_ROWS))  # tables of equal length
@@ -228,7 +231,8 @@ def ranked(run: Run, pictures: Pictures, photographs: Photographs) -> str:
             blocks.append(
                 markup.paragraph(f"Left out: {without} queries whose person is in none of the saved answers.", "faint")
             )
-        blocks += [_query(item, query, gallery, photographs) for item in pictures.ranked.get(lists.name, ())]
+        items = pictures.ranked.get(lists.name, ())
+        blocks += [_query(item, query, gallery, photographs, lists.camera_names) for item in items]
     return markup.section("ranked", "Ranked lists", markup.paragraph(text), *blocks)
 
 
@@ -257,27 +261,29 @@ def _table(corner: str, titles: str, rows: Sequence[str], kind: str = "condition
     )
 
 
-def _query(item: RankedQuery, query: str, gallery: str, photographs: Photographs) -> str:
-    alt = f"Query: identity {item.identity}, {query} camera {item.camera}"
+def _query(item: RankedQuery, query: str, gallery: str, photographs: Photographs, names: Mapping[int, str]) -> str:
+    camera = escape(with_name(item.camera, names))
+    alt = f"Query: identity {item.identity}, {query} camera {with_name(item.camera, names)}"
     asked = markup.figure(
         markup.picture(data_uri(framed(photographs(item.path), Verdict.QUERY)), alt),
-        f"<b>query</b>id {item.identity}<br>cam {item.camera}",
+        f"<b>query</b>id {item.identity}<br>cam {camera}",
     )
     answers = []
     for place, answer in enumerate(item.answers, 1):
         word = answer.verdict.name.lower()
-        alt = f"Place {place}, {word}: identity {answer.identity}, {gallery} camera {answer.camera}"
+        seen = with_name(answer.camera, names)
+        alt = f"Place {place}, {word}: identity {answer.identity}, {gallery} camera {seen}"
         mark = "✓" if answer.verdict is Verdict.RIGHT else "✗"
         answers.append(
             "<li>"
             + markup.figure(
                 markup.picture(data_uri(framed(photographs(answer.path), answer.verdict)), alt),
-                f'<span class="{word}">{mark} id {answer.identity}</span><br>cam {answer.camera}<br>{answer.score:.3f}',
+                f'<span class="{word}">{mark} id {answer.identity}</span><br>cam {escape(seen)}<br>{answer.score:.3f}',
             )
             + "</li>"
         )
     return (
-        f'<article class="query"><h4>Identity {item.identity}, camera {item.camera}: {escape(item.sentence())}</h4>'
+        f'<article class="query"><h4>Identity {item.identity}, camera {camera}: {escape(item.sentence())}</h4>'
         f'<div class="strip">{asked}<ol class="answers">{"".join(answers)}</ol></div></article>'
     )
 

@@ -13,6 +13,9 @@ def scores(rank1, mean_ap, mean_inp, queries=10):
     return Scores(np.array([rank1, 1.0]), mean_ap, mean_inp, queries=queries, skipped=1, chance=0.1, ranks=(1, 2))
 
 
+SKIPPED = "skipped queries: 1 of 11 (no correct gallery image counts for them; they are in no mean)"
+
+
 @pytest.fixture
 def report():
     trials = {"trial 0": scores(0.5, 0.4, 0.3), "trial 1": scores(0.6, 0.2, 0.3)}
@@ -34,6 +37,7 @@ def test_json_has_numbers_and_conditions(report):
     assert stored["trials"][1] == {
         "name": "trial 1", "rank1": 0.6, "rank2": 1.0, "mAP": 0.2, "mINP": 0.3, "queries": 10, "skipped": 1,
     }  # fmt: skip
+    assert stored["skipped_queries"] == {"skipped": 2, "of": 22}
     assert stored["conditions"] == {
         "protocol": "SYSU-MM01",
         "mode": "all",
@@ -59,6 +63,8 @@ def test_the_table_is_in_percent_with_its_conditions(report):
         "indoor  55.0 ± 7.1  100.0 ± 0.0  30.0 ± 14.1  30.0 ± 0.0",
         "percent; mean ± sample standard deviation over the trials",
         "rank-1 of a gallery in random order: all 10.0, indoor 10.0",
+        f"all: {SKIPPED}",
+        f"indoor: {SKIPPED}",
         "feature not stated, re-ranking none, attribute source none, checkpoint not stated, protocol SYSU-MM01,"
         " trials 2",
         "all: mode all",
@@ -78,3 +84,10 @@ def test_reports_with_other_ranks_share_a_table(report):
     other = Report({"only": Scores(np.ones(1), 1.0, 1.0, 1, 0, 0.5, ranks=(1,))})
     line = format_table({"a": report, "b": other}).splitlines()[2]
     assert line.split() == ["b", "100.0", "-", "100.0", "100.0"]
+
+
+def test_skipped_queries_are_printed_only_where_there_are_any(report):
+    assert SKIPPED in str(report)
+    none = Report({"only": Scores(np.ones(1), 1.0, 1.0, queries=4, skipped=0, chance=0.5, ranks=(1,))})
+    assert "skipped" not in str(none)
+    assert none.to_json()["skipped_queries"] == {"skipped": 0, "of": 4}

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from vireid.core.types import FeatureTable
+from vireid.core.types import FeatureTable, Modality, Sample
 from vireid.evaluation import Evaluator, SysuProtocol
-from vireid.evaluation.saved import save_features, save_queries
+from vireid.evaluation.saved import save_features, save_queries, save_rankings
 from vireid.retrieval import TorchScorer
 
 
@@ -45,3 +48,15 @@ def test_descriptors_come_back(table, tmp_path):
         np.testing.assert_allclose(saved["features"], table.features, atol=1e-3)
         assert np.array_equal(saved["labels"], table.labels)
         assert np.array_equal(saved["modality"], table.modality)
+
+
+@pytest.mark.parametrize("names", [{}, {1: "yard", 3: "gate"}])
+def test_camera_names_are_saved_with_the_ranked_lists(table, tmp_path, names):
+    samples = [Sample(Path(f"{row}.jpg"), 0, Modality.VISIBLE, 1) for row in range(len(table))]
+    evaluators = {"all": Evaluator(SysuProtocol(trials=1), score=TorchScorer())}
+    save_rankings(tmp_path / "rankings.npz", evaluators, replace(table, camera_names=names), samples)
+    with np.load(tmp_path / "rankings.npz", allow_pickle=False) as saved:
+        assert ("all/camera_name" in saved) == bool(names)
+        if names:
+            found = zip(saved["all/camera_number"].tolist(), saved["all/camera_name"].tolist())
+            assert dict(found) == names

@@ -293,3 +293,16 @@ def test_a_page_too_large_is_refused(finished: Path, monkeypatch: pytest.MonkeyP
 def test_queries_must_be_positive(finished: Path) -> None:
     with pytest.raises(UserError, match=r"^--queries must be at least 1, got 0$"):
         page.write_report(finished, queries=0)
+
+
+def test_names_of_cameras_stand_beside_their_numbers(finished: Path) -> None:
+    with np.load(finished / "rankings.npz") as file:
+        arrays = {name: file[name] for name in file.files}
+    for name in ("all", "indoor"):
+        arrays |= {f"{name}/camera_number": np.array([1, 3]), f"{name}/camera_name": np.array(["<yard>", "gate"])}
+    np.savez(finished / "rankings.npz", **arrays)
+    found = read(finished, queries=2)
+    assert found.texts("h4")[0].startswith("Identity 1, camera 3 (gate): first right answer")
+    alts = {attributes["alt"] for attributes in found.attributes("img")}
+    assert "Query: identity 1, infrared camera 3 (gate)" in alts
+    assert "Place 1, right: identity 1, visible camera 1 (<yard>)" in alts

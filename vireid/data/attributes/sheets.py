@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from vireid.core.errors import DataError, nearest
+from vireid.core.labels import number_fault, shortened, whole_number
 from vireid.data.attributes.table import UNKNOWN, AttributeTable, Key
 from vireid.data.faults import listed, raise_faults
 
@@ -49,16 +50,18 @@ def read_attributes(place: Path) -> AttributeTable:
 
 
 def attribute_value(cell: str) -> int:
-    """0, 1 or UNKNOWN (an empty cell); ValueError for anything else.
+    """0, 1 or UNKNOWN (an empty cell); ValueError for anything else. A fraction of zeros (1.0) is accepted.
 
-    >>> attribute_value(" 1"), attribute_value("")
-    (1, -1)
+    >>> attribute_value(" 1"), attribute_value("0.0"), attribute_value("")
+    (1, 0, -1)
     """
-    values = {"0": 0, "1": 1, "": UNKNOWN}
     word = cell.strip()
-    if word not in values:
+    if not word:
+        return UNKNOWN
+    value = whole_number(word)
+    if value not in (0, 1):
         raise ValueError(f"{word!r} is not 0, 1 or empty")
-    return values[word]
+    return value
 
 
 @dataclass
@@ -138,10 +141,10 @@ class _Sheet:
 
 def _whole(cell: str, place: str, wrong: list[str]) -> int | None:
     word = cell.strip()
-    if word.isascii() and word.isdecimal():
-        return int(word)
-    wrong.append(f"{place}: {word!r} is not a whole number")
-    return None
+    number = whole_number(word)
+    if number is None:
+        wrong.append(f"{place}: {shortened(word)!r} {number_fault(word) or 'is not a whole number'}")
+    return number
 
 
 def _csv_lines(place: Path) -> list[list[str]]:

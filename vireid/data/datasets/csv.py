@@ -16,8 +16,9 @@ from vireid.core.paths import normalized_path, path_on_disk
 from vireid.core.registries import DATASETS
 from vireid.core.types import Facts, Modality, Sample
 from vireid.data.attributes import UNKNOWN, attribute_value
+from vireid.data.datasets.csv_labels import missing_fault, number_labels
 from vireid.data.datasets.found import Found, FoundDataset
-from vireid.data.datasets.listing import MOST, Faults, Files
+from vireid.data.datasets.listing import Faults, Files
 from vireid.data.faults import listed
 from vireid.data.image_files import LeftOut, add_unlisted
 
@@ -55,8 +56,8 @@ class CsvDataset(FoundDataset):
 
     Columns, by the names that `columns` gives them (role -> name in the file) or else by their own:
       path      of the image, relative to `root` or absolute
-      identity  whole numbers, or names (then numbered 0, 1, ... in sorted order)
-      camera    whole numbers, or names (then numbered 1, 2, ... in sorted order)
+      identity  whole numbers (3, 3.0 and 003 are one), or names (then numbered 0, 1, ... in natural order: c2, c10)
+      camera    the same, names numbered from 1; `camera_names` has them by number
       modality  visible (vis, rgb, color) or infrared (ir, nir, thermal); `modalities` adds words (word -> visible or
                 infrared)
       split     train or test; `splits` adds words (word -> train, test or none; images of none are not used)
@@ -104,6 +105,13 @@ class CsvDataset(FoundDataset):
             self.placeholder = Facts(num_ids=1000, num_cameras=16, num_attributes=len(self.attribute_columns))
         self._people: dict[Path, int] = {}
         self._unused: list[Path] = []  # images of the split none
+        self._camera_names: Mapping[int, str] = {}
+        if file is None and (splits or "split" in self.asked_for):
+            raise UserError(
+                "splits (and columns: split) have no effect with train and test, each of which is one split"
+            )
+        self._given = {"modality": dict(modalities or {}), "split": dict(splits or {})}
+        self._words: dict[str, set[str]] = {"modality": set(), "split": set()}
 
     @property
     def identity(self) -> dict[str, str | int]:
@@ -116,6 +124,12 @@ class CsvDataset(FoundDataset):
         width = found.table.width if found.table is not None else len(self.attribute_columns)
         cameras = {sample.camera for sample in (*found.train, *found.test)}
         return Facts(len({sample.identity for sample in found.train}), len(cameras), width)
+
+    @property
+    def camera_names(self) -> Mapping[int, str]:
+        """Camera number -> name; empty where the file has numbers. DataError where the file cannot be listed."""
+        self._all()
+        return self._camera_names
 
     def _title(self) -> str:
         return f"{' and '.join(str(self.root / file) for file in self.files.values())} cannot be used as {self.called}"
@@ -148,8 +162,10 @@ class CsvDataset(FoundDataset):
         faults = Faults()
         rows = [row for split, file in self.files.items() for row in self._read(file, split, faults)]
         rows = self._on_disk(rows, faults)
-        people = _numbered("identity", [(row.place, row.identity) for row in rows], 0, faults)
-        cameras = _numbered("camera", [(row.place, row.camera) for row in rows], 1, faults)
+        people = number_labels("identity", [(row.place, row.identity) for row in rows], 0, faults).numbers
+        labels = number_labels("camera", [(row.place, row.camera) for row in rows], 1, faults)
+        cameras, self._camera_names = labels.numbers, labels.names
+        self._add_unmatched_words(faults)
         rows = [row for row in rows if row.identity in people and row.camera in cameras]
         of_split = {split: [row for row in rows if row.split == split] for split in ("train", "test")}
         _check_people(of_split, people, faults)
@@ -196,6 +212,15 @@ class CsvDataset(FoundDataset):
         if number == 1:
             faults.add(f"{name}: there is no line below the names of the columns")
 
+    def _add_unmatched_words(self, faults: Faults) -> None:
+        """A fault for each word of `modalities` and `splits` that no line has."""
+        for role, words in self._words.items():
+            for word in self._given[role] if words else ():
+                if str(word).lower() not in words:
+                    known = f"(words of the column {self.columns[role]}: {listed(sorted(words)) or 'none'})"
+                    key = "MODALITIES" if role == "modality" else "SPLITS"
+                    faults.add(f"DATA.{key}: no line has the {role} {word!r}{nearest(str(word), words)} {known}")
+
     def _header(self, header: list[str], name: str, split: str, faults: Faults) -> dict[str, int] | None:
         """Role (or attribute) -> column; None and faults where columns are missing."""
         lower, before = [word.lower() for word in header], len(faults)
@@ -216,13 +241,17 @@ class CsvDataset(FoundDataset):
 
     def _row(self, place: str, cells: Mapping[str, str], split: str, faults: Faults) -> Row | None:
         before = len(faults)
+        for role in ("modality", "split"):
+            self._words[role].add(cells.get(role, "").lower())
         used = split or _word(place, "split", cells["split"], self.splits, faults)
         if used == NONE:
             self._unused.append(self.root / cells["path"])
             return None
-        for role in ("path", "identity", "camera"):
-            if not cells[role]:
-                faults.add(f"{place}: the {role} is empty", "empty cells")
+        if not cells["path"]:
+            faults.add(f"{place}: the path is empty", "empty cells")
+        for role in ("identity", "camera"):
+            if fault := missing_fault(role, cells[role]):
+                faults.add(f"{place}: {fault}", "empty cells")
         modality = _word(place, "modality", cells["modality"], self.modalities, faults)
         time = _time(place, cells.get("time", ""), faults)
         attributes = [_attribute(place, word, cells[f"attribute {word}"], faults) for word in self.attribute_columns]
@@ -330,28 +359,6 @@ def _attribute(place: str, word: str, cell: str, faults: Faults) -> int:
     except ValueError as error:
         faults.add(f"{place}: {word}: {error}", "wrong attributes")
         return UNKNOWN
-
-
-def _numbered(role: str, words: Sequence[tuple[str, str]], first: int, faults: Faults) -> dict[str, int]:
-    """Word -> number: its own where all are whole numbers, else its place in sorted order from `first` on.
-
-    A mixture of both is a slip of the pen: a fault for each line of the rarer kind, whose words are left out.
-    """
-    numbers = {word for _, word in words if word.isascii() and word.isdecimal()}
-    names = {word for _, word in words} - numbers
-    count = sum(word in numbers for _, word in words)
-    if count and names:
-        rare, others = (names, "whole numbers") if 2 * count >= len(words) else (numbers, "names")
-        usual = numbers if rare is names else names
-        first_rare = list(dict.fromkeys(word for _, word in words if word in rare))[:MOST]
-        hints = {word: nearest(word, usual) for word in first_rare}  # each takes a while among many
-        for place, word in words:
-            if word in rare:
-                faults.add(f"{place}: {role} {word!r} among {others}{hints.get(word, '')}", f"such {role} cells")
-        names, numbers = (set(), numbers) if rare is names else (names, set())
-    if numbers:
-        return {word: int(word) for word in numbers}
-    return {name: number for number, name in enumerate(sorted(names), start=first)}
 
 
 def _check_people(of_split: Mapping[str, Sequence[Row]], people: Mapping[str, int], faults: Faults) -> None:

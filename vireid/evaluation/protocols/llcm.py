@@ -9,9 +9,11 @@ import numpy as np
 from vireid.core.registries import PROTOCOLS
 from vireid.core.types import FeatureTable, Modality, Trial
 from vireid.evaluation.protocols.draws import seeded
+from vireid.evaluation.protocols.effects import share_identity_and_camera
 from vireid.evaluation.protocols.selection import (
     Direction,
     answering,
+    cameras_present,
     check_counts,
     folders_of,
     junk_of,
@@ -53,6 +55,10 @@ class LLCMProtocol:
             "trials": self.number,
             "draw": "seeded",
         }
+
+    def remarks_on(self, table: FeatureTable) -> list[str]:
+        """Whether the junk rule ignores no pair of these images."""
+        return _remarks(table, query=self.query, gallery=self.gallery)
 
     def query_rows(self, table: FeatureTable) -> np.ndarray:
         """(Q,) rows that ask in any trial, by identity, camera and name."""
@@ -96,6 +102,10 @@ class LLCMReleasedTransposed:
             "draw": "seeded",
         }
 
+    def remarks_on(self, table: FeatureTable) -> list[str]:
+        """Whether the junk rule ignores no pair of these images."""
+        return _remarks(table, query=Modality.INFRARED, gallery=Modality.VISIBLE)
+
     def query_rows(self, table: FeatureTable) -> np.ndarray:
         """(Q,) rows that ask in any trial, ascending."""
         return np.unique(np.concatenate([trial.query for trial in self.trials(table)]))
@@ -113,3 +123,13 @@ class LLCMReleasedTransposed:
 
 def _folders(table: FeatureTable, modality: Modality, protocol: str, role: str) -> list[np.ndarray]:
     return folders_of(table, rows_of(table, protocol=protocol, role=role, modality=modality))
+
+
+def _remarks(table: FeatureTable, *, query: Modality, gallery: Modality) -> list[str]:
+    rows = [np.flatnonzero(table.modality == modality) for modality in (query, gallery)]
+    if share_identity_and_camera(table, *rows):
+        return []
+    return [
+        "the rule that ignores the same identity in the same camera has no effect: no identity has a query and a"
+        f" gallery image of the same camera{cameras_present(table)}"
+    ]

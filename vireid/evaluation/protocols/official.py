@@ -23,7 +23,13 @@ def permutations_beside(table: FeatureTable) -> Path:
             "the official draw reads exp/rand_perm_cam.mat beside the images, but the table does not say where"
             " they are (FeatureTable.samples): name the file with PERMUTATIONS"
         )
-    return table.samples[0].path.parents[2] / FILE
+    path = table.samples[0].path
+    if len(path.parents) < 3:
+        raise DataError(
+            f"the official draw reads exp/rand_perm_cam.mat beside images such as cam1/0001/0001.jpg, but {path} is not"
+            " in such a folder: name the file with PERMUTATIONS"
+        )
+    return path.parents[2] / FILE
 
 
 def read_permutations(file: Path) -> list[list[np.ndarray]]:

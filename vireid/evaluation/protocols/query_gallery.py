@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Literal
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 
 from vireid.core.errors import DataError, UserError, nearest
+from vireid.core.labels import with_name, with_names
 from vireid.core.registries import PROTOCOLS
 from vireid.core.types import FeatureTable, Trial
+from vireid.evaluation.protocols.camera_settings import CameraSettings, checked_cameras, checked_pairs
 from vireid.evaluation.protocols.draws import seeded
-from vireid.evaluation.protocols.selection import Direction, answering, folders_of, rows_of, sides_of, words
+from vireid.evaluation.protocols.effects import share_a_camera, share_identity_and_camera, smallest_gap
+from vireid.evaluation.protocols.selection import MOST, Direction, answering, folders_of, rows_of, sides_of, words
 from vireid.evaluation.rules import Junk, same_camera, same_person_and_camera
 from vireid.retrieval.metrics import Cmc
 
@@ -22,12 +26,35 @@ SAME_CAMERA: dict[str, Junk | None] = {
 }
 
 
+NO_OWN_CAMERA = {
+    "not_counted": "no camera has both query and gallery images",
+    "not_counted_for_same_person": "no identity has a query and a gallery image of the same camera",
+}
+OWN_CAMERA: dict[str, Callable[[FeatureTable, np.ndarray, np.ndarray], bool] | None] = {
+    "counted": None,
+    "not_counted": share_a_camera,
+    "not_counted_for_same_person": share_identity_and_camera,
+}
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    """What the settings select in a table."""
+
+    query: np.ndarray  # (Q,) rows
+    gallery: np.ndarray  # (G,) rows from which galleries are drawn
+    query_cameras: tuple[int, ...]
+    gallery_cameras: tuple[int, ...]
+    exclude: tuple[tuple[int, int], ...]
+
+
 @PROTOCOLS.register
 class QueryGalleryProtocol:
     """All images of one modality ask; all of the other, or a few drawn ones of each (identity, camera), answer.
 
-    `direction`: "infrared_to_visible" or "visible_to_infrared". `query_cameras`, `gallery_cameras`: only these; none
-    named means all.
+    `direction`: "infrared_to_visible" or "visible_to_infrared". `query_cameras`, `gallery_cameras`: only these, by
+    number or by the name that the dataset has for a camera; an empty list means all. A camera without an image on that
+    side is an error, in `exclude` as well.
     `shots`: images drawn of each (identity, camera); 0 = all images answer, in one trial. `trials`: draws, with the
     seeds 0, 1, ... by the convention of SYSU-MM01 ("seeded").
     `same_camera`: whether answers of the query's own camera number count: "counted", "not_counted", or
@@ -47,12 +74,12 @@ class QueryGalleryProtocol:
         self,
         *,
         direction: Direction = "infrared_to_visible",
-        query_cameras: tuple[int, ...] = (),
-        gallery_cameras: tuple[int, ...] = (),
+        query_cameras: tuple[int | str, ...] = (),
+        gallery_cameras: tuple[int | str, ...] = (),
         shots: int = 0,
         trials: int = 1,
         same_camera: Literal["counted", "not_counted", "not_counted_for_same_person"] = "counted",
-        exclude: tuple[tuple[int, int], ...] = (),
+        exclude: tuple[tuple[int | str, int | str], ...] = (),
         within_seconds: float | None = None,
         cmc: Cmc = "identity",
     ) -> None:
@@ -67,8 +94,9 @@ class QueryGalleryProtocol:
         if within_seconds is not None and within_seconds < 0:
             raise UserError(f"within_seconds must be at least 0, got {within_seconds:g}")
         self.direction, self.shots, self.number, self.metric = direction, shots, trials, cmc
-        self.query_cameras, self.gallery_cameras = tuple(query_cameras), tuple(gallery_cameras)
-        self.same_camera, self.exclude = same_camera, tuple((left, right) for left, right in exclude)
+        self.query_cameras = checked_cameras("query_cameras", query_cameras)
+        self.gallery_cameras = checked_cameras("gallery_cameras", gallery_cameras)
+        self.same_camera, self.exclude = same_camera, checked_pairs("exclude", exclude)
         self.within_seconds = within_seconds
 
     @property
@@ -83,40 +111,88 @@ class QueryGalleryProtocol:
             "cmc": f"of {'identities' if self.metric == 'identity' else 'images'}",
             "same_camera": words(self.same_camera),
         }
-        if self.query_cameras:
-            stated["query_cameras"] = _joined(self.query_cameras)
-        if self.gallery_cameras:
-            stated["gallery_cameras"] = _joined(self.gallery_cameras)
-        if self.exclude:
-            stated["excluded"] = _joined(f"{right} for {left}" for left, right in self.exclude)
+        return {**stated, **self._stated_cameras(str, self.query_cameras, self.gallery_cameras, self.exclude)}
+
+    def conditions_on(self, table: FeatureTable) -> dict[str, str | int]:
+        """The conditions with the names of cameras beside their numbers, as in "3 (cam_c)"."""
+        chosen = self._select(table)
+        cameras = chosen.query_cameras, chosen.gallery_cameras, chosen.exclude
+        named = self._stated_cameras(lambda camera: with_name(camera, table.camera_names), *cameras)
+        return {**self.conditions, **named}
+
+    def remarks_on(self, table: FeatureTable) -> list[str]:
+        """Rules that ignore no pair of these images, with the reason."""
+        chosen, names = self._select(table), table.camera_names
+        remarks = []
+        pairs = OWN_CAMERA[self.same_camera]
+        if pairs and not pairs(table, chosen.query, chosen.gallery):
+            sides = [np.unique(table.cameras[rows]).tolist() for rows in (chosen.query, chosen.gallery)]
+            remarks.append(
+                f"same_camera: {self.same_camera} has no effect: {NO_OWN_CAMERA[self.same_camera]} (cameras of the"
+                f" queries: {with_names(sides[0][:MOST], names)}; of the gallery: {with_names(sides[1][:MOST], names)})"
+            )
+        if self.within_seconds is not None:
+            nearest_pair = smallest_gap(table, chosen.query, chosen.gallery)
+            if nearest_pair > self.within_seconds:
+                apart = f"a query and a gallery image of one camera are at least {nearest_pair:g} s apart"
+                why = apart if np.isfinite(nearest_pair) else NO_OWN_CAMERA["not_counted"]
+                remarks.append(f"within_seconds: {self.within_seconds:g} has no effect: {why} (times count in seconds)")
+        return remarks
+
+    def _stated_cameras(self, word: Callable[[Any], str], query, gallery, exclude) -> dict[str, str]:
+        """Conditions that name cameras or times."""
+        stated = {}
+        if query:
+            stated["query_cameras"] = _joined(map(word, query))
+        if gallery:
+            stated["gallery_cameras"] = _joined(map(word, gallery))
+        if exclude:
+            stated["excluded"] = _joined(f"{word(right)} for {word(left)}" for left, right in exclude)
         if self.within_seconds is not None:
             stated["not_counted"] = f"own camera within {self.within_seconds:g} s"
         return stated
 
+    def _select(self, table: FeatureTable) -> _Chosen:
+        """Rows of both sides and camera numbers; DataError for cameras that have no image on their side."""
+        query = rows_of(table, protocol=self._name, role="query", modality=self.query)
+        gallery = rows_of(table, protocol=self._name, role="gallery", modality=self.gallery)
+        settings = CameraSettings(table, self._name)
+        query_cameras = settings.numbers("query_cameras", self.query_cameras, query, "query")
+        gallery_cameras = settings.numbers("gallery_cameras", self.gallery_cameras, gallery, "gallery")
+        if query_cameras:
+            query = query[np.isin(table.cameras[query], query_cameras)]
+        if gallery_cameras:
+            gallery = gallery[np.isin(table.cameras[gallery], gallery_cameras)]
+        left = settings.numbers("exclude", [pair[0] for pair in self.exclude], query, "query")
+        right = settings.numbers("exclude", [pair[1] for pair in self.exclude], gallery, "gallery")
+        settings.raise_if_any()
+        return _Chosen(query, gallery, query_cameras, gallery_cameras, tuple(zip(left, right)))
+
+    @property
+    def _name(self) -> str:
+        return type(self).__name__
+
     def query_rows(self, table: FeatureTable) -> np.ndarray:
-        """(Q,) rows that ask, by identity and camera, else as the data set lists them."""
-        rows = rows_of(
-            table, protocol="QueryGalleryProtocol", role="query", modality=self.query, cameras=self.query_cameras
-        )
-        return np.concatenate(folders_of(table, rows))
+        """(Q,) query rows, by identity and camera, else in the order of the dataset."""
+        return np.concatenate(folders_of(table, self._select(table).query))
 
     def gallery_rows(self, table: FeatureTable) -> np.ndarray:
-        """(G,) rows that answer in any trial, ascending."""
+        """(G,) rows that are in the gallery of any trial, ascending."""
         return answering(self.trials(table))
 
     def trials(self, table: FeatureTable) -> Iterator[Trial]:
-        query, junk = self.query_rows(table), self._junk(table)
-        rows = rows_of(
-            table, protocol="QueryGalleryProtocol", role="gallery", modality=self.gallery, cameras=self.gallery_cameras
-        )
-        folders = folders_of(table, rows)
+        chosen = self._select(table)
+        query, junk = np.concatenate(folders_of(table, chosen.query)), self._junk(table, chosen.exclude)
+        folders = folders_of(table, chosen.gallery)
         if self.shots == 0:
             yield Trial("all images", query, np.concatenate(folders), junk)
             return
         for number, gallery in enumerate(seeded(table, folders, shots=self.shots, trials=self.number)):
             yield Trial(f"trial {number}", query, gallery, junk)
 
-    def _junk(self, table: FeatureTable) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+    def _junk(
+        self, table: FeatureTable, exclude: Sequence[tuple[int, int]]
+    ) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
         rule, times = SAME_CAMERA[self.same_camera], self._times(table)
 
         def junk(query: np.ndarray, gallery: np.ndarray) -> np.ndarray:
@@ -124,7 +200,7 @@ class QueryGalleryProtocol:
             out = np.zeros((len(query), len(gallery)), bool)
             if rule is not None:
                 out |= rule(table.labels[query], cameras[0], table.labels[gallery], cameras[1])
-            for left, right in self.exclude:
+            for left, right in exclude:
                 out |= (cameras[0] == left)[:, None] & (cameras[1] == right)[None]
             if times is not None:
                 near = np.abs(times[query][:, None] - times[gallery][None]) <= self.within_seconds

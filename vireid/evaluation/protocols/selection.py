@@ -8,9 +8,11 @@ from typing import Literal
 import numpy as np
 
 from vireid.core.errors import DataError, UserError, nearest
+from vireid.core.labels import with_names
 from vireid.core.types import FeatureTable, Modality, Trial
 from vireid.evaluation.rules import Junk
 
+MOST = 20  # cameras of one modality that an error message lists
 Direction = Literal["infrared_to_visible", "visible_to_infrared"]
 DIRECTIONS: dict[str, tuple[Modality, Modality]] = {  # of the queries, of the gallery
     "infrared_to_visible": (Modality.INFRARED, Modality.VISIBLE),
@@ -62,13 +64,19 @@ def rows_of(
     if chosen.any():
         return np.flatnonzero(chosen)
     wanted = [modality.name.lower()] if modality is not None else []
-    wanted += [f"of the cameras {tuple(cameras)}"] if cameras else []
-    present = {m: sorted(set(table.cameras[table.modality == m].tolist())) for m in Modality}
-    found = " and ".join(f"{m.name.lower()} ones of the cameras {tuple(c)}" for m, c in present.items() if c)
+    wanted += [f"of the cameras {with_names(cameras, table.camera_names)}"] if cameras else []
     raise DataError(
         f"{protocol} found no {role} images: none of the {len(table)} test images is {' and '.join(wanted)}"
-        + (f" (there are {found})" if found else "")
+        f"{cameras_present(table)}"
     )
+
+
+def cameras_present(table: FeatureTable) -> str:
+    """The cameras of the test images by modality, in parentheses, to append to an error message."""
+    present = {m: sorted(set(table.cameras[table.modality == m].tolist())) for m in Modality}
+    words = [f"{m.name.lower()} {with_names(c[:MOST], table.camera_names)}" for m, c in present.items() if c]
+    more = ", ..." if any(len(cameras) > MOST for cameras in present.values()) else ""
+    return f" (cameras of the test images: {'; '.join(words)}{more})" if words else ""
 
 
 def folders_of(table: FeatureTable, rows: np.ndarray) -> list[np.ndarray]:

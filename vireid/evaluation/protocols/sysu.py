@@ -8,14 +8,26 @@ from typing import Literal
 
 import numpy as np
 
-from vireid.core.errors import UserError, nearest
+from vireid.core.errors import DataError, UserError, nearest
+from vireid.core.labels import with_name, with_names
 from vireid.core.registries import PROTOCOLS
-from vireid.core.types import FeatureTable, Trial
+from vireid.core.types import FeatureTable, Modality, Trial
 from vireid.evaluation.protocols.draws import seeded, unseeded
 from vireid.evaluation.protocols.official import official, permutations_beside
-from vireid.evaluation.protocols.selection import answering, check_counts, folders_of, junk_of, rows_of
+from vireid.evaluation.protocols.selection import (
+    answering,
+    cameras_present,
+    check_counts,
+    folders_of,
+    junk_of,
+    rows_of,
+)
 from vireid.evaluation.rules import RULES
 
+SYSU_MODALITY: Mapping[int, Modality] = {
+    **dict.fromkeys((1, 2, 4, 5), Modality.VISIBLE),
+    **dict.fromkeys((3, 6), Modality.INFRARED),
+}
 SYSU_QUERY = (3, 6)
 SYSU_GALLERY: Mapping[str, tuple[int, ...]] = {"all": (1, 2, 4, 5), "indoor": (1, 2)}
 
@@ -35,8 +47,9 @@ class SysuProtocol:
         the conditions say so: such a number can be repeated here, but never equals the release's exactly.
     An indoor gallery is not a part of the all-search gallery of the same trial, except in the official convention.
     Rows of the table: those of one (identity, camera) must be in the order of their file names.
-    Errors: `DataError` without query or gallery rows, where a camera has fewer images of an identity than `shots`, and
-    for permutations that are missing or name images that are not there.
+    Errors: `DataError` without query or gallery rows, for cameras that are not 1 to 6 or of the other modality (the
+    rule would not hold for them), where a camera has fewer images of an identity than `shots`, and for permutations
+    that are missing or name images that are not there.
     """
 
     def __init__(
@@ -77,6 +90,15 @@ class SysuProtocol:
             "draw": stated.get(self.draw, self.draw),
         }
 
+    def remarks_on(self, table: FeatureTable) -> list[str]:
+        """Cameras of the protocol without a test image."""
+        absent = sorted({*SYSU_QUERY, *self.cameras} - set(np.unique(table.cameras).tolist()))
+        if not absent:
+            return []
+        rule = "; the rule for queries of camera 3 and images of camera 2 has no effect" if {2, 3} & {*absent} else ""
+        shown = with_names(absent, table.camera_names)
+        return [f"no test image has the cameras {shown}, which this protocol uses{rule}"]
+
     def query_rows(self, table: FeatureTable) -> np.ndarray:
         """(Q,) rows that ask in any trial, by identity, camera and name."""
         return np.concatenate(self._folders(table, SYSU_QUERY, "query"))
@@ -92,6 +114,7 @@ class SysuProtocol:
             yield Trial(f"trial {number}", query, gallery, junk)
 
     def _folders(self, table: FeatureTable, cameras: tuple[int, ...], role: str) -> list[np.ndarray]:
+        _check_cameras(table)
         return folders_of(table, rows_of(table, protocol="SysuProtocol", role=role, cameras=cameras))
 
     def _seeded(self, table: FeatureTable, folders: list[np.ndarray]) -> Iterator[np.ndarray]:
@@ -103,3 +126,19 @@ class SysuProtocol:
     def _official(self, table: FeatureTable, folders: list[np.ndarray]) -> Iterator[np.ndarray]:
         file = self.permutations or permutations_beside(table)
         return official(table, self.cameras, shots=self.shots, trials=self.number, file=file)
+
+
+def _check_cameras(table: FeatureTable) -> None:
+    """DataError for cameras that SYSU-MM01 does not have, or has in the other modality."""
+    expected = np.full(len(table), -1)
+    for camera, modality in SYSU_MODALITY.items():
+        expected[table.cameras == camera] = modality
+    if (wrong := expected != table.modality).any():
+        row = int(wrong.argmax())
+        word = with_name(int(table.cameras[row]), table.camera_names)
+        kind = Modality(int(table.modality[row])).name.lower()
+        raise DataError(
+            f"SysuProtocol is for the cameras 1, 2, 4, 5 (visible) and 3, 6 (infrared); {int(wrong.sum())} of the"
+            f" {len(table)} test images do not fit, such as those of camera {word} ({kind}){cameras_present(table)}."
+            " For other cameras use QueryGalleryProtocol"
+        )

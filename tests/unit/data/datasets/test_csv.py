@@ -208,3 +208,98 @@ def test_wrong_arguments(arguments, text):
     with pytest.raises(UserError) as caught:
         CsvDataset(**arguments)
     assert str(caught.value).startswith(text)
+
+
+def test_floats_of_whole_numbers_are_those_numbers(read):
+    """pandas writes a column of whole numbers with a gap as 3.0, 6.0."""
+    text = GOOD.replace("jpg,7,1,", "jpg,7.0,1.0,").replace("jpg,4,3,", "jpg,004,3.00,").replace("12,2,", "12.0,2,")
+    assert text != GOOD
+    data = read(text)
+    assert data.train() == read().train()
+    assert data.test() == read().test()
+    assert data.camera_names == {}
+
+
+def test_names_are_numbered_in_natural_order(read):
+    text = GOOD
+    for number, name in ((1, "c10"), (3, "c2"), (2, "c1")):
+        text = text.replace(f",{number},", f",{name},")
+    data = read(text.replace(",7,", ",p10,").replace(",4,", ",p9,").replace(",12,", ",p2,"))
+    assert [s.camera for s in (*data.train(), *data.test())] == [3, 2, 3, 2, 1, 2]
+    assert data.camera_names == {1: "c1", 2: "c2", 3: "c10"}
+    assert [s.identity for s in data.train()] == [1, 1, 0, 0]  # p9 before p10
+    assert survey(data).camera_names == data.camera_names
+
+
+def test_names_are_compared_in_one_unicode_form(read):
+    text = GOOD.replace(",7,1,", ",caf\u00e9,h\u00f4f,").replace(",7,3,", ",cafe\u0301,3x,").replace(",3,", ",3x,")
+    text = text.replace(",4,1,", ",leo,ho\u0302f,").replace(",4,", ",leo,").replace(",12,2,", ",noa,h\u00f4f,")
+    data = read(text.replace(",12,", ",noa,"))
+    assert [s.identity for s in data.train()] == [0, 0, 1, 1]
+    assert data.camera_names == {1: "3x", 2: "h\u00f4f"}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "fault"),
+    [
+        ("b/5.png,12,2", f"b/5.png,{'1' * 21},2", f"images.csv:6: identity '{'1' * 21}' is larger than {2**63 - 1}"),
+        ("b/5.png,12,2", f"b/5.png,12,{'1' * 21}", f"images.csv:6: camera '{'1' * 21}' is larger than {2**63 - 1}"),
+        ("b/5.png,12,2", f"b/5.png,{'9' * 5000},2", f"images.csv:6: identity '{'9' * 37}...' is larger than"),
+        ("b/5.png,12,2", "b/5.png,-1,2", "images.csv:6: identity '-1' is negative; labels are whole numbers from 0"),
+        ("b/5.png,12,2", "b/5.png,12,-1.0", "images.csv:6: camera '-1.0' is negative"),
+        ("b/5.png,12,2", "b/5.png,12,2.5", "images.csv:6: camera '2.5' is not a whole number"),
+        ("b/5.png,12,2", "b/5.png,1.2e+01,2", "images.csv:6: identity '1.2e+01' is written in scientific notation"),
+        ("b/5.png,12,2", "b/5.png,nan,2", "images.csv:6: the identity is 'nan', which stands for a missing value"),
+        ("b/5.png,12,2", "b/5.png,12,<NA>", "images.csv:6: the camera is '<NA>', which stands for a missing value"),
+        ("b/5.png,12,2", "b/5.png,12,", "images.csv:6: the camera is empty"),
+        ("b/5.png,12,2", "b/5.png,12,c2", "images.csv:6: camera 'c2' among whole numbers"),
+    ],
+)  # fmt: skip
+def test_labels_that_are_no_labels_are_named_with_their_line(read, old, new, fault):
+    assert old in GOOD
+    assert any(found.startswith(fault) for found in faults_of(read(GOOD.replace(old, new)))[1:])
+
+
+@pytest.mark.parametrize(("left", "right"), [("mia", "Mia"), ("p01", "p1"), ("mia lu", "mialu")])
+def test_names_that_differ_only_in_spelling_are_reported(read, left, right):
+    text = GOOD.replace(",7,1,", f",{left},1,").replace(",7,3,", f",{right},3,")
+    text = text.replace(",4,", ",leo,").replace(",12,", ",noa,")
+    assert (
+        f"images.csv:3: identity '{right}' and '{left}' (images.csv:2) differ only in case, blanks or leading zeros;"
+        " write one of them everywhere" in faults_of(read(text))
+    )
+
+
+@pytest.mark.parametrize("value", [2**63 - 1, 0])
+def test_the_extremes_of_64_bits_are_read(read, value):
+    text = GOOD.replace(",12,2,", f",{value},{value},").replace(",12,3,", f",{value},{2**31},")
+    data = read(text)
+    assert [(s.identity, s.camera) for s in data.test()] == [(value, value), (value, 2**31)]
+    assert survey(data).faults == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "fault"),
+    [
+        (
+            {"splits": {"fit": "train"}},
+            "DATA.SPLITS: no line has the split 'fit' (words of the column split: test, train)",
+        ),
+        ({"splits": {"trains": "none"}}, "DATA.SPLITS: no line has the split 'trains'; did you mean 'train'?"),
+        ({"modalities": {"day": "visible"}}, "DATA.MODALITIES: no line has the modality 'day' (words of the column"),
+    ],
+)
+def test_words_that_occur_nowhere_are_faults(read, arguments, fault):
+    assert any(found.startswith(fault) for found in faults_of(read(**arguments))[1:])
+
+
+@pytest.mark.parametrize("arguments", [{"splits": {"fit": "train"}}, {"columns": {"split": "part"}}])
+def test_settings_of_the_split_column_need_one(arguments):
+    with pytest.raises(UserError, match="have no effect with train and test"):
+        CsvDataset(train="a.csv", test="b.csv", **arguments)
+
+
+def test_attributes_as_pandas_writes_them(read):
+    lines = [f"{line},{cell}" for line, cell in zip(GOOD.splitlines(), ["hat", "1.0", "0.0", "", "1", "0", "1.0"])]
+    data = read("\n".join(lines), attribute_columns=("hat",))
+    assert [s.attributes for s in (*data.train(), *data.test())] == [(1,), (0,), None, (1,), (0,), (1,)]

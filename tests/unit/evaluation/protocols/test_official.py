@@ -119,3 +119,11 @@ def test_images_must_be_named_by_number(tmp_path, table, permutations):
     samples = [replace(s, path=s.path.with_name("x.jpg")) for s in table.samples]
     with pytest.raises(DataError, match=r"knows images by number, but these have other names: .*x\.jpg"):
         list(SysuProtocol(draw="official", trials=4).trials(replace(table, samples=samples)))
+
+
+def test_images_that_lie_in_no_camera_folder_are_one_clear_error(table):
+    samples = [replace(s, path=Path("/x.jpg")) for s in table.samples]
+    with pytest.raises(
+        DataError, match=r"beside images such as cam1/0001/0001.jpg, but /x.jpg is not in such a folder"
+    ):
+        list(SysuProtocol(draw="official").trials(replace(table, samples=samples)))

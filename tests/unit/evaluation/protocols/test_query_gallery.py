@@ -8,7 +8,8 @@ import pytest
 
 from vireid.core.errors import DataError, UserError
 from vireid.core.types import Modality, Sample
-from vireid.evaluation import LLCMProtocol, QueryGalleryProtocol, RegDBProtocol, SysuProtocol
+from vireid.evaluation import Evaluator, LLCMProtocol, QueryGalleryProtocol, RegDBProtocol, SysuProtocol
+from vireid.retrieval import TorchScorer
 
 VIS, NIR = Modality.VISIBLE, Modality.INFRARED
 
@@ -116,11 +117,78 @@ def test_wrong_arguments_are_refused(change, text):
         QueryGalleryProtocol(**change)
 
 
-def test_cameras_that_nobody_has_name_those_that_are_there(table_of):
+def test_every_camera_without_an_image_on_its_side_is_named(table_of):
     table = table_of({(VIS, 1, 1): 2, (VIS, 1, 2): 2, (NIR, 1, 7): 1})
     with pytest.raises(DataError) as caught:
         list(QueryGalleryProtocol(gallery_cameras=(7, 8)).trials(table))
     assert str(caught.value) == (
-        "QueryGalleryProtocol found no gallery images: none of the 5 test images is visible and of the cameras (7, 8)"
-        " (there are visible ones of the cameras (1, 2) and infrared ones of the cameras (7,))"
+        "QueryGalleryProtocol:\n"
+        "    gallery_cameras: camera 7 has no gallery image (cameras of the gallery side: 1, 2)\n"
+        "    gallery_cameras: there is no camera 8 (cameras of the test images: visible 1, 2; infrared 7)"
     )
+
+
+NAMED = {(VIS, 1, 1): 2, (VIS, 1, 2): 2, (NIR, 1, 3): 1, (NIR, 1, 4): 2}
+NAMES = {1: "yard", 2: "hall", 3: "gate", 4: "door", 5: "attic"}
+
+
+def test_cameras_are_named_or_numbered(table_of):
+    table = replace(table_of(NAMED), camera_names=NAMES)
+    by_name = QueryGalleryProtocol(query_cameras=("gate", 4), gallery_cameras=("yard",), exclude=(("door", "yard"),))
+    by_number = QueryGalleryProtocol(query_cameras=("3", 4.0), gallery_cameras=(1,), exclude=((4, 1),))
+    same(by_name, by_number, table, "identity")
+    (trial,) = by_name.trials(table)
+    assert set(table.cameras[trial.gallery]) == {1}
+    assert trial.junk(trial.query, trial.gallery).all(axis=1).tolist() == [False, True, True]
+    stated = {"query_cameras": "3 (gate) 4 (door)", "gallery_cameras": "1 (yard)", "excluded": "1 (yard) for 4 (door)"}
+    for protocol in (by_name, by_number):
+        assert stated.items() <= protocol.conditions_on(table).items()
+    assert by_number.conditions_on(table_of(NAMED))["excluded"] == "1 for 4"
+    report = Evaluator(by_name, score=TorchScorer())(replace(table, features=np.eye(7, dtype=np.float32)))
+    assert stated.items() <= report.conditions.items()
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        ({"exclude": ((6, 3),)}, "exclude: there is no camera 6 (cameras of the test images: visible 1 (yard)"),
+        ({"exclude": (("gaet", 1),)}, "exclude: no camera is named 'gaet'; did you mean 'gate'? (cameras of the test"),
+        ({"exclude": ((1, 3),)}, "exclude: camera 1 (yard) has no query image (cameras of the query side: 3 (gate), 4"),
+        ({"exclude": ((3, 4),)}, "exclude: camera 4 (door) has no gallery image (cameras of the gallery side: 1"),
+        ({"query_cameras": (3, 1)}, "query_cameras: camera 1 (yard) has no query image"),
+        ({"gallery_cameras": ("gate",)}, "gallery_cameras: camera 3 (gate) has no gallery image"),
+        ({"gallery_cameras": (0,)}, "gallery_cameras: there is no camera 0"),
+        ({"gallery_cameras": ("attic",)}, "gallery_cameras: camera 5 (attic) has no test image"),
+        ({"gallery_cameras": ("YARD",)}, "gallery_cameras: no camera is named 'YARD'; did you mean 'yard'?"),
+        ({"gallery_cameras": ("yard",), "exclude": ((3, 2),)}, "exclude: camera 2 (hall) has no gallery image"),
+    ],
+)  # fmt: skip
+def test_cameras_that_match_nothing_are_errors(table_of, change, fault):
+    with pytest.raises(DataError) as caught:
+        list(QueryGalleryProtocol(**change).trials(replace(table_of(NAMED), camera_names=NAMES)))
+    assert " ".join(str(caught.value).split()).startswith(f"QueryGalleryProtocol: {fault}")
+
+
+def test_names_need_a_dataset_with_names(table_of):
+    with pytest.raises(DataError, match="no camera is named 'yard'; the cameras of this dataset have numbers only"):
+        list(QueryGalleryProtocol(gallery_cameras=("yard",)).trials(table_of(NAMED)))
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"query_cameras": "yard"}, "query_cameras is a list of cameras, got 'yard'"),
+        ({"query_cameras": (True,)}, "query_cameras: True is neither a camera number nor a camera name"),
+        ({"query_cameras": (1.5,)}, "query_cameras: 1.5 is neither"),
+        ({"query_cameras": (None,)}, "query_cameras: None is neither"),
+        ({"query_cameras": (-1,)}, "query_cameras: camera -1 is not between 0 and"),
+        ({"gallery_cameras": (2**63,)}, "gallery_cameras: camera 9223372036854775808 is not between 0 and"),
+        ({"gallery_cameras": (1, "1.0")}, "gallery_cameras names cameras more than once: 1"),
+        ({"exclude": ((1,),)}, "exclude is a list of pairs .query camera, gallery camera., got the entry"),
+        ({"exclude": ("ab",)}, "exclude is a list of pairs"),
+        ({"exclude": (1, 2)}, "exclude is a list of pairs"),
+    ],
+)
+def test_what_is_no_camera_is_refused_at_once(change, text):
+    with pytest.raises(UserError, match=text):
+        QueryGalleryProtocol(**change)

@@ -50,6 +50,6 @@ def test_one_modality_is_not_enough(table_of):
         list(RegDBProtocol().trials(table_of({(VIS, 1, 1): 3})))
     assert str(caught.value) == (
         "RegDBProtocol found no gallery images: none of the 3 test images is infrared"
-        " (there are visible ones of the cameras (1,))"
+        " (cameras of the test images: visible 1)"
     )
     assert np.array_equal(RegDBProtocol().query_rows(table_of({(VIS, 1, 1): 3})), [0, 1, 2])

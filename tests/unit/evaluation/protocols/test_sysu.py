@@ -147,3 +147,22 @@ def test_too_few_images_for_the_shots_name_the_folder():
 def test_a_table_without_queries_or_gallery_is_an_error(camera, role):
     with pytest.raises(DataError, match=f"no {role} images: none of the 5 test images"):
         list(SysuProtocol().trials(table_of({(1, camera): 5})))
+
+
+@pytest.mark.parametrize(
+    ("camera", "modality", "text"),
+    [
+        (7, 0, "1 of the 3 test images do not fit, such as those of camera 7 (seven) (visible)"),
+        (0, 1, "such as those of camera 0 (infrared)"),
+        (3, 0, "such as those of camera 3 (visible) (cameras of the test images: visible 1, 3; infrared 6)"),
+        (1, 1, "such as those of camera 1 (infrared)"),
+    ],
+)
+def test_cameras_of_another_dataset_are_refused(camera, modality, text):
+    """The rule for queries of camera 3 and images of camera 2 means nothing for them."""
+    cameras, modalities = np.array([1, 6, camera]), np.array([0, 1, modality])
+    table = FeatureTable(np.zeros((3, 1), np.float32), np.ones(3, int), cameras, modalities, camera_names={7: "seven"})
+    with pytest.raises(DataError) as caught:
+        list(SysuProtocol().trials(table))
+    assert text in str(caught.value)
+    assert str(caught.value).endswith("For other cameras use QueryGalleryProtocol")

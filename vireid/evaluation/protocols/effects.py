@@ -1,0 +1,36 @@
+"""Whether a rule of a protocol ignores any pair of a query and a gallery image."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from vireid.core.types import FeatureTable
+
+
+def share_a_camera(table: FeatureTable, query: np.ndarray, gallery: np.ndarray) -> bool:
+    """Whether some camera has images among both the query rows and the gallery rows."""
+    return bool(np.isin(table.cameras[query], table.cameras[gallery]).any())
+
+
+def share_identity_and_camera(table: FeatureTable, query: np.ndarray, gallery: np.ndarray) -> bool:
+    """Whether some identity has a query and a gallery image of the same camera."""
+    pairs = np.stack([table.labels, table.cameras], axis=1)
+    codes = np.unique(pairs, axis=0, return_inverse=True)[1].reshape(-1)
+    return bool(np.isin(codes[query], codes[gallery]).any())
+
+
+def smallest_gap(table: FeatureTable, query: np.ndarray, gallery: np.ndarray) -> float:
+    """Seconds between the nearest query and gallery image of one camera; inf where no camera has both.
+
+    The samples of the table must all have times.
+    """
+    assert table.samples is not None
+    times = np.array([sample.time for sample in table.samples], float)
+    rows = np.concatenate([query, gallery])
+    of_query = np.arange(len(rows)) < len(query)
+    order = np.lexsort((times[rows], table.cameras[rows]))
+    rows, of_query = rows[order], of_query[order]
+    # The nearest pair of both kinds within a camera stands side by side in the order of time.
+    beside = (of_query[1:] != of_query[:-1]) & (table.cameras[rows][1:] == table.cameras[rows][:-1])
+    gaps = np.diff(times[rows])[beside]
+    return float(gaps.min()) if len(gaps) else float("inf")
