@@ -82,13 +82,18 @@ class FaissIndex(ABC):
         """Vectors that the index was trained on; 0 if nothing was trained; None: a file of an earlier version."""
         return self._trained_on
 
+    @property
+    def limit(self) -> int | None:
+        """Number of vectors up to which the training counts; None: nothing is trained, whatever the number."""
+        if self._instead is not None or not self.least:
+            return None
+        if self._trained_on is None:
+            return 0
+        return int(self.growth * self._trained_on) if self._trained_on else self.least - 1
+
     def outgrown(self, number: int) -> bool:
         """Whether an index of `number` vectors needs another training than this one had."""
-        if self._instead is not None or not self.least:
-            return False
-        if self._trained_on is None:
-            return True
-        return number >= self.least if self._trained_on == 0 else number > self.growth * self._trained_on
+        return self.limit is not None and number > self.limit
 
     # -- what a subclass defines ---------------------------------------------------------------------------------
 
@@ -114,6 +119,7 @@ class FaissIndex(ABC):
 
     def check_width(self, width: int) -> None:
         """Raise UserError if vectors of this width cannot be indexed with these arguments."""
+        return  # any width, unless a subclass needs more
 
     # -- the interface -------------------------------------------------------------------------------------------
 

@@ -74,10 +74,13 @@ class FaissIVFPQ(FaissIndex):
         turn = self._turn(rows, inner, bits)
         return trained(faiss.IndexPreTransform(turn, codes), rows, codes)
 
-    def outgrown(self, number: int) -> bool:
+    @property
+    def limit(self) -> int | None:
         """Also where more vectors allow finer codes than those of the training."""
-        finer = bool(self._trained_on) and code_bits(number) > code_bits(self._trained_on or 0)
-        return super().outgrown(number) or finer
+        limit = super().limit
+        if not limit or not self._trained_on or (bits := code_bits(self._trained_on)) == 8:
+            return limit
+        return min(limit, 2 ** (bits + 1) * PER_LIST - 1)
 
     def check_width(self, width: int) -> None:
         self._coded(width)
@@ -130,7 +133,8 @@ class FaissIVFRefined(FaissIndex):
     Vectors are kept whole, and their codes beside them.
 
     `refine`: how many times k vectors are compared whole. `code_bytes` of a vector, two codes a byte; 0 is a code for
-    every four dimensions, or the nearest number below that divides the width. `lists`: as in `FaissIVF`. `probes`: 0 is a fifth of the lists, at least 8.
+    every four dimensions, or the nearest number below that divides the width. `lists`: as in `FaissIVF`. `probes`: 0 is
+    a fifth of the lists, at least 8.
     Below 624 vectors nothing is coded: they are compared whole.
     Errors: UserError for a width that twice `code_bytes` does not divide.
     """

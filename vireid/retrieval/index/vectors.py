@@ -32,7 +32,7 @@ def unit_rows(features: np.ndarray, *, width: int | None, what: str) -> np.ndarr
 def _rescaled(
     features: np.ndarray, rows: np.ndarray, length: np.ndarray, bad: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Rows whose squared entries overflow or vanish in float32, divided by their largest entry; the others as before."""
+    """Divide rows whose squared entries overflow or vanish in float32 by their largest entry; the others stay."""
     rows, length, places = rows.copy(), length.copy(), np.flatnonzero(bad)
     some = np.asarray(features[places], np.float64)
     largest = np.abs(some).max(axis=1)

@@ -94,7 +94,9 @@ class _Walk:
         system.diagonal().add_(1)
         factor, failed = torch.linalg.cholesky_ex(system)
         if failed:
-            raise UserError(f"the random walk cannot be solved: alpha {alpha!r} is too close to 1; choose a smaller one")
+            raise UserError(
+                f"the random walk cannot be solved: alpha {alpha!r} is too close to 1; choose a smaller one"
+            )
         return lambda right: torch.cholesky_solve(right * self.root, factor) / self.root
 
     def solve(self, right: Tensor, alpha: float) -> Tensor:
