@@ -31,14 +31,19 @@ def parser() -> argparse.ArgumentParser:
             "--set", nargs=2, action="append", default=[], metavar=("KEY", "VALUE"), help="of the config"
         )
         if name != "search":
-            action.add_argument("--camera", type=int, default=-1, help="of images whose list does not say it")
+            action.add_argument("--camera", help="number of the camera of images whose list does not have it")
             action.add_argument("--skip-bad", action="store_true", help="report images that cannot be read, and go on")
+            action.add_argument(
+                "--refresh",
+                action="store_true",
+                help="embed images again that changed since they were embedded, or whose values in the list changed",
+            )
     actions.choices["build"].add_argument(
         "--index", nargs="+", default=["FaissFlat"], metavar=("NAME", "KEY=VALUE"), help="default: FaissFlat (exact)"
     )
     search = actions.choices["search"]
     search.add_argument("--top", type=int, default=20, metavar="K", help="answers to each query (default 20)")
-    search.add_argument("--camera", type=int, action="append", default=[], help="only answers of this camera")
+    search.add_argument("--camera", action="append", default=[], help="only answers of this camera")
     search.add_argument("--modality-of-answers", metavar="MODALITY", help="only answers of this modality")
     search.add_argument("--after", help="only answers not before this time: seconds, or 2024-05-31T10:20:30")
     search.add_argument("--before", help="only answers not after this time")

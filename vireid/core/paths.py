@@ -77,3 +77,21 @@ def path_on_disk(path: str | Path, names: Callable[[Path], Mapping[str, Sequence
             part = alike[0]
         place /= part
     return place
+
+
+def real_path(path: str | Path, base: str | Path | None = None) -> Path:
+    """Like `normalized_path`, with symbolic links resolved: one path for each file, however it is written.
+
+    Where a name does not exist and one that differs only by its Unicode normalization (NFC, NFD) does, that one is
+    taken. `..` after a link to a folder means the parent of the folder that it leads to, as everywhere in the system.
+    """
+    start = Path.cwd() if base is None else normalized_path(base)
+    expanded = normalized_path(path) if str(path).startswith("~") else Path(path)
+    whole = os.path.realpath(start / expanded)
+    if whole.isascii():
+        return Path(whole)
+    if not os.path.lexists(whole):
+        return Path(os.path.realpath(path_on_disk(whole)))
+    nfc = composed(whole)  # file systems that compare names by NFC have both names
+    same = nfc != whole and os.path.exists(nfc) and os.path.samefile(nfc, whole)
+    return Path(nfc if same else whole)

@@ -189,6 +189,35 @@ class GalleryIndex(Protocol):
     def load(self, path: Path) -> None: ...
 
 
+@runtime_checkable
+class TrainedIndex(Protocol):
+    """For indexes that learn from the vectors they hold (centers of lists, codes, directions)."""
+
+    growth: float  # holding more than this times the vectors of its training, the index has outgrown it
+
+    @property
+    def trained_on(self) -> int | None:
+        """Number of vectors of the training: 0 if nothing was trained, None if a file does not record it."""
+        ...
+
+    @property
+    def limit(self) -> int | None:
+        """Number of vectors up to which the training counts; None: there is no training that could be outgrown."""
+        ...
+
+    def outgrown(self, number: int) -> bool:
+        """Whether `number` vectors are more than `limit`."""
+        ...
+
+    def clear(self) -> None:
+        """Remove all vectors and the training."""
+        ...
+
+    def check_width(self, width: int) -> None:
+        """Raise UserError if vectors of this width cannot be indexed with the arguments of this index."""
+        ...
+
+
 class Scorer(Protocol):
     """Fills the matrix of similarities; larger is closer."""
 

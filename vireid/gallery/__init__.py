@@ -1,5 +1,5 @@
-"""Galleries of people's own images: embedded by a trained model, searched with images."""
+"""Galleries of images: embedded by a trained model, searched with images."""
 
-from vireid.gallery import answers, application, commands, filters, listing, model
+from vireid.gallery import answers, application, commands, filters, images, listing, model, plan
 
-__all__ = ["answers", "application", "commands", "filters", "listing", "model"]
+__all__ = ["answers", "application", "commands", "filters", "images", "listing", "model", "plan"]

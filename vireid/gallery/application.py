@@ -1,11 +1,11 @@
-"""What `tools/gallery.py` does: build, add, search, info."""
+"""Actions of `tools/gallery.py`: build, add, search, info."""
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,35 +13,22 @@ import numpy as np
 
 from vireid.config.values import Mismatch, convert, hints_of
 from vireid.core.errors import DataError, UserError, nearest
-from vireid.core.protocols import GalleryIndex
+from vireid.core.paths import real_path
+from vireid.core.protocols import GalleryIndex, TrainedIndex
 from vireid.core.registries import INDEXES
 from vireid.core.types import Sample
-from vireid.data.reading import progress, read_pixels
+from vireid.data.reading import progress
 from vireid.gallery.answers import Answers, gathered
-from vireid.gallery.filters import Filter
-from vireid.gallery.listing import absent
+from vireid.gallery.filters import Filter, span
+from vireid.gallery.images import Stamp, latest_rows, read_images, real_paths, vanished
 from vireid.gallery.model import TrainedModel
-from vireid.retrieval.store import GalleryStore, Header, Portion
+from vireid.gallery.plan import Built, planned
+from vireid.retrieval.ranking import NOBODY, Ranking
+from vireid.retrieval.store import FORMAT, GalleryStore, Header, Portion
 
 PORTION = 512  # images that are read, embedded and kept at a time
 SHOWN = 20  # bad images that an error names
 FOLDER = "{folder}"  # in an argument of an index: the gallery's folder
-
-
-@dataclass
-class Built:
-    """What a build or an addition did."""
-
-    added: int = 0
-    already: int = 0
-    seconds: float = 0.0
-    bad: dict[str, str] = field(default_factory=dict)  # path -> what is wrong
-
-    def __str__(self) -> str:
-        rate = self.added / self.seconds if self.seconds else 0.0
-        lines = [f"{self.added} images added, {self.already} were there ({rate:.1f} images/s)"]
-        lines += [f"skipped: {path}: {fault}" for path, fault in self.bad.items()]
-        return "\n".join(lines)
 
 
 def index_node(name: str, arguments: Iterable[str]) -> dict[str, Any]:
@@ -80,64 +67,82 @@ def new_index(node: Mapping[str, Any], folder: Path) -> GalleryIndex:
 
 
 def build(
-    folder: Path, model: TrainedModel, samples: Sequence[Sample], node: Mapping[str, Any], *, skip: bool
+    folder: Path,
+    model: TrainedModel,
+    samples: Sequence[Sample],
+    node: Mapping[str, Any],
+    *,
+    skip: bool,
+    refresh: bool = False,
 ) -> Built:
-    """Make a gallery, or go on with one that was interrupted, and its index.
+    """Make a gallery, or continue one that was interrupted, and its index.
 
-    `skip`: images that cannot be read are left out and reported; otherwise they are an error, all of them together,
-    after the others were kept.
+    Args:
+        folder: Of the gallery.
+        model: Embeds the images.
+        samples: Images; each file is embedded once, whatever its path looks like.
+        node: Name and arguments of the index.
+        skip: Leave out and report images that cannot be read; otherwise they are an error, all of them together, after
+            the others were kept.
+        refresh: Embed images again that changed since they were embedded, or whose values in the list changed.
     """
-    new_index(node, folder)  # arguments that cannot be are said before the work
-    store = GalleryStore.create(folder, Header(model.fingerprint(), model.words, dict(node)))
-    return _filled(store, model, samples, skip=skip)
+    new_index(node, folder)  # raises for impossible arguments, before any work
+    with GalleryStore.writing(folder):
+        store = GalleryStore.create(folder, Header(model.fingerprint(), model.words, dict(node)))
+        return _filled(store, model, samples, skip=skip, refresh=refresh)
 
 
-def add(folder: Path, model: TrainedModel, samples: Sequence[Sample], *, skip: bool) -> Built:
-    """More images for a gallery that is there; those it has are passed over."""
-    store = GalleryStore(folder)
-    store.require(model.fingerprint())
-    return _filled(store, model, samples, skip=skip)
+def add(folder: Path, model: TrainedModel, samples: Sequence[Sample], *, skip: bool, refresh: bool = False) -> Built:
+    """Add images to an existing gallery; arguments as in `build`."""
+    GalleryStore(folder).require(model.fingerprint())
+    with GalleryStore.writing(folder):
+        store = GalleryStore(folder)
+        store.require(model.fingerprint())
+        return _filled(store, model, samples, skip=skip, refresh=refresh)
 
 
-def _filled(store: GalleryStore, model: TrainedModel, samples: Sequence[Sample], *, skip: bool) -> Built:
-    start, new = time.monotonic(), absent(samples, set(store.columns()["path"].tolist()))
-    done = Built(already=len(samples) - len(new))
-    with progress(len(new), "embedding images") as tell:
-        for portion, images in _read(new, model, done.bad):
+def _filled(store: GalleryStore, model: TrainedModel, samples: Sequence[Sample], *, skip: bool, refresh: bool) -> Built:
+    start = time.monotonic()
+    samples = [replace(sample, path=real_path(sample.path)) for sample in samples]
+    todo, done = planned(samples, store.columns(), refresh=refresh)
+    again = {sample.path for sample in todo[len(todo) - done.outdated :]}
+    with progress(len(todo), "embedding images") as tell:
+        for portion, images, stamps in read_images(todo, model.size, done.bad, PORTION, model.depth):
             if portion:
-                store.append(_portion(portion, model.describe(portion, images)))
-                done.added += len(portion)
+                vectors = model.describe(portion, images)
+                if not done.embedded:
+                    _check_width(store, vectors.shape[1])
+                store.append(_portion(portion, vectors, stamps))
+                done.refreshed += sum(sample.path in again for sample in portion)
+                done.added += sum(sample.path not in again for sample in portion)
             tell(len(portion))
     done.seconds = time.monotonic() - start
     if done.bad and not skip:
         lines = [f"  - {path}: {fault}" for path, fault in list(done.bad.items())[:SHOWN]]
-        head = f"{len(done.bad)} images cannot be used; the others ({done.added}) are kept. --skip-bad leaves them out:"
-        raise DataError("\n".join([head, *lines]))
+        counts = f"{len(done.bad)} images cannot be used; the others ({done.embedded}) are kept"
+        head = f"{counts}. --skip-bad leaves them out:"
+        raise DataError("\n".join([head, *lines, *done.notices]))
     store.open_index(new_index(store.header.index, store.folder))
     return done
 
 
-def _read(
-    samples: Sequence[Sample], model: TrainedModel, bad: dict[str, str]
-) -> Iterator[tuple[list[Sample], np.ndarray]]:
-    """Portions of images that could be read; the others go to `bad`."""
-    with ThreadPoolExecutor() as pool:
-        for start in range(0, len(samples), PORTION):
-            part = samples[start : start + PORTION]
-            found = list(pool.map(lambda sample: read_pixels(str(sample.path), model.size, model.depth), part))
-            bad.update((str(s.path), fault) for s, (pixels, fault) in zip(part, found) if pixels is None)
-            good = [(sample, pixels) for sample, (pixels, _) in zip(part, found) if pixels is not None]
-            images = np.stack([pixels for _, pixels in good]) if good else np.empty((0, *model.size, 3), np.uint8)
-            yield [sample for sample, _ in good], images
+def _check_width(store: GalleryStore, width: int) -> None:
+    index = new_index(store.header.index, store.folder)
+    if isinstance(index, TrainedIndex):
+        index.check_width(width)
 
 
-def _portion(samples: Sequence[Sample], vectors: np.ndarray) -> Portion:
+def _portion(samples: Sequence[Sample], vectors: np.ndarray, stamps: Sequence[Stamp]) -> Portion:
     columns = {
         "path": [str(sample.path) for sample in samples],
         "identity": [sample.identity for sample in samples],
         "camera": [sample.camera for sample in samples],
         "modality": [int(sample.modality) for sample in samples],
         "time": [np.nan if sample.time is None else sample.time for sample in samples],
+        "size": [stamp.size for stamp in stamps],
+        "mtime_ns": [stamp.mtime_ns for stamp in stamps],
+        "ctime_ns": [stamp.ctime_ns for stamp in stamps],
+        "digest": [stamp.digest.encode("ascii") for stamp in stamps],
     }
     return Portion(vectors, {name: np.array(values) for name, values in columns.items()})
 
@@ -145,37 +150,101 @@ def _portion(samples: Sequence[Sample], vectors: np.ndarray) -> Portion:
 def search(
     folder: Path, model: TrainedModel, queries: Sequence[Sample], *, k: int = 20, only: Filter | None = None
 ) -> Answers:
-    """The k best images for each query. An image that cannot be read is an error: nobody would see it missing."""
-    store = GalleryStore(folder)
+    """The k best images for each query. A query that cannot be read is an error."""
+    if k < 1:
+        raise UserError(f"k must be at least 1, got {k}")
+    store, only = GalleryStore(folder), only or Filter()
     store.require(model.fingerprint())
     columns = store.columns()
     if not len(columns["path"]):
         raise UserError(f"{folder}: the gallery is empty: add images before searching")
-    allowed = (only or Filter()).allowed(columns)
+    latest = latest_rows(real_paths(columns))
+    allowed = only.allowed(columns, latest)
     bad: dict[str, str] = {}
-    vectors = [model.describe(part, images) for part, images in _read(queries, model, bad) if part]
+    read = read_images(queries, model.size, bad, PORTION, model.depth)
+    vectors = [model.describe(part, images) for part, images, _ in read if part]
     if bad:
         raise DataError("\n  - ".join(["queries that cannot be used:", *(f"{p}: {f}" for p, f in bad.items())]))
     index = store.open_index(new_index(store.header.index, folder))
+    if len(index) != len(latest):  # images were added meanwhile
+        columns = store.columns()
+        latest = latest_rows(real_paths(columns))
+        allowed = only.allowed(columns, latest)
     ranking = store.ranking(index, np.concatenate(vectors), k, allowed)
     conditions = {
-        "gallery": f"{folder} ({len(columns['path'])} images)",
+        "gallery": f"{folder} ({int(latest.sum())} images)",
         "model": store.header.model,
         "search": index.says + ("" if index.exact else " (approximate: answers may be missing)"),
     }
+    if unknown := only.without_time(columns, latest):
+        conditions["time"] = f"{unknown} images without a time are left out"
+    if outdated := _outdated(columns, ranking):
+        conditions["outdated"] = (
+            f"{outdated} of the images found changed or vanished since they were embedded: gallery.py add --refresh"
+        )
     return gathered(queries, ranking, columns, conditions)
+
+
+def _outdated(columns: Mapping[str, np.ndarray], ranking: Ranking) -> int:
+    """Images found whose files have another size or time than recorded, or do not exist."""
+    count = 0
+    for row in np.unique(ranking.ids[ranking.ids != NOBODY]).tolist():
+        try:
+            found = os.stat(str(columns["path"][row]))
+        except OSError:
+            count += 1
+            continue
+        stamp = Stamp.of_row(columns, row)
+        count += stamp is not None and (found.st_size, found.st_mtime_ns) != (stamp.size, stamp.mtime_ns)
+    return count
 
 
 def info(folder: Path) -> str:
     """What a gallery holds, in lines."""
     store = GalleryStore(folder)
     columns, header = store.columns(), store.header
-    lines = [f"gallery     {folder}", f"model       {header.model}", f"fingerprint {header.fingerprint[:12]}"]
+    latest = latest_rows(real_paths(columns))
     node = dict(header.index)
-    lines.append(f"index       {node.pop('NAME')} {' '.join(f'{k}={v}' for k, v in node.items())}".rstrip())
-    lines.append(f"images      {len(columns['path'])}")
+    named = f"{node.pop('NAME')} {' '.join(f'{k}={v}' for k, v in node.items())}".rstrip()
+    lines = [f"gallery     {folder}", f"model       {header.model}", f"fingerprint {header.fingerprint[:12]}"]
+    lines += [f"format      {header.format}" + ("" if header.format == FORMAT else f" (add makes it {FORMAT})")]
+    lines += [f"index       {named}", *_training(store, len(latest)), f"images      {int(latest.sum())}"]
+    if superseded := int((~latest).sum()):
+        lines.append(f"superseded  {superseded} embeddings of images that were embedded again or under another path")
     for name in ("identity", "camera", "modality"):
-        lines.append(f"{name:12}{len(np.unique(columns[name][columns[name] >= 0]))} different")
-    known = columns["time"][np.isfinite(columns["time"])]
-    lines.append(f"time        {f'{known.min():g} to {known.max():g}' if len(known) else 'not known'}")
-    return "\n".join(lines)
+        values = columns[name][latest]
+        lines.append(f"{name:12}{len(np.unique(values[values >= 0]))} different")
+    known = columns["time"][latest & np.isfinite(columns["time"])]
+    lines.append(f"time        {span(known) if len(known) else 'not known'}")
+    return "\n".join([*lines, *_files(columns, np.flatnonzero(latest))])
+
+
+def _training(store: GalleryStore, number: int) -> list[str]:
+    """The line about a trained index: on how many embeddings, how many there are, and when it is trained again."""
+    note = store.training()
+    if note.get("limit") is None and "trained_on" in note:
+        return []
+    if "trained_on" not in note:
+        return ["training    not recorded: the next search trains the index if its kind is trained"]
+    trained_on, limit = note["trained_on"], note["limit"]
+    how = f"on {trained_on} embeddings" if trained_on else "none yet, embeddings are compared whole"
+    return [f"training    {how}; {number} now; trained again above {limit} (growth {store.header.growth:g})"]
+
+
+def _files(columns: Mapping[str, np.ndarray], rows: np.ndarray) -> list[str]:
+    """Lines about files that are not as they were when they were embedded."""
+    paths, stamps = columns["path"][rows].tolist(), [Stamp.of_row(columns, row) for row in rows.tolist()]
+    missing = set(vanished(paths))
+    touched = sum(
+        stamp is not None and path not in missing and stamp.touched(os.stat(path)) for path, stamp in zip(paths, stamps)
+    )
+    counts = [
+        ("vanished", len(missing), "images no longer exist"),
+        ("touched", touched, "images have another size or time than when they were embedded: `add --refresh` compares"),
+        (
+            "unrecorded",
+            stamps.count(None),
+            "images were embedded by an earlier version: `add --refresh` embeds them again",
+        ),
+    ]
+    return [f"{name:12}{count} {text}" for name, count, text in counts if count]

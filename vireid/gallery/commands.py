@@ -1,18 +1,21 @@
-"""The actions of `tools/gallery.py`, from what a command line says to what is printed."""
+"""Command line of `tools/gallery.py`: from its words to the text that is printed."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from vireid.core.errors import UserError, nearest
-from vireid.core.types import Modality
-from vireid.data.datasets.csv import MODALITIES, seconds_of
+from vireid.core.errors import UserError
+from vireid.core.paths import normalized_path
+from vireid.data.datasets.csv import seconds_of
 from vireid.gallery import application
 from vireid.gallery.answers import as_csv, checked_place, write
 from vireid.gallery.filters import Filter
-from vireid.gallery.listing import Known, images_of
+from vireid.gallery.listing import Known, Listing, listed_images, modality_of, whole_number
 from vireid.gallery.model import TrainedModel
+from vireid.gallery.plan import Built
+from vireid.retrieval.store import UNKNOWN
 
 Settings = Sequence[Sequence[str]]
 
@@ -22,23 +25,35 @@ def build(
     config_file: str,
     images: Path,
     modality: str | None,
-    camera: int,
+    camera: str | None,
     set: Settings,
     skip_bad: bool,
+    refresh: bool,
     index: Sequence[str],
 ) -> str:
-    """Make a gallery or go on with one; what was done, in words."""
+    """Make a gallery or continue one; what was done, in words."""
     node = application.index_node(index[0], index[1:])
-    samples = images_of(images, Known(modality, camera))
-    return str(application.build(gallery, _model(config_file, set), samples, node, skip=skip_bad))
+    listing = _listing(images, modality, camera)
+    model = _model(config_file, set)
+    done = application.build(normalized_path(gallery), model, listing.samples, node, skip=skip_bad, refresh=refresh)
+    return _told(done, listing)
 
 
 def add(
-    gallery: Path, config_file: str, images: Path, modality: str | None, camera: int, set: Settings, skip_bad: bool
+    gallery: Path,
+    config_file: str,
+    images: Path,
+    modality: str | None,
+    camera: str | None,
+    set: Settings,
+    skip_bad: bool,
+    refresh: bool,
 ) -> str:
     """Add images to a gallery; what was done, in words."""
-    samples = images_of(images, Known(modality, camera))
-    return str(application.add(gallery, _model(config_file, set), samples, skip=skip_bad))
+    listing = _listing(images, modality, camera)
+    model = _model(config_file, set)
+    done = application.add(normalized_path(gallery), model, listing.samples, skip=skip_bad, refresh=refresh)
+    return _told(done, listing)
 
 
 def search(
@@ -48,38 +63,50 @@ def search(
     modality: str | None,
     set: Settings,
     top: int,
-    camera: Sequence[int],
+    camera: Sequence[str],
     modality_of_answers: str | None,
     after: str | None,
     before: str | None,
     out: Sequence[Path],
 ) -> str:
-    """Without `out` the answers are printed as CSV."""
-    for path in out:
-        checked_place(path)
-    only = Filter(tuple(camera), _modality(modality_of_answers), seconds_of(after or ""), seconds_of(before or ""))
-    queries = images_of(images, Known(modality))
-    answers = application.search(gallery, _model(config_file, set), queries, k=top, only=only)
-    for path in out:
+    """Without `out` the answers are printed as CSV; what was left out goes to the error stream and the conditions."""
+    places = [normalized_path(checked_place(path)) for path in out]
+    if top < 1:
+        raise UserError(f"k must be at least 1, got {top} (--top)")
+    cameras = tuple(whole_number("camera", word) for word in camera)
+    kind = modality_of(modality_of_answers) if modality_of_answers else None
+    only = Filter(cameras, kind, seconds_of(after or ""), seconds_of(before or ""))
+    listing = _listing(images, modality, None)
+    model = _model(config_file, set)
+    answers = application.search(normalized_path(gallery), model, listing.samples, k=top, only=only)
+    conditions = answers["conditions"]
+    if left_out := listing.left_out.lines():
+        conditions["queries"] = "; ".join(left_out)
+    for name in ("queries", "time", "outdated"):
+        if name in conditions:
+            print(f"{name}: {conditions[name]}", file=sys.stderr)
+    for path in places:
         write(path, answers)
     return "\n".join(map(str, out)) if out else as_csv(answers).rstrip("\n")
 
 
 def info(gallery: Path) -> str:
     """What a gallery holds, in lines."""
-    return application.info(gallery)
+    return application.info(normalized_path(gallery))
 
 
 ACTIONS: Mapping[str, Callable[..., str]] = {"build": build, "add": add, "search": search, "info": info}
 
 
+def _listing(images: Path, modality: str | None, camera: str | None) -> Listing:
+    return listed_images(images, Known(modality, UNKNOWN if camera is None else whole_number("camera", camera)))
+
+
+def _told(done: Built, listing: Listing) -> str:
+    done.left_out.update(listing.left_out)
+    return str(done)
+
+
 def _model(config_file: str, settings: Settings) -> TrainedModel:
-    return TrainedModel.of(config_file, [word for pair in settings for word in pair])
-
-
-def _modality(word: str | None) -> Modality | None:
-    if word is None:
-        return None
-    if word.lower() not in MODALITIES:
-        raise UserError(f"modality {word!r} is unknown{nearest(word, MODALITIES)} (known: {', '.join(MODALITIES)})")
-    return Modality[MODALITIES[word.lower()].upper()]
+    file = str(normalized_path(config_file)) if config_file.startswith("~") else config_file
+    return TrainedModel.of(file, [word for pair in settings for word in pair])

@@ -1,40 +1,103 @@
-"""Which images of a gallery may answer: by camera, modality and time."""
+"""Conditions on the gallery images of a search: camera, modality and time."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from vireid.core.errors import DataError
+from vireid.core.errors import DataError, UserError
 from vireid.core.types import Modality
+from vireid.retrieval.store import UNKNOWN
+
+SHOWN = 20  # known values that an error names
 
 
 @dataclass(frozen=True)
 class Filter:
-    """All conditions that are named must hold; an image without a time answers to no condition on time."""
+    """All conditions that are set must hold; an image without a time meets no condition on time."""
 
     cameras: tuple[int, ...] = ()
     modality: Modality | None = None
     after: float | None = None  # seconds
     before: float | None = None
 
-    def allowed(self, columns: Mapping[str, np.ndarray]) -> np.ndarray | None:
-        """(G,) bool, or None where nothing is named. DataError where no image is left."""
-        keep = np.ones(len(columns["path"]), bool)
-        if self.cameras:
-            keep &= np.isin(columns["camera"], self.cameras)
-        if self.modality is not None:
-            keep &= columns["modality"] == int(self.modality)
-        if self.after is not None:
-            keep &= columns["time"] >= self.after
-        if self.before is not None:
-            keep &= columns["time"] <= self.before
+    def allowed(self, columns: Mapping[str, np.ndarray], among: np.ndarray | None = None) -> np.ndarray | None:
+        """(G,) bool, or None where every row is allowed.
+
+        Args:
+            columns: Columns of the gallery, (G,) each.
+            among: (G,) bool, rows that a search may return at all; every row if None.
+
+        Raises:
+            DataError: If a condition is met by no image, whatever the others are, or if no image meets all of them.
+        """
+        rows = np.ones(len(columns["path"]), bool) if among is None else among
+        if self.after is not None and self.before is not None and self.after > self.before:
+            raise UserError(f"no time is after {self.after:.15g} and before {self.before:.15g}: exchange the two")
+        conditions = list(self._conditions(columns))
+        for one in conditions:
+            if not (one.met & rows).any():
+                raise DataError(f"no image of the gallery passes {one.text}: {one.known(columns, rows)}")
+        keep = rows.copy()
+        if alternatives := [one.met for one in conditions if one.any_of]:
+            keep &= np.any(alternatives, axis=0)
+        for one in conditions:
+            keep &= one.met | one.any_of
         if not keep.any():
-            raise DataError(f"no image of the gallery passes {self}: its cameras are {_known(columns['camera'])}")
+            texts = ", ".join(one.text for one in conditions)
+            raise DataError(
+                f"no image of the gallery passes all conditions together ({texts}): {_cameras(columns, rows)}"
+            )
         return None if keep.all() else keep
 
+    def without_time(self, columns: Mapping[str, np.ndarray], among: np.ndarray) -> int:
+        """Images that a condition on time leaves out because their time is not known."""
+        if self.after is None and self.before is None:
+            return 0
+        return int((among & ~np.isfinite(columns["time"])).sum())
 
-def _known(values: np.ndarray) -> str:
-    return ", ".join(map(str, np.unique(values)[:20]))
+    def _conditions(self, columns: Mapping[str, np.ndarray]) -> Iterator[_Condition]:
+        for camera in self.cameras:
+            yield _Condition(f"camera {camera}", columns["camera"] == camera, _cameras, any_of=True)
+        if self.modality is not None:
+            met = columns["modality"] == int(self.modality)
+            yield _Condition(f"modality {self.modality.name.lower()}", met, _modalities)
+        if self.after is not None:
+            yield _Condition(f"after {self.after:.15g}", columns["time"] >= self.after, _times)
+        if self.before is not None:
+            yield _Condition(f"before {self.before:.15g}", columns["time"] <= self.before, _times)
+
+
+@dataclass(frozen=True)
+class _Condition:
+    text: str
+    met: np.ndarray  # (G,) bool
+    known: Callable[[Mapping[str, np.ndarray], np.ndarray], str]  # the values of the rows, in words
+    any_of: bool = False  # one of several cameras is enough
+
+
+def _cameras(columns: Mapping[str, np.ndarray], rows: np.ndarray) -> str:
+    known = np.unique(columns["camera"][rows & (columns["camera"] != UNKNOWN)])
+    more = ", ..." if len(known) > SHOWN else ""
+    return f"its cameras are {', '.join(map(str, known[:SHOWN]))}{more}" if len(known) else "no camera is recorded"
+
+
+def _modalities(columns: Mapping[str, np.ndarray], rows: np.ndarray) -> str:
+    names = [Modality(int(value)).name.lower() for value in np.unique(columns["modality"][rows])]
+    return f"its modalities are {', '.join(names)}"
+
+
+def _times(columns: Mapping[str, np.ndarray], rows: np.ndarray) -> str:
+    known = columns["time"][rows & np.isfinite(columns["time"])]
+    return f"its times are {span(known)}" if len(known) else "no time is recorded"
+
+
+def span(times: np.ndarray) -> str:
+    """First and last time.
+
+    >>> span(np.array([1717142400.0, 100.0]))
+    '100 to 1717142400'
+    """
+    return f"{times.min():.15g} to {times.max():.15g}"

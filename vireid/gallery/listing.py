@@ -1,55 +1,95 @@
-"""Which images a gallery is built from, or asked with: a folder, a CSV file, or single images."""
+"""Images of a gallery or of a search: a folder, a CSV file or a single image, and what was left out."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from vireid.core.errors import DataError, UserError, nearest
+from vireid.core.paths import normalized_path, real_path
 from vireid.core.types import Modality, Sample
 from vireid.data.datasets.csv import MODALITIES, csv_lines, seconds_of
+from vireid.data.image_files import IMAGE_SUFFIXES, LeftOut, find_images
 from vireid.retrieval.store import UNKNOWN
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+LARGEST = 2**63 - 1  # whole numbers are stored as int64
+FAULTS = 20  # bad lines that an error names
 
 
 @dataclass(frozen=True)
 class Known:
-    """What is said of all images at once, where their list does not say it."""
+    """Values for all images whose list does not have them."""
 
     modality: str | None = None
     camera: int = UNKNOWN
     identity: int = UNKNOWN
 
 
+@dataclass(frozen=True)
+class Listing:
+    """Images by their real paths, each file once, and the files that were left out."""
+
+    samples: list[Sample]
+    left_out: LeftOut = field(default_factory=LeftOut)
+
+
 def images_of(place: Path, known: Known) -> list[Sample]:
+    """The images of `listed_images`."""
+    return listed_images(place, known).samples
+
+
+def listed_images(place: Path, known: Known) -> Listing:
     """The images of a CSV file, below a folder (sorted by path), or a single image.
 
-    The columns of a CSV file: path (relative to its folder, or absolute), and where known identity, camera (whole
-    numbers), modality (visible or infrared) and time (seconds, or 2024-05-31T10:20:30).
-    Errors: DataError with every line that cannot be used.
+    Columns of a CSV file: path (relative to its folder, or absolute), and where known identity, camera (whole numbers),
+    modality (visible or infrared) and time (seconds, or 2024-05-31T10:20:30).
+
+    Raises:
+        DataError: With every line that cannot be used. A file that is listed twice must have the same values.
     """
+    place = normalized_path(place)
     if not place.exists():
-        raise UserError(f"{place} does not exist")
+        place = real_path(place)  # may differ by its Unicode normalization
+        if not place.exists():
+            beside = [other.name for other in place.parent.iterdir()] if place.parent.is_dir() else []
+            raise UserError(f"{place} does not exist{nearest(place.name, beside)}")
+    if place.is_dir():
+        return _of_folder(place, known)
     if place.suffix.lower() == ".csv":
         return _of_csv(place, known)
-    if place.is_dir():
-        found = sorted(path for path in place.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
-        if not found:
-            raise DataError(f"{place} holds no images ({', '.join(SUFFIXES)})")
-        return [_sample(path, {}, known) for path in found]
-    return [_sample(place, {}, known)]
+    return Listing([_sample(real_path(place), {}, known)])
 
 
-def _of_csv(file: Path, known: Known) -> list[Sample]:
-    samples, faults = [], []
+def _of_folder(place: Path, known: Known) -> Listing:
+    files, left_out = find_images(place)
+    samples: dict[Path, Sample] = {}
+    for file in files:
+        path = real_path(file)
+        if path in samples:
+            left_out.add(file, "link to a file that is listed already")
+        else:
+            samples[path] = _sample(path, {}, known)
+    if not samples:
+        raise DataError(
+            "\n  ".join([f"{place} holds no images ({', '.join(sorted(IMAGE_SUFFIXES))})", *left_out.lines()])
+        )
+    return Listing(list(samples.values()), left_out)
+
+
+def _of_csv(file: Path, known: Known) -> Listing:
+    samples: dict[Path, tuple[int, Sample]] = {}
+    faults, left_out = [], LeftOut()
     lines = csv_lines(file)
     header = [cell.strip().lower() for cell in next(lines, (0, []))[1]]
     if "path" not in header:
         raise DataError(
             f"{file}: no column is named 'path'{nearest('path', header)} (columns: {', '.join(header) or 'none'})"
         )
+    for role in ("path", "identity", "camera", "modality", "time"):
+        if header.count(role) > 1:
+            raise DataError(f"{file}: {header.count(role)} columns are named {role!r}")
     for number, words in lines:
         if not any(words):
             continue
@@ -59,44 +99,51 @@ def _of_csv(file: Path, known: Known) -> list[Sample]:
             cells = dict(zip(header, (word.strip() for word in words)))
             if not cells["path"]:
                 raise UserError("it has no path")
-            samples.append(_sample(file.parent / cells["path"], cells, known))
+            sample = _sample(real_path(cells["path"], base=file.parent), cells, known)
+            first, other = samples.setdefault(sample.path, (number, sample))
+            if other is not sample:
+                if other != sample:
+                    raise UserError(f"{cells['path']} is the file of line {first}, which has other values")
+                left_out.add(sample.path, "listed more than once")
         except UserError as error:
             faults.append(f"line {number}: {error}")
     if faults:
-        raise DataError("\n  - ".join([f"{file} has {len(faults)} lines that cannot be used:", *faults[:20]]))
+        raise DataError("\n  - ".join([f"{file} has {len(faults)} lines that cannot be used:", *faults[:FAULTS]]))
     if not samples:
         raise DataError(f"{file} lists no images")
-    return samples
+    return Listing([sample for _, sample in samples.values()], left_out)
 
 
 def _sample(path: Path, cells: Mapping[str, str], known: Known) -> Sample:
     word = cells.get("modality") or known.modality
     if word is None:
         raise UserError("the modality is not known: name it in the column `modality`, or for all with --modality")
-    if word.lower() not in MODALITIES:
-        raise UserError(f"modality {word!r} is unknown{nearest(word, MODALITIES)} (known: {', '.join(MODALITIES)})")
+    identity, camera = cells.get("identity"), cells.get("camera")
     return Sample(
         path=path,
-        identity=_number("identity", cells.get("identity"), known.identity),
-        modality=Modality[MODALITIES[word.lower()].upper()],
-        camera=_number("camera", cells.get("camera"), known.camera),
+        identity=whole_number("identity", identity) if identity else known.identity,
+        modality=modality_of(word),
+        camera=whole_number("camera", camera) if camera else known.camera,
         time=seconds_of(cells.get("time", "")),
     )
 
 
-def _number(role: str, cell: str | None, otherwise: int) -> int:
-    if not cell:
-        return otherwise
-    if not cell.isdecimal():
-        raise UserError(f"{role} {cell!r} is not a whole number")
-    return int(cell)
+def modality_of(word: str) -> Modality:
+    """The modality that a word names; UserError with the nearest known word."""
+    if word.lower() not in MODALITIES:
+        raise UserError(f"modality {word!r} is unknown{nearest(word, MODALITIES)} (known: {', '.join(MODALITIES)})")
+    return Modality[MODALITIES[word.lower()].upper()]
 
 
-def absent(samples: Sequence[Sample], paths: set[str]) -> list[Sample]:
-    """Those that are not among the paths; a path that is listed twice counts once."""
-    seen, out = set(paths), []
-    for sample in samples:
-        if str(sample.path) not in seen:
-            seen.add(str(sample.path))
-            out.append(sample)
-    return out
+def whole_number(role: str, word: str) -> int:
+    """An identity or a camera: `3`, or `3.0` as pandas writes it.
+
+    >>> whole_number("camera", "3.0")
+    3
+    """
+    if not re.fullmatch(r"[0-9]+(\.0*)?", word):
+        raise UserError(f"{role} {word!r} is not a whole number")
+    number = int(word.split(".")[0])
+    if number > LARGEST:
+        raise UserError(f"{role} {word} is larger than {LARGEST}, the largest number that can be stored")
+    return number

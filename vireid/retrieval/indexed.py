@@ -37,7 +37,7 @@ class IndexedScorer:
         matrix = np.full((len(queries), len(gallery) + 1), MISSED, np.float32)  # the last column takes the ids -1
         np.put_along_axis(matrix, ids, np.where(ids < 0, MISSED, scores).astype(np.float32), axis=1)
         matrix = matrix[:, :-1]
-        if not index.exact:
+        if len(queries) and not index.exact:
             self._recalls.append(_recall(matrix, self.exact(queries, gallery)))
         return matrix
 

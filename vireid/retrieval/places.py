@@ -72,7 +72,7 @@ class Matrix:
         row, column = np.argwhere(bad)[0]
         raise DataError(
             f"the score of query {rows.start + row} and gallery image {column} is not a number (NaN);"
-            f" {int(bad.sum())} such entries in these rows: look at the features they were made from"
+            f" {int(bad.sum())} such entries in these rows: check what computed the scores, and its input"
         )
 
 

@@ -50,7 +50,18 @@ def test_ranked_lists_in_three_forms(tool, gallery, photos, tmp_path, capsys):
         (["--modality-of-answers", "visble"], "did you mean 'visible'"),
         (["--after", "noon"], "time 'noon' is neither seconds nor a date"),
         (["--out", "found.xml"], "ends in one of .json, .csv, .html"),
-        (["--camera", "7"], "no image of the gallery passes"),
+        (["--camera", "7"], "no image of the gallery passes camera 7: its cameras are 1, 2, 3"),
+        (["--camera", "1", "--camera", "9"], "no image of the gallery passes camera 9: its cameras are 1, 2, 3"),
+        (["--camera", "9", "--after", "100"], "no image of the gallery passes camera 9: its cameras are 1, 2, 3"),
+        (["--camera", str(2**63)], "camera 9223372036854775808 is larger than"),
+        (["--camera", "c1"], "camera 'c1' is not a whole number"),
+        (["--after", "400"], "no image of the gallery passes after 400: its times are 100 to 309"),
+        (["--before", "2024-05-31", "--after", "2025-05-31"], "no time is after 1748649600 and before 1717113600"),
+        (["--before", "99"], "no image of the gallery passes before 99: its times are 100 to 309"),
+        (
+            ["--camera", "1", "--modality-of-answers", "infrared"],
+            "no image of the gallery passes all conditions together (camera 1, modality infrared)",
+        ),
         (["--top", "0"], "k must be at least 1, got 0"),
     ],
 )
@@ -58,3 +69,58 @@ def test_mistakes_are_one_text(tool, gallery, photos, capsys, words, text):
     base = ["search", gallery, "--config-file", "x.yml", "--images", photos / "2_3.png", "--modality", "infrared"]
     assert tool(*base, *words) == 2
     assert text in capsys.readouterr().err
+
+
+def test_images_without_the_wanted_modality(tool, photos, tmp_path, capsys):
+    words = ["--config-file", "x.yml", "--images", photos / "2_1.png", "--modality", "visible"]
+    assert tool("build", tmp_path / "g", *words) == 0
+    assert tool("search", tmp_path / "g", *words, "--modality-of-answers", "infrared") == 2
+    assert "no image of the gallery passes modality infrared: its modalities are visible" in capsys.readouterr().err
+    assert tool("search", tmp_path / "g", *words, "--camera", 1) == 2
+    assert "no image of the gallery passes camera 1: no camera is recorded" in capsys.readouterr().err
+    assert tool("search", tmp_path / "g", *words, "--after", 1) == 2
+    assert "no image of the gallery passes after 1: no time is recorded" in capsys.readouterr().err
+
+
+def test_what_is_left_out_is_reported_by_every_action(tool, photos, tmp_path, capsys):
+    (photos / "notes.txt").write_text("x")
+    words = ["--config-file", "x.yml", "--images", photos, "--modality", "visible"]
+    text = f"1 left out: suffix .txt is not an image ({photos / 'notes.txt'})"
+    for action in ("build", "add"):
+        assert tool(action, tmp_path / "g", *words, "--camera", "4.0") == 0
+        assert text in capsys.readouterr().out
+    out = tmp_path / "found.json"
+    assert tool("search", tmp_path / "g", *words, "--top", 1, "--out", out) == 0
+    assert text in capsys.readouterr().err
+    assert text in json.loads(out.read_text())["conditions"]["queries"]
+
+
+def test_images_without_a_time_are_counted_where_the_time_is_a_condition(tool, photos, tmp_path, capsys):
+    words = ["--config-file", "x.yml", "--modality", "visible"]
+    lines = (photos / "list.csv").read_text().splitlines()
+    lines[1] = lines[1].rsplit(",", 1)[0] + ","
+    (photos / "list.csv").write_text("\n".join(lines))
+    assert tool("build", tmp_path / "g", *words, "--images", photos / "list.csv") == 0
+    assert tool("search", tmp_path / "g", *words, "--images", photos / "2_1.png", "--after", 200) == 0
+    assert "time: 1 images without a time are left out" in capsys.readouterr().err
+
+
+def test_home_in_every_path(tool, photos, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    words = ["--config-file", "~/x.yml", "--images", "~/photos", "--modality", "visible"]
+    assert tool("build", "~/g", *words) == 0
+    assert tool("add", "~/g", *words) == 0
+    assert "0 images added, 30 were there" in capsys.readouterr().out
+    assert tool("search", "~/g", *words, "--out", "~/found.json") == 0
+    assert tool("info", "~/g") == 0
+    assert {"g", "found.json"} <= {path.name for path in tmp_path.iterdir()}
+
+
+def test_refresh(tool, gallery, photos, capsys):
+    content = (photos / "0_2.png").read_bytes()
+    (photos / "0_1.png").write_bytes(content)
+    words = ["--config-file", "x.yml", "--images", photos / "list.csv"]
+    assert tool("add", gallery, *words) == 0
+    assert "1 images changed since embedded; their old embeddings are kept, --refresh" in capsys.readouterr().out
+    assert tool("add", gallery, *words, "--refresh") == 0
+    assert "1 images embedded again; their earlier embeddings are no longer found" in capsys.readouterr().out

@@ -8,7 +8,7 @@ import numpy as np
 
 from vireid.core.errors import UserError
 from vireid.core.registries import INDEXES
-from vireid.retrieval.index.faiss_base import Device, FaissIndex
+from vireid.retrieval.index.faiss_base import Device, FaissIndex, flat_parameters
 from vireid.retrieval.index.faiss_cards import the_faiss
 
 PER_LIST = 39  # vectors that k-means wants for each centre at least; faiss warns below
@@ -32,7 +32,7 @@ class FaissFlat(FaissIndex):
         return the_faiss().IndexFlatIP(rows.shape[1])
 
     def _parameters(self, selector: Any) -> Any:
-        return None if selector is None else the_faiss().SearchParameters(sel=selector)
+        return flat_parameters(selector)
 
 
 @INDEXES.register
@@ -40,8 +40,10 @@ class FaissIVF(FaissIndex):
     """The gallery in lists around centres; a query looks into the lists of the nearest centres. Vectors are kept whole.
 
     `lists`: 0 is 4 sqrt(G), at most one for 39 vectors. `probes`: lists that a query looks into; all of them make the
-    search exact.
+    search exact. Below 78 vectors there is one list: the search is exact.
     """
+
+    least = 2 * PER_LIST
 
     def __init__(self, *, lists: int = 0, probes: int = 32, device: Device = "auto") -> None:
         self.lists, self.probes = at_least(0, lists=lists), at_least(1, probes=probes)

@@ -1,41 +1,55 @@
-"""What the faiss indexes share: training when the gallery is known, the card, filters, files."""
+"""Shared parts of the faiss indexes: training, rebuilding after growth, the GPU, filters, files."""
 
 from __future__ import annotations
 
 import logging
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from vireid.core.errors import DataError, UserError
-from vireid.core.files import replaced_file
+from vireid.core.errors import UserError
 from vireid.retrieval.best import ordered
 from vireid.retrieval.index.faiss_cards import CardFault, the_faiss, working_card
+from vireid.retrieval.index.faiss_files import Note, read_index, write_index
 from vireid.retrieval.index.torch_exact import TorchExact
 from vireid.retrieval.index.vectors import checked_search, filled, unit_rows
 
 log = logging.getLogger(__name__)
 Device = Literal["auto", "cpu", "cuda"]
+GROWTH = 1.25  # an index that holds more than this times the vectors of its training has outgrown it
+KEPT = 1 << 15  # vectors from which a training hardly improves; an index of codes keeps the raw vectors until then
 
 
 class FaissIndex(ABC):
-    """A faiss index over cosine similarity. Subclasses say which (`_empty`) and how a search goes (`_parameters`).
+    """A faiss index over cosine similarity. Subclasses define it (`_empty`) and its search (`_parameters`).
 
-    Vectors are collected until the first search or save: only then is it known how many there are, which decides the
-    number of lists, and what to train on. Later ones go straight into the index.
-    With a card on which faiss works the index lies there; where faiss does not work on the card, `TorchExact` answers
+    Vectors are collected until the first search or save: the number of vectors decides the number of lists and what to
+    train on. Later vectors go straight into the index.
+
+    Training: fewer than `least` vectors cannot train the index; they are compared whole, which is exact. An index that
+    holds more than `growth` times the vectors that it was trained on is trained again at the next search or save. That
+    needs the vectors themselves. An index that holds only codes keeps them up to `KEPT` vectors; beyond, it logs one
+    warning instead (a `GalleryStore` rebuilds it from its stored embeddings).
+
+    With a GPU on which faiss works the index lies there; where faiss does not work on the GPU, `TorchExact` searches
     instead, and the log says so once.
     """
 
     whole = False  # whether every vector is compared
-    on_cards = True  # whether faiss has this index on a card
+    on_cards = True  # whether faiss has this index on a GPU
+    least: ClassVar[int] = 0  # vectors that the training needs; 0: nothing is trained
+    keeps_vectors: ClassVar[bool] = True  # whether the vectors can be read from the faiss index
 
     def __init__(self, *, device: Device = "auto") -> None:
         self.device = device
+        self.growth = GROWTH
         self._waiting: list[np.ndarray] = []
+        self._raw: list[np.ndarray] | None = None  # what the faiss index holds as codes only
         self._index: Any = None
+        self._trained_on: int | None = 0
+        self._reported = False
         self._instead: TorchExact | None = None
         self._resources: Any = None
         the_faiss()
@@ -53,15 +67,35 @@ class FaissIndex(ABC):
 
     @property
     def exact(self) -> bool:
-        """Whether an answer is the true one."""
-        return self._instead is not None or self.whole
+        """Whether a search returns the true nearest vectors."""
+        return self._instead is not None or self.whole or self._small
 
     @property
     def says(self) -> str:
-        """How results name it."""
-        return self._named() if self._instead is None else self._instead.says
+        """Name and values for the conditions of a result."""
+        if self._instead is not None:
+            return self._instead.says
+        return self._named() + (f", exact below {self.least} vectors" if self._small else "")
 
-    # -- what a subclass says ------------------------------------------------------------------------------------
+    @property
+    def trained_on(self) -> int | None:
+        """Vectors that the index was trained on; 0 if nothing was trained; None: a file of an earlier version."""
+        return self._trained_on
+
+    @property
+    def limit(self) -> int | None:
+        """Number of vectors up to which the training counts; None: nothing is trained, whatever the number."""
+        if self._instead is not None or not self.least:
+            return None
+        if self._trained_on is None:
+            return 0
+        return int(self.growth * self._trained_on) if self._trained_on else self.least - 1
+
+    def outgrown(self, number: int) -> bool:
+        """Whether an index of `number` vectors needs another training than this one had."""
+        return self.limit is not None and number > self.limit
+
+    # -- what a subclass defines ---------------------------------------------------------------------------------
 
     @abstractmethod
     def _named(self) -> str:
@@ -76,8 +110,16 @@ class FaissIndex(ABC):
         """faiss's search parameters."""
 
     def _cosines(self, found: np.ndarray) -> np.ndarray:
-        """Cosines, from what faiss gives."""
+        """Cosines, from the scores of faiss."""
         return found
+
+    def _stored(self, index: Any) -> np.ndarray:
+        """(N, D) vectors of an index (on the host) that keeps them."""
+        return index.reconstruct_n(0, index.ntotal)
+
+    def check_width(self, width: int) -> None:
+        """Raise UserError if vectors of this width cannot be indexed with these arguments."""
+        return  # any width, unless a subclass needs more
 
     # -- the interface -------------------------------------------------------------------------------------------
 
@@ -91,10 +133,16 @@ class FaissIndex(ABC):
             self._instead.add(features)
             return
         rows = unit_rows(features, width=self._width(), what="gallery")
+        self.check_width(rows.shape[1])
         if self._index is None:
             self._waiting.append(rows)
-        else:
-            self._index.add(rows)
+            return
+        self._index.add(rows)
+        if self._raw is not None:
+            self._raw.append(rows)
+        if not self.keeps_vectors and (self._small or self._raw is not None) and len(self) >= KEPT:
+            self.built()
+            self._raw = None  # memory stays bounded
 
     def search(self, queries: np.ndarray, k: int, allowed: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
         if self._instead is not None:
@@ -103,6 +151,9 @@ class FaissIndex(ABC):
         rows = unit_rows(queries, width=self._width(), what="queries")
         faiss, index = the_faiss(), self.built()
         selector = None if allowed is None else faiss.IDSelectorBatch(np.flatnonzero(allowed))
+        if self._small:
+            scores, ids = index.search(rows, min(k, len(self)), params=flat_parameters(selector))
+            return filled(*ordered(scores, ids), k)
         scores, ids = index.search(rows, min(k, len(self)), params=self._parameters(selector))
         return filled(*ordered(self._cosines(scores), ids), k)
 
@@ -110,38 +161,82 @@ class FaissIndex(ABC):
         if self._instead is not None:
             self._instead.save(path)
             return
-        faiss, index = the_faiss(), self.built()
-        on_host = faiss.index_gpu_to_cpu(index) if self._resources is not None else index
-        with replaced_file(path) as file:
-            file.write(faiss.serialize_index(on_host).data)
+        if len(self) == 0:
+            raise UserError("the index is empty: add vectors before saving it")
+        index = self.built()
+        write_index(path, self._on_host(index), Note(type(self).__name__, self._trained_on or 0))
 
     def load(self, path: Path) -> None:
         if self._instead is not None:
             self._instead.load(path)
             return
-        faiss = the_faiss()
-        try:
-            index = faiss.deserialize_index(np.fromfile(path, dtype=np.uint8), faiss.IO_FLAG_SKIP_PRECOMPUTE_TABLE)
-        except (OSError, RuntimeError, AssertionError) as error:
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise DataError(f"{path} cannot be read as an index ({reason}); build it again") from error
-        self._waiting, self._index = [], self._placed(index)
+        index, note = read_index(path, type(self).__name__)
+        trained_on = note.trained_on if note is not None else None if self.least else 0
+        self.clear()
+        self._index, self._trained_on = self._placed(index), trained_on
+
+    def clear(self) -> None:
+        """Remove all vectors and the training."""
+        if self._instead is not None:
+            self._instead = TorchExact()
+        self._waiting, self._raw, self._index, self._trained_on, self._reported = [], None, None, 0, False
 
     def built(self) -> Any:
-        """faiss's own index, built from what waits if need be."""
+        """The faiss index; built from the vectors added so far, and again where it has outgrown its training."""
         if self._index is None:
-            rows = self._waiting[0] if len(self._waiting) == 1 else np.concatenate(self._waiting)
-            index = self._placed(self._empty(rows))
-            index.add(rows)
-            self._index, self._waiting = index, []
+            self._build(self._waiting[0] if len(self._waiting) == 1 else np.concatenate(self._waiting))
+        elif self.outgrown(len(self)):
+            rows = self._vectors()
+            if rows is not None:
+                log.info("%s: trained again on %d vectors (before: %s)", self._named(), len(rows), self._trained_on)
+                self._build(rows)
+            elif not self._reported:
+                self._reported = True
+                log.warning(
+                    "%s holds %d vectors and was trained on %s: it finds fewer of the nearest vectors than one that is"
+                    " built from all of them at once; build it again",
+                    self._named(),
+                    len(self),
+                    "an unknown number" if self._trained_on is None else self._trained_on,
+                )
         return self._index
+
+    def _build(self, rows: np.ndarray) -> None:
+        small = len(rows) < self.least
+        index = self._placed(the_faiss().IndexFlatIP(rows.shape[1]) if small else self._empty(rows))
+        index.add(rows)
+        self._index, self._waiting = index, []
+        self._trained_on = 0 if small or not self.least else len(rows)
+        self._raw = None if small or self.keeps_vectors or len(rows) >= KEPT else [rows]
+
+    @property
+    def _small(self) -> bool:
+        """Whether the vectors are too few for a training and compared whole."""
+        return self._index is not None and self.least > 0 and self._trained_on == 0
+
+    def _vectors(self) -> np.ndarray | None:
+        """(N, D) all vectors of the index; None if only their codes are kept."""
+        if self._small:
+            index = self._on_host(self._index)
+            return index.reconstruct_n(0, index.ntotal)
+        if self.keeps_vectors:
+            return self._stored(self._on_host(self._index))
+        return None if self._raw is None else np.concatenate(self._raw)
 
     def _placed(self, index: Any) -> Any:
         if self._resources is None:
             return index
         return the_faiss().index_cpu_to_gpu(self._resources, 0, index)
 
+    def _on_host(self, index: Any) -> Any:
+        return the_faiss().index_gpu_to_cpu(index) if self._resources is not None else index
+
     def _width(self) -> int | None:
         if self._waiting:
             return self._waiting[0].shape[1]
         return None if self._index is None else int(self._index.d)
+
+
+def flat_parameters(selector: Any) -> Any:
+    """Search parameters of a flat index."""
+    return None if selector is None else the_faiss().SearchParameters(sel=selector)

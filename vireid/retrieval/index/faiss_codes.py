@@ -15,23 +15,27 @@ from vireid.retrieval.index.faiss_cards import the_faiss
 Rotation = Literal["principal", "opq", "none"]
 LEAST = 8  # lists that are looked into, if nobody says how many
 CENTRES = 80  # vectors for each centre of a code that it is trained on at most
+SMALLEST = 16 * PER_LIST  # vectors that codes of four bits need; fewer are compared whole
 
 
 @INDEXES.register
 class FaissIVFPQ(FaissIndex):
     """Inverted lists whose vectors are kept as short codes: for galleries that do not fit in memory whole.
 
-    `code_bytes` of a vector, beside eight of its number.
+    `code_bytes` of a vector, beside eight of its number; at most one for each dimension.
     `rotation`: before they are coded, vectors are turned to `directions` directions (0: two for each byte), so that
     codes lose less. "principal": the principal ones, shared out so that each byte codes about as much variance (the
     parametric solution of Ge et al., CVPR 2013); "opq": learned (minutes); "none": vectors are coded as they are.
     `lists`, `probes`: as in `FaissIVF`.
     Codes are compared by their distance to the query, not by their product with it: what a code loses makes it shorter,
     and a distance takes that into account. Scores are the cosines that follow from these distances.
+    Below 624 vectors nothing is coded: they are kept and compared whole.
     Errors: UserError for a width that `code_bytes` does not divide, without rotation.
     """
 
     example: ClassVar[dict] = {"code_bytes": 4}
+    least = SMALLEST
+    keeps_vectors = False
     on_cards = False  # cards take other code lengths and no rotation: an index must not depend on the machine
 
     def __init__(
@@ -55,13 +59,14 @@ class FaissIVFPQ(FaissIndex):
 
     def _named(self) -> str:
         rotated = "" if self.rotation == "none" else f", {self.rotation} directions"
-        return f"inverted lists of codes ({self.code_bytes} bytes{rotated}, {self.probes} probed)"
+        width = self._width()
+        return f"inverted lists of codes ({self._bytes(width or self.code_bytes)} bytes{rotated}, {self.probes} probed)"
 
     def _empty(self, rows: np.ndarray) -> Any:
         faiss, inner = the_faiss(), self._coded(rows.shape[1])
-        bits = min(8, int(np.log2(max(len(rows) // PER_LIST, 2))))
+        bits = code_bits(len(rows))
         lists = lists_for(len(rows), self.lists)
-        codes = faiss.IndexIVFPQ(faiss.IndexFlatL2(inner), inner, lists, self.code_bytes, bits)
+        codes = faiss.IndexIVFPQ(faiss.IndexFlatL2(inner), inner, lists, self._bytes(rows.shape[1]), bits)
         codes.pq.cp.niter, codes.pq.cp.max_points_per_centroid = ROUNDS, CENTRES
         codes.use_precomputed_table = -1  # it may be several times as large as the codes
         if self.rotation == "none":
@@ -69,27 +74,44 @@ class FaissIVFPQ(FaissIndex):
         turn = self._turn(rows, inner, bits)
         return trained(faiss.IndexPreTransform(turn, codes), rows, codes)
 
+    @property
+    def limit(self) -> int | None:
+        """Also where more vectors allow finer codes than those of the training."""
+        limit = super().limit
+        if not limit or not self._trained_on or (bits := code_bits(self._trained_on)) == 8:
+            return limit
+        return min(limit, 2 ** (bits + 1) * PER_LIST - 1)
+
+    def check_width(self, width: int) -> None:
+        self._coded(width)
+
+    def _bytes(self, width: int) -> int:
+        """Bytes of a code: a code has no part that covers less than one dimension."""
+        return min(self.code_bytes, width)
+
     def _coded(self, width: int) -> int:
         """Width of what is coded."""
-        whole = width - width % self.code_bytes
-        inner = width if self.rotation == "none" else min(self.directions or 2 * self.code_bytes, whole)
-        if inner % self.code_bytes or inner == 0:
+        parts = self._bytes(width)
+        whole = width - width % parts
+        inner = width if self.rotation == "none" else min(self.directions or 2 * parts, whole)
+        if inner % parts or inner == 0:
             of = "directions" if self.directions and whole else "the width"
-            raise UserError(f"code_bytes {self.code_bytes} does not divide {of} {inner or width}: choose one that does")
+            raise UserError(f"code_bytes {parts} does not divide {of} {inner or width}: choose one that does")
         return inner
 
     def _turn(self, rows: np.ndarray, inner: int, bits: int) -> Any:
         faiss, sample = the_faiss(), chosen(rows, max(1 << 15, 4 * rows.shape[1]))
+        parts = self._bytes(rows.shape[1])
         if self.rotation == "opq":
-            turn = faiss.OPQMatrix(rows.shape[1], self.code_bytes, inner)
+            turn = faiss.OPQMatrix(rows.shape[1], parts, inner)
             turn.niter, turn.niter_pq, turn.max_train_points = ROUNDS, 4, 1 << 15
-            quantizer = faiss.ProductQuantizer(inner, self.code_bytes, bits)  # faiss's own always wants 256 centres
+            quantizer = faiss.ProductQuantizer(inner, parts, bits)  # faiss's own always wants 256 centres
             turn.pq = quantizer
             turn.train(sample)
             turn.pq = None
             return turn
-        variances, directions = np.linalg.eigh(np.cov(sample.T))
-        order = shared_out(variances, self.code_bytes, inner // self.code_bytes)
+        variances, directions = np.linalg.eigh(np.atleast_2d(np.cov(sample.T)))
+        order = shared_out(variances, parts, inner // parts)
         turn = faiss.LinearTransform(rows.shape[1], inner, False)
         faiss.copy_array_to_vector(directions.T[order].astype(np.float32).ravel(), turn.A)
         turn.is_trained = True
@@ -110,12 +132,15 @@ class FaissIVFRefined(FaissIndex):
 
     Vectors are kept whole, and their codes beside them.
 
-    `refine`: how many times k vectors are compared whole. `code_bytes` of a vector, two codes a byte; 0 is a quarter of
-    the width. `lists`: as in `FaissIVF`. `probes`: 0 is a fifth of the lists, at least 8.
+    `refine`: how many times k vectors are compared whole. `code_bytes` of a vector, two codes a byte; 0 is a code for
+    every four dimensions, or the nearest number below that divides the width. `lists`: as in `FaissIVF`. `probes`: 0 is
+    a fifth of the lists, at least 8.
+    Below 624 vectors nothing is coded: they are compared whole.
     Errors: UserError for a width that twice `code_bytes` does not divide.
     """
 
     example: ClassVar[dict] = {"code_bytes": 2}
+    least = SMALLEST
     on_cards = False  # faiss has these codes on the CPU only
 
     def __init__(self, *, lists: int = 0, probes: int = 0, code_bytes: int = 0, refine: int = 8) -> None:
@@ -128,9 +153,7 @@ class FaissIVFRefined(FaissIndex):
 
     def _empty(self, rows: np.ndarray) -> Any:
         faiss, width = the_faiss(), rows.shape[1]
-        parts = 2 * self.code_bytes or max(1, width // 4)
-        if width % parts:
-            raise UserError(f"twice code_bytes, {parts}, does not divide the width {width}: choose one that does")
+        parts = self._parts(width)
         centres = faiss.IndexFlatIP(width)
         codes = faiss.IndexIVFPQFastScan(
             centres, width, lists_for(len(rows), self.lists), parts, 4, faiss.METRIC_INNER_PRODUCT
@@ -138,11 +161,36 @@ class FaissIVFRefined(FaissIndex):
         codes.pq.cp.niter = ROUNDS
         return trained(faiss.IndexRefineFlat(codes), rows, codes)
 
+    def check_width(self, width: int) -> None:
+        self._parts(width)
+
+    def _parts(self, width: int) -> int:
+        """Codes of a vector."""
+        if self.code_bytes == 0:
+            return next(parts for parts in range(max(1, width // 4), 0, -1) if width % parts == 0)
+        parts = 2 * self.code_bytes
+        if width % parts:
+            raise UserError(f"twice code_bytes, {parts}, does not divide the width {width}: choose one that does")
+        return parts
+
+    def _stored(self, index: Any) -> np.ndarray:
+        kept = the_faiss().downcast_index(index.refine_index)
+        return kept.reconstruct_n(0, kept.ntotal)
+
     def _parameters(self, selector: Any) -> Any:
         faiss = the_faiss()
         probes = self.probes or max(LEAST, -(-faiss.extract_index_ivf(self._index).nlist // 5))
         inner = faiss.SearchParametersIVF(nprobe=probes, sel=selector)
         return faiss.IndexRefineSearchParameters(k_factor=self.refine, base_index_params=inner)
+
+
+def code_bits(number: int) -> int:
+    """Bits of each code that this many vectors can train: at most 8.
+
+    >>> [code_bits(n) for n in (624, 1247, 1248, 9984, 100_000)]
+    [4, 4, 5, 8, 8]
+    """
+    return min(8, int(np.log2(max(number // PER_LIST, 2))))
 
 
 def shared_out(variances: np.ndarray, parts: int, each: int) -> np.ndarray:

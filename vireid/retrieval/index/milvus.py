@@ -12,6 +12,7 @@ import numpy as np
 
 from vireid.core.errors import DataError, UserError, nearest
 from vireid.core.files import write_json
+from vireid.core.paths import normalized_path
 from vireid.core.registries import INDEXES
 from vireid.retrieval.best import ordered
 from vireid.retrieval.index.vectors import checked_search, filled, unit_rows
@@ -61,6 +62,8 @@ class Milvus:
                 raise UserError(f"{name} must be at least 1, got {value}")
         if "://" not in address and not address.endswith(".db"):
             raise UserError(f"address {address!r} is neither a file ending in .db nor of the form http://host:19530")
+        if self.embedded:
+            self.address = str(normalized_path(address))
         self._check_type(EMBEDDED if self.embedded else CLUSTER)
 
     @property
@@ -130,7 +133,8 @@ class Milvus:
     def load(self, path: Path) -> None:
         try:
             stored = json.loads(path.read_text(encoding="utf-8"))
-            place, rows = (stored["address"], stored["collection"]), int(stored["rows"])
+            address, rows = str(stored["address"]), int(stored["rows"])
+            place = (address if "://" in address else str(normalized_path(address)), stored["collection"])
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise DataError(f"{path} cannot be read as an index ({error}); build it again") from error
         if place != (self.address, self.collection) or rows > len(self):

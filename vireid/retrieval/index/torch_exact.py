@@ -57,12 +57,16 @@ class TorchExact:
         checked_search(len(self), k, allowed)
         gallery, most = self._whole(), min(k, len(self))
         rows = torch.from_numpy(unit_rows(queries, width=gallery.shape[1], what="queries"))
+        if len(rows) == 0:
+            return np.empty((0, k), np.float32), np.empty((0, k), np.int64)
         step, block = self._blocks(len(rows), gallery.shape[1], most)
         found = [self._of(rows[i : i + step], gallery, block, most, allowed) for i in range(0, len(rows), step)]
         scores, ids = (np.concatenate([part[i] for part in found]) for i in (0, 1))
         return filled(scores, np.where(scores == -np.inf, -1, ids), k)
 
     def save(self, path: Path) -> None:
+        if not self._parts:
+            raise UserError("the index is empty: add vectors before saving it")
         with replaced_file(path) as file:
             np.save(file, self._whole())
 

@@ -73,8 +73,8 @@ class Distances:
         return out
 
     def relative(self, distances: Tensor, furthest: Tensor) -> Tensor:
-        """Distances divided by the largest of their row."""
-        return self._rounded(distances / furthest)
+        """Distances divided by the largest of their row; 0 where all of them are 0 (rows that are all equal)."""
+        return self._rounded(distances / furthest.masked_fill(furthest == 0, 1))
 
     def neighbours(self, k: int, among: int, seen: Callable[[slice, Tensor, Tensor], None]) -> Neighbours:
         """The k nearest of the first `among` rows; where they are too few, the others follow in their order.

@@ -9,7 +9,7 @@ from torch import Tensor
 from vireid.core.errors import UserError
 from vireid.core.protocols import Reranker
 from vireid.core.registries import RERANKERS
-from vireid.retrieval.rerank.sides import checked
+from vireid.retrieval.rerank.sides import directed
 
 BLOCK = 1 << 24  # similarities that exist at a time
 
@@ -34,7 +34,7 @@ class QueryExpansion:
         return f"alpha query expansion (k {self.k}, alpha {self.alpha:g})" + _also(self.then)
 
     def __call__(self, queries: np.ndarray, gallery: np.ndarray) -> np.ndarray:
-        sides = [_unit(torch.from_numpy(rows)) for rows in checked(queries, gallery)]
+        sides = [_unit(torch.from_numpy(rows)) for rows in directed(queries, gallery)]
         return _compared(expanded(sides[0], sides[1], self.k, self.alpha), sides[1], self.then)
 
 
@@ -57,7 +57,7 @@ class DatabaseAugmentation:
         return f"database augmentation (k {self.k}, alpha {self.alpha:g})" + _also(self.then)
 
     def __call__(self, queries: np.ndarray, gallery: np.ndarray) -> np.ndarray:
-        sides = [_unit(torch.from_numpy(rows)) for rows in checked(queries, gallery)]
+        sides = [_unit(torch.from_numpy(rows)) for rows in directed(queries, gallery)]
         return _compared(sides[0], expanded(sides[1], sides[1], self.k, self.alpha, itself=True), self.then)
 
 

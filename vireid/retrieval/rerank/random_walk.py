@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -13,7 +16,9 @@ from vireid.retrieval.rerank.sides import checked
 
 BLOCK = 1 << 24  # entries of the walk's matrix that exist at a time
 QUERIES = 4096  # queries that are solved at a time
-MOST_STEPS = 200
+DENSE = 2048  # gallery images up to which the linear system is solved directly, in float64
+PATIENCE = 8  # steps without a smaller residual after which a column has stagnated
+ACCEPTED = 1e-3  # relative residual above which a stagnated column is an error
 
 
 @RERANKERS.register
@@ -26,9 +31,11 @@ class RandomWalk:
 
     Shapes: (Q, D), (G, D) -> (Q, G) float, larger is closer.
     Source: the release of HCT and MMD (`random_walk`).
-    Departs from it: no inverse and no G x G matrix. A is similar to a symmetric matrix whose first eigenvector is
-    known, so the rest is solved by conjugate gradients to the precision of the features (float64, else float32), with
-    blocks of A made and thrown away: memory O(G) times the queries solved at a time.
+    Departs from it: no inverse. A is similar to a symmetric matrix S whose first eigenvector is known. Up to 2,048
+    gallery images, I - alpha S is decomposed (Cholesky, float64). For more, no G x G matrix exists: the space without
+    the first eigenvector is solved by conjugate gradients to the precision of the features (float64, else float32),
+    with blocks of A made and thrown away: memory O(G) times the queries solved at a time.
+    Errors: DataError if the dot products of the gallery are too large for a softmax.
     """
 
     def __init__(self, *, alpha: float = 0.95) -> None:
@@ -48,60 +55,121 @@ class RandomWalk:
     def memory(self, queries: np.ndarray, gallery: np.ndarray) -> int:
         """Bytes that are needed at most beside the features: a copy, the result, a block, and the solver's columns."""
         entry = 8 if np.float64 in (queries.dtype, gallery.dtype) else 4
-        columns = 8 * len(gallery) * min(len(queries), QUERIES)
-        return entry * (gallery.size + queries.size + len(queries) * len(gallery) + 2 * BLOCK + columns)
+        columns = min(len(queries), QUERIES) * len(gallery)
+        result = entry * (gallery.size + queries.size + len(queries) * len(gallery))
+        if len(gallery) <= DENSE:
+            return result + 8 * (gallery.size + 3 * len(gallery) ** 2 + 4 * columns)
+        return result + entry * (2 * BLOCK + 8 * columns)
 
     def _ranked(self, queries: np.ndarray, gallery: np.ndarray) -> np.ndarray:
         queries, gallery = checked(queries, gallery)
-        walk = _Walk(torch.from_numpy(gallery))
+        dense = len(gallery) <= DENSE
+        walk = _Walk(torch.from_numpy(gallery).double() if dense else torch.from_numpy(gallery))
+        solve = walk.decomposed(self.alpha) if dense else lambda right: walk.solve(right, self.alpha)
         out = np.empty((len(queries), len(gallery)), gallery.dtype)
         for start in range(0, len(queries), QUERIES):
-            similar = walk.gallery @ torch.from_numpy(queries[start : start + QUERIES]).T
-            out[start : start + QUERIES] = ((1 - self.alpha) * walk.solve(similar, self.alpha)).T.numpy()
+            similar = walk.gallery @ torch.from_numpy(queries[start : start + QUERIES]).to(walk.gallery.dtype).T
+            out[start : start + QUERIES] = ((1 - self.alpha) * solve(similar)).T.numpy()
         return out
 
 
 class _Walk:
-    """A = P^-1 E with E symmetric and P its row sums; made block by block."""
+    """A = P^-1 E with E symmetric and P its row sums; S = P^-1/2 E P^-1/2."""
 
     def __init__(self, gallery: Tensor) -> None:
         self.gallery = gallery
         self.largest = float(gallery.square().sum(dim=1).amax().clamp_min(0))  # no dot product is larger
         total = self._times(gallery.new_ones(len(gallery), 1))
         if not (torch.isfinite(total).all() and (total > 0).all()):
-            raise DataError("gallery features are too long for a softmax of their dot products: make their rows unit")
-        self.root = total.sqrt()  # (G, 1): P^1/2, and the first eigenvector of P^-1/2 E P^-1/2, not yet unit
+            raise DataError(
+                f"gallery features are too long for a softmax of their dot products (the largest squared length is"
+                f" {self.largest:.3g}): L2-normalize them"
+            )
+        self.root = total.sqrt()  # (G, 1): P^1/2, and the first eigenvector of S, not yet of length 1
         self.first = self.root / self.root.norm()
+
+    def decomposed(self, alpha: float) -> Callable[[Tensor], Tensor]:
+        """The function (G, Q) right -> (G, Q) x with (I - alpha A) x = right, by one Cholesky decomposition."""
+        system = self._block(slice(0, len(self.gallery))).div_(self.root).div_(self.root.T).mul_(-alpha)
+        system.diagonal().add_(1)
+        factor, failed = torch.linalg.cholesky_ex(system)
+        if failed:
+            raise UserError(
+                f"the random walk cannot be solved: alpha {alpha!r} is too close to 1; choose a smaller one"
+            )
+        return lambda right: torch.cholesky_solve(right * self.root, factor) / self.root
 
     def solve(self, right: Tensor, alpha: float) -> Tensor:
         """(G, Q): x with (I - alpha A) x = right."""
-        scaled = right * self.root
+        size = right.abs().amax(dim=0).clamp_min(torch.finfo(right.dtype).tiny)  # squares of long queries overflow
+        scaled = right / size * self.root
         known = self.first @ (self.first.T @ scaled)  # its eigenvalue is 1
-        return (known / (1 - alpha) + self._gradients(scaled - known, alpha)) / self.root
+        return (known / (1 - alpha) + self._gradients(scaled, alpha)) / self.root * size
 
-    def _gradients(self, right: Tensor, alpha: float) -> Tensor:
-        """Conjugate gradients, each column by itself, in the space without the first eigenvector."""
-        goal = right.norm(dim=0) * 10 * torch.finfo(right.dtype).eps
-        out, left = torch.zeros_like(right), right.clone()
-        direction, square = left.clone(), left.square().sum(dim=0)
-        for _ in range(MOST_STEPS):
-            if (square.sqrt() <= goal).all():
+    def _gradients(self, scaled: Tensor, alpha: float) -> Tensor:
+        """Conjugate gradients, each column by itself, in the space without the first eigenvector.
+
+        Rounding brings the first eigenvector back, so the residual is projected in every step. A column ends when its
+        residual is as small as the rounding of the whole right side, or no longer becomes smaller: what remains of the
+        right side may be rounding only, which no number of steps reduces.
+        """
+        tiny = torch.finfo(scaled.dtype).tiny
+        size = scaled.norm(dim=0).clamp_min(tiny)
+        goal = size * 10 * torch.finfo(scaled.dtype).eps
+        left = self._projected(self._projected(scaled))
+        out, best, direction, square = torch.zeros_like(left), torch.zeros_like(left), left.clone(), _squares(left)
+        least, since = square.sqrt(), torch.zeros_like(square, dtype=torch.int64)
+        active = least > goal
+        for _ in range(most_steps(alpha, scaled.dtype)):
+            if not active.any():
                 break
-            image = direction - alpha * self._times(direction / self.root) / self.root
-            image -= self.first @ (self.first.T @ image)
-            length = square / (direction * image).sum(dim=0).clamp_min(torch.finfo(right.dtype).tiny)
+            image = self._projected(direction - alpha * self._times(direction / self.root) / self.root)
+            curvature = (direction * image).sum(dim=0)
+            active &= curvature > tiny
+            length = torch.where(active, square / curvature.clamp_min(tiny), 0)
             out += length * direction
-            left -= length * image
-            before, square = square, left.square().sum(dim=0)
-            direction = left + (square / before.clamp_min(torch.finfo(right.dtype).tiny)) * direction
-        return out
+            left = self._projected(left - length * image)
+            before, square = square, _squares(left)
+            smaller = active & (square.sqrt() < least)
+            best = torch.where(smaller, out, best)
+            least, since = torch.where(smaller, square.sqrt(), least), torch.where(smaller, 0, since + 1)
+            active &= (least > goal) & (since < PATIENCE)
+            direction = left + torch.where(active, square / before.clamp_min(tiny), 0) * direction
+        if (worst := float((least / size).max())) > ACCEPTED:
+            raise UserError(
+                f"the random walk did not converge (alpha {alpha:g}, relative residual {worst:.1g}): choose a smaller"
+                " alpha, or pass float64 features"
+            )
+        return best
+
+    def _projected(self, values: Tensor) -> Tensor:
+        """Without their part along the first eigenvector."""
+        return values - self.first @ (self.first.T @ values)
 
     def _times(self, values: Tensor) -> Tensor:
-        """(G, Q): E @ values, where E_ij = exp(g_i g_j - largest), and exp(0 - largest) where i = j."""
-        number, out = len(self.gallery), torch.empty_like(values)
-        step = max(1, BLOCK // number)
-        for start in range(0, number, step):
-            block = self.gallery[start : start + step] @ self.gallery.T
-            block[torch.arange(len(block)), torch.arange(start, start + len(block))] = 0
-            out[start : start + step] = block.sub_(self.largest).exp_() @ values
+        """(G, Q): E @ values, block by block."""
+        out, step = torch.empty_like(values), max(1, BLOCK // len(self.gallery))
+        for start in range(0, len(values), step):
+            out[start : start + step] = self._block(slice(start, start + step)) @ values
         return out
+
+    def _block(self, rows: slice) -> Tensor:
+        """(b, G): E_ij = exp(g_i g_j - largest), and exp(0 - largest) where i = j."""
+        block = self.gallery[rows] @ self.gallery.T
+        places = torch.arange(len(block))
+        block[places, places + rows.start] = 0
+        return block.sub_(self.largest).exp_()
+
+
+def _squares(values: Tensor) -> Tensor:
+    return values.square().sum(dim=0)
+
+
+def most_steps(alpha: float, dtype: torch.dtype) -> int:
+    """Steps after which conjugate gradients have converged, from the condition number of I - alpha S.
+
+    >>> most_steps(0.0, torch.float32), most_steps(0.95, torch.float32), most_steps(0.999, torch.float64)
+    (29, 72, 842)
+    """
+    condition = (1 + alpha) / (1 - alpha)
+    return 20 + math.ceil(math.sqrt(condition) / 2 * math.log(2 / torch.finfo(dtype).eps))

@@ -6,6 +6,8 @@ import numpy as np
 
 from vireid.core.errors import DataError, UserError
 
+LARGE = 1e9  # entries above it or below its inverse: their squares leave the range of float32
+
 
 def checked(queries: np.ndarray, gallery: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Both sides contiguous and of one type: float64 where either is, float32 otherwise."""
@@ -21,5 +23,28 @@ def checked(queries: np.ndarray, gallery: np.ndarray) -> tuple[np.ndarray, np.nd
 
 
 def stacked(queries: np.ndarray, gallery: np.ndarray) -> np.ndarray:
-    """(Q + G, D): the queries, then the gallery."""
-    return np.concatenate(checked(queries, gallery))
+    """(Q + G, D): the queries, then the gallery.
+
+    If squared distances would overflow or vanish in the precision of the rows, all rows are multiplied by one power of
+    two: relative distances stay the same.
+    """
+    rows = np.concatenate(checked(queries, gallery))
+    return _scaled(rows, np.abs(rows).max(initial=0))
+
+
+def directed(queries: np.ndarray, gallery: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Both sides as in `checked`; rows whose squares leave the range of float32 are multiplied by powers of two.
+
+    For methods that compare directions only.
+    """
+    sides = checked(queries, gallery)
+    query, other = (_scaled(rows, np.abs(rows).max(axis=1, initial=0, keepdims=True)) for rows in sides)
+    return query, other
+
+
+def _scaled(rows: np.ndarray, largest: np.ndarray) -> np.ndarray:
+    """The rows times powers of two (exact) where their largest entry is extreme."""
+    extreme = (largest > LARGE) | ((largest > 0) & (largest < 1 / LARGE))
+    if not extreme.any():
+        return rows
+    return np.ldexp(rows, np.where(extreme, -np.frexp(largest)[1], 0)).astype(rows.dtype)
