@@ -32,8 +32,8 @@ class SysuProtocol:
       "official", the data set's authors and MPANet: the permutations in `exp/rand_perm_cam.mat` of the data set, or in
         the file `permutations`; images by number, all of a folder that has fewer than `shots`.
       "unseeded", PAENet's release: uniform draws that it does not seed, with Python's `random.choice` for one shot and
-        NumPy's `choice` for several. Here NumPy's generator draws both, seeded with `seed`, and the conditions state the
-        seed: such a number can be repeated here, but never equals the release's exactly.
+        NumPy's `choice` for several. Here NumPy's generator draws both, seeded with `seed`, and the
+        conditions state the seed: such a number can be repeated here, but never equals the release's exactly.
     An indoor gallery is not a part of the all-search gallery of the same trial, except in the official convention.
     Rows of the table: those of one (identity, camera) must be in the order of their file names.
     Errors: `DataError` without query or gallery rows, where a camera has fewer images of an identity than `shots`, and
