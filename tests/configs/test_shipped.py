@@ -93,7 +93,7 @@ def test_plugins_have_no_base(path):
     assert "_BASE_" not in parse(path.read_text(encoding="utf-8")).value, "it would win over the method's changes"
 
 
-# Released hyper-parameters, from methods/mmd.md section 5 and methods/agw.md sections 3 to 5.
+# Hyper-parameters of the released code of MMD-ReID and AGW.
 
 
 def test_values_of_mmd():

@@ -1,4 +1,4 @@
-"""Released hyper-parameters of DDAG and DEEN: methods/ddag.md sections 1 to 4, methods/deen.md sections 1 to 3."""
+"""Hyper-parameters of the released code of DDAG and DEEN."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The protocol of SYSU-MM01 (protocols.md section 1)."""
+"""The protocol of SYSU-MM01: infrared queries, a drawn visible gallery, camera 2 ignored for queries of camera 3."""
 
 from __future__ import annotations
 
