@@ -27,7 +27,7 @@ from typing import Any
 import torch
 
 from vireid.config import assemble
-from vireid.config.loader import load_config
+from vireid.config.loader import read_unchecked
 from vireid.core.errors import guarded
 from vireid.core.files import write_json
 from vireid.core.types import Facts, Progress
@@ -59,7 +59,7 @@ def live(pipe: Connection, variant: str, rows: int, arch: str, device: str, prec
     environment = Environment(device=device, precision=precision)
     base = _resident()
     name, changes = VARIANTS[variant]
-    config = load_config(
+    config = read_unchecked(
         config_path(name), {**changes, "MODEL.BACKBONE.ARCH": arch, "MODEL.BACKBONE.PRETRAINED": False}
     )
     torch.manual_seed(0)

@@ -13,7 +13,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "Experiment": "vireid.experiment",
-    "load_config": "vireid.config.loader",
+    "load_config": "vireid.config.assemble",
     "evaluate_retrieval": "vireid.evaluation",
     "evaluate_distances": "vireid.evaluation",
     "create_model": "vireid.zoo",

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from vireid.config import assemble
-from vireid.config.loader import load_config
 from vireid.core.errors import ConfigError, UserError, nearest
 from vireid.models.net import CrossModalityNet
 
@@ -77,7 +76,7 @@ def create_model(
         changes["MODEL.BACKBONE.ARCH"] = arch
     if weights is not None:
         changes["MODEL.BACKBONE.WEIGHTS"] = str(weights)
-    config = load_config(config_path(name), changes)
+    config = assemble.load(config_path(name), changes)
     facts = assemble.facts_of(config)
     if num_ids is not None:
         if num_ids < 1:

@@ -1,6 +1,6 @@
 """Who may import whom, read from the source of every file; each rule is tried on a bad text as well.
 
-The floors stand in the design and in CONTRIBUTING.md: a file imports from lower floors and from its own package.
+`FLOORS` is the table of the layers: a file imports from lower floors and from its own package.
 """
 
 from __future__ import annotations

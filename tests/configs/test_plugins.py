@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from vireid.config import assemble, explain
-from vireid.config.loader import load_config
+from vireid.config.loader import read_unchecked
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 METHODS = sorted(
@@ -85,14 +85,16 @@ def test_there_are_methods():
 
 @pytest.mark.parametrize("method", METHODS)
 def test_a_plugin_joins_any_method_and_touches_only_its_slots(plugin, method, facts):
-    config = load_config(joined(plugin, method))
+    config = read_unchecked(joined(plugin, method))
     assert assemble.problems(config) == []
     tree = explain.resolved_tree(config)
     norm = tree["OBJECTIVE"].pop("NORM")
     assert norm == {"NAME": "FeatureNorm", "WEIGHT": 0.01, "USES": {"features": "attribute_prior_logits"}}
     assert tree["MODEL"]["HEADS"].pop("NARROW")["WIDTH"] == 8
     assert tree.pop("IMPORTS") == ["plugin_of_a_test"]
-    alone = explain.resolved_tree(load_config(CONFIGS / "sysu" / f"{method}.yml", ["MODEL.BACKBONE.ARCH", "resnet10t"]))
+    alone = explain.resolved_tree(
+        read_unchecked(CONFIGS / "sysu" / f"{method}.yml", ["MODEL.BACKBONE.ARCH", "resnet10t"])
+    )
     assert alone.pop("IMPORTS") == []
     assert tree == alone
 
@@ -102,7 +104,7 @@ def test_a_plugin_joins_any_method_and_touches_only_its_slots(plugin, method, fa
 
 
 def test_the_table_says_who_provides_what(plugin):
-    table = {row.slot: row for row in explain.rows(load_config(joined(plugin, "mmd")))}
+    table = {row.slot: row for row in explain.rows(read_unchecked(joined(plugin, "mmd")))}
     assert table["MODEL.HEADS.NARROW"].needs == "features = pooled <- MODEL.POOL"
     assert table["MODEL.HEADS.NARROW"].provides == "attribute_prior_logits"
     assert table["OBJECTIVE.NORM"].needs == "features = attribute_prior_logits <- MODEL.HEADS.NARROW"
@@ -137,10 +139,10 @@ def test_attributes_join_any_method_and_touch_only_their_slots(tmp_path, method,
     (tmp_path / "x.yml").write_text(f"_BASE_: [{', '.join(bases)}]\nDATA: {{ATTRIBUTES: table.csv}}\n")
     tiny = {"MODEL.BACKBONE.ARCH": "resnet10t"}
     without_pae = {"MODEL.HEADS.ATTRIBUTES.USES": {"attribute_feature": "pooled"}} if plugins == ["aal"] else {}
-    config = load_config(tmp_path / "x.yml", {**tiny, **without_pae})
+    config = read_unchecked(tmp_path / "x.yml", {**tiny, **without_pae})
     assert assemble.problems(config) == []
     tree = explain.resolved_tree(config)
-    alone = explain.resolved_tree(load_config(bases[0], {**tiny, "DATA.ATTRIBUTES": "table.csv"}))
+    alone = explain.resolved_tree(read_unchecked(bases[0], {**tiny, "DATA.ATTRIBUTES": "table.csv"}))
     for key in OWN["MODEL"]:
         tree["MODEL"].pop(key, None)
         alone["MODEL"].pop(key, None)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from vireid.config import assemble, explain
-from vireid.config.loader import load_config
+from vireid.config.loader import read_unchecked
 from vireid.config.plan import make_plan
 from vireid.config.slots import SLOTS
 from vireid.config.text import parse
@@ -31,12 +31,12 @@ def test_there_are_compositions():
 
 @composition
 def test_checks_as_it_is(path):
-    assert assemble.problems(load_config(path)) == []
+    assert assemble.problems(read_unchecked(path)) == []
 
 
 @composition
 def test_builds_and_takes_a_step(path):
-    config, batch = load_config(path, TINY), tiny_batch(size=(96, 32))  # a map of 6 rows, one for each stripe
+    config, batch = read_unchecked(path, TINY), tiny_batch(size=(96, 32))  # a map of 6 rows, one for each stripe
     model = assemble.model(config, FACTS)
     objective = assemble.objective(config, FACTS, model)
     total, terms = objective(batch, model(batch), Progress())
@@ -54,9 +54,9 @@ def test_builds_and_takes_a_step(path):
 
 @composition
 def test_resolved_form_is_a_fixed_point(path, tmp_path):
-    config = load_config(path)
+    config = read_unchecked(path)
     explain.write_resolved(config, tmp_path / "config.yml")
-    again = load_config(tmp_path / "config.yml")
+    again = read_unchecked(tmp_path / "config.yml")
     assert explain.resolved_tree(again) == explain.resolved_tree(config)
     assert explain.differences((tmp_path / "config.yml").read_text(), config) == []
     assert [path.name for path in tmp_path.iterdir()] == ["config.yml"]
@@ -93,11 +93,11 @@ def test_plugins_have_no_base(path):
     assert "_BASE_" not in parse(path.read_text(encoding="utf-8")).value, "it would win over the method's changes"
 
 
-# Released hyper-parameters, from methods/mmd.md section 5 and methods/agw.md sections 3 to 5.
+# Hyper-parameters of the released code of MMD-ReID and AGW.
 
 
 def test_values_of_mmd():
-    tree = explain.resolved_tree(load_config(CONFIGS / "sysu" / "mmd.yml"))
+    tree = explain.resolved_tree(read_unchecked(CONFIGS / "sysu" / "mmd.yml"))
     assert tree["SIZE"] == [288, 144]
     assert tree["SAMPLER"] | {"NAME": ""} == {"NAME": "", "IDENTITIES": 4, "PER_MODALITY": 4, "STEPS": None}
     backbone = {"ARCH": "resnet50.tv_in1k", "SHARE_FROM": 3, "LAST_STRIDE": 1, "PRETRAINED": True}
@@ -118,7 +118,7 @@ def test_values_of_mmd():
 
 
 def test_values_of_the_baseline():
-    tree = explain.resolved_tree(load_config(CONFIGS / "sysu" / "baseline.yml"))
+    tree = explain.resolved_tree(read_unchecked(CONFIGS / "sysu" / "baseline.yml"))
     assert tree["SIZE"] == [288, 144]
     assert tree["SAMPLER"] | {"NAME": ""} == {"NAME": "", "IDENTITIES": 8, "PER_MODALITY": 4, "STEPS": None}
     backbone = {"ARCH": "resnet50.tv_in1k", "SHARE_FROM": 1, "LAST_STRIDE": 1, "PRETRAINED": True}
@@ -135,7 +135,7 @@ def batch_of(tree):
 
 @pytest.mark.parametrize("dataset", ["sysu", "regdb", "llcm"])
 def test_values_of_agw(dataset):
-    tree = explain.resolved_tree(load_config(CONFIGS / dataset / "agw.yml"))
+    tree = explain.resolved_tree(read_unchecked(CONFIGS / dataset / "agw.yml"))
     assert tree["SIZE"] == [288, 144]
     assert batch_of(tree) == (8, 4)
     backbone = tree["MODEL"]["BACKBONE"]
@@ -150,7 +150,7 @@ def test_values_of_agw(dataset):
 @pytest.mark.parametrize("dataset", ["sysu", "regdb", "llcm"])
 @pytest.mark.parametrize("method", ["baseline", "agw", "hct", "mmd"])
 def test_only_the_release_with_llcm_erases(dataset, method):
-    steps = explain.resolved_tree(load_config(CONFIGS / dataset / f"{method}.yml"))["AUGMENTATION"]
+    steps = explain.resolved_tree(read_unchecked(CONFIGS / dataset / f"{method}.yml"))["AUGMENTATION"]
     erased = (dataset, method) in (("llcm", "baseline"), ("llcm", "agw"))
     assert list(steps) == ["CROP", "FLIP", *(["ERASING"] if erased else [])]
     if erased:
@@ -163,7 +163,7 @@ def test_only_the_release_with_llcm_erases(dataset, method):
     [("sysu", (6, 8), 3.0, 1.0, 0.0), ("regdb", (8, 4), 10.0, 2.0, 0.1), ("llcm", (8, 4), 3.0, 1.0, 0.0)],
 )
 def test_values_of_hct(dataset, batch, p, weight, smoothing):
-    tree = explain.resolved_tree(load_config(CONFIGS / dataset / "hct.yml"))
+    tree = explain.resolved_tree(read_unchecked(CONFIGS / dataset / "hct.yml"))
     assert tree["SIZE"] == [288, 144]
     assert batch_of(tree) == batch
     assert tree["MODEL"]["BACKBONE"]["SHARE_FROM"] == 2
@@ -181,7 +181,7 @@ def test_values_of_hct(dataset, batch, p, weight, smoothing):
 
 @pytest.mark.parametrize("dataset", ["sysu", "regdb", "llcm"])
 def test_the_batch_of_mmd_fits_its_margin(dataset):
-    tree = explain.resolved_tree(load_config(CONFIGS / dataset / "mmd.yml"))
+    tree = explain.resolved_tree(read_unchecked(CONFIGS / dataset / "mmd.yml"))
     assert batch_of(tree) == (4, 4)
     assert tree["OBJECTIVE"]["MMD"]["MARGIN"] == 1.4
 
@@ -198,7 +198,7 @@ SOLVER = {
 
 
 def test_values_of_paenet_as_in_its_paper():
-    tree = explain.resolved_tree(load_config(CONFIGS / "sysu" / "paenet_paper.yml"))
+    tree = explain.resolved_tree(read_unchecked(CONFIGS / "sysu" / "paenet_paper.yml"))
     assert batch_of(tree) == (8, 4)
     assert tree["MODEL"]["BACKBONE"]["SHARE_FROM"] == 1
     assert {name: term.get("WEIGHT", 1.0) for name, term in tree["OBJECTIVE"].items()} == dict.fromkeys(
@@ -214,7 +214,7 @@ def test_values_of_paenet_as_in_its_paper():
 
 
 def test_values_of_paenet_as_released():
-    tree = explain.resolved_tree(load_config(CONFIGS / "sysu" / "paenet_released.yml"))
+    tree = explain.resolved_tree(read_unchecked(CONFIGS / "sysu" / "paenet_released.yml"))
     assert batch_of(tree) == (4, 4)
     assert tree["MODEL"]["BACKBONE"]["SHARE_FROM"] == 3
     weights = {name: term.get("WEIGHT", 1.0) for name, term in tree["OBJECTIVE"].items()}
@@ -228,8 +228,8 @@ def test_values_of_paenet_as_released():
 
 
 def test_table_4_differs_from_the_paper_in_what_is_frozen_only():
-    whole = explain.resolved_tree(load_config(CONFIGS / "sysu" / "paenet_paper.yml"))
+    whole = explain.resolved_tree(read_unchecked(CONFIGS / "sysu" / "paenet_paper.yml"))
     for name, part in {"aal_fixed": "heads.attributes", "pae_fixed": "adapter"}.items():
-        tree = explain.resolved_tree(load_config(CONFIGS / "sysu" / f"paenet_table4_{name}.yml"))
+        tree = explain.resolved_tree(read_unchecked(CONFIGS / "sysu" / f"paenet_table4_{name}.yml"))
         assert tree["SOLVER"].pop("FREEZE") == {part: 10}
         assert tree | {"OUTPUT_DIR": ""} == whole | {"OUTPUT_DIR": ""}

@@ -3,7 +3,7 @@
 import pytest
 
 from vireid.config import explain
-from vireid.config.loader import load_config
+from vireid.config.loader import read_unchecked
 
 
 @pytest.fixture
@@ -16,8 +16,8 @@ def test_what_it_prints_can_be_loaded_again(show_config, demo, tmp_path):
     assert (code, error) == (0, "")
     again = tmp_path / "again.yml"
     again.write_text(printed)
-    expected = explain.resolved_tree(load_config(demo, ["SOLVER.LR", "1e-3"]))
-    assert explain.resolved_tree(load_config(again)) == expected
+    expected = explain.resolved_tree(read_unchecked(demo, ["SOLVER.LR", "1e-3"]))
+    assert explain.resolved_tree(read_unchecked(again)) == expected
     assert expected["SOLVER"]["LR"] == 1e-3
 
 
@@ -42,15 +42,15 @@ def test_only_the_config(show_config, demo):
 
 
 def test_differences_name_what_changes_the_training(demo):
-    stored = explain.resolved_text(load_config(demo))
+    stored = explain.resolved_text(read_unchecked(demo))
     free = ["OUTPUT_DIR", "elsewhere", "LOG_EVERY", "1", "SOLVER.EPOCHS", "99", "SCORER.NAME", "FaissScorer"]
     free += ["EVALUATION.ALL.TRIALS", "1"]
-    assert explain.differences(stored, load_config(demo, free)) == []
+    assert explain.differences(stored, read_unchecked(demo, free)) == []
     other = ["SEED", "3", "OBJECTIVE.TRIPLET.MARGIN", "0.5", "OBJECTIVE.MMD.NAME", "none", "SOLVER.LR_SCALE", "{}"]
-    assert explain.differences(stored, load_config(demo, other)) == [
+    assert explain.differences(stored, read_unchecked(demo, other)) == [
         "SEED was 0, is 3",
         "OBJECTIVE.TRIPLET.MARGIN was 0.3, is 0.5",
         "OBJECTIVE.MMD was MarginMMD, is nothing",
         "SOLVER.LR_SCALE.backbone was 1.0, is nothing",
     ]
-    assert explain.differences("[1", load_config(demo)) == ["the stored config cannot be read"]
+    assert explain.differences("[1", read_unchecked(demo)) == ["the stored config cannot be read"]

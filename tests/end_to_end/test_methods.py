@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file
 
-from vireid.config.loader import load_config
+from vireid.config.loader import read_unchecked
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 METHODS = ("baseline", "agw", "hct", "mmd")
@@ -31,12 +31,12 @@ def test_a_method_trains_and_is_evaluated(layouts, train, tmp_path, layout, meth
     run = tmp_path / "run"
     assert train(run, *words, config=str(config)) == 0
 
-    terms = {name.lower() for name in load_config(config).OBJECTIVE}
+    terms = {name.lower() for name in read_unchecked(config).OBJECTIVE}
     records = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
     (epoch,) = [record for record in records if record["event"] == "epoch"]
     assert terms <= set(epoch)
     found = json.loads((run / "metrics.json").read_text())["results"]
-    assert set(found) == {name.lower() for name in load_config(config).EVALUATION}
+    assert set(found) == {name.lower() for name in read_unchecked(config).EVALUATION}
     assert all(0 <= result["mean"]["mAP"] <= 1 for result in found.values())
     weights = load_file(run / "checkpoints" / "epoch_0001" / "model.safetensors")
     assert any("_insert." in name for name in weights) == (method == "agw")

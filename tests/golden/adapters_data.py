@@ -36,7 +36,7 @@ def released_sampler(case: Case) -> None:
         np.testing.assert_array_equal(drawn[1], arrays[f"out_e{epoch}_index2"])
     pairs = identities * per_modality
     steps = steps_per_epoch(*map(len, labels), pairs)
-    assert steps == arrays["out_num_batches_actual"]  # the reported number is one less: agw.md section 3
+    assert steps == arrays["out_num_batches_actual"]  # the release's progress line prints one less
     assert steps * pairs == arrays["out_iter_len"]
 
 
@@ -71,7 +71,7 @@ def pre_processing(case: Case) -> None:
     modality = np.array([sample.modality for sample in samples])
     label = np.array([sample.identity for sample in samples])
     np.testing.assert_array_equal(label, np.searchsorted(np.unique(raw), raw))
-    # The released labels enumerate a set, which for few and large identities is not ascending: protocols.md section 1.
+    # The released labels enumerate a set, which for few and large identities is not ascending.
     released = {identity: rank for rank, identity in enumerate(set(raw[modality == Modality.INFRARED].tolist()))}
     for name, kind in (("rgb", Modality.VISIBLE), ("ir", Modality.INFRARED)):
         ours = images[modality == kind]

@@ -11,7 +11,7 @@ from runner import Case, adapter
 from torch import Tensor, nn
 
 from vireid.config import assemble
-from vireid.config.loader import load_config
+from vireid.config.loader import read_unchecked
 from vireid.core.types import Facts, Modality, Progress
 from vireid.layers.cross_stage import ChannelNonLocal, PositionNonLocal, StageAggregation
 from vireid.layers.norms import unit_rows
@@ -195,7 +195,7 @@ def check_eval(case: Case, model: str) -> None:
 def check_train(case: Case, model: str) -> None:
     arrays, net = case.arrays, deen(case, model).train()
     objective = assemble.objective(
-        load_config(config_path(CONFIGS[model])), Facts(num_ids=case.params["n_class"], num_cameras=6), net
+        read_unchecked(config_path(CONFIGS[model])), Facts(num_ids=case.params["n_class"], num_cameras=6), net
     )
     batch = rows(arrays["in_visible"], arrays["in_infrared"], arrays["in_label_per_modality"])
     batch.images.retain_grad()

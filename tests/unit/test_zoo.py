@@ -79,8 +79,11 @@ def test_pretrained_asks_timm_and_the_default_does_not(monkeypatch):
 
     monkeypatch.setattr(timm, "create_model", note)
     vireid.create_model("mmd", **TINY)
+    assert set(asked) == {False}
+    asked.clear()
     vireid.create_model("mmd", **TINY, pretrained=True)
-    assert asked == [False, True]
+    assert asked.count(True) == 1  # the check builds without weights
+    assert asked[-1]
 
 
 def test_a_local_file_of_weights_in_torchvision_names(tmp_path):

@@ -13,7 +13,7 @@ from vireid import zoo
 from vireid.benchmark.cost import ATTRIBUTES, Cost, cost
 from vireid.benchmark.reported import Published
 from vireid.config import assemble
-from vireid.config.loader import Config, load_config
+from vireid.config.loader import Config, read_unchecked
 from vireid.core.errors import UserError
 
 TITLES = {"sysu": "SYSU-MM01", "regdb": "RegDB", "llcm": "LLCM"}
@@ -125,7 +125,9 @@ def entries(published: Mapping[str, Published], measured: Measured) -> tuple[lis
     """Every shipped composition in the order of the page, and the sources by number."""
     sources = Sources(published)
     names = sorted(zoo.list_models(), key=lambda name: (*_place(name), name))
-    found = [Entry(name, load_config(zoo.config_path(name)), sources.text(name), measured.text(name)) for name in names]
+    found = [
+        Entry(name, read_unchecked(zoo.config_path(name)), sources.text(name), measured.text(name)) for name in names
+    ]
     return found, sources.used
 
 

@@ -1,5 +1,16 @@
 """YAML to objects. The only package that imports yaml or yacs; nothing below it knows that they exist."""
 
-from vireid.config.loader import Config, load_config
+from __future__ import annotations
 
+from importlib import import_module
+from typing import Any
+
+_HOMES = {"Config": "vireid.config.loader", "load_config": "vireid.config.assemble"}
 __all__ = ["Config", "load_config"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import on first use: the check builds networks, and therefore imports torch and every registered part."""
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'vireid.config' has no attribute {name!r}")

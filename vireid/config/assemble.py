@@ -24,13 +24,24 @@ from vireid.losses.objective import Objective
 from vireid.models.net import CrossModalityNet
 
 
-def load(path: str | Path, overrides: Sequence[Any] | Mapping[str, Any] = ()) -> Config:
-    """Read and check a config; ConfigError with every fault of the files and of their content."""
+def load_config(path: str | Path, overrides: Sequence[Any] | Mapping[str, Any] = ()) -> Config:
+    """Read a config file with its bases and check the whole config; no file of the dataset is opened.
+
+    Args:
+        path: A YAML file.
+        overrides: Settings that win over the file: `["KEY", "VALUE", ...]` as on the command line, or a mapping.
+
+    Raises:
+        ConfigError: With every fault of the files and of their content.
+    """
     config, found = read_config(path, overrides)
     found += problems(config)
     if found:
         raise ConfigError(dict.fromkeys(found))
     return config
+
+
+load = load_config  # the name inside the package
 
 
 def check(config: Config, facts: Facts | None = None) -> None:

@@ -101,11 +101,14 @@ def plain(value: Any) -> Any:
     return copy.deepcopy(value)
 
 
-def load_config(path: str | Path, overrides: Sequence[Any] | Mapping[str, Any] = ()) -> Config:
-    """Read a config file with its bases; `overrides` are KEY VALUE pairs in one flat list, or a mapping.
+def read_unchecked(path: str | Path, overrides: Sequence[Any] | Mapping[str, Any] = ()) -> Config:
+    """Read a config file with its bases without checking the content; `vireid.load_config` checks it as well.
 
-    Raises ConfigError with everything that is wrong with the files themselves. What is wrong with the content is found
-    by `assemble.check`; `assemble.load` does both and reports all at once.
+    `overrides` are KEY VALUE pairs in one flat list, or a mapping. For code that reads settings of a config that is
+    checked elsewhere, and for tests of single settings.
+
+    Raises:
+        ConfigError: With every fault of the files themselves: syntax, missing bases, malformed overrides.
     """
     config, problems = read_config(path, overrides)
     if problems:
@@ -114,7 +117,7 @@ def load_config(path: str | Path, overrides: Sequence[Any] | Mapping[str, Any] =
 
 
 def read_config(path: str | Path, overrides: Sequence[Any] | Mapping[str, Any] = ()) -> tuple[Config, list[str]]:
-    """Like `load_config`, but returns the problems beside what could be read.
+    """Like `read_unchecked`, but returns the problems beside what could be read.
 
     Raises ConfigError where there is nothing to go on with: a file is missing or not YAML, or bases run in a circle.
     """

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import difflib
 import functools
+import os
+import select
 import sys
 from collections.abc import Callable, Iterable
+from typing import TextIO
 
 
 class UserError(ValueError):
@@ -48,23 +51,63 @@ def nearest(word: str, known: Iterable[str]) -> str:
     return f"; did you mean {by_lower[close[0]]!r}?" if close else ""
 
 
-def guarded(main: Callable[[list[str] | None], int | None]) -> Callable[..., int]:
-    """Decorate a tool's `main(argv)`: user mistakes become one text on stderr and exit code 2.
+PIPE_CLOSED = 141  # 128 + SIGPIPE: what a shell reports of a process that a closed pipe ended
 
-    Ctrl-C gives 130. Anything else is our own fault and keeps its traceback.
+
+def guarded(main: Callable[[list[str] | None], int | None]) -> Callable[..., int]:
+    """Decorate a tool's `main(argv)`: turn what a user can cause into a text on stderr and an exit code.
+
+    UserError: its text, exit code 2. Ctrl-C: 130. A reader of stdout or stderr that is gone (`| head -1`): 141, without
+    a text. Any other exception is a fault of the program and keeps its traceback.
     """
 
     @functools.wraps(main)
     def run(argv: list[str] | None = None) -> int:
         try:
-            return main(argv) or 0
-        except UserError as error:
-            print(f"error: {error}", file=sys.stderr)
-            return 2
-        except KeyboardInterrupt:
-            print("interrupted", file=sys.stderr)
-            return 130
-        except SystemExit as stop:  # argparse
-            return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+            code = _exit_code(main, argv)
+            sys.stdout.flush()  # here, because the flush at interpreter exit prints a traceback for a closed pipe
+            return code
+        except BrokenPipeError:
+            closed = [stream for stream in (sys.stdout, sys.stderr) if _reader_is_gone(stream)]
+            if not closed:  # the pipe of something else
+                raise
+            for stream in closed:
+                _discard_output(stream)
+            return PIPE_CLOSED
 
     return run
+
+
+def _exit_code(main: Callable[[list[str] | None], int | None], argv: list[str] | None) -> int:
+    try:
+        return main(argv) or 0
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    except SystemExit as stop:  # argparse, or a text as Python itself would print it
+        if stop.code is None or isinstance(stop.code, int):
+            return stop.code or 0
+        print(stop.code, file=sys.stderr)
+        return 1
+
+
+def _reader_is_gone(stream: TextIO) -> bool:
+    try:
+        descriptor = stream.fileno()
+    except (OSError, ValueError, AttributeError):  # not a file: captured by a test or a notebook
+        return False
+    if not hasattr(select, "poll"):
+        return True
+    poll = select.poll()
+    poll.register(descriptor, 0)  # errors are reported whatever is asked for
+    return any(event & (select.POLLERR | select.POLLHUP | select.POLLNVAL) for _, event in poll.poll(0))
+
+
+def _discard_output(stream: TextIO) -> None:
+    """Redirect a stream to the null device, so that what is still buffered can be flushed at interpreter exit."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, stream.fileno())
+    os.close(null)

@@ -41,7 +41,7 @@ def attribute_only(
     tested. A few binary attributes tie most of the gallery, and the order of ties is no knowledge: each trial of the
     protocol is measured with `tie_breaks` random orders, drawn for every query anew from (seed, trial, break); mean and
     spread of the report are over all of them.
-    Source: pae.md section 7, where the protocol is SYSU-MM01's with one image of each (identity, camera).
+    docs/attributes.md has the numbers for SYSU-MM01 ("What the labels give without any image").
     Errors: DataError where no image has labels, or where their numbers differ; UserError for unknown matchers.
     """
     if tie_breaks < 1 or seed < 0:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from vireid.config.loader import load_config, make_config, read_config
+from vireid.config.loader import make_config, read_config, read_unchecked
 from vireid.core.errors import ConfigError
 
 
@@ -24,7 +24,7 @@ def write(tmp_path):
 
 def problems(path, overrides=()):
     with pytest.raises(ConfigError) as error:
-        load_config(path, overrides)
+        read_unchecked(path, overrides)
     return error.value.problems
 
 
@@ -37,7 +37,7 @@ def test_later_bases_win_and_the_file_wins_over_them(write):
         b_yml="SEED: 2\nMODEL: {POOL: {P: 4.0}}\n",
         c_yml="_BASE_: [a.yml, b.yml]\nOUTPUT_DIR: here\n",
     )
-    config = load_config(folder / "c.yml")
+    config = read_unchecked(folder / "c.yml")
     assert (config.SEED, config.OUTPUT_DIR) == (2, "here")
     assert config.MODEL.POOL == {"NAME": "GeM", "P": 4.0}
     assert "_BASE_" not in config
@@ -48,7 +48,7 @@ def test_bases_lie_relative_to_the_file_that_names_them(write, monkeypatch):
         inner__shared_yml="SEED: 3\n", inner__method_yml="_BASE_: shared.yml\n", top_yml="_BASE_: inner/method.yml\n"
     )
     monkeypatch.chdir(folder.parent)
-    assert load_config(folder / "top.yml").SEED == 3
+    assert read_unchecked(folder / "top.yml").SEED == 3
 
 
 def test_order_is_that_of_the_first_mention(write):
@@ -56,7 +56,7 @@ def test_order_is_that_of_the_first_mention(write):
         a_yml="OBJECTIVE: {ID: {NAME: A}, TRIPLET: {NAME: B}}\n",
         b_yml="_BASE_: a.yml\nOBJECTIVE: {MMD: {NAME: D}, TRIPLET: {NAME: C}, ID: {WEIGHT: 2}}\n",
     )
-    assert list(load_config(folder / "b.yml").OBJECTIVE) == ["ID", "TRIPLET", "MMD"]
+    assert list(read_unchecked(folder / "b.yml").OBJECTIVE) == ["ID", "TRIPLET", "MMD"]
 
 
 def test_another_name_drops_the_arguments_and_keeps_what_belongs_to_the_slot(write):
@@ -73,7 +73,7 @@ MODEL: {POOL: {NAME: AveragePool}, HEADS: {ID: {NAME: G}}}
 SOLVER: {NAME: Adam, SCHEDULE: {NAME: V}}
 """,
     )
-    config = load_config(folder / "b.yml")
+    config = read_unchecked(folder / "b.yml")
     kept = {"NAME": "B", "WEIGHT": 2.0, "SCHEDULE": {"NAME": "S"}, "USES": {"features": "pooled"}}
     assert kept == config.OBJECTIVE.TRIPLET
     assert config.MODEL.POOL == {"NAME": "AveragePool"}
@@ -84,7 +84,7 @@ SOLVER: {NAME: Adam, SCHEDULE: {NAME: V}}
 
 def test_the_same_name_keeps_the_arguments(write):
     folder = write(a_yml="MODEL: {POOL: {NAME: GeM, P: 3.0}}", b_yml="_BASE_: a.yml\nMODEL: {POOL: {NAME: GeM}}")
-    assert load_config(folder / "b.yml").MODEL.POOL.P == 3.0
+    assert read_unchecked(folder / "b.yml").MODEL.POOL.P == 3.0
 
 
 def test_none_and_back_again_starts_afresh(write):
@@ -93,20 +93,20 @@ def test_none_and_back_again_starts_afresh(write):
         b_yml="_BASE_: a.yml\nMODEL: {POOL: {NAME: none}}",
         c_yml="_BASE_: b.yml\nMODEL: {POOL: {NAME: GeM}}",
     )
-    assert load_config(folder / "c.yml").MODEL.POOL == {"NAME": "GeM"}
+    assert read_unchecked(folder / "c.yml").MODEL.POOL == {"NAME": "GeM"}
 
 
 def test_lr_scale_is_replaced_whole(write):
     folder = write(
         a_yml="SOLVER: {NAME: SGD, LR_SCALE: {backbone: 0.1}}", b_yml="_BASE_: a.yml\nSOLVER: {LR_SCALE: {a.b: 1}}"
     )
-    assert load_config(folder / "b.yml").SOLVER.LR_SCALE == {"a.b": 1}
-    assert load_config(folder / "b.yml", ["SOLVER.LR_SCALE", "{c.d: 2}"]).SOLVER.LR_SCALE == {"c.d": 2}
+    assert read_unchecked(folder / "b.yml").SOLVER.LR_SCALE == {"a.b": 1}
+    assert read_unchecked(folder / "b.yml", ["SOLVER.LR_SCALE", "{c.d: 2}"]).SOLVER.LR_SCALE == {"c.d": 2}
 
 
 def test_nothing_is_shared_between_files(write):
     folder = write(a_yml="X: &x {A: [1]}\nY: *x\n", b_yml="_BASE_: a.yml\nX: {A: [2]}\n")
-    config = load_config(folder / "b.yml")
+    config = read_unchecked(folder / "b.yml")
     assert (config.X.A, config.Y.A) == ([2], [1])
 
 
@@ -118,7 +118,7 @@ def test_origins_of_nodes_leaves_and_overrides(write):
         a_yml="SEED: 1\nMODEL:\n  POOL: {NAME: GeM, P: 3.0}\n",
         b_yml="_BASE_: a.yml\nMODEL:\n  HEADS: {ID: {NAME: H}}\n",
     )
-    origins = load_config(folder / "b.yml", ["MODEL.POOL.P", "4"]).origins
+    origins = read_unchecked(folder / "b.yml", ["MODEL.POOL.P", "4"]).origins
     assert origins.place(("SEED",)) == "a.yml"
     assert (origins.of(("MODEL", "POOL", "NAME")).file, origins.of(("MODEL", "POOL", "NAME")).line) == (
         folder / "a.yml",
@@ -131,7 +131,7 @@ def test_origins_of_nodes_leaves_and_overrides(write):
 
 def test_a_dropped_argument_has_no_origin_any_more(write):
     folder = write(a_yml="MODEL: {POOL: {NAME: GeM, P: 3.0}}", b_yml="_BASE_: a.yml\nMODEL: {POOL: {NAME: none}}")
-    assert ("MODEL", "POOL", "P") not in load_config(folder / "b.yml").origins.written
+    assert ("MODEL", "POOL", "P") not in read_unchecked(folder / "b.yml").origins.written
 
 
 def test_files_of_one_name_are_told_apart_by_their_folders(write):
@@ -140,7 +140,7 @@ def test_files_of_one_name_are_told_apart_by_their_folders(write):
         methods__mmd_yml="_BASE_: shared.yml\nSIZE: [32, 32]\n",
         methods__shared_yml="DEVICE: cpu\n",
     )
-    origins = load_config(folder / "sysu" / "mmd.yml").origins
+    origins = read_unchecked(folder / "sysu" / "mmd.yml").origins
     assert [origins.place((key,)) for key in ("SEED", "SIZE", "DEVICE")] == [
         "sysu/mmd.yml",
         "methods/mmd.yml",
@@ -154,26 +154,26 @@ def test_files_of_one_name_are_told_apart_by_their_folders(write):
 def test_overrides_follow_the_scalar_rules(write):
     folder = write(a_yml="SOLVER: {NAME: SGD}\n")
     words = ["SOLVER.LR", "1e-3", "SOLVER.NESTEROV", "yes", "DROPS", "[20, 50]", "A.B", "none", "C", "null"]
-    config = load_config(folder / "a.yml", words)
+    config = read_unchecked(folder / "a.yml", words)
     assert config.SOLVER == {"NAME": "SGD", "LR": 0.001, "NESTEROV": "yes"}
     assert (config.DROPS, config.A, config.C) == ([20, 50], {"B": "none"}, None)
 
 
 def test_overrides_may_be_a_mapping_of_values(write):
     folder = write(a_yml="SEED: 1\n")
-    config = load_config(folder / "a.yml", {"SEED": 2, "MODEL.POOL.NAME": "none", "OUTPUT_DIR": "5"})
+    config = read_unchecked(folder / "a.yml", {"SEED": 2, "MODEL.POOL.NAME": "none", "OUTPUT_DIR": "5"})
     assert (config.SEED, config.MODEL.POOL.NAME, config.OUTPUT_DIR) == (2, "none", "5")
 
 
 def test_a_name_and_its_arguments_in_any_order(write):
     folder = write(a_yml="MODEL: {POOL: {NAME: GeM, P: 3.0}}\n")
     for words in (["MODEL.POOL.NAME", "X", "MODEL.POOL.Q", "1"], ["MODEL.POOL.Q", "1", "MODEL.POOL.NAME", "X"]):
-        assert load_config(folder / "a.yml", words).MODEL.POOL == {"NAME": "X", "Q": 1}
+        assert read_unchecked(folder / "a.yml", words).MODEL.POOL == {"NAME": "X", "Q": 1}
 
 
 def test_of_equal_overrides_the_last_wins(write):
     folder = write(a_yml="SEED: 1\n")
-    assert load_config(folder / "a.yml", ["SEED", "2", "SEED", "3"]).SEED == 3
+    assert read_unchecked(folder / "a.yml", ["SEED", "2", "SEED", "3"]).SEED == 3
 
 
 @pytest.mark.parametrize(
@@ -233,7 +233,7 @@ def test_a_base_met_twice_is_no_circle(write):
     folder = write(
         s_yml="SEED: 4\n", a_yml="_BASE_: s.yml\n", b_yml="_BASE_: s.yml\n", c_yml="_BASE_: [a.yml, b.yml]\n"
     )
-    assert load_config(folder / "c.yml").SEED == 4
+    assert read_unchecked(folder / "c.yml").SEED == 4
 
 
 def test_duplicates_in_several_files_come_together(write):
@@ -278,7 +278,7 @@ def test_settings_have_defaults_and_their_types():
 
 
 def test_frozen_copied_and_pickled(write):
-    config = load_config(write(a_yml="MODEL: {POOL: {NAME: GeM}}\n") / "a.yml")
+    config = read_unchecked(write(a_yml="MODEL: {POOL: {NAME: GeM}}\n") / "a.yml")
     with pytest.raises(AttributeError):
         config.SEED = 3
     with pytest.raises(AttributeError):

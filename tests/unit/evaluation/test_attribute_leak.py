@@ -130,7 +130,7 @@ def test_a_list_of_identities(tmp_path, text):
     assert read_test_identities(tmp_path / "ids.txt") == [6, 10, 333]
 
 
-PUBLISHED = {  # pae.md section 7: rank-1, 10, 20, mAP, mINP, means over 200 tie-breaks of their own
+EXPECTED = {  # rank-1, 10, 20, mAP, mINP of another implementation, means over 200 tie-breaks of its own
     ("hamming", "all"): (29.97, 87.92, 95.99, 39.81, 35.10),
     ("exact", "all"): (28.26, 75.98, 82.69, 36.16, 30.66),
     ("llr", "all"): (32.30, 89.97, 98.51, 43.27, 39.77),
@@ -153,7 +153,7 @@ def release():
 
 
 @pytest.mark.data
-@pytest.mark.parametrize(("matcher", "mode"), PUBLISHED)
+@pytest.mark.parametrize(("matcher", "mode"), EXPECTED)
 def test_the_released_labels_give_the_published_table(release, matcher, mode):
     table, tested = release
     others = sysu_entries(table, sorted(table.identities() - set(tested)))
@@ -161,7 +161,7 @@ def test_the_released_labels_give_the_published_table(release, matcher, mode):
         sysu_entries(table, tested), SysuProtocol(mode=mode, trials=1), matcher=matcher, others=others, tie_breaks=100
     )
     names = ("rank1", "rank10", "rank20", "mAP", "mINP")
-    for name, published in zip(names, PUBLISHED[matcher, mode]):
+    for name, published in zip(names, EXPECTED[matcher, mode]):
         if published is not None:
             noise = 100 * report.spread[name] * sqrt(1 / 100 + 1 / 200)
             assert 100 * np.mean(report.values[name]) == pytest.approx(published, abs=4 * noise + 0.006), name

@@ -54,7 +54,7 @@ def test_every_tensor_of_our_network_comes_from_the_release_and_goes_back(model)
 
 
 def test_numbers_of_the_release():
-    """methods/agw.md: 630 of 1025 tensors are never used, 24.4 M entries are."""
+    """AGW's checkpoint: 630 of 1025 tensors, 47.1 of 71.5 million numbers, take part in no forward pass."""
     keys = released.release("agw").keys
     assert (len(keys), sum(not key.used for key in keys)) == (1025, 630)
     used = sum(torch.Size(key.shape).numel() for key in keys if key.used)

@@ -80,7 +80,7 @@ def test_equals_two_modules_and_two_optimizers_over_several_steps(semantics):
 
 
 def test_legacy_is_the_closed_form():
-    """mclnet.md section 2: values and statistics of the old critic, weights of the new one."""
+    """MCLNet's released step: values and statistics of the old critic, weights of the new one."""
     loss, *_ = pair("legacy")
     loss(rows(0), MODALITY)  # momentum
     old, x = loss.critic(), rows(1)

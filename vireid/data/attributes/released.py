@@ -1,4 +1,4 @@
-"""The eight attributes of SYSU-MM01 as released with PAENet: one MATLAB file for each camera (pae.md section 7)."""
+"""The eight attributes of SYSU-MM01 as released with PAENet: one MATLAB file for each camera."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""LLCM on disk: `idx/`, `test_vis/cam{1..9}/{id:04d}/`, `test_nir/cam{1,2,4..9}/{id:04d}/` (protocols.md section 3)."""
+"""LLCM on disk: `idx/`, `test_vis/cam{1..9}/{id:04d}/`, `test_nir/cam{1,2,4..9}/{id:04d}/`."""
 
 from __future__ import annotations
 

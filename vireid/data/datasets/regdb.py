@@ -1,4 +1,4 @@
-"""RegDB on disk: `Visible/`, `Thermal/` and `idx/{train,test}_{visible,thermal}_{1..10}.txt` (protocols.md 2)."""
+"""RegDB on disk: `Visible/`, `Thermal/` and `idx/{train,test}_{visible,thermal}_{1..10}.txt`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SYSU-MM01 on disk: `cam{1..6}/{id:04d}/*.jpg` and `exp/{train_id,val_id,test_id}.txt` (protocols.md section 1)."""
+"""SYSU-MM01 on disk: `cam{1..6}/{id:04d}/*.jpg` and `exp/{train_id,val_id,test_id}.txt`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SYSU-MM01 with its training set as the arrays that the released pre-processing writes (protocols.md section 1)."""
+"""SYSU-MM01 with its training set as the arrays that the released pre-processing writes."""
 
 from __future__ import annotations
 

@@ -41,6 +41,8 @@ class Layout:
     plan: Callable[..., Any]  # seed, identities, test, val, by keyword
     image_path: Callable[[Any, int, int, int], str]  # people, camera, identity, shot from 0
     write_annotations: Callable[[Path, World, Any, int], None]  # root, world, people, images of each
+    # Writes what sets made by older versions lack, and returns the files.
+    add_missing: Callable[[Path, World, Any, int], list[Path]] = lambda root, world, people, images: []
 
 
 LAYOUTS: Mapping[str, Layout] = {
@@ -49,7 +51,8 @@ LAYOUTS: Mapping[str, Layout] = {
         sysu.split_sizes,
         sysu.plan,
         lambda people, camera, number, shot: sysu.image_path(camera, number, shot),
-        lambda root, world, people, images: sysu.write_annotations(root, world, people),
+        sysu.write_annotations,
+        sysu.add_permutations,
     ),
     "regdb": Layout(
         regdb.CAMERAS,

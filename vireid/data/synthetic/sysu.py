@@ -14,6 +14,7 @@ import numpy as np
 from scipy.io import savemat
 
 from vireid.core.errors import UserError
+from vireid.core.files import replaced_file
 from vireid.data.synthetic.people import LAYOUT_STREAM, stream
 from vireid.data.synthetic.world import World
 
@@ -23,6 +24,8 @@ SHARED_PLACE = {3: 2}  # queries of camera 3 are never compared with camera 2
 LAST_NUMBER = 533
 LAST_COLUMN = {1: 332, 2: 332, 3: 533, 4: 533, 5: 533, 6: 333}
 MISSING_SHARE = 0.15
+PERMUTATIONS = Path("exp") / "rand_perm_cam.mat"
+TRIALS = 10  # gallery draws of the protocol
 FEWEST = {"train": 2, "val": 1, "test": 2}
 MOST = 9999  # four digits
 
@@ -105,8 +108,8 @@ def image_path(camera: int, number: int, shot: int) -> str:
     return f"cam{camera}/{number:04d}/{shot + 1:04d}.jpg"
 
 
-def write_annotations(root: Path, world: World, people: Plan) -> None:
-    """exp/*.txt and sysu_attribute/*.mat."""
+def write_annotations(root: Path, world: World, people: Plan, images: int) -> None:
+    """Write exp/*.txt, exp/rand_perm_cam.mat and sysu_attribute/*.mat; `images` of each identity in each camera."""
     (root / "exp").mkdir()
     lists = {"train": people.train, "val": people.val, "test": people.test, "available": people.identities}
     for name, numbers in lists.items():
@@ -118,6 +121,38 @@ def write_annotations(root: Path, world: World, people: Plan) -> None:
             if camera in seen:
                 table[:, number - 1] = world.attributes(number, camera).bits()
         (root / "sysu_attribute" / f"cam{camera}_att.mat").write_bytes(mat_bytes(f"cam{camera}_att", table))
+
+    (root / PERMUTATIONS).write_bytes(permutations(world.seed, people, images))
+
+
+def permutations(seed: int, people: Plan, images: int) -> bytes:
+    """Bytes of `exp/rand_perm_cam.mat`, from which the official draw of a gallery takes its first columns.
+
+    A cell array of cameras, each a cell array of identities 1 to the last one: ten permutations of the image numbers
+    from 1 (trials x images), empty where the identity was not seen. A function of seed, camera, identity and `images`.
+    """
+    numbers = np.arange(1, images + 1, dtype=np.uint8 if images <= np.iinfo(np.uint8).max else np.uint16)
+    last = max(people.last_column.values())
+    cameras = np.empty((len(CAMERAS), 1), object)
+    for row, camera in enumerate(CAMERAS):
+        cells = np.empty((last, 1), object)
+        cells.fill(np.zeros((0, 0), np.uint8))
+        for identity, seen in people.cameras.items():
+            if camera in seen:
+                rng = stream(seed, LAYOUT_STREAM, identity, camera)
+                cells[identity - 1, 0] = rng.permuted(np.tile(numbers, (TRIALS, 1)), axis=1)
+        cameras[row, 0] = cells
+    return mat_bytes(PERMUTATIONS.stem, cameras)
+
+
+def add_permutations(root: Path, world: World, people: Plan, images: int) -> list[Path]:
+    """Write the permutations into a dataset of an older version, which did not have them; returns what was written."""
+    file = root / PERMUTATIONS
+    if file.exists():
+        return []
+    with replaced_file(file) as target:
+        target.write(permutations(world.seed, people, images))
+    return [file]
 
 
 def mat_bytes(name: str, table: np.ndarray) -> bytes:

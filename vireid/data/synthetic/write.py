@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -81,14 +82,19 @@ class Recipe:
 
 
 def write_dataset(out: str | Path, recipe: Recipe, *, workers: int = 1, progress: bool = True) -> bool:
-    """Make the data set at `out`; False when exactly it is there already. Nothing is left after an error or Ctrl-C."""
+    """Make the dataset at `out`; False when exactly it exists already. Nothing is left after an error or Ctrl-C.
+
+    A file that an older version did not write is added to an existing dataset, which is reported on stderr.
+    """
     recipe.check()
     if workers < 1:
         raise UserError(f"--workers must be at least 1, got {workers}")
     out = Path(out)
-    if _already_there(out, recipe):
-        return False
     layout, people = LAYOUTS[recipe.layout], recipe.people()
+    if _already_there(out, recipe):
+        for file in layout.add_missing(out, recipe.world(), people, recipe.images):
+            print(f"{file}: added, because an older version of vireid made this dataset without it", file=sys.stderr)
+        return False
     with _aside(out) as folder:
         layout.write_annotations(folder, recipe.world(), people, recipe.images)
         jobs = [

@@ -38,10 +38,11 @@ def seeded(table: FeatureTable, folders: Sequence[np.ndarray], *, shots: int, tr
 def unseeded(
     table: FeatureTable, folders: Sequence[np.ndarray], *, shots: int, trials: int, seed: int
 ) -> Iterator[np.ndarray]:
-    """PAENet's multi-shot gallery: NumPy's `choice(files, shots, replace=False)` from each folder in turn.
+    """PAENet's gallery: NumPy's `choice(files, shots, replace=False)` from each folder in turn.
 
-    The release seeds nothing, so no two of its runs have the same galleries: one stream goes on from trial to trial.
-    Here that stream starts from `seed`, which a result states. Numbers equal the release's in distribution only.
+    The release draws its multi-shot gallery this way and its single-shot gallery with Python's `random.choice`. It
+    seeds neither, so no two of its runs have the same galleries. Here NumPy draws both; one generator, seeded with
+    `seed`, continues from trial to trial. Numbers equal the release's in distribution only.
     """
     check_shots(table, folders, shots)
     generator = np.random.RandomState(seed)

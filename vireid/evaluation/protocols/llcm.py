@@ -1,4 +1,4 @@
-"""The protocols of LLCM (protocols.md section 3): the obvious one, and what the released test scripts do."""
+"""The protocols of LLCM: a drawn gallery, and the exchanged roles of the released test scripts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The protocol of RegDB (protocols.md section 2)."""
+"""The protocol of RegDB: all test images of one modality against all of the other."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The protocol of SYSU-MM01 (protocols.md section 1)."""
+"""The protocol of SYSU-MM01: infrared queries, a drawn visible gallery, camera 2 ignored for queries of camera 3."""
 
 from __future__ import annotations
 
@@ -43,8 +43,9 @@ class SysuProtocol:
         ascending, cameras within, images by name.
       "official", the data set's authors and MPANet: the permutations in `exp/rand_perm_cam.mat` of the data set, or in
         the file `permutations`; images by number, all of a folder that has fewer than `shots`.
-      "unseeded", PAENet's release: NumPy's generator, which the release seeds nowhere. Here it starts from `seed`, and
-        the conditions say so: such a number can be repeated here, but never equals the release's exactly.
+      "unseeded", PAENet's release: uniform draws that it does not seed, with Python's `random.choice` for one shot and
+        NumPy's `choice` for several. Here NumPy's generator draws both, seeded with `seed`, and the
+        conditions state the seed: such a number can be repeated here, but never equals the release's exactly.
     An indoor gallery is not a part of the all-search gallery of the same trial, except in the official convention.
     Rows of the table: those of one (identity, camera) must be in the order of their file names.
     Errors: `DataError` without query or gallery rows, for cameras that are not 1 to 6 or of the other modality (the

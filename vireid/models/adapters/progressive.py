@@ -39,7 +39,9 @@ class ProgressiveAttributeEmbedding(nn.Module):
     pool(w X) = w pool(X) for every pool of this package and mean_i F_i = X mean_i w_i:
     attribute_feature_i = w_i pooled, and the new map is X sigmoid(X mean_i w_i), the paper's W2 over the map.
     Errors: ValueError where no stage is left.
-    Source: PAENet (ACM MM 2022), equations 3 to 7 and 10, as DESIGN reads them; `ReleasedPAE` is the public code.
+    Source: PAENet (ACM MM 2022), equations 3 to 7 and 10; `ReleasedPAE` is the public code.
+    The paper is ambiguous. Computed here: F_i = w_i X, W2 = sigmoid(mean_i F_i), new map X W2, without the batch
+    normalization and the second sigmoid of the code (docs/methods/paenet.md has all formulas).
     """
 
     provides: ClassVar[frozenset[str]] = frozenset({"attribute_feature"})

@@ -141,7 +141,7 @@ def release() -> AttributeTable:
 @pytest.mark.data
 @released
 class TestRelease:
-    """The real file, against the numbers of pae.md section 7."""
+    """The real file, against counts that were made by hand from it."""
 
     def test_counts(self, release: AttributeTable) -> None:
         by_camera = [sum(1 for camera, _ in release.rows if camera == each) for each in range(1, 7)]

@@ -1,4 +1,4 @@
-"""The written folders are the SYSU-MM01 layout (protocols.md section 1) and its attribute files (pae.md section 7)."""
+"""The written folders have the layout of SYSU-MM01 and its attribute files the released form."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from vireid.config import assemble
-from vireid.config.loader import load_config
+from vireid.config.loader import read_unchecked
 from vireid.core.errors import ConfigError
 from vireid.core.types import Facts, Progress
 from vireid.models.adapters.progressive import ProgressiveAttributeEmbedding
@@ -71,7 +71,7 @@ FACTS = Facts(num_ids=4, num_cameras=6, num_attributes=8)
 @pytest.mark.parametrize("kept", SUBSETS, ids=lambda kept: "+".join(sorted(kept)))
 def test_any_subset_of_stages_trains_and_evaluates(kept):
     off = {f"MODEL.ADAPTER.STAGES.{name}.NAME": "none" for name in {"EMB1", "EMB2", "EMB3"} - kept}
-    config = load_config(CONFIG, {**TINY, **off})
+    config = read_unchecked(CONFIG, {**TINY, **off})
     model = assemble.model(config, FACTS)
     objective = assemble.objective(config, FACTS, model)
     batch = tiny_batch(per_modality=2)
@@ -94,7 +94,7 @@ def test_without_stages_it_cannot_be_built():
 
 
 def test_retrieval_needs_nothing_of_aal():
-    model = assemble.model(load_config(CONFIG, TINY), FACTS).eval()
+    model = assemble.model(read_unchecked(CONFIG, TINY), FACTS).eval()
     batch = tiny_batch(per_modality=1)
     with torch.no_grad():
         whole = model.describe(batch)

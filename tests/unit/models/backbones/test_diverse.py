@@ -97,7 +97,7 @@ def test_the_descriptor_has_every_row_of_an_image_before_and_after_the_neck():
 
 
 def test_parameters_of_the_release_on_resnet50():
-    """methods/deen.md section 5: 89.2 M numbers of which 47.1 M are dead (SYSU-MM01), 75.2 M and 62.1 M (RegDB)."""
+    """The released checkpoints: 89.2 M numbers of which 47.1 M are unused (SYSU-MM01), 75.2 M and 62.1 M (RegDB)."""
     with torch.device("meta"):
         sizes = [
             sum(p.numel() for p in DiverseBackbone(arch="resnet50", expand_after=place).state_dict().values())

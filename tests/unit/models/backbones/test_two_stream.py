@@ -16,7 +16,7 @@ def parameters(module: nn.Module) -> int:
     return sum(p.numel() for p in module.parameters())
 
 
-# hct.md section 1: share_net, of one specific branch, of the shared trunk
+# Counted in HCT's released code: share_net, of one specific branch, of the shared trunk
 TABLE = [(0, 0, 23_508_032), (1, 9_536, 23_498_496), (2, 225_344, 23_282_688), (3, 1_444_928, 22_063_104)]
 TABLE += [(4, 8_543_296, 14_964_736), (5, 23_508_032, 0)]
 

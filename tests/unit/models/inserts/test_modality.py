@@ -63,7 +63,7 @@ def test_a_map_of_one_position_is_finite():
 
 
 def test_numbers_of_the_released_module():
-    """mpanet.md section 1: 0.66 million parameters behind stages 3 and 4 of ResNet-50."""
+    """MPANet's release: 0.66 million parameters behind stages 3 and 4 of ResNet-50."""
     blocks = [ModalityAlleviation().build(channels) for channels in (1024, 2048)]
     assert sum(p.numel() for block in blocks for p in block.parameters()) == 655_360
     assert [tuple(p.shape) for p in blocks[0].parameters()] == [(64, 1024, 1, 1), (1024, 64, 1, 1)]
