@@ -2,9 +2,9 @@
 
 A bias in front of a batch normalization has no effect in training: the gradients g_n that reach the layer's output add
 up to zero over the batch. What is computed instead is rounding. Its size has nothing to do with the stored gradient
-(about 1e-15, rounding of float64), it grows with the summands: with machine epsilon u, a sum of N numbers is wrong by at
-most N u times the sum of |g_n| when it is added up in order, by about log2(N) u times that sum when it is added up in
-pairs, and each g_n has a few roundings of its own. The order depends on the vector width of the processor. One fixed
+(about 1e-15, rounding of float64), it grows with the summands. With machine epsilon u, a sum of N numbers is wrong by
+at most N u times the sum of |g_n| when it is added up in order, by about log2(N) u times that sum when it is added up
+in pairs, and each g_n has a few roundings of its own. The order depends on the vector width of the processor. One fixed
 number therefore holds on some processors only; `ROUNDINGS` x u x (sum of |g_n|) holds on all.
 """
 
