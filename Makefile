@@ -27,11 +27,15 @@ demo-quick: $(READY)
 		--data SAMPLER.STEPS=6 --data DATA.ROOT=datasets/demo-quick --data DATA.ATTRIBUTES=datasets/demo-quick/sysu_attribute
 	$(RUN) $(PY) tools/visualize.py --run $(DEMO)-quick/rows/mmd_seed0
 
+# One process for each core, at most eight; one thread in each. `make test WORKERS=0` runs everything in one process.
+WORKERS ?= auto
+PYTEST := OMP_NUM_THREADS=1 $(PY) -m pytest -q -n $(WORKERS) --maxprocesses 8 --dist loadgroup
+
 test: $(READY)
-	$(PY) -m pytest -q
+	$(PYTEST)
 
 test-quick: $(READY)
-	$(PY) -m pytest -q -m "not slow"
+	$(PYTEST) -m "not slow"
 
 lint: $(READY)
 	$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/pyright --pythonpath $(PY)

@@ -43,7 +43,7 @@ setup(
     ],
     extras_require={
         "milvus": ["pymilvus>=2.5", "milvus-lite>=3.0"],
-        "dev": ["pytest>=8", "hypothesis", "ruff", "pyright[nodejs]"],
+        "dev": ["pytest>=8", "pytest-xdist>=3.6", "filelock", "hypothesis", "ruff", "pyright[nodejs]"],
     },
     classifiers=[
         "Programming Language :: Python :: 3",

@@ -8,7 +8,8 @@ same weights in float32 and NCHW, its losses with a Python loop over anchors; it
 clock starts, so that it is charged for no data at all. Both give the same loss for the same features (checked).
 Repeats of the two alternate in one run; rates are medians, with the smallest and the largest beside them. FLOPs are
 those of convolutions and matrix products, counted by torch, and are set against the largest rate that plain matrix
-products reach here, measured between the repeats.
+products reach here, measured between the repeats: in float32, and in bfloat16 where the run computes in it. (A processor
+without bfloat16 instructions emulates them, which is hundreds of times slower and measures nothing.)
 
 Where other programs share the cores, rates say little: take `--threads 1` and the ratio of CPU seconds, which a thread
 that is made to wait does not use. (Several threads spin while they wait for one that was interrupted.)
@@ -46,6 +47,7 @@ from vireid.engine.trainer import Trainer
 
 ROOT = Path(__file__).parents[1]
 SIZE = (288, 144)
+MATRIX = {"cuda": 8192, "cpu": 2048}  # rows of the matrices whose product is timed
 FACTS = Facts(num_ids=395, num_cameras=6)  # of SYSU-MM01's training set
 PEOPLE, SHOTS = 64, 4  # in the image cache: identities, images of each in each modality
 
@@ -250,7 +252,7 @@ def flops(config: Any, batch: Batch, device: torch.device) -> int:
 
 def matrix_rate(kind: torch.dtype, device: torch.device) -> float:
     """FLOP/s of a square matrix product, the best of a few."""
-    size = 8192 if device.type == "cuda" else 2048
+    size = MATRIX[device.type]
     a, b = torch.randn(2, size, size, dtype=kind, device=device)
     best = float("inf")
     for _ in range(4):
@@ -297,7 +299,8 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     ours.repeat()  # to warm up
     plain.step(plain.batches[0])
     ours_rate, waiting, plain_rate, cpu = [], [], [], {"ours": 0.0, "plain": 0.0}
-    peaks: dict[torch.dtype, list[float]] = {torch.bfloat16: [], torch.float32: []}
+    kind = torch.bfloat16 if environment.bf16 else torch.float32  # of the network's products
+    peaks: dict[torch.dtype, list[float]] = {kind: [], torch.float32: []}
     for _ in range(options.repeats):
         began = time.process_time()
         rate, waited = ours.repeat()
@@ -307,11 +310,10 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
         began = time.process_time()
         plain_rate.append(plain.repeat())
         cpu["plain"] += time.process_time() - began
-        for kind, found in peaks.items():
-            found.append(matrix_rate(kind, device))
+        for measured, found in peaks.items():
+            found.append(matrix_rate(measured, device))
     images = options.repeats * sum(map(len, ready))
-    peak = {kind: max(found) for kind, found in peaks.items()}
-    kind = torch.bfloat16 if environment.bf16 else torch.float32
+    peak = {measured: max(found) for measured, found in peaks.items()}
     achieved = work * statistics.median(ours_rate)
     pairs = [a / b for a, b in zip(ours_rate, plain_rate)]
     return {

@@ -1,10 +1,22 @@
-"""Shared fixtures. One thread, so that results do not depend on the machine; no clock in any assertion."""
+"""Shared fixtures. One thread in each process, so that results do not depend on the machine; no clock in any assertion.
+
+`make test` runs the tests in several processes (pytest-xdist, `--dist loadgroup`). A module stays in one process, so that
+its module fixtures are made once; a module with `pytestmark = pytest.mark.spread` is dealt out test by test. What
+several processes need is made once by `shared`.
+"""
 
 from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported; processes that tests start inherit it
 
 import hypothesis
 import pytest
 import torch
+from filelock import FileLock
 
 from vireid.core.types import Batch, Facts
 from vireid.testing import TINY, tiny_batch
@@ -12,6 +24,35 @@ from vireid.testing import TINY, tiny_batch
 torch.set_num_threads(1)
 hypothesis.settings.register_profile("vireid", deadline=None, max_examples=40, derandomize=True, print_blob=True)
 hypothesis.settings.load_profile("vireid")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.pluginmanager.hasplugin("xdist"):
+        return
+    for item in items:
+        if item.get_closest_marker("spread") is None:
+            item.add_marker(pytest.mark.xdist_group(item.nodeid.split("::")[0]))
+
+
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[Path], object]], Path]:
+    """Make a folder once for all test processes: its name and a function that fills it -> the folder.
+
+    The folder is read-only for tests. The function gets a path that does not exist yet.
+    """
+    base = tmp_path_factory.getbasetemp()
+    common = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "shared"
+    common.mkdir(exist_ok=True)
+
+    def get(name: str, make: Callable[[Path], object]) -> Path:
+        folder, done = common / name, common / f"{name}.done"
+        with FileLock(common / f"{name}.lock"):
+            if not done.exists():
+                make(folder)
+                done.touch()
+        return folder
+
+    return get
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from vireid.core.types import Facts, Progress
 from vireid.testing import tiny_batch
 from vireid.zoo import config_path, list_models
 
+pytestmark = pytest.mark.spread
 FACTS = Facts(num_ids=5, num_cameras=6, num_attributes=8)
 CHANGES = {"MODEL.BACKBONE.ARCH": "resnet10t", "MODEL.BACKBONE.PRETRAINED": False}
 COMPOSITIONS = list_models("sysu/*")

@@ -2,11 +2,13 @@
 
 import json
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
+import torch
 import train_speed
 from torch import Tensor
 
@@ -35,9 +37,30 @@ def test_a_loop_that_differs_is_noticed(monkeypatch):
         train_speed.same_loss(config_of("agw"), "agw", tiny_batch(size=(96, 48)))
 
 
+@pytest.mark.parametrize("bf16", [False, True])
+def test_matrix_products_are_timed_in_the_precision_of_the_run(tmp_path, monkeypatch, bf16):
+    """A processor that emulates bfloat16 needs minutes for one product of this size."""
+    timed, kept = [], train_speed.Environment
+
+    class Environment(kept):
+        def __init__(self, **settings):
+            super().__init__(**settings)
+            self.bf16 = bf16  # what precision "auto" comes to on this processor
+            self.autocast = nullcontext
+
+    monkeypatch.setattr(train_speed, "Environment", Environment)
+    monkeypatch.setattr(train_speed, "SIZE", (64, 32))
+    monkeypatch.setattr(train_speed, "matrix_rate", lambda kind, device: timed.append(kind) or 1e9)
+    options = train_speed.parser().parse_args(["--arch", "resnet10t", "--batch", "16", "--steps", "1", "--repeats", "1"])
+    result = train_speed.measure(options, tmp_path)
+    assert set(timed) == {torch.float32} | ({torch.bfloat16} if bf16 else set())
+    assert set(result["matrix_peak_gflops"]) == {"float32"} | ({"bfloat16"} if bf16 else set())
+
+
 @pytest.mark.slow
 def test_a_short_run_is_recorded(tmp_path, monkeypatch):
     monkeypatch.setattr(train_speed, "SIZE", (64, 32))
+    monkeypatch.setattr(train_speed, "MATRIX", {"cpu": 256})
     file = tmp_path / "speed.json"
     words = ["--arch", "resnet10t", "--batch", "16", "--steps", "1", "--repeats", "2", "--json"]
     assert train_speed.main([*words, str(file)]) == 0

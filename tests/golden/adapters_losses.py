@@ -222,10 +222,17 @@ def global_head(case: Case) -> None:
             )
 
 
-def check_stored(case: Case, prefix: str, ours: Callable[[str], Tensor | None], tolerance: Mapping[str, float]) -> None:
+def check_stored(
+    case: Case,
+    prefix: str,
+    ours: Callable[[str], Tensor | None],
+    tolerance: Mapping[str, float] | Callable[[str, np.ndarray], Mapping[str, float]],
+) -> None:
+    """Compare each stored array of this prefix; `tolerance` may depend on its released name and its values."""
     for key, stored in case.arrays.items():
         if key.startswith(prefix):
-            same(ours(key.removeprefix(prefix)), stored, tolerance, key)
+            name = key.removeprefix(prefix)
+            same(ours(name), stored, tolerance(name, stored) if callable(tolerance) else tolerance, key)
 
 
 # -- agw -------------------------------------------------------------------------------------------------------------
