@@ -17,12 +17,13 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from vireid.core.errors import CheckpointError, UserError
 from vireid.core.files import digest, remove_folder, replaced_folder, sweep
 from vireid.core.types import Progress
+from vireid.core.weight_files import missing_prefix, read_safetensors, unreadable, without_prefix
 from vireid.interop.weights import read_facts
 
 FORMAT = 1
@@ -55,14 +56,18 @@ def save_weights(module: nn.Module, path: Path) -> None:
 def load_weights(module: nn.Module, path: Path) -> None:
     """safetensors -> module, strict: missing, unexpected and misshapen tensors are all named in one CheckpointError.
 
+    A prefix that all names of the file have (`module.`, `_orig_mod.`) is removed; a warning says so in one line.
     The module keeps its device and memory format.
     """
     try:
-        saved = load_file(path)
-    except (OSError, SafetensorError) as error:
-        released = "" if path.suffix == ".safetensors" else "; tools/convert_checkpoint.py makes one of a released file"
-        raise CheckpointError(f"{path}: not a readable safetensors file ({error}){released}") from error
-    fit_weights(module, saved, str(path))
+        saved = read_safetensors(path)
+    except CheckpointError as error:
+        released = "" if path.suffix == ".safetensors" else "; tools/convert_checkpoint.py converts a released file"
+        raise CheckpointError(f"{error}{released}") from error
+    renamed = without_prefix(saved, module.state_dict())
+    fit_weights(module, renamed.tensors, str(path))
+    if renamed.changes:
+        log.warning("%s: %s", path, ", ".join(renamed.changes))
 
 
 def fit_weights(module: nn.Module, saved: Mapping[str, Tensor], place: str) -> None:
@@ -75,6 +80,11 @@ def fit_weights(module: nn.Module, saved: Mapping[str, Tensor], place: str) -> N
         for name in own
         if name in saved and saved[name].shape != own[name].shape
     ]
+    if problems and (prefix := missing_prefix(saved, own)):
+        raise CheckpointError(
+            f"{place}: does not fit this model: its names lack the prefix {prefix!r} ({next(iter(saved))!r} would be "
+            f"{prefix + next(iter(saved))!r}), so it holds a part of such a model only; {_use_of(prefix)}"
+        )
     if problems:
         shown = "".join(f"\n    {problem}" for problem in problems[:8])
         more = f"\n    and {len(problems) - 8} more" if len(problems) > 8 else ""
@@ -82,6 +92,12 @@ def fit_weights(module: nn.Module, saved: Mapping[str, Tensor], place: str) -> N
             f"{place}: does not fit this model (another ARCH, method or number of identities?){shown}{more}"
         )
     module.load_state_dict(saved)
+
+
+def _use_of(prefix: str) -> str:
+    if prefix.startswith("backbone."):
+        return "weights of a backbone in the names of timm or torchvision belong in MODEL.BACKBONE.WEIGHTS"
+    return "WEIGHTS takes whole models"
 
 
 class CheckpointFolder:
@@ -169,9 +185,7 @@ class CheckpointFolder:
         try:
             saved = torch.load(place, map_location="cpu", weights_only=True)
         except Exception as error:  # bytes of foreign origin make torch raise anything; it builds plain values only
-            raise CheckpointError(
-                f"{place}: not a readable optimizer state ({type(error).__name__}: {error})"
-            ) from error
+            raise CheckpointError(f"{place}: not a readable optimizer state: {unreadable(place, error)}") from error
         try:
             return TrainerState(**{**saved, "progress": Progress(**saved["progress"])})
         except (TypeError, KeyError) as error:
