@@ -68,6 +68,11 @@ def _differences(there: Any, here: Any, key: str) -> Iterable[str]:
         yield f"{key} was {_word(there)}, is {_word(here)}"
 
 
+def may_change(key: str) -> bool:
+    """Whether a run may be continued with another value of this key."""
+    return _is_free(key)
+
+
 def _is_free(key: str) -> bool:
     """Whether a run may be continued with another value of this key."""
     for slot in SLOTS:

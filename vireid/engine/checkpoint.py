@@ -103,14 +103,14 @@ def _use_of(prefix: str) -> str:
 class CheckpointFolder:
     """The checkpoints of one run: `<folder>/epoch_0007` and so on.
 
-    The last `keep` stay, and the one that `best` names. Reading believes a checkpoint only if every digest fits;
-    otherwise the one before is taken and a warning says so.
+    The last `keep` stay, and the one that `best` names. `inputs` (`RunInputs.to_json`) are stored with each. Reading
+    believes a checkpoint only if every digest fits; otherwise the one before is taken and a warning says so.
     """
 
-    def __init__(self, folder: Path, *, keep: int = 2) -> None:
+    def __init__(self, folder: Path, *, keep: int = 2, inputs: Mapping[str, Any] | None = None) -> None:
         if keep < 1:
             raise ValueError(f"keep must be at least 1, got {keep}")
-        self.folder, self.keep = folder, keep
+        self.folder, self.keep, self.inputs = folder, keep, inputs
 
     def epochs(self) -> list[int]:
         """Epochs with a checkpoint, ascending; says nothing about whether it is whole."""
@@ -143,7 +143,14 @@ class CheckpointFolder:
             with (aside / TRAINER).open("wb") as file:  # torch's own opening tells a full disk as a RuntimeError
                 torch.save(asdict(state), file)
             files = {path.name: digest(path) for path in sorted(aside.iterdir())}
-            meta = {"format": FORMAT, "epoch": state.progress.epoch, "facts": dict(facts), "sha256": files}
+            meta: dict[str, Any] = {
+                "format": FORMAT,
+                "epoch": state.progress.epoch,
+                "facts": dict(facts),
+                "sha256": files,
+            }
+            if self.inputs is not None:
+                meta["inputs"] = dict(self.inputs)
             (aside / META).write_text(json.dumps(meta, indent=2) + "\n", encoding="utf-8")
         if not name:
             self._drop_old(state)
@@ -224,6 +231,17 @@ def _agree(folder: Path, stored: Mapping[str, Any], facts: Mapping[str, Any]) ->
     ]
     if other:
         raise CheckpointError(f"{folder}: a checkpoint of something else ({'; '.join(other)})")
+
+
+def stored_inputs(path: Path) -> dict[str, Any] | None:
+    """`RunInputs.to_json` of the run that wrote a checkpoint folder; None for a file, and for an older version's."""
+    if path.name == MODEL:
+        path = path.parent
+    try:
+        found = json.loads((path / META).read_text(encoding="utf-8")).get("inputs")
+    except (OSError, ValueError, AttributeError):
+        return None  # loading it says what is wrong
+    return found if isinstance(found, dict) else None
 
 
 def stored_ids(path: Path) -> int:

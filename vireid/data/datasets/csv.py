@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from vireid.core.errors import DataError, UserError, nearest
+from vireid.core.paths import InputFile, PathText, normalized_path
 from vireid.core.registries import DATASETS
 from vireid.core.types import Facts, Modality, Sample
 from vireid.data.attributes import UNKNOWN, attribute_value
@@ -77,7 +78,7 @@ class CsvDataset(FoundDataset):
     def __init__(
         self,
         *,
-        root: str = ".",
+        root: PathText = ".",
         file: str | None = None,
         train: str | None = None,
         test: str | None = None,
@@ -85,7 +86,7 @@ class CsvDataset(FoundDataset):
         modalities: Mapping[str, str] | None = None,
         splits: Mapping[str, str] | None = None,
         attribute_columns: tuple[str, ...] = (),
-        attributes: str | None = None,
+        attributes: InputFile | None = None,
     ) -> None:
         super().__init__(root=root, attributes=attributes)
         if (file is None) == (train is None and test is None) or (train is None) != (test is None):
@@ -115,7 +116,10 @@ class CsvDataset(FoundDataset):
         return Facts(len({sample.identity for sample in found.train}), len(cameras), width)
 
     def _title(self) -> str:
-        return f"{' and '.join(str(self.root / file) for file in self.files.values())} cannot be used as {self.called}"
+        return f"{' and '.join(str(self._file(file)) for file in self.files.values())} cannot be used as {self.called}"
+
+    def _file(self, name: str) -> Path:
+        return normalized_path(name, self.root)
 
     def _person(self, sample: Sample) -> int:
         return self._people[sample.path]
@@ -146,7 +150,7 @@ class CsvDataset(FoundDataset):
             what = "is a file, not a folder" if self.root.exists() else "does not exist"
             raise DataError(f"the data folder {self.root} {what} (DATA.ROOT){nearest(self.root.name, beside)}")
         for split, name in self.files.items():
-            file = self.root / name
+            file = self._file(name)
             if not file.is_file():
                 beside = [child.name for child in file.parent.iterdir()] if file.parent.is_dir() else []
                 key = f"DATA.{split.upper() or 'FILE'}"
@@ -154,7 +158,7 @@ class CsvDataset(FoundDataset):
 
     def _read(self, name: str, split: str, faults: Faults) -> Iterator[Row]:
         """The rows of a file that can be read; `split` is the one of the whole file, or "" where a column says it."""
-        lines = csv_lines(self.root / name)
+        lines = csv_lines(self._file(name))
         header = [cell.strip() for cell in next(lines, (0, []))[1]]
         place = self._header(header, name, split, faults)
         if place is None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from vireid.core.errors import DataError
+from vireid.core.paths import InputFile, PathText, normalized_path
 from vireid.core.types import Facts, Sample
 from vireid.data.attributes import NUM_ATTRIBUTES, AttributeTable, read_attributes, table_faults
 from vireid.data.datasets.listing import Faults
@@ -36,9 +37,9 @@ class FoundDataset(ABC):
     called: ClassVar[str]  # the data set's name in texts
     placeholder: Facts  # what is known without data
 
-    def __init__(self, *, root: str, attributes: str | None) -> None:
-        self.root = Path(root).expanduser().absolute()
-        self.attributes = None if attributes is None else Path(attributes).expanduser().absolute()
+    def __init__(self, *, root: PathText, attributes: InputFile | None) -> None:
+        self.root = normalized_path(root)
+        self.attributes = None if attributes is None else normalized_path(attributes)
         if self.attributes is not None:
             self.placeholder = replace(type(self).placeholder, num_attributes=NUM_ATTRIBUTES)
         self._found: Found | None = None

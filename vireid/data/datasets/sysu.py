@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from vireid.core.errors import DataError, nearest
+from vireid.core.paths import InputFile, PathText, normalized_path
 from vireid.core.registries import DATASETS
 from vireid.core.types import Facts, Modality, Sample
 from vireid.data.attributes import NUM_ATTRIBUTES, AttributeTable, read_sysu_attributes, table_faults
@@ -58,9 +59,9 @@ class SysuMM01:
     placeholder: Facts = Facts(num_ids=395, num_cameras=6)
     example: ClassVar[dict] = {"root": "datasets/SYSU-MM01"}
 
-    def __init__(self, *, root: str, attributes: str | None = None) -> None:
-        self.root = Path(root).expanduser().absolute()
-        self.attributes = None if attributes is None else Path(attributes).expanduser().absolute()
+    def __init__(self, *, root: PathText, attributes: InputFile | None = None) -> None:
+        self.root = normalized_path(root)
+        self.attributes = None if attributes is None else normalized_path(attributes)
         self.placeholder = Facts(
             num_ids=395, num_cameras=6, num_attributes=NUM_ATTRIBUTES if self.attributes is not None else 0
         )
