@@ -78,7 +78,7 @@ class Experiment:
             environment.from_main(lambda: self._prepare(resume, inputs))
             rows, held_rows = hold_out(samples, identities=config.HELDOUT_IDENTITIES, seed=config.SEED)
             people = relabelled([samples[row] for row in rows])
-            begun = resume and environment.from_main(lambda: bool(self._checkpoints().epochs()))
+            begun, known = environment.from_main(self._begun) if resume else (False, True)
             model, objective = self._parts(facts, pretrained=not begun)
             model.rehearse(test_samples)
             sampler = assemble.sampler(config, people, environment.rank, environment.world)
@@ -96,7 +96,7 @@ class Experiment:
                 batches=TrainingBatches(loader, sampler),
                 augment=assemble.augment(config),
                 environment=environment,
-                checkpoints=self._checkpoints(inputs),
+                checkpoints=self._checkpoints(inputs if known else None),
                 log=log,
                 epochs=assemble.epochs(config),
                 seed=config.SEED,
@@ -122,7 +122,8 @@ class Experiment:
             if chosen != trainer.progress.epoch:
                 load_model(self._checkpoints().path(chosen), trainer.retrieving)
             selection = self._selection(chosen, trainer.best, config.EMA)
-            return self._evaluate(trainer.retrieving, test, measuring, selection, inputs, inputs.to_json())
+            trained_on = inputs.to_json() if known else None
+            return self._evaluate(trainer.retrieving, test, measuring, selection, inputs, trained_on)
 
     def evaluate(self) -> dict[str, Report]:
         """Evaluate the checkpoint of the run that counts, or WEIGHTS (a checkpoint folder or a .safetensors file)."""
@@ -204,6 +205,11 @@ class Experiment:
         )
         inputs.training.write(self.folder.listing)
 
+    def _begun(self) -> tuple[bool, bool]:
+        """Whether there is a checkpoint to continue from, and whether it is known what it was trained on."""
+        checkpoints = self._checkpoints()
+        return bool(checkpoints.epochs()), not checkpoints.epochs() or checkpoints.stored_inputs() is not None
+
     def _input_changes(self, epochs: Sequence[int], inputs: RunInputs) -> list[str]:
         """What keeps the run in the folder from being continued, beside its config."""
         wanted, done, found = assemble.epochs(self.config), epochs[-1], []
@@ -212,7 +218,7 @@ class Experiment:
                 f"it has finished {done} epochs and SOLVER.EPOCHS is {wanted}; set it to {done} or more"
                 " (--eval-only evaluates the run as it is)"
             )
-        stored = stored_inputs(self._checkpoints().path(done))
+        stored = self._checkpoints().stored_inputs()
         if stored is None:
             print(f"{self.folder.root}: {NOT_RECORDED}")
             return found

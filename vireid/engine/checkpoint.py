@@ -120,6 +120,11 @@ class CheckpointFolder:
     def path(self, epoch: int) -> Path:
         return self.folder / f"epoch_{epoch:04d}"
 
+    def stored_inputs(self) -> dict[str, Any] | None:
+        """`RunInputs.to_json` of the run, from the newest checkpoint that records them; None where none does."""
+        each = (stored_inputs(self.path(epoch)) for epoch in reversed(self.epochs()))
+        return next((inputs for inputs in each if inputs is not None), None)
+
     def save(
         self,
         model: nn.Module,
