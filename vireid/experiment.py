@@ -9,20 +9,23 @@ from typing import Any
 
 from torch import nn
 
-from vireid.config import assemble, explain
+from vireid.config import assemble, explain, sources
 from vireid.config.loader import Config
 from vireid.config.validate import heldout_evaluator, heldout_notes, protocol_notes
 from vireid.core.errors import CheckpointError, ConfigError, DataError
+from vireid.core.paths import normalized_path
 from vireid.core.protocols import Dataset, Identified
 from vireid.core.rng import seeded
 from vireid.core.types import Batch, Facts, FeatureTable, Sample
 from vireid.data.cache import open_images
 from vireid.data.heldout import hold_out, relabelled
 from vireid.data.image_set import ImageSet, TrainingBatches
+from vireid.data.listing_record import ListingRecord
 from vireid.data.loading import BatchLoader
 from vireid.data.survey import camera_names_of, require_listing, survey
-from vireid.engine.checkpoint import CheckpointFolder, TrainerState, load_model, stored_ids
+from vireid.engine.checkpoint import CheckpointFolder, TrainerState, load_model, stored_ids, stored_inputs
 from vireid.engine.environment import Environment
+from vireid.engine.inputs import NOT_RECORDED, RunInputs
 from vireid.engine.measuring import Check, Measuring
 from vireid.engine.optim import parameter_groups
 from vireid.engine.recording import JsonLines, TensorBoard
@@ -50,7 +53,7 @@ class Experiment:
     def __init__(self, config: Config) -> None:
         assemble.check(config)
         self.config = config
-        self.folder = RunFolder(Path(config.OUTPUT_DIR))
+        self.folder = RunFolder(normalized_path(config.OUTPUT_DIR))
 
     @classmethod
     def from_config(cls, path: str | Path, overrides: Sequence[Any] | Mapping[str, Any] = ()) -> Experiment:
@@ -74,10 +77,11 @@ class Experiment:
         rows, held_rows = hold_out(samples, identities=config.HELDOUT_IDENTITIES, seed=config.SEED)
         held_samples = [samples[row] for row in held_rows]
         self._print(environment, heldout_notes(config, held_samples, names))
+        inputs = sources.run_inputs(config, samples, test_samples)
         with self.folder.claimed(environment.is_main):
-            environment.from_main(lambda: self._prepare(resume))
+            environment.from_main(lambda: self._prepare(resume, inputs))
             people = relabelled([samples[row] for row in rows])
-            begun = resume and environment.from_main(lambda: bool(self._checkpoints().epochs()))
+            begun, known = environment.from_main(self._begun) if resume else (False, True)
             model, objective = self._parts(facts, pretrained=not begun)
             model.rehearse(test_samples)
             sampler = assemble.sampler(config, people, environment.rank, environment.world)
@@ -95,7 +99,7 @@ class Experiment:
                 batches=TrainingBatches(loader, sampler),
                 augment=assemble.augment(config),
                 environment=environment,
-                checkpoints=self._checkpoints(),
+                checkpoints=self._checkpoints(inputs if known else None),
                 log=log,
                 epochs=assemble.epochs(config),
                 seed=config.SEED,
@@ -113,7 +117,7 @@ class Experiment:
                 freeze=assemble.freeze(config),
             )
             if not (resume and trainer.resume()) and config.WEIGHTS:
-                load_model(Path(config.WEIGHTS), model, self._data())
+                load_model(normalized_path(config.WEIGHTS), model, self._data())
             if config.COMPILE:
                 model.backbone.compile()
             trainer.fit()
@@ -121,7 +125,8 @@ class Experiment:
             if chosen != trainer.progress.epoch:
                 load_model(self._checkpoints().path(chosen), trainer.retrieving)
             selection = self._selection(chosen, trainer.best, config.EMA)
-            return self._evaluate(trainer.retrieving, test, measuring, selection)
+            trained_on = inputs.to_json() if known else None
+            return self._evaluate(trainer.retrieving, test, measuring, selection, inputs, trained_on)
 
     def evaluate(self) -> dict[str, Report]:
         """Evaluate the checkpoint of the run that counts, or WEIGHTS (a checkpoint folder or a .safetensors file)."""
@@ -129,10 +134,16 @@ class Experiment:
         dataset, facts = self._dataset()
         self._report_left_out(dataset, environment)
         test_samples = self._test_samples(dataset, environment)
-        model, selection = self._network(environment, facts)
+        inputs = sources.run_inputs(self.config, dataset.train(), test_samples)
+        model, selection, path = self._network(environment, facts)
+        trained_on = stored_inputs(path)
+        changed = inputs.training_changes(trained_on or {}, ListingRecord.read(self.folder.listing), files=False)
+        if environment.is_main and changed:
+            print(f"since this checkpoint was trained: {'; '.join(changed)}")
         model.rehearse(test_samples)
         test = self._images(test_samples, environment, camera_names_of(dataset))
-        return self._evaluate(model, test, self._measuring(environment, self._log()), selection)
+        measuring = self._measuring(environment, self._log())
+        return self._evaluate(model, test, measuring, selection, inputs, trained_on)
 
     def deployed(self) -> tuple[CrossModalityNet, str, Environment]:
         """The network that `evaluate` would evaluate, how its checkpoint came to count, and where it computes.
@@ -141,10 +152,11 @@ class Experiment:
         """
         environment = self._environment()
         known = self._checkpoints().epochs()
-        path = Path(self.config.WEIGHTS) if self.config.WEIGHTS else self._checkpoints().path(known[-1] if known else 0)
+        newest = self._checkpoints().path(known[-1] if known else 0)
+        path = normalized_path(self.config.WEIGHTS) if self.config.WEIGHTS else newest
         facts = assemble.facts_of(self.config)
         facts = replace(facts, num_ids=stored_ids(path) or facts.num_ids)
-        model, selection = self._network(environment, facts)
+        model, selection, _ = self._network(environment, facts)
         return model.eval(), selection, environment
 
     def network(self) -> CrossModalityNet:
@@ -184,9 +196,44 @@ class Experiment:
             choice = f"SELECT = {self.config.SELECT!r} chooses among evaluations, and EVALUATE_EVERY = {every}"
             raise ConfigError([f"{choice} makes none in {epochs} epochs; set it to {epochs} or less"])
 
-    def _prepare(self, resume: bool) -> None:
-        text = explain.resolved_text(self.config)
-        self.folder.prepare(text, resume=resume, differences=lambda old: explain.differences(old, self.config))
+    def inputs(self) -> RunInputs:
+        """What a run of this config would be made from now: listings, plug-ins and files. Opens no image.
+
+        Raises DataError where the dataset cannot be listed.
+        """
+        dataset, _ = self._dataset()
+        return sources.run_inputs(self.config, dataset.train(), dataset.test())
+
+    def _prepare(self, resume: bool, inputs: RunInputs) -> None:
+        text, epochs = explain.resolved_text(self.config), self._checkpoints().epochs()
+        self.folder.prepare(
+            text,
+            resume=resume,
+            differences=lambda old: explain.differences(old, self.config),
+            input_changes=lambda: self._input_changes(epochs, inputs),
+        )
+        inputs.training.write(self.folder.listing)
+
+    def _begun(self) -> tuple[bool, bool]:
+        """Whether there is a checkpoint to continue from, and whether it is known what it was trained on."""
+        checkpoints = self._checkpoints()
+        return bool(checkpoints.epochs()), not checkpoints.epochs() or checkpoints.stored_inputs() is not None
+
+    def _input_changes(self, epochs: Sequence[int], inputs: RunInputs) -> list[str]:
+        """What keeps the run in the folder from being continued, beside its config."""
+        wanted, done, found = assemble.epochs(self.config), epochs[-1], []
+        if wanted < done:
+            found.append(
+                f"it has finished {done} epochs and SOLVER.EPOCHS is {wanted}; set it to {done} or more"
+                " (--eval-only evaluates the run as it is)"
+            )
+        stored = self._checkpoints().stored_inputs()
+        if stored is None:
+            print(f"{self.folder.root}: {NOT_RECORDED}")
+            return found
+        listing = ListingRecord.read(self.folder.listing)
+        changed = inputs.training_changes(stored, listing, compared=lambda key: not explain.may_change(key))
+        return found + changed + (inputs.test_changes(stored) if self.config.SELECT == "test" else [])
 
     def _log(self) -> JsonLines:
         """Where the first process records what happens."""
@@ -224,12 +271,13 @@ class Experiment:
     ) -> ImageSet:
         """The images of a list, from the cache; one process decodes, the others wait for it."""
         with environment.accelerator.main_process_first():
-            size, folder = tuple(self.config.SIZE), Path(self.config.CACHE_DIR)
+            size, folder = tuple(self.config.SIZE), normalized_path(self.config.CACHE_DIR)
             images = open_images(samples, size=size, folder=folder, depth=assemble.depth(self.config))
         return ImageSet(samples, images, camera_names or {})
 
-    def _checkpoints(self) -> CheckpointFolder:
-        return CheckpointFolder(self.folder.checkpoints, keep=self.config.KEEP_CHECKPOINTS)
+    def _checkpoints(self, inputs: RunInputs | None = None) -> CheckpointFolder:
+        stored = None if inputs is None else inputs.to_json()
+        return CheckpointFolder(self.folder.checkpoints, keep=self.config.KEEP_CHECKPOINTS, inputs=stored)
 
     def _identity(self, facts: Facts) -> dict[str, Any]:
         """What a checkpoint must agree in to belong to this run."""
@@ -260,16 +308,16 @@ class Experiment:
         epoch = int(state.best["epoch"]) if state.best else newest
         return checkpoints.path(epoch), self._selection(epoch, state.best, state.ema)
 
-    def _network(self, environment: Environment, facts: Facts) -> tuple[CrossModalityNet, str]:
-        """The network with the weights of the run that count, or WEIGHTS, and how these came to count."""
+    def _network(self, environment: Environment, facts: Facts) -> tuple[CrossModalityNet, str, Path]:
+        """The network with the weights of the run that count, or WEIGHTS, how these came to count, and their path."""
         model, objective = self._parts(facts, pretrained=False)
         if self.config.WEIGHTS:
-            path, selection = Path(self.config.WEIGHTS), f"given ({self.config.WEIGHTS})"
+            path, selection = normalized_path(self.config.WEIGHTS), f"given ({self.config.WEIGHTS})"
         else:
             path, selection = self._chosen_checkpoint(model, objective, facts)
         load_model(path, model, self._data())
         place(model, environment.device)
-        return model, selection
+        return model, selection, path
 
     # -- evaluation ----------------------------------------------------------------------------------------------
 
@@ -293,7 +341,15 @@ class Experiment:
 
         return measuring.table(model, training, rows=rows, prepare=prepare)
 
-    def _evaluate(self, model: nn.Module, test: ImageSet, measuring: Measuring, selection: str) -> dict[str, Report]:
+    def _evaluate(
+        self,
+        model: nn.Module,
+        test: ImageSet,
+        measuring: Measuring,
+        selection: str,
+        inputs: RunInputs,
+        trained_on: Mapping[str, Any] | None,
+    ) -> dict[str, Report]:
         """Score every protocol from one table of descriptors, write the results and print them."""
         evaluators: Mapping[str, Evaluator] = assemble.evaluators(self.config)
         if not evaluators:
@@ -312,4 +368,5 @@ class Experiment:
         if flips != "none":
             conditions["flipped_images"] = f"added ({flips})"
         table = measuring.table(model, test, conditions, flips=flips)
-        return measuring.results(table, evaluators, features=self.config.SAVE_FEATURES)
+        stored = {**inputs.to_json(), "trained_on": trained_on}
+        return measuring.results(table, evaluators, features=self.config.SAVE_FEATURES, inputs=stored)

@@ -9,8 +9,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from vireid.config import assemble
 from vireid.core.errors import ConfigError, UserError, nearest
+from vireid.core.weight_files import read_safetensors
 from vireid.models.net import CrossModalityNet
 
 PARTS = frozenset({"datasets", "methods", "plugins"})  # folders of files that are parts of compositions
@@ -83,3 +86,19 @@ def create_model(
             raise ConfigError([f"num_ids must be at least 1, got {num_ids}"])
         facts = dataclasses.replace(facts, num_ids=num_ids)
     return assemble.model(config, facts)
+
+
+def misfit(name: str, weights: Path) -> str:
+    """Why a .safetensors file does not fit the network of a composition on its own data set; "" where it fits."""
+    config = load_config(config_path(name), {"MODEL.BACKBONE.PRETRAINED": False})
+    with torch.device("meta"):
+        own = assemble.model(config, assemble.facts_of(config), weights=False).state_dict()
+    saved = read_safetensors(weights)
+    if missing := [key for key in own if key not in saved]:
+        return f"the network also has {missing[0]} ({len(missing)} such tensors)"
+    for key, value in saved.items():
+        if key not in own:
+            return f"the network has no {key}"
+        if value.shape != own[key].shape:
+            return f"{key} is {tuple(value.shape)}, the network of {config.DATA.NAME} wants {tuple(own[key].shape)}"
+    return ""

@@ -167,7 +167,8 @@ def test_overrides(complaint):
     )
 
 
-def test_module_that_cannot_be_imported(complaint):
+def test_module_that_cannot_be_imported(complaint, monkeypatch):
+    monkeypatch.delenv("PYTHONPATH", raising=False)
     assert complaint("IMPORTS: [no_such_project.losses]\nSED: 1\n") == (
         "error: x.yml: IMPORTS: 'no_such_project.losses' cannot be imported:"
         " ModuleNotFoundError: No module named 'no_such_project'\n"

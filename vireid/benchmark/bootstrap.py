@@ -37,6 +37,8 @@ def query_means(files: Sequence[Path], protocol: str) -> tuple[np.ndarray, np.nd
     Shapes: (Q, 2) int64, row of the test set and identity; (Q, 3) in the order of METRICS. Queries that no trial counts
     are left out. Two files with other queries are no two seeds of one row: ValueError.
     """
+    if len(listings(files)) > 1:
+        raise ValueError("the files are of different test listings")
     tables = []
     for file in files:
         with np.load(file, allow_pickle=False) as saved:
@@ -53,6 +55,16 @@ def query_means(files: Sequence[Path], protocol: str) -> tuple[np.ndarray, np.nd
     return keys, np.mean([values for _, values in tables], axis=0)
 
 
+def listings(files: Sequence[Path]) -> set[str]:
+    """Digests of the test listings of `queries.npz` files; files of older versions do not have one."""
+    found = set()
+    for file in files:
+        with np.load(file, allow_pickle=False) as saved:
+            if "listing" in saved.files:
+                found.add(str(saved["listing"]))
+    return found
+
+
 def differences(
     one: Sequence[Path], other: Sequence[Path], protocol: str, *, samples: int = SAMPLES, seed: int = 0
 ) -> list[Difference]:
@@ -62,6 +74,8 @@ def differences(
     difference depends on which people were asked for; it does not know of other seeds than those that were run.
     Errors: ValueError where the rows were not asked the same queries.
     """
+    if len(listings([*one, *other])) > 1:
+        raise ValueError("the rows were evaluated on different test listings")
     keys, first = query_means(one, protocol)
     others, second = query_means(other, protocol)
     if not np.array_equal(keys, others):

@@ -54,33 +54,41 @@ class Comparison:
 
     def describe(self, plan: SuitePlan) -> str:
         """What would run: a line for each row, data set and seed, then the commands."""
-        store, lines = RunStore(self.out, self.train), []
+        store, lines = self._store(), []
         for cell in plan.cells:
             for seed, run in cell.runs.items():
                 outcome = store.outcome(run)
                 state = "missing" if outcome is None else "done" if outcome.done else f"failed ({outcome.reason})"
+                if outcome is None and (changed := store.changes(run)):
+                    state = f"missing ({'; '.join(changed)})"
+                if outcome is not None and outcome.remark:
+                    state += f" ({outcome.remark})"
                 place = f" on {cell.dataset}" if cell.dataset else ""
                 lines.append(f"{run.address}  {cell.row.name}{place}, seed {seed}: {state}")
         return "\n".join([*lines, f"{len(plan.runs)} different runs"])
 
     def jobs(self, plan: SuitePlan) -> list[str]:
         """One shell command for each run that is not done."""
-        return job_lines(RunStore(self.out, self.train), plan.runs)
+        return job_lines(self._store(), plan.runs)
+
+    def _store(self) -> RunStore:
+        return RunStore(self.out, self.train)
 
     def run(self, plan: SuitePlan, *, jobs: int = 1) -> Results:
         """Run what is missing, then write the tables."""
-        return self.write(plan, perform_all(RunStore(self.out, self.train), plan.runs, jobs=jobs, say=self.say))
+        store = self._store()
+        return self.write(plan, perform_all(store, plan.runs, jobs=jobs, say=self.say), store)
 
     def collect(self, plan: SuitePlan, folders: Sequence[Path]) -> Results:
         """Write the tables from runs that were made elsewhere."""
-        return self.write(plan, collected(plan.runs, folders))
+        store = self._store()
+        return self.write(plan, collected(plan.runs, folders, store.inputs), store)
 
-    def write(self, plan: SuitePlan, outcomes: dict[str, Outcome]) -> Results:
+    def write(self, plan: SuitePlan, outcomes: dict[str, Outcome], store: RunStore) -> Results:
         """All outputs from the runs that are done."""
         results = gather(plan, outcomes)
         published = published_numbers(self.suite)
         made = tables.tables(results, published)
-        store = RunStore(self.out, self.train)
         commands = {address: ["python", *store.command(run)[1:]] for address, run in plan.runs.items()}
         figures, faults = draw_figures(results, self.out / "figures")
         for fault in faults:

@@ -13,10 +13,11 @@ from vireid.benchmark.reduced import Reduction
 from vireid.benchmark.suite import DATASET, Row, Suite
 from vireid.config import assemble, explain
 from vireid.config.defaults import SETTINGS
-from vireid.config.loader import BASE
+from vireid.config.loader import BASE, Config
 from vireid.config.text import dump
 from vireid.core.errors import ConfigError, UserError, nearest
 from vireid.core.files import write_text
+from vireid.core.paths import normalized_path
 
 DIGITS = 12  # of a digest in a folder's name
 
@@ -29,6 +30,7 @@ class Run:
     config: Path
     overrides: Mapping[str, Any]
     resolved: str = field(repr=False)  # YAML with all defaults
+    loaded: Config = field(repr=False, compare=False)  # checked
 
     def words(self) -> list[str]:
         """Arguments of tools/train_net.py, without OUTPUT_DIR."""
@@ -136,11 +138,12 @@ def _cell(
     reduced: Reduction,
 ) -> Cell:
     runs, protocols, root = {}, (), ""
-    own = reduced.inside(_resolved(config, overrides)) if reduced.components else {}
+    own = reduced.inside(explain.resolved_tree(_loaded(config, overrides))) if reduced.components else {}
     for seed in seeds:
         words = {**overrides, **own, "SEED": seed}
-        tree = _resolved(config, words)
-        runs[seed] = Run(_address(tree), config, words, dump(tree))
+        loaded = _loaded(config, words)
+        tree = explain.resolved_tree(loaded)
+        runs[seed] = Run(_address(tree), config, words, dump(tree), loaded)
         protocols = tuple(name.lower() for name in tree["EVALUATION"])
         root = str(tree["DATA"].get("ROOT", ""))
     strangers = [name for name in suite.protocols if name.lower() not in protocols]
@@ -148,16 +151,18 @@ def _cell(
         known = f"{nearest(strangers[0], protocols)} (there are: {', '.join(protocols)})"
         raise ConfigError([f"PROTOCOLS has {strangers[0]!r}, which EVALUATION does not name{known}"])
     wanted = tuple(name for name in protocols if not suite.protocols or name in {p.lower() for p in suite.protocols})
-    return Cell(row, dataset, runs, wanted, (Path(root) / "synthetic.json").is_file())
+    return Cell(row, dataset, runs, wanted, (normalized_path(root) / "synthetic.json").is_file())
 
 
-def _resolved(config: Path, overrides: Mapping[str, Any]) -> dict[str, Any]:
-    words = [word for key, value in overrides.items() for word in (key, _word(value))]
-    return explain.resolved_tree(assemble.load(config, words))
+def _loaded(config: Path, overrides: Mapping[str, Any]) -> Config:
+    return assemble.load(config, [word for key, value in overrides.items() for word in (key, _word(value))])
 
 
 def _address(tree: Mapping[str, Any]) -> str:
-    """Digest of a resolved config without the settings that do not change its numbers."""
+    """Digest of a resolved config without the settings that do not change its numbers.
+
+    Paths count as they are written. What lies there is recorded with the results and compared (`benchmark.inputs`).
+    """
     deciding = {key: value for key, value in tree.items() if key != "OUTPUT_DIR" and not _is_free(key)}
     text = json.dumps(deciding, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:DIGITS]

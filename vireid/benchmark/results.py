@@ -11,6 +11,7 @@ from typing import Any
 
 from vireid.benchmark.bootstrap import Difference, differences
 from vireid.benchmark.costs import Costs, costs_of
+from vireid.benchmark.inputs import recorded
 from vireid.benchmark.plan import Cell, SuitePlan
 from vireid.benchmark.runs import Outcome
 from vireid.core.errors import UserError
@@ -31,6 +32,7 @@ class Entry:
     conditions: Mapping[str, str]
     synthetic: bool
     failures: Mapping[int, str] = field(default_factory=dict)  # seed -> reason
+    remarks: tuple[str, ...] = ()  # what is not known of its runs
 
     @property
     def oracle(self) -> bool:
@@ -99,6 +101,7 @@ class Results:
                         for metric, values in entry.values.items()
                     },
                     "failures": {str(seed): reason for seed, reason in entry.failures.items()},
+                    "remarks": list(entry.remarks),
                 }
                 for entry in self.entries
             ],
@@ -113,6 +116,7 @@ class Results:
                     "seed": seed,
                     "address": run.address,
                     "done": self.outcomes[run.address].done,
+                    "inputs": _digests(self.outcomes[run.address]),
                 }
                 for cell in self.plan.cells
                 for seed, run in cell.runs.items()
@@ -145,6 +149,9 @@ def _entries(cell: Cell, outcomes: Mapping[str, Outcome]) -> list[Entry]:
     done = {seed: outcomes[run.address] for seed, run in cell.runs.items() if outcomes[run.address].done}
     failures = {seed: outcomes[run.address].reason for seed, run in cell.runs.items() if seed not in done}
     read = {seed: _read(outcome.folder / "metrics.json") for seed, outcome in done.items()}
+    remarks = tuple(dict.fromkeys(outcome.remark for outcome in done.values() if outcome.remark))
+    if len({_digests(outcome)["test"] for outcome in done.values()}) > 1:
+        remarks += ("its seeds were evaluated on different test listings",)
     entries = []
     for protocol in cell.protocols:
         found = {seed: results[protocol] for seed, results in read.items()}
@@ -159,9 +166,17 @@ def _entries(cell: Cell, outcomes: Mapping[str, Outcome]) -> list[Entry]:
                 conditions=_shared([result["conditions"] for result in found.values()]),
                 synthetic=cell.synthetic,
                 failures=failures,
+                remarks=remarks,
             )
         )
     return entries
+
+
+def _digests(outcome: Outcome) -> dict[str, str]:
+    """Digests of the listings that a finished run was trained and evaluated on; "" where they are not recorded."""
+    found = (recorded(outcome.folder) if outcome.done else None) or {}
+    splits = {"training": (found.get("trained_on") or {}).get("training"), "test": found.get("test")}
+    return {split: str((summary or {}).get("digest", "")) for split, summary in splits.items()}
 
 
 def _read(file: Path) -> Mapping[str, Any]:

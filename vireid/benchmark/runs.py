@@ -14,9 +14,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 
-from vireid.benchmark.plan import Run
+from vireid.benchmark.inputs import (
+    CurrentInputs,
+    evaluation_changes,
+    recorded,
+    remark,
+    training_changes,
+    training_digest,
+)
+from vireid.benchmark.plan import DIGITS, Run
 from vireid.core.errors import UserError
 from vireid.core.files import write_json
+from vireid.engine.inputs import RunInputs
 from vireid.engine.launch import lifeline
 
 LAST_WORDS = 12  # lines of a failed run's output that its reason may take
@@ -30,19 +39,42 @@ class Outcome:
     done: bool
     reason: str = ""  # of a failure; one line
     folder: Path = Path()
+    remark: str = ""  # what is not known of a run that is done
 
 
 class RunStore:
     """The folder `out/runs`: a run's files in `out/runs/ADDRESS`, and beside them how it ended (`outcome.json`).
 
-    `train`: path of tools/train_net.py.
+    A run there that was trained on other inputs (listing, plug-ins, files) stays; the one of today's inputs gets the
+    folder `ADDRESS-DIGEST` beside it. A run that was only evaluated on other inputs is evaluated again.
+
+    `train`: path of tools/train_net.py. `inputs`: what runs would be made from now.
     """
 
-    def __init__(self, out: Path, train: Path) -> None:
-        self.root, self.train = out / "runs", train
+    def __init__(self, out: Path, train: Path, inputs: CurrentInputs | None = None) -> None:
+        self.root, self.train, self.inputs = out / "runs", train, inputs or CurrentInputs()
+        self._folders: dict[str, tuple[Path, list[str]]] = {}
 
     def folder(self, run: Run) -> Path:
-        return self.root / run.address
+        return self._place(run)[0]
+
+    def changes(self, run: Run) -> list[str]:
+        """Why a run that was made before is made again, a sentence each."""
+        folder, found = self._place(run)
+        now, inputs = self.inputs.of(run), recorded(folder)
+        return found if now is None or inputs is None else [*found, *evaluation_changes(inputs, now)]
+
+    def _place(self, run: Run) -> tuple[Path, list[str]]:
+        """The folder of a run, and why it is not the one named by its address alone."""
+        if run.address not in self._folders:
+            folder = self.root / run.address
+            now, inputs = self.inputs.of(run), recorded(folder)
+            found = training_changes(run, inputs, now) if now is not None and inputs is not None else []
+            if found and now is not None:
+                folder = self.root / f"{run.address}-{training_digest(run, now)[:DIGITS]}"
+                found = found if recorded(folder) is None else []
+            self._folders[run.address] = folder, found
+        return self._folders[run.address]
 
     def command(self, run: Run) -> list[str]:
         """What makes this run; the same words continue it."""
@@ -53,9 +85,11 @@ class RunStore:
         folder = self.folder(run)
         try:
             said = json.loads((folder / "outcome.json").read_text(encoding="utf-8"))
-            if said["done"] and not (folder / "metrics.json").is_file():
+            if not said["done"]:
+                return Outcome(run.address, False, str(said["reason"]), folder)
+            if not (folder / "metrics.json").is_file() or self.changes(run):
                 return None
-            return Outcome(run.address, bool(said["done"]), str(said["reason"]), folder)
+            return Outcome(run.address, True, "", folder, remark(recorded(folder), self.inputs.of(run)))
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
@@ -102,6 +136,9 @@ def perform_all(
     found = {address: store.outcome(run) for address, run in runs.items()}
     missing = [run for address, run in runs.items() if (outcome := found[address]) is None or not outcome.done]
     say(f"{len(runs)} runs, {len(runs) - len(missing)} of them done before")
+    for run in missing:
+        if changed := store.changes(run):
+            say(f"{run.address} is made again: {'; '.join(changed)}")
     lock, number = Lock(), len(runs) - len(missing)
 
     def one(run: Run) -> Outcome:
@@ -127,19 +164,36 @@ def job_lines(store: RunStore, runs: Mapping[str, Run]) -> list[str]:
     return lines
 
 
-def collected(runs: Mapping[str, Run], folders: Sequence[Path]) -> dict[str, Outcome]:
-    """Outcomes of runs made elsewhere: folders below `folders` that are named by an address and hold metrics.json."""
-    at: dict[str, Path] = {}
+def collected(
+    runs: Mapping[str, Run], folders: Sequence[Path], inputs: CurrentInputs | None = None
+) -> dict[str, Outcome]:
+    """Outcomes of runs made elsewhere: folders below `folders` that are named by an address and hold metrics.json.
+
+    A run that was made from other inputs than there are here does not count; its reason names what differs.
+    """
+    inputs = inputs or CurrentInputs()
+    at: dict[str, list[Path]] = {}
     for top in folders:
         if not top.is_dir():
             raise UserError(f"--collect {top}: there is no such folder")
         for metrics in sorted(top.rglob("metrics.json")):
-            at.setdefault(metrics.parent.name, metrics.parent)
-    lost = "no metrics.json in a folder of this name below --collect"
-    return {
-        address: Outcome(address, True, "", at[address]) if address in at else Outcome(address, False, lost)
-        for address in runs
-    }
+            at.setdefault(metrics.parent.name.partition("-")[0], []).append(metrics.parent)
+    return {address: _collected(run, at.get(address, []), inputs.of(run)) for address, run in runs.items()}
+
+
+def _collected(run: Run, places: Sequence[Path], now: RunInputs | None) -> Outcome:
+    if not places:
+        return Outcome(run.address, False, "no metrics.json in a folder of this name below --collect")
+    faults = []
+    for place in sorted(places, key=lambda path: len(path.name)):
+        found = recorded(place)
+        if found is None or now is None:
+            return Outcome(run.address, True, "", place, remark(found, now))
+        changed = [*training_changes(run, found, now), *evaluation_changes(found, now)]
+        if not changed:
+            return Outcome(run.address, True, "", place, remark(found, now))
+        faults.append(f"{place} was made from other inputs than there are here: {'; '.join(changed)}")
+    return Outcome(run.address, False, " / ".join(faults))
 
 
 def _reason(output: Path, code: int) -> str:

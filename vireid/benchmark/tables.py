@@ -130,6 +130,9 @@ def _notes(entries: Sequence[Entry], lines: Mapping[str, Mapping], way: str) -> 
     shared = {k: stated[0].get(k) for k in keys if len({conditions.get(k) for conditions in stated}) == 1}
     if shared:
         notes.append(", ".join(f"{key.replace('_', ' ')} {value}" for key, value in shared.items()))
+    for remark in dict.fromkeys(remark for entry in entries for remark in entry.remarks):
+        rows = dict.fromkeys(entry.row for entry in entries if remark in entry.remarks)
+        notes.append(f"{', '.join(rows)}: {remark}")
     return notes
 
 

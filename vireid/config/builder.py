@@ -13,6 +13,7 @@ import inspect
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, get_args, get_origin
 
 from vireid.config.loader import Config
@@ -20,6 +21,7 @@ from vireid.config.slots import Extra
 from vireid.config.text import Keys
 from vireid.config.values import Mismatch, convert, hints_of, shown
 from vireid.core.errors import CheckpointError, ConfigError, DataError, nearest
+from vireid.core.paths import PathMark, normalized_path, path_mark
 from vireid.core.registry import Entry, Registry
 from vireid.core.types import Facts
 
@@ -241,7 +243,7 @@ def construct(part: Part, given: Mapping[str, Any]) -> Any:
     Raises ConfigError with the place where the constructor refuses its arguments.
     """
     place = f"{part.place.get('', part.key)}: {part.key} ({part.entry.name})"
-    arguments = {name: _construct_nested(value, given) for name, value in part.arguments.items()}
+    arguments = {name: _construct_nested(value, given) for name, value in with_paths(part).items()}
     for name, parameter in parameters(part.entry).items():
         if name not in FACTS | part.runtime:
             continue
@@ -258,6 +260,21 @@ def construct(part: Part, given: Mapping[str, Any]) -> Any:
         raise ConfigError(
             f"{_file_of(part, fault)}: {part.key} ({part.entry.name}): {fault}" for fault in faults
         ) from error
+
+
+def path_arguments(part: Part) -> dict[str, PathMark]:
+    """Arguments of a Part that are paths, and how they are marked."""
+    hints = hints_of(part.entry.target)
+    marks = {
+        name: path_mark(hints.get(name)) for name, value in part.arguments.items() if isinstance(value, (str, Path))
+    }
+    return {name: mark for name, mark in marks.items() if mark is not None}
+
+
+def with_paths(part: Part) -> dict[str, Any]:
+    """The arguments of a Part, paths expanded and absolute. Configs and their addresses keep what the user wrote."""
+    paths = {name: type(part.arguments[name])(normalized_path(part.arguments[name])) for name in path_arguments(part)}
+    return {**part.arguments, **paths}
 
 
 def _file_of(part: Part, fault: str) -> str:

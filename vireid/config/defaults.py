@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from vireid.config.values import Mismatch, convert
+from vireid.core.paths import InputFile, PathText
 
 
 @dataclass(frozen=True)
@@ -57,15 +58,15 @@ SETTINGS: dict[str, Setting] = {
     setting.key: setting
     for setting in [
         Setting("SEED", int, 0, "seed of everything random", _at_least(0)),
-        Setting("OUTPUT_DIR", str, "runs/default", "folder of a run", _not_empty, free=True),
+        Setting("OUTPUT_DIR", PathText, "runs/default", "folder of a run", _not_empty, free=True),
         Setting("IMPORTS", list[str], [], "modules that register components of their own"),
         Setting("DEVICE", Literal["auto", "cpu", "cuda"], "auto", "auto: cuda where there is one"),
         Setting("PRECISION", Literal["auto", "bf16", "float32"], "auto", "auto: bf16 where the device has it"),
         Setting("GATHER_FEATURES", bool, False, "losses see the rows of all processes"),
         Setting("COMPILE", bool, False, "compile the backbone with torch.compile"),
-        Setting("WEIGHTS", str | None, None, "a checkpoint to start from or to evaluate"),
+        Setting("WEIGHTS", InputFile | None, None, "a checkpoint to start from or to evaluate"),
         Setting("SIZE", tuple[int, int], (288, 144), "height and width of images in pixels", _size),
-        Setting("CACHE_DIR", str, "runs/cache", "folder of decoded images", _not_empty, free=True),
+        Setting("CACHE_DIR", PathText, "runs/cache", "folder of decoded images", _not_empty, free=True),
         Setting("TEST_BATCH", int, 64, "images in a batch of evaluation", _at_least(1), free=True),
         Setting(
             "FLIP_TEST",

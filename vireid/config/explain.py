@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,12 +12,14 @@ from vireid.config.defaults import SETTINGS
 from vireid.config.loader import Config
 from vireid.config.plan import Plan, make_plan
 from vireid.config.slots import SLOTS
+from vireid.config.sources import path_values
 from vireid.config.text import dump, parse
 from vireid.config.trial import try_out
 from vireid.config.values import shown
 from vireid.core.binding import bind
 from vireid.core.errors import ConfigError
 from vireid.core.files import write_text
+from vireid.core.paths import normalized_path
 from vireid.core.types import Facts
 from vireid.core.vocabulary import BATCH_FIELDS
 
@@ -47,25 +49,34 @@ def differences(old: str, config: Config, facts: Facts | None = None) -> list[st
     """Where a stored resolved config and this one mean another training: `KEY was old, is new`, one line each.
 
     Keys that do not change what is trained (OUTPUT_DIR, EVALUATE_EVERY, EVALUATION, ...) and SOLVER.EPOCHS may differ.
-    A setting that the stored config does not have, because it is of an older version, counts as its default.
+    A setting that the stored config does not have, because it is of an older version, counts as its default. Paths are
+    compared where they lead, however they are written (`~`, relative, `..`).
     """
     stored = parse(old)
     if stored.problems or not isinstance(stored.value, dict):
         return ["the stored config cannot be read"]
     older = {setting.key: _plain(setting.default) for setting in SETTINGS.values() if len(setting.path) == 1}
-    return list(_differences({**older, **stored.value}, resolved_tree(config, facts), ""))
+    paths = {key for key, _, _ in path_values(config)}
+    return list(_differences({**older, **stored.value}, resolved_tree(config, facts), "", paths))
 
 
-def _differences(there: Any, here: Any, key: str) -> Iterable[str]:
+def _differences(there: Any, here: Any, key: str, paths: Collection[str]) -> Iterable[str]:
     if _is_free(key) or there == here:
+        return
+    if key in paths and isinstance(there, str) and normalized_path(there) == normalized_path(here):
         return
     same_component = _name(there) == _name(here)
     if isinstance(there, dict) and isinstance(here, dict) and same_component:
         for inner in dict.fromkeys([*there, *here]):
             place = f"{key}.{inner}" if key else inner
-            yield from _differences(there.get(inner, _ABSENT), here.get(inner, _ABSENT), place)
+            yield from _differences(there.get(inner, _ABSENT), here.get(inner, _ABSENT), place, paths)
     else:
         yield f"{key} was {_word(there)}, is {_word(here)}"
+
+
+def may_change(key: str) -> bool:
+    """Whether a run may be continued with another value of this key."""
+    return _is_free(key)
 
 
 def _is_free(key: str) -> bool:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import os
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,6 +14,7 @@ import vireid.models
 import vireid.retrieval  # noqa: F401  importing all of these fills the registries
 from vireid.config.builder import Part, Planner, construct
 from vireid.config.defaults import SETTINGS, disagreements
+from vireid.config.imports import import_modules
 from vireid.config.loader import BASE, Config
 from vireid.config.slots import BY_PATH, SLOTS, Slot
 from vireid.config.text import Keys
@@ -88,26 +86,6 @@ def _views(planner: Planner, plan: Plan) -> None:
             continue
         planner.report((*part.keys, "VIEW"), f"= {view}, but {there}")
         plan.broken.add("AUGMENTATION")
-
-
-def import_modules(config: Config) -> list[str]:
-    """Import the modules of IMPORTS; the current directory is searched as well."""
-    modules, problems = config.get("IMPORTS"), []
-    if not isinstance(modules, (list, tuple)) or not all(isinstance(module, str) for module in modules):
-        return problems  # reported with the settings
-    here = os.getcwd()
-    if modules and here not in sys.path:
-        sys.path.append(here)
-    place = config.origins.place(("IMPORTS",))
-    for module in modules:
-        try:
-            importlib.import_module(module)
-        except Exception as error:  # whatever a foreign module raises; the chain keeps its traceback for debuggers
-            text = f"{place}: IMPORTS: {module!r} cannot be imported: {type(error).__name__}: {error}"
-            if isinstance(error, ModuleNotFoundError) and error.name and module.startswith(error.name):
-                text += f"\n    (searched: {here} and the Python path; add its folder to PYTHONPATH)"
-            problems.append(text)
-    return problems
 
 
 def _placeholder(config: Config, node: Any) -> Facts | None:

@@ -71,6 +71,8 @@ def describe(annotation: Any, *, several: bool = False) -> str:
     >>> describe(tuple[tuple[int, int], ...])
     'a list of lists of 2 whole numbers'
     """
+    if get_origin(annotation) is Annotated:
+        return describe(get_args(annotation)[0], several=several)
     a_list = "lists" if several else "a list"
     if annotation in _WORDS:
         return _WORDS[annotation][several]

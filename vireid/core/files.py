@@ -97,6 +97,17 @@ def digest(path: Path) -> str:
     return total.hexdigest()
 
 
+def content_digest(path: Path) -> str:
+    """SHA-256 of a file, or of the names and contents of the files in a folder; "" where there is neither.
+
+    Folders inside the folder do not count.
+    """
+    if path.is_dir():
+        files = {child.name: digest(child) for child in sorted(path.iterdir()) if child.is_file()}
+        return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
+    return digest(path) if path.is_file() else ""
+
+
 def _unwritable(path: Path, error: OSError) -> str:
     return f"{path}: cannot be written ({error.strerror or error}); what was there before is whole"
 

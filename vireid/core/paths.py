@@ -3,11 +3,45 @@
 from __future__ import annotations
 
 import os
+import types
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Any, Union, get_args, get_origin
 
 from vireid.core.errors import UserError
+
+
+@dataclass(frozen=True)
+class PathMark:
+    """Mark of a text parameter that is a path, as `Annotated[str, PathMark()]`.
+
+    Args:
+        content: Whether results depend on what is in the file, so that its digest is recorded with them.
+    """
+
+    content: bool = False
+
+
+PathText = Annotated[str, PathMark()]  # a folder, or a file whose content is recorded otherwise
+InputFile = Annotated[str, PathMark(content=True)]  # a file (or folder of few files) that results depend on
+
+
+def path_mark(annotation: Any) -> PathMark | None:
+    """The mark of an annotation that stands for a path; None for every other annotation.
+
+    Example:
+        >>> path_mark(InputFile | None), path_mark(str), path_mark(Path)
+        (PathMark(content=True), None, PathMark(content=True))
+    """
+    if annotation is Path:
+        return PathMark(content=True)
+    if get_origin(annotation) is Annotated:
+        return next((mark for mark in annotation.__metadata__ if isinstance(mark, PathMark)), None)
+    if get_origin(annotation) in (Union, types.UnionType):
+        return next((mark for member in get_args(annotation) if (mark := path_mark(member))), None)
+    return None
 
 
 def normalized_path(path: str | Path, base: str | Path | None = None) -> Path:

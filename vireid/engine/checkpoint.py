@@ -17,12 +17,13 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from vireid.core.errors import CheckpointError, UserError
 from vireid.core.files import digest, remove_folder, replaced_folder, sweep
 from vireid.core.types import Progress
+from vireid.core.weight_files import missing_prefix, read_safetensors, unreadable, without_prefix
 from vireid.interop.weights import read_facts
 
 FORMAT = 1
@@ -55,14 +56,18 @@ def save_weights(module: nn.Module, path: Path) -> None:
 def load_weights(module: nn.Module, path: Path) -> None:
     """safetensors -> module, strict: missing, unexpected and misshapen tensors are all named in one CheckpointError.
 
+    A prefix that all names of the file have (`module.`, `_orig_mod.`) is removed; a warning says so in one line.
     The module keeps its device and memory format.
     """
     try:
-        saved = load_file(path)
-    except (OSError, SafetensorError) as error:
-        released = "" if path.suffix == ".safetensors" else "; tools/convert_checkpoint.py makes one of a released file"
-        raise CheckpointError(f"{path}: not a readable safetensors file ({error}){released}") from error
-    fit_weights(module, saved, str(path))
+        saved = read_safetensors(path)
+    except CheckpointError as error:
+        released = "" if path.suffix == ".safetensors" else "; tools/convert_checkpoint.py converts a released file"
+        raise CheckpointError(f"{error}{released}") from error
+    renamed = without_prefix(saved, module.state_dict())
+    fit_weights(module, renamed.tensors, str(path))
+    if renamed.changes:
+        log.warning("%s: %s", path, ", ".join(renamed.changes))
 
 
 def fit_weights(module: nn.Module, saved: Mapping[str, Tensor], place: str) -> None:
@@ -75,6 +80,11 @@ def fit_weights(module: nn.Module, saved: Mapping[str, Tensor], place: str) -> N
         for name in own
         if name in saved and saved[name].shape != own[name].shape
     ]
+    if problems and (prefix := missing_prefix(saved, own)):
+        raise CheckpointError(
+            f"{place}: does not fit this model: its names lack the prefix {prefix!r} ({next(iter(saved))!r} would be "
+            f"{prefix + next(iter(saved))!r}), so it holds a part of such a model only; {_use_of(prefix)}"
+        )
     if problems:
         shown = "".join(f"\n    {problem}" for problem in problems[:8])
         more = f"\n    and {len(problems) - 8} more" if len(problems) > 8 else ""
@@ -84,17 +94,23 @@ def fit_weights(module: nn.Module, saved: Mapping[str, Tensor], place: str) -> N
     module.load_state_dict(saved)
 
 
+def _use_of(prefix: str) -> str:
+    if prefix.startswith("backbone."):
+        return "weights of a backbone in the names of timm or torchvision belong in MODEL.BACKBONE.WEIGHTS"
+    return "WEIGHTS takes whole models"
+
+
 class CheckpointFolder:
     """The checkpoints of one run: `<folder>/epoch_0007` and so on.
 
-    The last `keep` stay, and the one that `best` names. Reading believes a checkpoint only if every digest fits;
-    otherwise the one before is taken and a warning says so.
+    The last `keep` stay, and the one that `best` names. `inputs` (`RunInputs.to_json`) are stored with each. Reading
+    believes a checkpoint only if every digest fits; otherwise the one before is taken and a warning says so.
     """
 
-    def __init__(self, folder: Path, *, keep: int = 2) -> None:
+    def __init__(self, folder: Path, *, keep: int = 2, inputs: Mapping[str, Any] | None = None) -> None:
         if keep < 1:
             raise ValueError(f"keep must be at least 1, got {keep}")
-        self.folder, self.keep = folder, keep
+        self.folder, self.keep, self.inputs = folder, keep, inputs
 
     def epochs(self) -> list[int]:
         """Epochs with a checkpoint, ascending; says nothing about whether it is whole."""
@@ -103,6 +119,11 @@ class CheckpointFolder:
 
     def path(self, epoch: int) -> Path:
         return self.folder / f"epoch_{epoch:04d}"
+
+    def stored_inputs(self) -> dict[str, Any] | None:
+        """`RunInputs.to_json` of the run, from the newest checkpoint that records them; None where none does."""
+        each = (stored_inputs(self.path(epoch)) for epoch in reversed(self.epochs()))
+        return next((inputs for inputs in each if inputs is not None), None)
 
     def save(
         self,
@@ -127,7 +148,14 @@ class CheckpointFolder:
             with (aside / TRAINER).open("wb") as file:  # torch's own opening tells a full disk as a RuntimeError
                 torch.save(asdict(state), file)
             files = {path.name: digest(path) for path in sorted(aside.iterdir())}
-            meta = {"format": FORMAT, "epoch": state.progress.epoch, "facts": dict(facts), "sha256": files}
+            meta: dict[str, Any] = {
+                "format": FORMAT,
+                "epoch": state.progress.epoch,
+                "facts": dict(facts),
+                "sha256": files,
+            }
+            if self.inputs is not None:
+                meta["inputs"] = dict(self.inputs)
             (aside / META).write_text(json.dumps(meta, indent=2) + "\n", encoding="utf-8")
         if not name:
             self._drop_old(state)
@@ -169,9 +197,7 @@ class CheckpointFolder:
         try:
             saved = torch.load(place, map_location="cpu", weights_only=True)
         except Exception as error:  # bytes of foreign origin make torch raise anything; it builds plain values only
-            raise CheckpointError(
-                f"{place}: not a readable optimizer state ({type(error).__name__}: {error})"
-            ) from error
+            raise CheckpointError(f"{place}: not a readable optimizer state: {unreadable(place, error)}") from error
         try:
             return TrainerState(**{**saved, "progress": Progress(**saved["progress"])})
         except (TypeError, KeyError) as error:
@@ -210,6 +236,17 @@ def _agree(folder: Path, stored: Mapping[str, Any], facts: Mapping[str, Any]) ->
     ]
     if other:
         raise CheckpointError(f"{folder}: a checkpoint of something else ({'; '.join(other)})")
+
+
+def stored_inputs(path: Path) -> dict[str, Any] | None:
+    """`RunInputs.to_json` of the run that wrote a checkpoint folder; None for a file, and for an older version's."""
+    if path.name == MODEL:
+        path = path.parent
+    try:
+        found = json.loads((path / META).read_text(encoding="utf-8")).get("inputs")
+    except (OSError, ValueError, AttributeError):
+        return None  # loading it says what is wrong
+    return found if isinstance(found, dict) else None
 
 
 def stored_ids(path: Path) -> int:

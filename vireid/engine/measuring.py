@@ -82,19 +82,32 @@ class Measuring:
         return replace(table, samples=samples, camera_names=images.camera_names)
 
     def results(
-        self, table: FeatureTable, evaluators: Mapping[str, Evaluator], *, features: bool = True
+        self,
+        table: FeatureTable,
+        evaluators: Mapping[str, Evaluator],
+        *,
+        features: bool = True,
+        inputs: Mapping[str, Any] | None = None,
     ) -> dict[str, Report]:
-        """Score every protocol, write the results (`features`: the descriptors, too) and print them."""
+        """Score every protocol, write the results (`features`: the descriptors, too) and print them.
+
+        `inputs`: `RunInputs.to_json` of this evaluation, with those of the training under "trained_on"; the results
+        carry them, so that results of other inputs are noticed when they are compared.
+        """
+        listing = str((inputs or {}).get("test", {}).get("digest", ""))
 
         def work() -> dict[str, Report]:
             reports = {name: evaluator(table) for name, evaluator in evaluators.items()}
             assert table.samples is not None
             save_rankings(self.folder.rankings, evaluators, table, table.samples)
-            save_queries(self.folder.queries, reports, table)
+            save_queries(self.folder.queries, reports, table, listing=listing)
             if features:
                 save_features(self.folder.features, table)
+            elif self.folder.features.exists():
+                self.folder.features.unlink()  # of an earlier evaluation, perhaps of other images
             found = {name: report.to_json() for name, report in reports.items()}
-            write_json(self.folder.metrics, {"results": found, "environment": self.environment.describe()})
+            content = {"results": found, "environment": self.environment.describe()}
+            write_json(self.folder.metrics, content if inputs is None else {**content, "inputs": dict(inputs)})
             means: dict[str, Any] = {name: result["mean"] for name, result in found.items()}
             self.log("result", checkpoint=table.conditions["checkpoint"], **means)
             print(format_table(reports))

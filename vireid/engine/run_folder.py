@@ -18,7 +18,7 @@ except ImportError:  # Windows: two runs in one folder are not told apart there
 
 class RunFolder:
     """`config.yml` (resolved), `log.jsonl`, `tensorboard/`, `checkpoints/`, and the results: `metrics.json`,
-    `rankings.npz`, `queries.npz`, `features.npz`."""
+    `rankings.npz`, `queries.npz`, `features.npz`. `listing.csv.gz` is the training listing."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -30,6 +30,7 @@ class RunFolder:
         self.rankings = root / "rankings.npz"
         self.queries = root / "queries.npz"
         self.features = root / "features.npz"
+        self.listing = root / "listing.csv.gz"
 
     @contextmanager
     def claimed(self, claim: bool = True) -> Iterator[None]:
@@ -53,10 +54,18 @@ class RunFolder:
         finally:
             os.close(handle)
 
-    def prepare(self, config: str, *, resume: bool, differences: Callable[[str], list[str]]) -> None:
+    def prepare(
+        self,
+        config: str,
+        *,
+        resume: bool,
+        differences: Callable[[str], list[str]],
+        input_changes: Callable[[], list[str]] = lambda: [],
+    ) -> None:
         """Make the folder this run's: store its resolved config, or refuse.
 
-        `differences(old config text)` names what would make the continued run another one.
+        `differences(old config text)` names what would make the continued run another one; so does `input_changes`, of
+        the data, the plug-ins and the files that the config names.
         """
         sweep(self.root)
         begun = self.checkpoints.is_dir() and any(self.checkpoints.glob("epoch_*"))
@@ -65,12 +74,14 @@ class RunFolder:
                 f"OUTPUT_DIR {self.root} already holds a run; add --resume to continue it, --eval-only to evaluate it, "
                 "or choose another OUTPUT_DIR"
             )
-        if begun and self.config.exists():
-            changed = differences(self.config.read_text(encoding="utf-8"))
-            if changed:
-                listed = "".join(f"\n    {line}" for line in changed)
+        if begun:
+            changed = differences(self.config.read_text(encoding="utf-8")) if self.config.exists() else []
+            inputs = input_changes()
+            if changed or inputs:
+                listed = "".join(f"\n    {line}" for line in [*changed, *inputs])
+                other = " and ".join(["another config"] * bool(changed) + ["other inputs"] * bool(inputs))
                 raise UserError(
-                    f"OUTPUT_DIR {self.root} holds a run of another config, so it cannot be resumed:{listed}\n"
+                    f"OUTPUT_DIR {self.root} holds a run of {other}, so it cannot be resumed:{listed}\n"
                     "    Set these back, or choose another OUTPUT_DIR."
                 )
         write_text(self.config, config)

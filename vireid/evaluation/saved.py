@@ -47,14 +47,15 @@ def save_rankings(
         np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
 
 
-def save_queries(path: Path, reports: Mapping[str, Report], table: FeatureTable) -> None:
+def save_queries(path: Path, reports: Mapping[str, Report], table: FeatureTable, *, listing: str = "") -> None:
     """Write what each query scored in each trial, for comparisons of two runs query by query.
 
     Arrays of protocol NAME: `NAME/row`, `NAME/id`, `NAME/camera` (Q,), every image that asks in some trial;
     `NAME/counted` (T, Q) bool, False where a trial does not ask or finds no correct image; `NAME/first` (T, Q) int32,
     place of the first correct image; `NAME/average_precision`, `NAME/inverse_penalty` (T, Q) float32.
+    `listing` is the digest of the test listing, where it is known: rows mean the same images in files of one digest.
     """
-    arrays: dict[str, np.ndarray] = {}
+    arrays: dict[str, np.ndarray] = {"listing": np.array(listing)} if listing else {}
     for name, report in reports.items():
         trials = list(report.queries.values())
         rows = np.unique(np.concatenate([trial.rows for trial in trials]))

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import nn
 
 from vireid.core.errors import CheckpointError, UserError
@@ -98,12 +99,38 @@ def test_weights_of_another_model_are_refused_tensor_by_tensor(tmp_path):
     assert "0.weight has shape (4, 3, 3, 3), the model wants (5, 3, 3, 3)" in text
 
 
+@pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "module._orig_mod."])
+def test_weights_with_a_prefix_are_loaded_and_reported(tmp_path, caplog, prefix):
+    model, _, _ = parts()
+    path = tmp_path / "w.safetensors"
+    save_file({prefix + name: (value + 1).contiguous() for name, value in model.state_dict().items()}, path)
+    expected = {name: value + 1 for name, value in model.state_dict().items()}
+    load_model(path, model)
+    assert all(torch.equal(value, expected[name]) for name, value in model.state_dict().items())
+    assert f"{path}: removed" in caplog.text
+
+
+def test_weights_of_a_part_of_the_model_name_the_prefix(tmp_path):
+    model = nn.ModuleDict({"backbone": nn.Linear(2, 2)})
+    save_file({"weight": torch.zeros(2, 2), "bias": torch.zeros(2)}, tmp_path / "w.safetensors")
+    with pytest.raises(CheckpointError) as error:
+        load_model(tmp_path / "w.safetensors", model)
+    assert "its names lack the prefix 'backbone.' ('bias' would be 'backbone.bias')" in str(error.value)
+    assert "MODEL.BACKBONE.WEIGHTS" in str(error.value)
+
+
+def test_a_page_instead_of_weights(tmp_path):
+    (tmp_path / "w.safetensors").write_text("<html><title>404</title></html>")
+    with pytest.raises(CheckpointError, match=r"is an HTML page \('404'\)"):
+        load_model(tmp_path / "w.safetensors", parts()[0])
+
+
 def test_a_hostile_pickle_is_not_executed(tmp_path):
     save(tmp_path, [1])
     marker = tmp_path / "executed"
     model, objective, _ = parts()
     folder = CheckpointFolder(tmp_path)
-    for file, error in ((TRAINER, "not a readable optimizer state"), (MODEL, "not a readable safetensors file")):
+    for file, error in ((TRAINER, "not a readable optimizer state"), (MODEL, "cannot be read as a safetensors file")):
         path = tmp_path / "epoch_0001" / file
         whole = path.read_bytes()
         for content in (pickle.dumps(Hostile(marker)), pickle.dumps(Hostile(marker), protocol=2)):

@@ -11,6 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from vireid import zoo
 from vireid.core.errors import CheckpointError, UserError
 from vireid.core.files import digest
 from vireid.interop.released import convert, files, layout
@@ -70,7 +71,9 @@ def run(*words: object) -> int:
     return module.main(list(map(str, words)))
 
 
-def test_a_file_of_a_trial(small, tmp_path, tensors, capsys):
+def test_a_file_of_a_trial(small, tmp_path, tensors, capsys, monkeypatch):
+    monkeypatch.chdir(Path(__file__).parents[3])
+    monkeypatch.setattr(zoo, "misfit", lambda name, weights: "")
     source = saved(tmp_path, {"net": tensors, "mAP": np.float64(0.5), "cmc": np.zeros(20), "epoch": 3})
     out = tmp_path / "out.safetensors"
     assert run("--from", "small", source, out, "--trial", 3) == 0
@@ -103,6 +106,29 @@ def test_names_as_several_gpus_leave_them(small, tmp_path, tensors):
     wrapped = {f"module.{name}": value for name, value in tensors.items()}
     made = files.convert_file("small", saved(tmp_path, {"state_dict": wrapped}), tmp_path / "out.safetensors", trial=1)
     assert made.tensors == 2
+
+
+def test_names_as_compile_leaves_them_are_reported(small, tmp_path, tensors, capsys):
+    wrapped = {f"_orig_mod.{name}": value for name, value in tensors.items()}
+    assert run("--from", "small", saved(tmp_path, {"net": wrapped}), tmp_path / "out.safetensors", "--trial", 1) == 0
+    assert "regdb_best.t: removed '_orig_mod', which torch.compile inserts\n" in capsys.readouterr().out
+    assert load_file(tmp_path / "out.safetensors").keys() == {"backbone.weight", "heads.id.weight"}
+
+
+def test_no_command_is_printed_that_cannot_fit(small, tmp_path, tensors, capsys):
+    """Three tensors are no AGW."""
+    assert run("--from", "small", saved(tmp_path, tensors), tmp_path / "out.safetensors", "--trial", 1) == 0
+    text = capsys.readouterr().out
+    assert "evaluate:" not in text
+    assert "configs/regdb/agw.yml does not evaluate it as it is: the network also has backbone." in text
+
+
+def test_a_page_instead_of_a_file(small, tmp_path, capsys):
+    (tmp_path / "a.t").write_text("<!DOCTYPE html><title>Sign in</title>")
+    assert run("--from", "small", tmp_path / "a.t", tmp_path / "out.safetensors") == 2
+    text = capsys.readouterr().err
+    assert "a.t: cannot be read as a file of torch.save: is an HTML page ('Sign in'), not the file itself" in text
+    assert "weights_only" not in text
 
 
 def test_half_numbers_become_whole_ones(small, tmp_path, tensors):

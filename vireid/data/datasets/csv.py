@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from vireid.core.errors import DataError, UserError, nearest
-from vireid.core.paths import normalized_path, path_on_disk
+from vireid.core.paths import InputFile, PathText, normalized_path, path_on_disk
 from vireid.core.registries import DATASETS
 from vireid.core.types import Facts, Modality, Sample
 from vireid.data.attributes import UNKNOWN, attribute_value
@@ -80,7 +80,7 @@ class CsvDataset(FoundDataset):
     def __init__(
         self,
         *,
-        root: str = ".",
+        root: PathText = ".",
         file: str | None = None,
         train: str | None = None,
         test: str | None = None,
@@ -88,7 +88,7 @@ class CsvDataset(FoundDataset):
         modalities: Mapping[str, str] | None = None,
         splits: Mapping[str, str] | None = None,
         attribute_columns: tuple[str, ...] = (),
-        attributes: str | None = None,
+        attributes: InputFile | None = None,
     ) -> None:
         super().__init__(root=root, attributes=attributes)
         if (file is None) == (train is None and test is None) or (train is None) != (test is None):
@@ -132,7 +132,10 @@ class CsvDataset(FoundDataset):
         return self._camera_names
 
     def _title(self) -> str:
-        return f"{' and '.join(str(self.root / file) for file in self.files.values())} cannot be used as {self.called}"
+        return f"{' and '.join(str(self._file(file)) for file in self.files.values())} cannot be used as {self.called}"
+
+    def _file(self, name: str) -> Path:
+        return normalized_path(name, self.root)
 
     def _person(self, sample: Sample) -> int:
         return self._people[sample.path]

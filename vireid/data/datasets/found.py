@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from vireid.core.errors import DataError
+from vireid.core.paths import InputFile, PathText, normalized_path
 from vireid.core.types import Facts, Sample
 from vireid.data.attributes import NUM_ATTRIBUTES, AttributeTable, read_attributes, table_faults
 from vireid.data.datasets.listing import Faults, folder_of
@@ -38,7 +39,7 @@ class FoundDataset(ABC):
     called: ClassVar[str]  # the data set's name in texts
     placeholder: Facts  # what is known without data
 
-    def __init__(self, *, root: str, attributes: str | None) -> None:
+    def __init__(self, *, root: PathText, attributes: InputFile | None) -> None:
         self.root = folder_of(root)
         self.attributes = None if attributes is None else folder_of(attributes)
         if self.attributes is not None:

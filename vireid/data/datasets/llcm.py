@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
+from vireid.core.paths import InputFile, PathText
 from vireid.core.registries import DATASETS
 from vireid.core.types import Facts, Modality, Sample
 from vireid.data.datasets.found import Found, FoundDataset
@@ -65,7 +66,7 @@ class LLCM(FoundDataset):
     placeholder = Facts(num_ids=713, num_cameras=9)
     example: ClassVar[dict] = {"root": "datasets/LLCM"}
 
-    def __init__(self, *, root: str, attributes: str | None = None) -> None:
+    def __init__(self, *, root: PathText, attributes: InputFile | None = None) -> None:
         super().__init__(root=root, attributes=attributes)
 
     def _scan(self) -> Found:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import ClassVar
 
 from vireid.core.errors import UserError
+from vireid.core.paths import InputFile, PathText
 from vireid.core.registries import DATASETS
 from vireid.core.types import Facts, Modality, Sample
 from vireid.data.datasets.found import Found, FoundDataset
@@ -54,7 +55,7 @@ class RegDB(FoundDataset):
     placeholder = Facts(num_ids=206, num_cameras=2)
     example: ClassVar[dict] = {"root": "datasets/RegDB"}
 
-    def __init__(self, *, root: str, trial: int = 1, attributes: str | None = None) -> None:
+    def __init__(self, *, root: PathText, trial: int = 1, attributes: InputFile | None = None) -> None:
         if not 1 <= trial <= TRIALS:
             raise UserError(f"trial must be between 1 and {TRIALS}, got {trial}")
         super().__init__(root=root, attributes=attributes)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from vireid.core.errors import DataError, nearest
+from vireid.core.paths import InputFile, PathText, normalized_path
 from vireid.core.registries import DATASETS
 from vireid.core.types import Facts, Modality, Sample
 from vireid.data.attributes import NUM_ATTRIBUTES, AttributeTable, read_sysu_attributes, table_faults
@@ -62,7 +63,7 @@ class SysuMM01:
     placeholder: Facts = Facts(num_ids=395, num_cameras=6)
     example: ClassVar[dict] = {"root": "datasets/SYSU-MM01"}
 
-    def __init__(self, *, root: str, attributes: str | None = None) -> None:
+    def __init__(self, *, root: PathText, attributes: InputFile | None = None) -> None:
         self.root = folder_of(root)
         self.attributes = None if attributes is None else folder_of(attributes)
         self.placeholder = Facts(

@@ -10,6 +10,7 @@ from typing import ClassVar
 import numpy as np
 
 from vireid.core.errors import DataError
+from vireid.core.paths import InputFile, PathText, normalized_path
 from vireid.core.registries import DATASETS
 from vireid.core.types import Facts, Modality, Sample
 from vireid.data.attributes import NUM_ATTRIBUTES
@@ -65,7 +66,7 @@ class SysuArrays:
     placeholder: Facts = Facts(num_ids=395, num_cameras=6)
     example: ClassVar[dict] = {"arrays": "datasets/SYSU-MM01", "root": "datasets/SYSU-MM01/ori_data"}
 
-    def __init__(self, *, arrays: str, root: str, attributes: str | None = None) -> None:
+    def __init__(self, *, arrays: PathText, root: PathText, attributes: InputFile | None = None) -> None:
         self.arrays = folder_of(arrays)
         self.root = folder_of(root)
         self.attributes = None if attributes is None else folder_of(attributes)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
 from vireid.core.errors import DataError, UserError, nearest
 from vireid.core.labels import with_name, with_names
+from vireid.core.paths import InputFile, normalized_path
 from vireid.core.registries import PROTOCOLS
 from vireid.core.types import FeatureTable, Modality, Trial
 from vireid.evaluation.protocols.draws import seeded, unseeded
@@ -61,7 +61,7 @@ class SysuProtocol:
         trials: int = 10,
         draw: Literal["seeded", "official", "unseeded"] = "seeded",
         seed: int = 0,
-        permutations: str | None = None,
+        permutations: InputFile | None = None,
     ) -> None:
         draws = {"seeded": self._seeded, "official": self._official, "unseeded": self._unseeded}
         if mode not in SYSU_GALLERY:
@@ -74,7 +74,7 @@ class SysuProtocol:
         if permutations is not None and draw != "official":
             raise UserError(f"permutations are for draw 'official' only; draw is {draw!r}")
         self.mode, self.shots, self.number, self.draw, self.seed = mode, shots, trials, draw, seed
-        self.permutations = None if permutations is None else Path(permutations).expanduser()
+        self.permutations = None if permutations is None else normalized_path(permutations)
         self.cameras, self._galleries = SYSU_GALLERY[mode], draws[draw]
         self.rule = RULES["sysu"]
         self.metric = self.rule.cmc

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from vireid.core.errors import CheckpointError, UserError, nearest
 from vireid.core.files import digest
+from vireid.core.weight_files import NamedTensors, best_mapping, read_mappings
 from vireid.interop.released.convert import faults_of, identities, release, to_ours
 from vireid.interop.released.layout import LAYOUTS
-from vireid.interop.released.reading import read_tensors
 from vireid.interop.weights import write_weights
 
 
@@ -38,7 +38,8 @@ class Converted:
     facts: Mapping[str, str | int]
     tensors: int
     dropped: int
-    composition: str | None  # the shipped config that evaluates it: "regdb/agw"
+    composition: str | None  # the shipped config of its method and data set: "regdb/agw"
+    changes: str = ""  # what was done to the file's names, in words
 
 
 def families() -> list[str]:
@@ -56,7 +57,7 @@ def convert_file(
     Errors: CheckpointError with everything that does not fit; UserError for a data set or trial that cannot be.
     Nothing is written then, and no code in the file is run.
     """
-    model, tensors = _fitting(family, source)
+    model, tensors, changes = _fitting(family, source)
     num_ids = identities(model, tensors)
     chosen = _data_set(data, num_ids)
     facts = {"data": chosen.name, "num_ids": num_ids, **_trial(chosen, trial)}
@@ -69,31 +70,35 @@ def convert_file(
     write_weights(target, ours, facts)
     config = LAYOUTS[model].config
     composition = config and (config if "/" in config else f"{chosen.folder}/{config}")
-    return Converted(model, facts, len(ours), _dropped(model, tensors), composition)
+    return Converted(model, facts, len(ours), _dropped(model, tensors), composition, changes)
 
 
-def _fitting(family: str, source: Path) -> tuple[str, dict[str, Tensor]]:
-    """The release of the family, and the mapping of the file, that fit; or a CheckpointError for the closest."""
+def _fitting(family: str, source: Path) -> tuple[str, dict[str, Tensor], str]:
+    """The release of the family and the mapping of the file that fit, and what was done to its names.
+
+    Raises CheckpointError with the faults of the closest where none fits.
+    """
     models = [layout.model for layout in LAYOUTS.values() if family in (layout.family or layout.model, layout.model)]
     if not models:
         raise UserError(f"no release is called {family!r}{nearest(family, families())} ({', '.join(families())})")
-    candidates = read_tensors(source)
+    candidates = read_mappings(source)
     known = {model: {key.name for key in release(model).keys} for model in LAYOUTS}
-    pairs = [(model, _bare(tensors, known[model])) for model in models for tensors in candidates]
-    for model, tensors in pairs:
-        if not faults_of(model, tensors):
-            return model, tensors
-    model, tensors = max(pairs, key=lambda pair: len(known[pair[0]] & set(pair[1])))
-    others = [name for name in LAYOUTS if name not in models and not faults_of(name, _bare(tensors, known[name]))]
+    tried = []
+    for model in models:
+        renamed, changes = best_mapping(candidates, known[model])
+        if not faults_of(model, renamed.tensors):
+            return model, renamed.tensors, changes
+        tried.append((model, renamed))
+    model, renamed = max(tried, key=lambda pair: pair[1].fitting)
+    tensors = renamed.tensors
+    others = [name for name in LAYOUTS if name not in models and _fits(name, candidates, known[name])]
     hint = f"\n    it is one of the released {' or '.join(map(repr, others))}" if others else ""
     faults = "".join(faults_of(model, tensors))
     raise CheckpointError(f"{source}: no checkpoint of the released {model!r}:{hint or faults}")
 
 
-def _bare(tensors: dict[str, Tensor], known: set[str]) -> dict[str, Tensor]:
-    """Without the prefix that a network wrapped for several GPUs puts before every name."""
-    bare = {name.removeprefix("module."): value for name, value in tensors.items()}
-    return bare if not known & set(tensors) and known & set(bare) else tensors
+def _fits(model: str, candidates: list[NamedTensors], known: set[str]) -> bool:
+    return not faults_of(model, best_mapping(candidates, known)[0].tensors)
 
 
 def _data_set(name: str | None, num_ids: int) -> DataSet:

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vireid.core.errors import nearest
+from vireid.core.paths import InputFile
 from vireid.core.registries import BACKBONES
 from vireid.layers.cross_stage import StageAggregation
 from vireid.models.backbones.timm_stages import UNITS, cut
@@ -81,7 +82,7 @@ class DiverseBackbone(nn.Module):
         dropout: float = 0.01,
         last_stride: int = 1,
         pretrained: bool = False,
-        weights: str | None = None,
+        weights: InputFile | None = None,
     ) -> None:
         super().__init__()
         places = UNITS[1:-1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,7 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from vireid.core.errors import CheckpointError, nearest
+from vireid.core.paths import normalized_path
+from vireid.core.weight_files import best_mapping, read_mappings
 
+log = logging.getLogger(__name__)
 UNITS = ("stem", "stage1", "stage2", "stage3", "stage4")
 
 
@@ -67,7 +71,7 @@ def cut(arch: str, *, last_stride: int = 1, pretrained: bool = False, weights: s
         raise ValueError(f"last_stride must be 1 or 2, got {last_stride}")
     model = _create(arch, pretrained and weights is None)
     if weights is not None:
-        load_weights(model, Path(weights))
+        load_weights(model, normalized_path(weights))
     units = _units(model, arch)
     _check_cut(model, units, arch)
     if last_stride == 1:
@@ -187,11 +191,15 @@ def load_weights(model: nn.Module, path: Path) -> None:
     Every tensor of the network must be in the file with its shape and every tensor of the file must be in the
     network, with one exception: tensors of the file's own classifier (fc.* of a ResNet) are left out. Batch counters
     missing from files of the first torch versions start at 0, as in torch itself.
+
+    The mapping of the file that fits best is read ("state_dict", "model", ...), and a prefix that all of its names have
+    is removed ("module.encoder_q."); a warning says so in one line.
     """
-    tensors = _read(path)
+    own = model.state_dict()
+    renamed, changes = best_mapping(read_mappings(path), own)
+    tensors = renamed.tensors
     classifier = model.pretrained_cfg.get("classifier") or ()  # type: ignore[union-attr]
     heads = (classifier,) if isinstance(classifier, str) else tuple(classifier)
-    own = model.state_dict()
     tensors = {
         name: value
         for name, value in tensors.items()
@@ -209,27 +217,13 @@ def load_weights(model: nn.Module, path: Path) -> None:
     }
     if any(faults.values()):
         texts = [f"\n    {kind}: {_listed(names)}" for kind, names in faults.items() if names]
-        raise CheckpointError(f"{path} does not fit the backbone:{''.join(texts)}")
+        done = f" ({changes})" if changes else ""
+        raise CheckpointError(f"{path} does not fit the backbone{done}:{''.join(texts)}")
+    if changes:
+        log.warning("%s: %s", path, changes)
     model.load_state_dict(tensors, strict=False)
 
 
 def _listed(names: list[str], limit: int = 8) -> str:
     more = f" and {len(names) - limit} more" if len(names) > limit else ""
     return ", ".join(names[:limit]) + more
-
-
-def _read(path: Path) -> dict[str, Tensor]:
-    if not path.is_file():
-        raise CheckpointError(f"there is no file of weights at {path}")
-    try:
-        if path.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
-            return load_file(path)
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # readers raise a dozen kinds; all mean that the file is not what it should be
-        raise CheckpointError(f"{path} cannot be read as a file of weights: {_first_line(error)}") from error
-    content = content.get("state_dict", content) if isinstance(content, dict) else content
-    if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
-        raise CheckpointError(f"{path} holds something else than named tensors")
-    return dict(content)

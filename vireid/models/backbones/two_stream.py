@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from vireid.core.errors import nearest
+from vireid.core.paths import InputFile
 from vireid.core.registries import BACKBONES, INSERTS
 from vireid.core.types import Modality
 from vireid.models.backbones.timm_stages import UNITS, cut
@@ -50,7 +51,7 @@ class TwoStreamBackbone(nn.Module):
         share_from: int = 3,
         last_stride: int = 1,
         pretrained: bool = False,
-        weights: str | None = None,
+        weights: InputFile | None = None,
         inserts: Mapping[str, Insert] | None = None,
     ) -> None:
         super().__init__()

@@ -49,7 +49,8 @@ class Milvus:
         lists: int = 1024,
         search_effort: int = 64,
     ) -> None:
-        self.address, self.token, self.collection, self.index_type = address, token, collection, index_type
+        self.address = address if "://" in address else str(normalized_path(address))
+        self.token, self.collection, self.index_type = token, collection, index_type
         self.build = {"M": links, "efConstruction": build_effort, "nlist": lists}
         self.search_effort, self._width = search_effort, None
         for name, value in {

@@ -151,6 +151,37 @@ def test_a_file_of_another_network_is_cut_short(tmp_path, tensors):
         cut("resnet18", weights=str(path))
 
 
+@pytest.mark.parametrize("nested", ["", "model", "state_dict", "net"])
+@pytest.mark.parametrize("prefix", ["module.encoder_q.", "_orig_mod.", "backbone.", ""])
+def test_a_prefix_and_a_nested_mapping_are_removed_and_reported(tmp_path, tensors, caplog, nested, prefix):
+    content = {f"{prefix}{name}": value for name, value in tensors.items()}
+    torch.save({"epoch": 3, nested: content} if nested else content, tmp_path / "w.pth")
+    units = cut("resnet10t", weights=str(tmp_path / "w.pth")).units
+    assert torch.equal(units["stage4"][0].conv1.weight, tensors["layer4.0.conv1.weight"])
+    assert [record.getMessage() for record in caplog.records] == (
+        [
+            f"{tmp_path / 'w.pth'}: removed the prefix {prefix!r} from {len(tensors)} names"
+            if prefix != "_orig_mod."
+            else f"{tmp_path / 'w.pth'}: removed '_orig_mod', which torch.compile inserts"
+        ]
+        if prefix
+        else []
+    )
+
+
+def test_moco_keeps_two_networks(tmp_path, tensors, caplog):
+    content = {f"module.encoder_{which}.{name}": value for which in "qk" for name, value in tensors.items()}
+    torch.save({"arch": "resnet10t", "state_dict": content | {"module.queue": torch.zeros(2)}}, tmp_path / "moco.pth")
+    cut("resnet10t", weights=str(tmp_path / "moco.pth"))
+    assert f"left out {len(tensors) + 1} tensors outside that prefix" in caplog.text
+
+
+def test_home_is_expanded(tmp_path, tensors, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    save_file(tensors, tmp_path / "w.safetensors")
+    cut("resnet10t", weights="~/w.safetensors")
+
+
 class Evil:
     def __reduce__(self):
         return (print, ("executed",))
@@ -158,7 +189,7 @@ class Evil:
 
 def test_nothing_in_a_file_is_executed(tmp_path, capsys):
     torch.save({"conv1.weight": Evil()}, tmp_path / "evil.pth")
-    with pytest.raises(CheckpointError, match=r"evil\.pth cannot be read as a file of weights"):
+    with pytest.raises(CheckpointError, match=r"evil\.pth: asks for print, which no file"):
         cut("resnet10t", weights=str(tmp_path / "evil.pth"))
     assert "executed" not in capsys.readouterr().out
 
@@ -166,9 +197,9 @@ def test_nothing_in_a_file_is_executed(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("name", "content", "text"),
     [
-        ("none.safetensors", None, "there is no file of weights at"),
-        ("broken.safetensors", b"not a file", "cannot be read as a file of weights"),
-        ("broken.pth", b"not a file", "cannot be read as a file of weights"),
+        ("none.safetensors", None, "none.safetensors: there is no such file"),
+        ("broken.safetensors", b"not a file", "cannot be read as a safetensors file: is text that begins 'not a file'"),
+        ("broken.pth", b"not a file", "cannot be read as a file of torch.save: is text that begins 'not a file'"),
     ],
 )
 def test_a_file_that_is_none_is_refused(tmp_path, name, content, text):
@@ -180,7 +211,7 @@ def test_a_file_that_is_none_is_refused(tmp_path, name, content, text):
 
 def test_a_file_with_other_things_is_refused(tmp_path):
     torch.save({"epoch": 3, "conv1.weight": torch.zeros(1)}, tmp_path / "mixed.pth")
-    with pytest.raises(CheckpointError, match="holds something else than named tensors"):
+    with pytest.raises(CheckpointError, match=r"mixed\.pth does not fit the backbone:\n    missing: .*"):
         cut("resnet10t", weights=str(tmp_path / "mixed.pth"))
 
 
