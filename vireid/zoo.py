@@ -90,7 +90,7 @@ def create_model(
 
 def misfit(name: str, weights: Path) -> str:
     """Why a .safetensors file does not fit the network of a composition on its own data set; "" where it fits."""
-    config = load_config(config_path(name), {"MODEL.BACKBONE.PRETRAINED": False})
+    config = assemble.load(config_path(name), {"MODEL.BACKBONE.PRETRAINED": False})
     with torch.device("meta"):
         own = assemble.model(config, assemble.facts_of(config), weights=False).state_dict()
     saved = read_safetensors(weights)

@@ -176,7 +176,6 @@ def suite(again, tmp_path, run_tool, monkeypatch, capsys):
         code = run_tool(Path(command[1]).stem, *command[2:])
         return type("Done", (), {"returncode": code})
 
-
     monkeypatch.setattr(runs.subprocess, "run", in_process)
 
     def call(*words) -> tuple[int, str]:

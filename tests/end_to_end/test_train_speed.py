@@ -51,7 +51,9 @@ def test_matrix_products_are_timed_in_the_precision_of_the_run(tmp_path, monkeyp
     monkeypatch.setattr(train_speed, "Environment", Environment)
     monkeypatch.setattr(train_speed, "SIZE", (64, 32))
     monkeypatch.setattr(train_speed, "matrix_rate", lambda kind, device: timed.append(kind) or 1e9)
-    options = train_speed.parser().parse_args(["--arch", "resnet10t", "--batch", "16", "--steps", "1", "--repeats", "1"])
+    options = train_speed.parser().parse_args(
+        ["--arch", "resnet10t", "--batch", "16", "--steps", "1", "--repeats", "1"]
+    )
     result = train_speed.measure(options, tmp_path)
     assert set(timed) == {torch.float32} | ({torch.bfloat16} if bf16 else set())
     assert set(result["matrix_peak_gflops"]) == {"float32"} | ({"bfloat16"} if bf16 else set())

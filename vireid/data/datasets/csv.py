@@ -134,9 +134,6 @@ class CsvDataset(FoundDataset):
     def _title(self) -> str:
         return f"{' and '.join(str(self._file(file)) for file in self.files.values())} cannot be used as {self.called}"
 
-    def _file(self, name: str) -> Path:
-        return normalized_path(name, self.root)
-
     def _person(self, sample: Sample) -> int:
         return self._people[sample.path]
 

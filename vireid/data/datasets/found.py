@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from vireid.core.errors import DataError
-from vireid.core.paths import InputFile, PathText, normalized_path
+from vireid.core.paths import InputFile, PathText
 from vireid.core.types import Facts, Sample
 from vireid.data.attributes import NUM_ATTRIBUTES, AttributeTable, read_attributes, table_faults
 from vireid.data.datasets.listing import Faults, folder_of

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from vireid.core.errors import DataError, nearest
-from vireid.core.paths import InputFile, PathText, normalized_path
+from vireid.core.paths import InputFile, PathText
 from vireid.core.registries import DATASETS
 from vireid.core.types import Facts, Modality, Sample
 from vireid.data.attributes import NUM_ATTRIBUTES, AttributeTable, read_sysu_attributes, table_faults

@@ -10,7 +10,7 @@ from typing import ClassVar
 import numpy as np
 
 from vireid.core.errors import DataError
-from vireid.core.paths import InputFile, PathText, normalized_path
+from vireid.core.paths import InputFile, PathText
 from vireid.core.registries import DATASETS
 from vireid.core.types import Facts, Modality, Sample
 from vireid.data.attributes import NUM_ATTRIBUTES
