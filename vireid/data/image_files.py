@@ -169,6 +169,20 @@ def add_unlisted(
                     left_out.add(path, why)
 
 
+def image_folders(images: Iterable[Path], root: Path) -> tuple[list[Path], list[Path]]:
+    """Where to look for images that a list does not name.
+
+    Returns:
+        The folders right below the root that hold listed images, to be searched at any depth; and the folders of other
+        images: the root itself, which may be a home folder, and folders outside of it.
+    """
+    deep, flat = set(), set()
+    for image in images:
+        below = image.parts[len(root.parts) : -1] if image.is_relative_to(root) else ()
+        deep.add(root / below[0]) if below else flat.add(image.parent)
+    return sorted(deep), sorted(flat)
+
+
 class _RealFolders:
     """Paths whose folder has no links and whose names are composed, to be compared; each folder is resolved once."""
 

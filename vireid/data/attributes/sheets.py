@@ -20,6 +20,7 @@ NO_REGDB_LABELS = (
 )
 _FORM = "the first line names the columns: identity, camera (may be left out), then one column for each attribute"
 _SEPARATORS = (",", ";", "\t")
+_DIGITS = 18  # of a number, so that it fits into 64 bits
 _MOST = 20  # faulty cells that are shown one by one
 
 
@@ -38,7 +39,7 @@ def read_attributes(place: Path) -> AttributeTable:
             f"{place} cannot be used as attributes (DATA.ATTRIBUTES): expected a .csv or .xlsx file; {_FORM}."
             f"\n  Is this the PAENet release? For other data sets than SYSU-MM01 it cannot be used: {NO_REGDB_LABELS}"
         )
-    lines = _xlsx_lines(place) if place.suffix.lower() == ".xlsx" else _csv_lines(place)
+    lines, unread = _xlsx_lines(place) if place.suffix.lower() == ".xlsx" else (_csv_lines(place), ())
     while lines and not any(lines[-1]):  # spreadsheets end in empty lines
         lines.pop()
     _refuse_released_sheet(place, lines)
@@ -46,7 +47,7 @@ def read_attributes(place: Path) -> AttributeTable:
     sheet.read(lines)
     if sheet.faults:
         raise_faults(f"{place} cannot be used as attributes (DATA.ATTRIBUTES)", sheet.faults)
-    return AttributeTable(place, tuple(sheet.names), sheet.rows, sheet.places)
+    return AttributeTable(place, tuple(sheet.names), sheet.rows, sheet.places, unread=unread)
 
 
 def attribute_value(cell: str) -> int:
@@ -161,18 +162,26 @@ def _csv_lines(place: Path) -> list[list[str]]:
         raise _unreadable(place, f"not a CSV file ({error})") from error
 
 
-def _xlsx_lines(place: Path) -> list[list[str]]:
-    """Cells of the first sheet as text; formulas stay formulas and are refused as values."""
+def _xlsx_lines(place: Path) -> tuple[list[list[str]], tuple[str, ...]]:
+    """Cells of the first sheet as text, and the names of the other sheets that hold something.
+
+    Formulas stay formulas and are refused as values.
+    """
     import openpyxl
 
     try:
         book = openpyxl.load_workbook(place, read_only=True)
         lines = [[_text(cell) for cell in row] for row in book.worksheets[0].iter_rows(values_only=True)]
+        unread = [
+            sheet.title
+            for sheet in book.worksheets[1:]
+            if any(cell is not None for row in sheet.iter_rows(values_only=True) for cell in row)
+        ]
         book.close()
     except Exception as error:  # openpyxl raises many kinds for a damaged file
         raise _unreadable(place, f"not an .xlsx file that can be read ({error or type(error).__name__})") from error
     width = max((column for line in lines[:1] for column, cell in enumerate(line, start=1) if cell), default=0)
-    return [_trimmed(line, width) for line in lines]
+    return [_trimmed(line, width) for line in lines], tuple(f"sheet {name!r} of the attributes" for name in unread)
 
 
 def _trimmed(line: list[str], width: int) -> list[str]:

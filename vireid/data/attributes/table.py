@@ -22,7 +22,8 @@ class AttributeTable:
 
     `rows` holds A values of 0, 1 or UNKNOWN for each key; `places` says where in the file each row stands. `gaps`: an
     identity without a row simply has no annotation (the released matrices, which have a column for every number);
-    otherwise a missing row is taken for a slip of the pen and refused by `attach`.
+    otherwise a missing row is taken for a slip of the pen and refused by `attach`. `unread`: parts of the file that
+    were not read, in words.
     """
 
     source: Path
@@ -30,6 +31,7 @@ class AttributeTable:
     rows: Mapping[Key, tuple[int, ...]]
     places: Mapping[Key, str]
     gaps: bool = False
+    unread: tuple[str, ...] = ()
 
     @property
     def width(self) -> int:

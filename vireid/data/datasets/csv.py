@@ -12,15 +12,15 @@ from pathlib import Path
 from typing import ClassVar
 
 from vireid.core.errors import DataError, UserError, nearest
-from vireid.core.paths import InputFile, PathText, normalized_path, path_on_disk
+from vireid.core.paths import InputFile, PathText, composed, normalized_path, path_on_disk
 from vireid.core.registries import DATASETS
 from vireid.core.types import Facts, Modality, Sample
 from vireid.data.attributes import UNKNOWN, attribute_value
 from vireid.data.datasets.csv_labels import missing_fault, number_labels
 from vireid.data.datasets.found import Found, FoundDataset
-from vireid.data.datasets.listing import Faults, Files
+from vireid.data.datasets.listing import Faults, Files, relative_path
 from vireid.data.faults import listed
-from vireid.data.image_files import LeftOut, add_unlisted
+from vireid.data.image_files import LeftOut, add_unlisted, image_folders
 
 ROLES = ("path", "identity", "camera", "modality", "split", "time")
 MODALITIES: Mapping[str, str] = {
@@ -144,14 +144,11 @@ class CsvDataset(FoundDataset):
         """Images that no line names: in the folders of the first names of the paths, or next to an image."""
         images = [*self._unused, *(sample.path for sample in (*found.train, *found.test))]
         listed = [*images, *map(self._file, self.files.values()), *([self.attributes] if self.attributes else [])]
-        folders = set()
-        for path in images:
-            inside = path.parts[len(self.root.parts) : -1] if path.is_relative_to(self.root) else ()
-            folders.add(self.root / inside[0] if inside else path.parent)
-        flat = {folder for folder in folders if folder == self.root or not folder.is_relative_to(self.root)}
+        deep, flat = image_folders(images, self.root)
         left_out = LeftOut()
-        add_unlisted(sorted(folders - flat), listed, "image that no line names", left_out)
-        add_unlisted(sorted(flat), listed, "image that no line names", left_out, deep=False)
+        left_out.update(found.left_out)
+        add_unlisted(deep, listed, "image that no line names", left_out)
+        add_unlisted(flat, listed, "image that no line names", left_out, deep=False)
         for path in self._unused:
             left_out.add(path, f"image of the split {NONE}")
         return left_out
@@ -194,7 +191,7 @@ class CsvDataset(FoundDataset):
     def _read(self, name: str, split: str, faults: Faults) -> Iterator[Row]:
         """The rows of a file that can be read; `split` is the one of the whole file, or "" where a column says it."""
         lines = csv_lines(self._file(name))
-        header = [cell.strip() for cell in next(lines, (0, []))[1]]
+        header = [composed(cell.strip()) for cell in next(lines, (0, []))[1]]
         place = self._header(header, name, split, faults)
         if place is None:
             return
@@ -206,7 +203,9 @@ class CsvDataset(FoundDataset):
             if len(cells) != len(header):
                 faults.add(f"{where}: {len(cells)} cells, but line 1 names {len(header)} columns", "such lines")
                 continue
-            row = self._row(where, {role: cells[column].strip() for role, column in place.items()}, split, faults)
+            words = {role: cells[column].strip() for role, column in place.items()}
+            words = {role: word if role == "path" else composed(word) for role, word in words.items()}
+            row = self._row(where, words, split, faults)
             if row is not None:
                 yield row
         if number == 1:
@@ -226,6 +225,7 @@ class CsvDataset(FoundDataset):
         lower, before = [word.lower() for word in header], len(faults)
         wanted = {role: self.columns[role] for role in ROLES if not (role == "split" and split)}
         wanted |= {f"attribute {word}": word for word in self.attribute_columns}
+        wanted = {role: composed(word) for role, word in wanted.items()}
         place = {}
         for role, word in wanted.items():
             if word.lower() in lower:
@@ -265,7 +265,7 @@ class CsvDataset(FoundDataset):
         """The rows whose file is there, each file once."""
         files, seen = Files(self.root), {}
         for row in rows:
-            row = replace(row, path=files.on_disk(_normalized(row.path, self.root)))
+            row = replace(row, path=files.on_disk(relative_path(row.path, self.root)))
             path = self.root / row.path
             if fault := files.fault(row.path):
                 faults.add(f"{row.place}: {fault}", "missing files")
@@ -274,14 +274,6 @@ class CsvDataset(FoundDataset):
             else:
                 seen[path] = row
         return list(seen.values())
-
-
-def _normalized(path: str, root: Path) -> str:
-    """A path without `~` and `..`, relative to the root where it is below it: one file has one path."""
-    if not path.startswith("~/") and ".." not in Path(path).parts:
-        return path
-    whole = normalized_path(path, root)
-    return whole.relative_to(root).as_posix() if whole.is_relative_to(root) else str(whole)
 
 
 def _completed(
@@ -294,7 +286,7 @@ def _completed(
     """The defaults with what was given on top, keys in lower case; UserError for unknown keys or values."""
     out = dict(defaults)
     for key, value in (given or {}).items():
-        role, value = str(key).lower(), str(value)
+        role, value = composed(str(key).lower()), str(value)
         if keys and role not in keys:
             raise UserError(f"{name}: there is no {key!r}{nearest(role, keys)} (known: {', '.join(keys)})")
         if not keys and value not in known:

@@ -111,6 +111,8 @@ class FoundDataset(ABC):
             for fault in faults_of(error, prefix=f"attributes {place}: "):
                 found.faults.add(fault)
             return
+        for part in table.unread:
+            found.left_out.add(place, part)
         if not sound:  # the people are not known well enough
             return
         samples, nameless = [*found.train, *found.test], []

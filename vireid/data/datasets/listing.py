@@ -54,6 +54,14 @@ def folder_of(path: str | Path) -> Path:
     return path_on_disk(normalized_path(path))
 
 
+def relative_path(path: str, root: Path) -> str:
+    """A path without `~` and `..`, relative to the root where it is below it: one file has one path."""
+    if not path.startswith("~/") and ".." not in Path(path).parts:
+        return path
+    whole = normalized_path(path, root)
+    return whole.relative_to(root).as_posix() if whole.is_relative_to(root) else str(whole)
+
+
 def subfolders(folder: Path, left_out: LeftOut | None = None) -> list[str]:
     """Names of the folders in a folder, sorted, without hidden ones; none where there is no such folder.
 

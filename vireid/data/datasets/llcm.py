@@ -88,7 +88,8 @@ class LLCM(FoundDataset):
         return Found(train, self._test(faults, left_out), faults, left_out=left_out)
 
     def _left_out(self, found: Found) -> LeftOut:
-        folders = {sample.path.relative_to(self.root).parts[0] for sample in found.train}
+        inside = [s.path.relative_to(self.root).parts for s in found.train if s.path.is_relative_to(self.root)]
+        folders = {parts[0] for parts in inside if ".." not in parts}  # others are faults of the index files
         left_out = LeftOut()
         left_out.update(found.left_out)
         places = [self.root / name for name in sorted(folders - {*FOLDERS})]

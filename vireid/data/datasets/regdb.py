@@ -100,6 +100,7 @@ class RegDB(FoundDataset):
         every = itertools.product(("train", "test"), Modality, range(1, TRIALS + 1))
         listed = indexed_paths(self.root, (name for one in every if (self.root / (name := index_file(*one))).is_file()))
         left_out = LeftOut()
+        left_out.update(found.left_out)
         add_unlisted([self.root / name for name in FOLDERS[:2]], listed, "image that no index file names", left_out)
         return left_out
 

@@ -145,6 +145,8 @@ def add_attributes(listing: Listing, place: Path) -> None:
     except DataError as error:
         listing.faults += faults_of(error, prefix=f"attributes {place}: ")
         return
+    for part in listing.table.unread:
+        listing.left_out.add(place, part)
     if not listing.faults:  # otherwise the people are not known well enough
         everyone = {int(name) for name in (*listing.train, *listing.test)}
         faults = table_faults(listing.table, everyone, everyone=everyone)

@@ -134,3 +134,21 @@ def test_the_sheet_of_the_release_is_known_by_its_shape(tmp_path: Path) -> None:
     assert "the PAENet release holds no attributes of RegDB" in unreadable(place)
     place = xlsx(tmp_path, *lines[:-1])
     assert "no column is named identity" in unreadable(place)
+
+
+def test_numbers_beyond_64_bits(tmp_path: Path) -> None:
+    place = csv(tmp_path, f"identity,bag\n123456789012345678901,1\n{'7' * 5000},1\n{'0' * 5000}7,1\n")
+    assert faults(place) == [
+        "line 2, column identity: '123456789012345678901' has more than 18 digits",
+        f"line 3, column identity: '{'7' * 57}...' has more than 18 digits",
+    ]
+
+
+def test_sheets_that_are_not_read_are_named(tmp_path: Path) -> None:
+    place = xlsx(tmp_path, ["identity", "bag"], [5, 1])
+    book = openpyxl.load_workbook(place)
+    book.create_sheet("empty")
+    book.create_sheet("zeros").append([0])
+    book.save(place)
+    assert read_attributes(place).unread == ("sheet 'another' of the attributes", "sheet 'zeros' of the attributes")
+    assert read_attributes(csv(tmp_path, "identity,bag\n5,1\n")).unread == ()

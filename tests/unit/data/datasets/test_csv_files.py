@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import openpyxl
 import pytest
 
 from vireid.core.errors import DataError
@@ -69,6 +70,22 @@ def test_a_root_and_a_csv_file_in_another_form(root: Path) -> None:
     assert len(data.train()) == 2
 
 
+def test_words_in_two_forms_are_one_word(root: Path) -> None:
+    """Identities, cameras, names of columns and words of the config; otherwise a person would be two."""
+    text = "path,qui\u00e9n,c\u00e1mara,modality,split\n"
+    text += f"a/1.jpg,{COMPOSED},north,visible,train\na/2.jpg,{DECOMPOSED},north,{DECOMPOSED},train\n"
+    text += f"b/3.jpg,x,{COMPOSED},visible,test\nb/4.jpg,x,{DECOMPOSED},infrared,test\n"
+    (root / "images.csv").write_text(text, encoding="utf-8")
+    data = CsvDataset(
+        root=str(root),
+        file="images.csv",
+        columns={"identity": "quie\u0301n", "camera": "ca\u0301mara"},
+        modalities={COMPOSED: "infrared"},
+    )
+    assert data.facts().num_ids == 1
+    assert len({sample.camera for sample in data.test()}) == 1
+
+
 def test_dots_and_home_are_expanded(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(root))
     assert paths(read(root, "a/../a/1.jpg", "./a/2.jpg", "~/b/3.jpg", str(root / "a/../b/4.jpg"))) == [
@@ -119,3 +136,14 @@ def test_linked_folders_are_followed(root: Path, tmp_path: Path) -> None:
     data = read(root)
     assert len(data.train()) == 2
     assert "image that no line names" not in data.survey().left_out.paths
+
+
+def test_sheets_of_the_attributes_that_are_not_read(root: Path, tmp_path: Path) -> None:
+    book = openpyxl.Workbook()
+    for line in (["identity", "hat"], [1, 0], [2, 1]):
+        book.worksheets[0].append(line)
+    book.create_sheet("more").append(["identity", "bag"])
+    book.save(tmp_path / "table.xlsx")
+    read(root)
+    data = CsvDataset(root=str(root), file="images.csv", attributes=str(tmp_path / "table.xlsx"))
+    assert data.survey().left_out.paths == {"sheet 'more' of the attributes": [tmp_path / "table.xlsx"]}

@@ -150,3 +150,12 @@ def test_attributes_go_by_identity_and_camera(llcm_root, tmp_path):
     assert {(s.identity, s.camera): s.attributes for s in data.test()} == {
         (7, 2): (1,), (301, 1): (0,), (301, 2): (0,), (301, 9): (1,)
     }  # fmt: skip
+
+
+def test_lines_that_point_outside_are_faults_and_nothing_there_is_searched(llcm_root):
+    (llcm_root.parent / "more.jpg").touch()
+    file = llcm_root / "idx" / "train_vis.txt"
+    file.write_text(f"../x.jpg 0\n{llcm_root.parent}/more.jpg 1\n" + file.read_text())
+    survey = LLCM(root=str(llcm_root)).survey()
+    assert [fault.split(":")[0] for fault in survey.faults] == [f"idx/train_vis.txt, line {n}" for n in (1, 2)]
+    assert len(survey.left_out) == 0
