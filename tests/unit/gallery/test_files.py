@@ -74,7 +74,7 @@ def test_the_lines_of_a_list_and_samples_of_other_programs_are_resolved_as_well(
     assert (done.added, done.repeated) == (1, 2)
     assert "2 entries name a file that is listed already" in str(done)
     other = replace(raw[1], camera=7)
-    with pytest.raises(DataError, match="is listed twice with different values: identity -1, camera -1.*camera 7"):
+    with pytest.raises(DataError, match=r"is listed twice with different values: identity -1, camera -1.*camera 7"):
         application.add(tmp_path / "g", model, [raw[0], other], skip=False)
 
 

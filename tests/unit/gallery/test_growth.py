@@ -1,4 +1,4 @@
-"""An index in a gallery is trained again when the gallery has outgrown its training, and additions exclude each other."""
+"""An index is trained again when its gallery has outgrown the training; additions exclude each other."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Search in galleries of any size, exact or approximate, by one interface (`core.protocols.GalleryIndex`)."""
 
-from vireid.retrieval.index import faiss_backends, faiss_base, faiss_cards, milvus, torch_exact, vectors
+from vireid.retrieval.index import faiss_backends, faiss_base, faiss_cards, faiss_files, milvus, torch_exact, vectors
 from vireid.retrieval.index.faiss_backends import FaissFlat, FaissHNSW, FaissIVF
 from vireid.retrieval.index.faiss_codes import FaissIVFPQ, FaissIVFRefined
 from vireid.retrieval.index.milvus import Milvus
@@ -17,6 +17,7 @@ __all__ = [
     "faiss_backends",
     "faiss_base",
     "faiss_cards",
+    "faiss_files",
     "milvus",
     "torch_exact",
     "vectors",

@@ -12,6 +12,7 @@ from torch import Tensor
 from vireid.retrieval.best import largest
 
 BLOCK = 1 << 20  # entries of the distance matrix that exist at a time: they stay in the cache
+SHARED = 0.99  # part of the mean squared length that the squared length of the mean may have
 PAIRED = 1 << 20  # entries of rows that are multiplied pair by pair at a time: they stay in the cache
 
 
@@ -44,6 +45,8 @@ class Distances:
     def __init__(self, features: np.ndarray, *, half: bool = False) -> None:
         self.half = half
         self.rows = self._rounded(torch.from_numpy(np.ascontiguousarray(features)))
+        if not half:
+            self.rows = _without_shared_part(self.rows)
         self.squares = self.rows.square().sum(dim=1)
 
     def __len__(self) -> int:
@@ -99,3 +102,9 @@ class Distances:
 
     def _rounded(self, values: Tensor) -> Tensor:
         return values.half().to(values.dtype) if self.half else values
+
+
+def _without_shared_part(rows: Tensor) -> Tensor:
+    """Subtract the mean where it is nearly all of the rows: products lose the small differences to rounding there."""
+    mean = rows.mean(dim=0)
+    return rows - mean if len(rows) and mean.square().sum() > SHARED * rows.square().sum(dim=1).mean() else rows

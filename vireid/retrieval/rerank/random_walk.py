@@ -17,7 +17,7 @@ from vireid.retrieval.rerank.sides import checked
 BLOCK = 1 << 24  # entries of the walk's matrix that exist at a time
 QUERIES = 4096  # queries that are solved at a time
 DENSE = 2048  # gallery images up to which the linear system is solved directly, in float64
-PATIENCE = 8  # steps without a smaller residual after which a column has stagnated
+PATIENCE = 8  # steps without a smaller residual, beside those that the condition number explains, that are allowed
 ACCEPTED = 1e-3  # relative residual above which a stagnated column is an error
 
 
@@ -65,11 +65,11 @@ class RandomWalk:
         queries, gallery = checked(queries, gallery)
         dense = len(gallery) <= DENSE
         walk = _Walk(torch.from_numpy(gallery).double() if dense else torch.from_numpy(gallery))
-        solve = walk.decomposed(self.alpha) if dense else lambda right: walk.solve(right, self.alpha)
+        rest = walk.decomposed(self.alpha) if dense else lambda scaled: walk.gradients(scaled, self.alpha)
         out = np.empty((len(queries), len(gallery)), gallery.dtype)
         for start in range(0, len(queries), QUERIES):
             similar = walk.gallery @ torch.from_numpy(queries[start : start + QUERIES]).to(walk.gallery.dtype).T
-            out[start : start + QUERIES] = ((1 - self.alpha) * solve(similar)).T.numpy()
+            out[start : start + QUERIES] = walk.solve(similar, self.alpha, rest).T.numpy()
         return out
 
 
@@ -88,25 +88,27 @@ class _Walk:
         self.root = total.sqrt()  # (G, 1): P^1/2, and the first eigenvector of S, not yet of length 1
         self.first = self.root / self.root.norm()
 
-    def decomposed(self, alpha: float) -> Callable[[Tensor], Tensor]:
-        """The function (G, Q) right -> (G, Q) x with (I - alpha A) x = right, by one Cholesky decomposition."""
-        system = self._block(slice(0, len(self.gallery))).div_(self.root).div_(self.root.T).mul_(-alpha)
-        system.diagonal().add_(1)
-        factor, failed = torch.linalg.cholesky_ex(system)
-        if failed:
-            raise UserError(
-                f"the random walk cannot be solved: alpha {alpha!r} is too close to 1; choose a smaller one"
-            )
-        return lambda right: torch.cholesky_solve(right * self.root, factor) / self.root
+    def solve(self, right: Tensor, alpha: float, rest: Callable[[Tensor], Tensor]) -> Tensor:
+        """(G, Q): (1 - alpha) x with (I - alpha A) x = right; `rest` solves in the space without the first eigenvector.
 
-    def solve(self, right: Tensor, alpha: float) -> Tensor:
-        """(G, Q): x with (I - alpha A) x = right."""
+        That eigenvector, whose part of x grows without limit as alpha nears 1, is handled exactly.
+        """
         size = right.abs().amax(dim=0).clamp_min(torch.finfo(right.dtype).tiny)  # squares of long queries overflow
         scaled = right / size * self.root
         known = self.first @ (self.first.T @ scaled)  # its eigenvalue is 1
-        return (known / (1 - alpha) + self._gradients(scaled, alpha)) / self.root * size
+        return (known + (1 - alpha) * rest(scaled)) / self.root * size
 
-    def _gradients(self, scaled: Tensor, alpha: float) -> Tensor:
+    def decomposed(self, alpha: float) -> Callable[[Tensor], Tensor]:
+        """The function (G, Q) -> (G, Q) that solves without the first eigenvector, by one Cholesky decomposition."""
+        system = self._block(slice(0, len(self.gallery))).div_(self.root).div_(self.root.T)
+        system.sub_(self.first @ self.first.T).mul_(-alpha)
+        system.diagonal().add_(1)
+        factor, failed = torch.linalg.cholesky_ex(system)
+        if failed:
+            raise UserError(f"random walk: alpha {alpha!r} is too close to 1 for a solution; choose a smaller one")
+        return lambda scaled: torch.cholesky_solve(self._projected(scaled), factor)
+
+    def gradients(self, scaled: Tensor, alpha: float) -> Tensor:
         """Conjugate gradients, each column by itself, in the space without the first eigenvector.
 
         Rounding brings the first eigenvector back, so the residual is projected in every step. A column ends when its
@@ -120,6 +122,7 @@ class _Walk:
         out, best, direction, square = torch.zeros_like(left), torch.zeros_like(left), left.clone(), _squares(left)
         least, since = square.sqrt(), torch.zeros_like(square, dtype=torch.int64)
         active = least > goal
+        patience = PATIENCE + math.ceil(math.sqrt((1 + alpha) / (1 - alpha)))
         for _ in range(most_steps(alpha, scaled.dtype)):
             if not active.any():
                 break
@@ -133,7 +136,7 @@ class _Walk:
             smaller = active & (square.sqrt() < least)
             best = torch.where(smaller, out, best)
             least, since = torch.where(smaller, square.sqrt(), least), torch.where(smaller, 0, since + 1)
-            active &= (least > goal) & (since < PATIENCE)
+            active &= (least > goal) & (since < patience)
             direction = left + torch.where(active, square / before.clamp_min(tiny), 0) * direction
         if (worst := float((least / size).max())) > ACCEPTED:
             raise UserError(

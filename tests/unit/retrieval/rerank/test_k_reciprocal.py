@@ -85,6 +85,23 @@ def test_more_neighbours_than_images():
     np.testing.assert_allclose(-scores, plain(queries, gallery, 50, 20, 0.3), rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize("cosine", [0.9, 0.999, 0.999999])
+def test_float32_where_embeddings_share_a_direction(cosine):
+    rng = np.random.default_rng(0)
+    rows = np.sqrt(cosine) * np.eye(17)[16] + np.sqrt(1 - cosine) * np.pad(
+        people(rng, 80, spread=0.3), ((0, 0), (0, 1))
+    )
+    queries, gallery = rows[:20].astype(np.float32), rows[20:].astype(np.float32)
+    exact = plain(queries.astype(np.float64), gallery.astype(np.float64), 12, 4, 0.3)
+    np.testing.assert_allclose(-KReciprocal(k1=12, k2=4)(queries, gallery), exact, rtol=0, atol=1e-4)
+
+
+def test_equal_images_have_equal_distances():
+    rows = np.full((9, 4), 0.5)
+    scores = KReciprocal(k1=20, k2=2)(rows[:3], rows[3:])
+    np.testing.assert_allclose(scores, np.broadcast_to(scores[:, :1], (3, 6)), rtol=0, atol=1e-12)
+
+
 def test_half_precision_moves_the_result_only_a_little_where_neighbours_are_clear():
     rng = np.random.default_rng(0)
     queries, gallery = people(rng, 20, spread=0.05), people(rng, 40, spread=0.05)
