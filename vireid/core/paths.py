@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import types
 from dataclasses import dataclass
@@ -62,3 +63,11 @@ def normalized_path(path: str | Path, base: str | Path | None = None) -> Path:
         raise UserError(f"{path}: the home folder cannot be found ({error}); write the whole path") from error
     start = Path.cwd() if base is None else normalized_path(base)
     return Path(os.path.normpath(start / expanded))
+
+
+def path_argument(text: str) -> Path:
+    """`normalized_path` for `argparse` (`type=path_argument`): its error text becomes that of the command line."""
+    try:
+        return normalized_path(text)
+    except UserError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
