@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from vireid.core.errors import DataError, UserError
-from vireid.core.paths import normalized_path
 
 NOT_TERMS = frozenset({"event", "epoch", "step", "lr", "images_per_second", "waiting"})  # of an "epoch" record
 NOBODY = -1  # in `Lists.order`: fewer answers than places
@@ -138,7 +137,7 @@ def read_run(folder: Path | str) -> Run:
     Errors: UserError where the folder or both log and metrics are missing; DataError where a file is damaged. Both name
     the file and the command that makes it.
     """
-    folder = normalized_path(folder)
+    folder = Path(folder)
     if not folder.is_dir():
         raise UserError(f"--run {folder}: there is no such folder.\n    {_make(folder)}")
     notes: list[str] = []

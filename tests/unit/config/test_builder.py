@@ -233,7 +233,10 @@ def test_resolved_has_every_default_and_builds_the_same():
     assert resolved(plan(plain)[0]) == plain
 
 
-@PARTS.register
+FILES = Registry("file")
+
+
+@FILES.register
 class WithPaths:
     def __init__(self, *, file: InputFile | None = None, folder: Path = Path("x"), word: str = "~/w"):
         self.file, self.folder, self.word = file, folder, word
@@ -242,7 +245,7 @@ class WithPaths:
 def test_constructors_get_paths_expanded_and_configs_keep_them_as_written(monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
     node = {"NAME": "WithPaths", "FILE": "~/a/../w.pth", "FOLDER": "~/f", "WORD": "~/w"}
-    part = Planner(make_config({"X": node}), FACTS).component(("X",), node, PARTS)
+    part = Planner(make_config({"X": node}), FACTS).component(("X",), node, FILES)
     built = construct(part, {})
     assert (built.file, built.folder, built.word) == (str(tmp_path / "w.pth"), tmp_path / "f", "~/w")
     assert resolved(part) == node
