@@ -27,6 +27,7 @@ import torch
 
 from vireid.core.errors import guarded
 from vireid.core.files import write_json
+from vireid.core.paths import path_argument
 from vireid.data.synthetic import Recipe, write_dataset
 from vireid.engine.environment import Environment
 from vireid.engine.recording import JsonLines
@@ -154,10 +155,12 @@ def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--variants", nargs="+", default=list(VARIANTS), choices=list(VARIANTS), metavar="NAME")
-    parser.add_argument("--work", type=Path, default=Path("runs/attributes_synthetic"), help="people, cache and runs")
+    parser.add_argument(
+        "--work", type=path_argument, default=Path("runs/attributes_synthetic"), help="people, cache and runs"
+    )
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--json", type=Path, help="write all runs and their summary here")
-    parser.add_argument("--table", type=Path, metavar="JSON", help="only print the Markdown table of a JSON")
+    parser.add_argument("--json", type=path_argument, help="write all runs and their summary here")
+    parser.add_argument("--table", type=path_argument, metavar="JSON", help="only print the Markdown table of a JSON")
     return parser
 
 

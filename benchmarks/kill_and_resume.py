@@ -31,6 +31,7 @@ from safetensors.torch import load_file
 
 from vireid.core.errors import UserError, guarded
 from vireid.core.files import TEMPORARY, write_json
+from vireid.core.paths import path_argument
 from vireid.data.synthetic import Recipe, write_dataset
 from vireid.engine.checkpoint import CheckpointFolder
 from vireid.engine.recording import JsonLines
@@ -223,7 +224,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--kills", type=int, default=20, metavar="N", help="runs that are killed (default: 20)")
     parser.add_argument("--seed", type=int, default=0, help="of the moments (default: 0)")
     parser.add_argument("--config-file", default=CONFIG, metavar="FILE")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the results to this file")
+    parser.add_argument("--json", type=path_argument, metavar="FILE", help="also write the results to this file")
     parser.add_argument("overrides", nargs=argparse.REMAINDER, metavar="KEY VALUE", help="settings that win over FILE")
     options = parser.parse_args(argv)
     if options.kills < 1:

@@ -30,6 +30,7 @@ from vireid.config import assemble
 from vireid.config.loader import read_unchecked
 from vireid.core.errors import guarded
 from vireid.core.files import write_json
+from vireid.core.paths import path_argument
 from vireid.core.types import Facts, Progress
 from vireid.engine.environment import Environment
 from vireid.engine.optim import parameter_groups
@@ -166,7 +167,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
     parser.add_argument("--precision", default="auto", choices=["auto", "bf16", "float32"])
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--json", type=Path, help="also write the results to this file")
+    parser.add_argument("--json", type=path_argument, help="also write the results to this file")
     options = parser.parse_args(argv)
     found = compare(options)
     print(table(found["results"]))

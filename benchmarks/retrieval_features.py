@@ -25,6 +25,7 @@ import numpy as np
 import torch
 
 from vireid.core.errors import UserError, guarded
+from vireid.core.paths import path_argument
 
 MODEL = "resnet10t with AGW, 12 epochs on 900 synthetic people (benchmarks/retrieval_features.yml), seen on 300 others"
 FITTED = Path(__file__).parent / "results" / "retrieval_features.json"
@@ -109,9 +110,9 @@ def conditions() -> dict[str, Any]:
 @guarded
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="fit the features of a trained model")
-    parser.add_argument("--run", type=Path, required=True, help="a training with SAVE_FEATURES")
+    parser.add_argument("--run", type=path_argument, required=True, help="a training with SAVE_FEATURES")
     parser.add_argument("--model", default=MODEL, help="which model, in words")
-    parser.add_argument("--json", type=Path, default=FITTED)
+    parser.add_argument("--json", type=path_argument, default=FITTED)
     options = parser.parse_args(argv)
     if not (options.run / "features.npz").is_file():
         raise UserError(f"--run {options.run}: there is no features.npz; train with SAVE_FEATURES true")

@@ -27,6 +27,7 @@ import numpy as np
 import torch
 
 from vireid.core.errors import guarded
+from vireid.core.paths import path_argument
 from vireid.evaluation import evaluate_distances
 from vireid.evaluation.rules import RULES
 
@@ -166,7 +167,7 @@ def compare(size: Size, repeats: int) -> dict[str, Any]:
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="time the metrics against loops over queries")
     parser.add_argument("--repeats", type=int, default=15, help="runs of ours; the loops run a fifth as often")
-    parser.add_argument("--json", type=Path, help="also write the results to this file")
+    parser.add_argument("--json", type=path_argument, help="also write the results to this file")
     options = parser.parse_args(argv)
     print(f"{'protocol':10}{'queries':>9}{'gallery':>9}{'ours s':>10}{'plain s':>10}{'numpy s':>10}{'ratios':>16}")
     results = []

@@ -17,13 +17,13 @@ import statistics
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import torch
 from retrieval_features import conditions, draw
 
 from vireid.core.errors import guarded
+from vireid.core.paths import path_argument
 from vireid.retrieval import KReciprocal
 
 SIZES = (3_000, 10_000, 30_000)
@@ -95,7 +95,9 @@ def measure(size: int) -> dict[str, float | int]:
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES)
-    parser.add_argument("--json", type=Path, help="keep the results in this file; sizes that it has are passed over")
+    parser.add_argument(
+        "--json", type=path_argument, help="keep the results in this file; sizes that it has are passed over"
+    )
     parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args(argv)
     if options.one:

@@ -29,6 +29,7 @@ import numpy as np
 from retrieval_features import conditions, draw
 
 from vireid.core.errors import guarded
+from vireid.core.paths import path_argument
 from vireid.core.protocols import GalleryIndex
 from vireid.retrieval import FaissFlat, FaissHNSW, FaissIVF, FaissIVFPQ, FaissIVFRefined, Milvus, TorchExact
 
@@ -146,7 +147,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--widths", type=int, nargs="+", default=WIDTHS)
     parser.add_argument("--backends", nargs="+", choices=BACKENDS, default=list(BACKENDS))
     parser.add_argument("--minutes", type=float, default=30, help="for a piece; what takes longer counts as not run")
-    parser.add_argument("--json", type=Path, default=RESULTS)
+    parser.add_argument("--json", type=path_argument, default=RESULTS)
     parser.add_argument("--one", nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args(argv)
     if options.one:

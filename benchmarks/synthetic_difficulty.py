@@ -17,6 +17,7 @@ from typing import Any
 
 from vireid.core.errors import guarded
 from vireid.core.files import write_json
+from vireid.core.paths import path_argument
 from vireid.data.synthetic import Recipe, write_dataset
 from vireid.experiment import Experiment
 
@@ -49,10 +50,12 @@ def trained(length: int, arguments: argparse.Namespace) -> dict[str, Any]:
 
 def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    made.add_argument("--data", type=Path, default=Path("datasets/difficulty"), help="made where it is missing")
-    made.add_argument("--out", type=Path, default=Path("runs/synthetic_difficulty"))
+    made.add_argument(
+        "--data", type=path_argument, default=Path("datasets/difficulty"), help="made where it is missing"
+    )
+    made.add_argument("--out", type=path_argument, default=Path("runs/synthetic_difficulty"))
     made.add_argument("--steps", type=int, default=200, help="of the short run (default 200)")
-    made.add_argument("--json", type=Path)
+    made.add_argument("--json", type=path_argument)
     return made
 
 

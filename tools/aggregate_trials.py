@@ -7,10 +7,10 @@ python tools/aggregate_trials.py runs/regdb/agw/trial_* [--out runs/regdb/agw/me
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from vireid.core.errors import guarded
 from vireid.core.files import write_json
+from vireid.core.paths import path_argument
 from vireid.evaluation.aggregate import aggregate, format_aggregates, read_trials
 
 
@@ -18,9 +18,13 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(
         prog="aggregate_trials.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    made.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="folders of runs, or their metrics.json")
+    made.add_argument(
+        "runs", nargs="+", type=path_argument, metavar="RUN", help="folders of runs, or their metrics.json"
+    )
     made.add_argument("--trials", type=int, default=10, help="how many there are in all (default: 10)")
-    made.add_argument("--out", type=Path, metavar="FILE.json", help="also write the row, with each trial's values")
+    made.add_argument(
+        "--out", type=path_argument, metavar="FILE.json", help="also write the row, with each trial's values"
+    )
     return made
 
 

@@ -15,10 +15,10 @@ from __future__ import annotations
 
 import argparse
 import json
-from pathlib import Path
 from typing import Any
 
 from vireid.core.errors import UserError, guarded
+from vireid.core.paths import path_argument
 
 
 def parser() -> argparse.ArgumentParser:
@@ -26,14 +26,16 @@ def parser() -> argparse.ArgumentParser:
         prog="attribute_leak.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     made.add_argument(
-        "--attributes", type=Path, metavar="PLACE", help="folder or zip with cam1_att.mat .. cam6_att.mat"
+        "--attributes", type=path_argument, metavar="PLACE", help="folder or zip with cam1_att.mat .. cam6_att.mat"
     )
-    made.add_argument("--ids", type=Path, metavar="FILE", help="test identities, comma separated (exp/test_id.txt)")
+    made.add_argument(
+        "--ids", type=path_argument, metavar="FILE", help="test identities, comma separated (exp/test_id.txt)"
+    )
     made.add_argument("--mode", help="gallery of SYSU-MM01: all (default) or indoor")
     made.add_argument("--matcher", default="hamming", help="hamming (default), exact or llr")
     made.add_argument("--tie-breaks", type=int, metavar="N", help="random orders of ties (200; with a config 20)")
     made.add_argument("--seed", type=int, default=0, help="of the random orders (default: 0)")
-    made.add_argument("--json", type=Path, metavar="FILE", help="also write it there")
+    made.add_argument("--json", type=path_argument, metavar="FILE", help="also write it there")
     made.add_argument("--config-file", metavar="FILE", help="a config with DATA.ATTRIBUTES, instead of --attributes")
     made.add_argument("overrides", nargs=argparse.REMAINDER, metavar="KEY VALUE", help="settings that win over FILE")
     return made

@@ -13,12 +13,15 @@ import argparse
 from pathlib import Path
 
 from vireid.core.errors import guarded
+from vireid.core.paths import path_argument
 
 
 def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    made.add_argument("--suite", required=True, type=Path, metavar="FILE.yml")
-    made.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder of the runs and the tables")
+    made.add_argument("--suite", required=True, type=path_argument, metavar="FILE.yml")
+    made.add_argument(
+        "--out", required=True, type=path_argument, metavar="DIR", help="folder of the runs and the tables"
+    )
     made.add_argument(
         "--data",
         action="append",
@@ -28,18 +31,18 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("--seeds", type=int, nargs="+", default=[], help="instead of the suite's")
     made.add_argument(
-        "--reduced", type=Path, metavar="FILE.yml", help="smaller, on synthetic people: benchmarks/reduced.yml"
+        "--reduced", type=path_argument, metavar="FILE.yml", help="smaller, on synthetic people: benchmarks/reduced.yml"
     )
     made.add_argument("--jobs", type=int, default=1, metavar="N", help="runs at a time (default 1)")
     made.add_argument(
-        "--copy", type=Path, metavar="DIR", help="also put the tables and pictures, without the runs, there"
+        "--copy", type=path_argument, metavar="DIR", help="also put the tables and pictures, without the runs, there"
     )
     made.add_argument("--check", action="store_true", help="exit code 1 where a number is not the published one")
     mode = made.add_mutually_exclusive_group()
     mode.add_argument("--dry-run", action="store_true", help="check everything, say what would run, and end")
     mode.add_argument("--emit-jobs", action="store_true", help="print one command for each missing run, for a cluster")
     mode.add_argument(
-        "--collect", action="append", type=Path, metavar="DIR", help="make the tables from runs made elsewhere"
+        "--collect", action="append", type=path_argument, metavar="DIR", help="make the tables from runs made elsewhere"
     )
     return made
 

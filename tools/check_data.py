@@ -4,9 +4,9 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from vireid.core.errors import guarded
+from vireid.core.paths import path_argument
 
 
 def parser() -> argparse.ArgumentParser:
@@ -16,7 +16,9 @@ def parser() -> argparse.ArgumentParser:
         "tools/check_data.py --config-file configs/sysu/mmd.yml DATA.ROOT datasets/SYSU-MM01",
     )
     parser.add_argument("--config-file", required=True, metavar="FILE", help="a YAML file, for example of configs/")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the report there, too, with uncut lists")
+    parser.add_argument(
+        "--json", type=path_argument, metavar="FILE", help="write the report there, too, with uncut lists"
+    )
     parser.add_argument("--quick", action="store_true", help="open no image; what train_net.py looks at first")
     parser.add_argument("overrides", nargs=argparse.REMAINDER, metavar="KEY VALUE", help="settings that win over FILE")
     return parser

@@ -11,7 +11,7 @@ from pathlib import Path
 from shlex import quote
 
 from vireid.core.errors import guarded
-from vireid.core.paths import normalized_path
+from vireid.core.paths import path_argument
 
 
 def parser() -> argparse.ArgumentParser:
@@ -19,8 +19,8 @@ def parser() -> argparse.ArgumentParser:
         description=__doc__,
         epilog="Example: tools/convert_checkpoint.py --from agw regdb_agw_best.t agw_3.safetensors --trial 3",
     )
-    parser.add_argument("source", type=normalized_path, metavar="IN", help="file of the released code (.t, .pth)")
-    parser.add_argument("target", type=normalized_path, metavar="OUT", help="file to write (.safetensors)")
+    parser.add_argument("source", type=path_argument, metavar="IN", help="file of the released code (.t, .pth)")
+    parser.add_argument("target", type=path_argument, metavar="OUT", help="file to write (.safetensors)")
     parser.add_argument("--from", dest="family", required=True, metavar="RELEASE", help="for example agw, ddag, mpanet")
     parser.add_argument("--trial", type=int, metavar="N", help="RegDB: the split that it was trained on, 1 to 10")
     parser.add_argument("--data", metavar="NAME", help="SysuMM01, RegDB or LLCM (default: by the number of identities)")

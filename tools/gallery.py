@@ -4,9 +4,9 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from vireid.core.errors import guarded
+from vireid.core.paths import path_argument
 
 EXAMPLE = """examples:
   tools/gallery.py build archive --config-file configs/demo/sysu_mmd.yml --images photos.csv --index FaissIVF PROBES=16
@@ -23,9 +23,9 @@ def parser() -> argparse.ArgumentParser:
     described = {"build": "make a gallery, or go on with one", "add": "add images", "search": "search with images"}
     for name, what in described.items():
         action = actions.add_parser(name, help=what, description=what)
-        action.add_argument("gallery", type=Path, help="folder of the gallery")
+        action.add_argument("gallery", type=path_argument, help="folder of the gallery")
         action.add_argument("--config-file", required=True, metavar="FILE", help="config of the run that was trained")
-        action.add_argument("--images", required=True, type=Path, help="a folder, a CSV file or one image")
+        action.add_argument("--images", required=True, type=path_argument, help="a folder, a CSV file or one image")
         action.add_argument("--modality", help="of images whose list does not say it: visible or infrared")
         action.add_argument(
             "--set", nargs=2, action="append", default=[], metavar=("KEY", "VALUE"), help="of the config"
@@ -47,9 +47,9 @@ def parser() -> argparse.ArgumentParser:
     search.add_argument("--modality-of-answers", metavar="MODALITY", help="only answers of this modality")
     search.add_argument("--after", help="only answers not before this time: seconds, or 2024-05-31T10:20:30")
     search.add_argument("--before", help="only answers not after this time")
-    search.add_argument("--out", type=Path, action="append", default=[], help="a .json, .csv or .html file")
+    search.add_argument("--out", type=path_argument, action="append", default=[], help="a .json, .csv or .html file")
     info = actions.add_parser("info", help="what a gallery holds", description="what a gallery holds")
-    info.add_argument("gallery", type=Path, help="folder of the gallery")
+    info.add_argument("gallery", type=path_argument, help="folder of the gallery")
     return parser
 
 

@@ -12,14 +12,17 @@ import json
 from pathlib import Path
 
 from vireid.core.errors import UserError, guarded
+from vireid.core.paths import path_argument
 
 
 def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model", help="name of the release; the list is OUT/<model>.json.gz")
-    parser.add_argument("source", type=Path, metavar="IN", help="the description")
+    parser.add_argument("source", type=path_argument, metavar="IN", help="the description")
     parser.add_argument("--num-ids", type=int, metavar="N", help="identities of the described network")
-    parser.add_argument("--out", type=Path, default=Path("vireid/interop/keys"), help="folder (default %(default)s)")
+    parser.add_argument(
+        "--out", type=path_argument, default=Path("vireid/interop/keys"), help="folder (default %(default)s)"
+    )
     return parser
 
 

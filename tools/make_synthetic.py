@@ -8,9 +8,9 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from pathlib import Path
 
 from vireid.core.errors import UserError, guarded
+from vireid.core.paths import path_argument
 from vireid.data.synthetic import LAYOUTS, Recipe, write_dataset
 
 
@@ -28,7 +28,10 @@ def parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--layout", choices=list(LAYOUTS), default="sysu", help="folder layout (default: sysu)")
     parser.add_argument(
-        "--out", type=Path, required=True, help="folder to make; must not exist, be empty, or hold the same data set"
+        "--out",
+        type=path_argument,
+        required=True,
+        help="folder to make; must not exist, be empty, or hold the same data set",
     )
     parser.add_argument(
         "--identities", type=int, default=160, help="all identities, split into train, val and test (default: 160)"
@@ -43,7 +46,7 @@ def parser() -> argparse.ArgumentParser:
         "--workers", type=int, default=min(os.cpu_count() or 1, 8), help="processes (default: one per core, at most 8)"
     )
     parser.add_argument(
-        "--contact-sheet", type=Path, metavar="FILE.png", help="also draw some of the people into one picture"
+        "--contact-sheet", type=path_argument, metavar="FILE.png", help="also draw some of the people into one picture"
     )
     return parser
 

@@ -7,13 +7,16 @@ import argparse
 from pathlib import Path
 
 from vireid.core.errors import guarded
+from vireid.core.paths import path_argument
 
 ROOT = Path(__file__).parents[1]
 
 
 def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, default=ROOT / "MODEL_ZOO.md", metavar="FILE", help="default: MODEL_ZOO.md")
+    parser.add_argument(
+        "--out", type=path_argument, default=ROOT / "MODEL_ZOO.md", metavar="FILE", help="default: MODEL_ZOO.md"
+    )
     parser.add_argument("--check", action="store_true", help="write nothing; exit code 1 where FILE is not up to date")
     return parser
 

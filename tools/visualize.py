@@ -8,9 +8,9 @@ tools/visualize.py tsne --run runs/demo            one picture: figures/tsne.png
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from vireid.core.errors import guarded
+from vireid.core.paths import path_argument
 
 KINDS = ("report", "ranklist", "attention", "tsne", "distances", "cmc", "curves")
 
@@ -18,14 +18,19 @@ KINDS = ("report", "ranklist", "attention", "tsne", "distances", "cmc", "curves"
 def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     made.add_argument("kind", nargs="?", default="report", choices=KINDS, help="what to make (default: report)")
-    made.add_argument("--run", required=True, type=Path, metavar="DIR", help="OUTPUT_DIR of a run")
-    made.add_argument("--out", type=Path, metavar="DIR", help="folder of the picture (default: DIR/figures)")
+    made.add_argument("--run", required=True, type=path_argument, metavar="DIR", help="OUTPUT_DIR of a run")
+    made.add_argument("--out", type=path_argument, metavar="DIR", help="folder of the picture (default: DIR/figures)")
     made.add_argument("--queries", type=int, default=8, metavar="N", help="ranked lists for each protocol (default 8)")
     made.add_argument("--protocol", action="append", default=[], metavar="NAME", help="ranklist: only this one")
     made.add_argument("--people", type=int, metavar="N", help="tsne: default 20; attention: default 4")
     made.add_argument("--seed", type=int, default=0, help="draws people and pairs (default 0)")
     made.add_argument(
-        "--beside", action="append", default=[], type=Path, metavar="DIR", help="attention: another run, same people"
+        "--beside",
+        action="append",
+        default=[],
+        type=path_argument,
+        metavar="DIR",
+        help="attention: another run, same people",
     )
     return made
 

@@ -25,7 +25,7 @@ CACHE_DIR: {cache}
 
 
 def write_images(root: Path) -> list[list[str]]:
-    """Six identities, four images of each in both modalities; the last two identities are for testing. The CSV lines."""
+    """Six identities, four images of each in both modalities, the last two for testing; returns the CSV lines."""
     random, lines = np.random.default_rng(0), []
     for identity in range(6):
         for camera, modality in ((1, "visible"), (3, "infrared")):

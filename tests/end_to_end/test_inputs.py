@@ -85,6 +85,24 @@ def test_the_same_folder_spelt_otherwise_is_the_same(again, monkeypatch, capsys)
     assert "resumed after epoch 1 of 1" in capsys.readouterr().out
 
 
+def test_home_is_expanded_in_every_path(again, monkeypatch, tmp_path):
+    home = again.images.parent
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.chdir(tmp_path)
+    paths = {
+        "OUTPUT_DIR": "~/in_home",
+        "CACHE_DIR": "~/cache_in_home",
+        "WEIGHTS": "~/run/checkpoints/epoch_0001",
+        "DATA.ROOT": "~/images",
+        "DATA.FILE": "~/images/images.csv",
+    }
+    assert again(*(word for pair in paths.items() for word in pair)) == 0
+    assert (home / "in_home" / "metrics.json").is_file()
+    assert list((home / "cache_in_home").glob("*.npy"))
+    assert not list(tmp_path.glob("~*"))
+    assert json.loads((home / "in_home" / "metrics.json").read_text())["inputs"]["files"]["WEIGHTS"] != "missing"
+
+
 def test_without_the_stored_listing_the_counts_are_compared(again, capsys):
     (again.run / "listing.csv.gz").unlink()
     data.write_csv(again.images, data.renamed(again.lines, "p0", "p35"))

@@ -23,6 +23,7 @@ from typing import Any
 from vireid.benchmark.suite import Suite
 from vireid.config.text import parse
 from vireid.core.errors import ConfigError, UserError, nearest
+from vireid.core.paths import normalized_path
 from vireid.data.synthetic import Recipe, write_dataset
 
 KEYS = ("SYNTHETIC", "OVERRIDES", "COMPONENTS", "DATASETS", "SEEDS")
@@ -101,4 +102,4 @@ def _people(node: Mapping[str, Any]) -> tuple[Path, Recipe]:
     }
     recipe = Recipe(**values)
     recipe.check()
-    return Path(node["OUT"]), recipe
+    return normalized_path(node["OUT"]), recipe

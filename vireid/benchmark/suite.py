@@ -34,6 +34,7 @@ from typing import Any
 
 from vireid.config.text import parse
 from vireid.core.errors import ConfigError, UserError, nearest
+from vireid.core.paths import normalized_path
 
 METRICS = ("rank1", "rank5", "rank10", "rank20", "mAP", "mINP")
 KEYS = (
@@ -86,14 +87,14 @@ class Suite:
 
     def find(self, name: str) -> Path:
         """A file named by the suite."""
-        spelt = Path(name).expanduser()
-        places = (self.file.parent / spelt, self.file.parent.parent / spelt, Path.cwd() / spelt)
-        return next((place.resolve() for place in places if place.is_file()), spelt)
+        folders = (self.file.parent, self.file.parent.parent, Path.cwd())
+        places = [normalized_path(name, folder) for folder in folders]
+        return next((place.resolve() for place in places if place.is_file()), Path(name))
 
 
 def read_suite(file: Path | str) -> Suite:
     """Read and check a suite. Errors: UserError for a file that is not there, ConfigError with every fault of it."""
-    file = Path(file)
+    file = normalized_path(file)
     try:
         text = file.read_text(encoding="utf-8")
     except OSError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import importlib.util
 import os
 import re
 import sys
@@ -150,30 +151,37 @@ def _changed(old: dict[str, str], new: dict[str, str]) -> str:
 def source_digests(name: str) -> dict[str, str]:
     """Digests of the source of an imported module and of the local modules that it imports, by relative file name."""
     found: dict[str, str] = {}
-    _collect(name, found, whole_package=True)
+    _collect(name, found, set(), whole_package=True)
     return found
 
 
-def _collect(name: str, found: dict[str, str], *, whole_package: bool) -> None:
-    module = sys.modules.get(name)
-    if module is None:
-        return
-    base = name.replace(".", "/")
-    file = Path(module.__file__) if getattr(module, "__file__", None) else None
-    if file is not None:
-        key = f"{base}/{file.name}" if file.stem == "__init__" else f"{base}{file.suffix}"
-        if key in found or not file.is_file():
-            return
-        found[key] = digest(file)
-    for place in getattr(module, "__path__", ()) if whole_package else ():
+def _collect(name: str, found: dict[str, str], seen: set[str], *, whole_package: bool) -> None:
+    seen.add(name)
+    base, file = name.replace(".", "/"), _file_of(name)
+    if file is not None and file.is_file():
+        found[f"{base}/{file.name}" if file.stem == "__init__" else f"{base}{file.suffix}"] = digest(file)
+    for place in getattr(sys.modules.get(name), "__path__", ()) if whole_package else ():
         for source in sorted(Path(place).rglob("*.py")):
-            found.setdefault(f"{base}/{source.relative_to(place).as_posix()}", digest(source))
+            found[f"{base}/{source.relative_to(place).as_posix()}"] = digest(source)
     if file is None or file.suffix != ".py":
         return
     package = name if file.stem == "__init__" else name.rpartition(".")[0]
     for other in _imports(file, package):
-        if other != name and _is_local(other):
-            _collect(other, found, whole_package=False)
+        if other not in seen and _is_local(other):
+            _collect(other, found, seen, whole_package=False)
+
+
+def _file_of(name: str) -> Path | None:
+    """The source file of a module, also of one that is not imported yet (an import inside a function)."""
+    module = sys.modules.get(name)
+    if module is None and "." not in name:
+        try:
+            spec = importlib.util.find_spec(name)
+        except (ImportError, ValueError):
+            return None
+        return Path(spec.origin) if spec is not None and spec.has_location and spec.origin else None
+    file = getattr(module, "__file__", None)
+    return None if file is None else Path(file)
 
 
 def _imports(file: Path, package: str) -> Iterator[str]:
@@ -197,8 +205,10 @@ def _imports(file: Path, package: str) -> Iterator[str]:
 
 def _is_local(name: str) -> bool:
     """Whether a module is code of the user: neither installed, nor of Python itself, nor of vireid."""
-    file = getattr(sys.modules.get(name), "__file__", None)
-    if file is None or name.split(".")[0] == "vireid":
+    if name.split(".")[0] == "vireid" or name in sys.builtin_module_names:
+        return False
+    file = _file_of(name)
+    if file is None:
         return False
     paths = sysconfig.get_paths()
     libraries = [os.path.realpath(paths[key]) for key in ("stdlib", "platstdlib", "purelib", "platlib") if key in paths]

@@ -29,6 +29,7 @@ from vireid.config.defaults import SETTINGS
 from vireid.config.text import Keys, parse
 from vireid.config.values import Mismatch, shown
 from vireid.core.errors import ConfigError, nearest
+from vireid.core.paths import normalized_path
 
 BASE = "_BASE_"
 COMMAND_LINE = "command line"
@@ -122,8 +123,8 @@ def read_config(path: str | Path, overrides: Sequence[Any] | Mapping[str, Any] =
     Raises ConfigError where there is nothing to go on with: a file is missing or not YAML, or bases run in a circle.
     """
     reader = _Reader()
-    main = Path(path).expanduser()
-    tree, written = reader.read(main, chain=())
+    main = normalized_path(path)
+    tree, written = reader.read(main, chain=(), spelt=str(path))
     reader.origins.main = _absolute(main)
     if reader.fatal:
         raise ConfigError(reader.texts())
@@ -194,7 +195,7 @@ class _Reader:
         tree: dict[str, Any] = {}
         written: dict[Keys, Origin] = {}
         for base in self._bases(own.pop(BASE, []), file, parsed.lines.get((BASE,), 0)):
-            base_tree, base_written = self.read(file.parent / Path(base).expanduser(), (*chain, file), base)
+            base_tree, base_written = self.read(normalized_path(base, file.parent), (*chain, file), base)
             _merge(tree, base_tree, written, base_written, ())
         origins = {keys: Origin(file, line) for keys, line in parsed.lines.items() if keys[0] != BASE}
         _merge(tree, own, written, origins, ())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import types
 import unicodedata
@@ -129,3 +130,11 @@ def real_path(path: str | Path, base: str | Path | None = None) -> Path:
     nfc = composed(whole)  # file systems that compare names by NFC have both names
     same = nfc != whole and os.path.exists(nfc) and os.path.samefile(nfc, whole)
     return Path(nfc if same else whole)
+
+
+def path_argument(text: str) -> Path:
+    """`normalized_path` for `argparse` (`type=path_argument`): its error text becomes that of the command line."""
+    try:
+        return normalized_path(text)
+    except UserError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error

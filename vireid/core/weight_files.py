@@ -106,7 +106,9 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
     try:
         return load_file(path)
     except (OSError, SafetensorError) as error:
-        raise CheckpointError(f"{path}: cannot be read as a safetensors file: {file_kind(path)}") from error
+        raise CheckpointError(
+            f"{path}: cannot be read as a safetensors file: {file_kind(path, torch_wanted=False)}"
+        ) from error
 
 
 def _mappings(content: object, depth: int, place: str = "") -> Iterator[NamedTensors]:
@@ -127,10 +129,10 @@ def unreadable(path: Path, error: Exception) -> str:
     return f"cannot be read as a file of torch.save: {file_kind(path)}"
 
 
-def file_kind(path: Path) -> str:
+def file_kind(path: Path, *, torch_wanted: bool = True) -> str:
     """Describe a file by its first bytes: "is empty (0 bytes)", "is an HTML page ...", "is a git-lfs pointer ...".
 
-    For files that could not be read as weights; never raises.
+    For files that could not be read as weights, of `torch.save` or safetensors; never raises.
     """
     try:
         size = path.stat().st_size
@@ -156,18 +158,18 @@ def file_kind(path: Path) -> str:
         return "is a tar archive; unpack it and name the file inside"
     if head.startswith(b"\x89HDF"):
         return "is an HDF5 file (Keras); only files of PyTorch are read"
-    return _tensor_file_kind(path, head, size)
+    return _tensor_file_kind(path, head, size, torch_wanted)
 
 
-def _tensor_file_kind(path: Path, head: bytes, size: int) -> str:
+def _tensor_file_kind(path: Path, head: bytes, size: int, torch_wanted: bool) -> str:
     if head.startswith(b"PK"):
         if not zipfile.is_zipfile(path):
             return f"is cut short ({size} bytes): the end of the file is missing; download or copy it again"
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
         if any(name.endswith("data.pkl") for name in names):
-            by_name = "; name it .pth" if path.suffix == ".safetensors" else ""
-            return f"is a file of torch.save{by_name or ' that is damaged or of an unknown version'}"
+            fault = " that is damaged or of an unknown version" if torch_wanted else ""
+            return f"is a file of torch.save{fault}{'; name it .pth' if path.suffix == '.safetensors' else ''}"
         return f"is a zip archive ({', '.join(names[:3])}); unpack it and name the file inside"
     length = int.from_bytes(head[:8], "little")
     if head[8:9] == b"{" and length:

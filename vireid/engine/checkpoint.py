@@ -62,7 +62,7 @@ def load_weights(module: nn.Module, path: Path) -> None:
     try:
         saved = read_safetensors(path)
     except CheckpointError as error:
-        released = "" if path.suffix == ".safetensors" else "; tools/convert_checkpoint.py converts a released file"
+        released = "" if path.suffix == ".safetensors" else "; tools/convert_checkpoint.py makes one of a released file"
         raise CheckpointError(f"{error}{released}") from error
     renamed = without_prefix(saved, module.state_dict())
     fit_weights(module, renamed.tensors, str(path))
@@ -260,6 +260,14 @@ def stored_ids(path: Path) -> int:
         return 0  # loading it says what is wrong
 
 
+def _checkpoints_in(folder: Path) -> str:
+    """The newest checkpoint below a run folder or a folder of checkpoints; "" where there is none."""
+    for place in (folder / "checkpoints", folder):
+        if epochs := CheckpointFolder(place).epochs():
+            return str(CheckpointFolder(place).path(epochs[-1]))
+    return ""
+
+
 def load_model(path: Path, model: nn.Module, data: Mapping[str, Any] | None = None) -> None:
     """Weights for evaluation: a checkpoint folder (its digests are checked) or a single .safetensors file, which may
     say in its metadata what it belongs to (`vireid.interop.weights`).
@@ -270,6 +278,8 @@ def load_model(path: Path, model: nn.Module, data: Mapping[str, Any] | None = No
     if path.name == MODEL and (path.parent / META).is_file():
         path = path.parent
     if path.is_dir():
+        if not (path / META).exists() and (inner := _checkpoints_in(path)):
+            raise CheckpointError(f"{path}: is a folder of checkpoints, not a checkpoint; name one of them: {inner}")
         try:
             stored = check(path, {})["facts"]
         except _Damaged as damage:

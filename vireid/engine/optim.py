@@ -137,9 +137,17 @@ def parameter_groups(model: nn.Module, objective: nn.Module, lr_scale: Mapping[s
     named = trainable(model, objective)
     check_paths("SOLVER.LR_SCALE", lr_scale, named)
     groups: dict[float, list[nn.Parameter]] = {}
+    used = set()
     for name, parameter in named.items():
         fitting = [path for path in lr_scale if name == path or name.startswith(f"{path}.")]
-        groups.setdefault(float(lr_scale[max(fitting, key=len)]) if fitting else 1.0, []).append(parameter)
+        path = max(fitting, key=len, default=None)
+        used.add(path)
+        groups.setdefault(1.0 if path is None else float(lr_scale[path]), []).append(parameter)
+    if covered := [path for path in lr_scale if path not in used]:
+        raise ConfigError(
+            f"SOLVER.LR_SCALE: {path!r} has no effect, because longer paths name every parameter under it; remove it"
+            for path in covered
+        )
     return [{"params": groups[scale], "scale": scale} for scale in sorted(groups)]
 
 

@@ -1,6 +1,7 @@
 """Nodes against registries of made-up classes: nothing of the project's own components."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Literal
 
 import pytest
@@ -9,6 +10,7 @@ from vireid.config.builder import Planner, construct, resolved
 from vireid.config.loader import make_config
 from vireid.config.slots import Extra
 from vireid.core.errors import CheckpointError, ConfigError, DataError
+from vireid.core.paths import InputFile
 from vireid.core.registry import Registry
 from vireid.core.types import Facts
 
@@ -229,3 +231,21 @@ def test_resolved_has_every_default_and_builds_the_same():
     plain = resolved(plan({"NAME": "Plain"})[0])
     assert plain == {"NAME": "Plain", "MARGIN": 0.3, "MODE": "soft", "STEPS": [1, 2]}
     assert resolved(plan(plain)[0]) == plain
+
+
+FILES = Registry("file")
+
+
+@FILES.register
+class WithPaths:
+    def __init__(self, *, file: InputFile | None = None, folder: Path = Path("x"), word: str = "~/w"):
+        self.file, self.folder, self.word = file, folder, word
+
+
+def test_constructors_get_paths_expanded_and_configs_keep_them_as_written(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    node = {"NAME": "WithPaths", "FILE": "~/a/../w.pth", "FOLDER": "~/f", "WORD": "~/w"}
+    part = Planner(make_config({"X": node}), FACTS).component(("X",), node, FILES)
+    built = construct(part, {})
+    assert (built.file, built.folder, built.word) == (str(tmp_path / "w.pth"), tmp_path / "f", "~/w")
+    assert resolved(part) == node

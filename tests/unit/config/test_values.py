@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Optional
 import pytest
 
 from vireid.config.values import Mismatch, convert, describe, hints_of
+from vireid.core.paths import InputFile, PathText
 
 
 @pytest.mark.parametrize(
@@ -82,3 +83,11 @@ def test_hints_survive_a_name_that_is_not_there():
 
     assert hints_of(Part)["size"] is int
     assert hints_of(Part)["tree"] is Any
+
+
+def test_a_marked_path_is_text_to_everything_else():
+    assert convert("~/x", InputFile | None) == "~/x"
+    assert convert(None, InputFile | None) is None
+    assert describe(PathText) == "a word"
+    with pytest.raises(Mismatch):
+        convert(3, PathText)

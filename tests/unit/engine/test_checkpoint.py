@@ -119,6 +119,14 @@ def test_weights_of_a_part_of_the_model_name_the_prefix(tmp_path):
     assert "MODEL.BACKBONE.WEIGHTS" in str(error.value)
 
 
+@pytest.mark.parametrize("inner", ["checkpoints", "."])
+def test_a_run_folder_instead_of_a_checkpoint_names_its_newest(tmp_path, inner):
+    model, _, _ = save(tmp_path / inner, [1, 2])
+    with pytest.raises(CheckpointError) as error:
+        load_model(tmp_path, model)
+    assert str(error.value).endswith(f"name one of them: {tmp_path / inner / 'epoch_0002'}")
+
+
 def test_a_page_instead_of_weights(tmp_path):
     (tmp_path / "w.safetensors").write_text("<html><title>404</title></html>")
     with pytest.raises(CheckpointError, match=r"is an HTML page \('404'\)"):

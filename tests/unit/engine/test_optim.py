@@ -74,3 +74,9 @@ def test_released_groups_of_a_backbone_and_a_head():
         full = 0.1 * (epoch + 1) / 10 if epoch < 10 else 0.1 if epoch < 20 else 0.01 if epoch < 50 else 0.001
         assert [group["lr"] for group in optimizer.param_groups] == pytest.approx([full * 0.1, full], abs=1e-12)
     assert isinstance(optimizer, torch.optim.Optimizer)
+
+
+def test_a_factor_that_longer_paths_cover_is_refused():
+    covering = {name: 0.5 for name, _ in Net().named_parameters() if name.startswith("backbone.")}
+    with pytest.raises(ConfigError, match=r"SOLVER\.LR_SCALE: 'backbone' has no effect, because longer paths"):
+        parameter_groups(Net(), nn.Identity(), {"backbone": 0.1, **covering})
