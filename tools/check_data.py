@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 from vireid.core.errors import guarded
 from vireid.core.paths import path_argument
