@@ -106,7 +106,9 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
     try:
         return load_file(path)
     except (OSError, SafetensorError) as error:
-        raise CheckpointError(f"{path}: cannot be read as a safetensors file: {file_kind(path, torch_wanted=False)}") from error
+        raise CheckpointError(
+            f"{path}: cannot be read as a safetensors file: {file_kind(path, torch_wanted=False)}"
+        ) from error
 
 
 def _mappings(content: object, depth: int, place: str = "") -> Iterator[NamedTensors]:
