@@ -8,7 +8,7 @@ import pytest
 from vireid.benchmark.bootstrap import differences, query_means
 
 
-def saved(path, precision, *, counted=None, rows=None):
+def saved(path, precision, *, counted=None, rows=None, listing=""):
     """A queries.npz of protocol `all` in which the first correct image is found where precision is 1."""
     precision = np.atleast_2d(np.asarray(precision, np.float32))
     rows = np.arange(precision.shape[1]) if rows is None else rows
@@ -20,7 +20,8 @@ def saved(path, precision, *, counted=None, rows=None):
         "average_precision": precision,
         "inverse_penalty": precision / 2,
     }
-    np.savez(path, **{f"all/{name}": value for name, value in arrays.items()})
+    known = {"listing": np.array(listing)} if listing else {}
+    np.savez(path, **known, **{f"all/{name}": value for name, value in arrays.items()})
     return path
 
 
@@ -64,3 +65,14 @@ def test_other_queries_are_no_pairs(tmp_path):
         differences(files[:1], files[1:], "all")
     with pytest.raises(ValueError, match="the files hold different queries"):
         query_means(files, "all")
+
+
+def test_equal_rows_of_different_test_listings_are_no_pairs(tmp_path):
+    """Rows and identities are the same numbers; the images are not."""
+    files = [saved(tmp_path / f"{name}.npz", [0.5, 0.9], listing=name) for name in "ab"]
+    with pytest.raises(ValueError, match="the rows were evaluated on different test listings"):
+        differences(files[:1], files[1:], "all")
+    with pytest.raises(ValueError, match="the files are of different test listings"):
+        query_means(files, "all")
+    older = saved(tmp_path / "older.npz", [0.5, 0.9])
+    assert differences(files[:1], [older], "all")[0].queries == 2
