@@ -21,6 +21,7 @@ from vireid.data.image_set import ImageSet, TrainingBatches
 from vireid.data.loading import BatchLoader
 from vireid.data.survey import require_listing
 from vireid.engine.checkpoint import CheckpointFolder, TrainerState, load_model, stored_ids
+from vireid.engine.compiling import compile_faults, compile_for_training, require_compiler
 from vireid.engine.environment import Environment
 from vireid.engine.measuring import Check, Measuring
 from vireid.engine.optim import parameter_groups
@@ -67,6 +68,8 @@ class Experiment:
         """
         config, environment = self.config, self._environment()
         self._require_evaluations()
+        if config.COMPILE:
+            require_compiler(environment.device)
         dataset, facts = self._dataset()
         test_samples = self._test_samples(dataset)
         with self.folder.claimed(environment.is_main):
@@ -112,8 +115,9 @@ class Experiment:
             if not (resume and trainer.resume()) and config.WEIGHTS:
                 load_model(Path(config.WEIGHTS), model, self._data())
             if config.COMPILE:
-                model.backbone.compile()
-            trainer.fit()
+                compile_for_training(model.backbone)
+            with compile_faults():
+                trainer.fit()
             chosen = trainer.chosen_epoch()
             if chosen != trainer.progress.epoch:
                 load_model(self._checkpoints().path(chosen), trainer.retrieving)
@@ -177,7 +181,13 @@ class Experiment:
 
     def _prepare(self, resume: bool) -> None:
         text = explain.resolved_text(self.config)
-        self.folder.prepare(text, resume=resume, differences=lambda old: explain.differences(old, self.config))
+
+        def differences(old: str) -> list[str]:
+            for change in explain.named_changes(old, self.config):
+                print(f"resuming with another setting: {change}")
+            return explain.differences(old, self.config)
+
+        self.folder.prepare(text, resume=resume, differences=differences)
 
     def _log(self) -> JsonLines:
         """Where the first process records what happens."""
