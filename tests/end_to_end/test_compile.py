@@ -1,4 +1,4 @@
-"""COMPILE true through a whole run: traced by torch.compile, executed without a C++ compiler, which would take minutes."""
+"""COMPILE true in whole runs: traced by torch.compile, executed without a C++ compiler, which would take minutes."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_a_run_may_be_resumed_with_and_without_compile(train, tmp_path, counter,
 
     capsys.readouterr()
     assert train(mixed, "--resume", *small, "SOLVER.EPOCHS", 2) == 0
-    text = "resuming with another setting: COMPILE was True, is False; results may differ in the last digits"
+    text = "resuming with another setting: COMPILE was true, is false; results may differ in the last digits"
     assert text in capsys.readouterr().out.splitlines()
     assert counter.frame_count == compilations
     ours, theirs = weights(mixed, 2), weights(plain, 2)
@@ -58,5 +58,5 @@ def test_a_run_may_be_resumed_with_and_without_compile(train, tmp_path, counter,
 
     capsys.readouterr()
     assert train(mixed, "--resume", *small, "SOLVER.EPOCHS", 3, "COMPILE", "true") == 0
-    assert "COMPILE was False, is True" in capsys.readouterr().out
+    assert "COMPILE was false, is true" in capsys.readouterr().out
     assert counter.frame_count > compilations

@@ -28,7 +28,7 @@ def require_compiler(device: torch.device) -> None:
     """
     fault = _cpp_fault() if device.type == "cpu" else _triton_fault()
     if fault:
-        raise ConfigError([f"COMPILE = True, but {fault}; install one, or set COMPILE false"])
+        raise ConfigError([f"COMPILE = true, but {fault}; install one, or set COMPILE false"])
 
 
 def _cpp_fault() -> str:

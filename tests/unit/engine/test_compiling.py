@@ -133,7 +133,7 @@ def test_a_missing_compiler_is_reported_before_any_work(tmp_path):
     experiment = Experiment.from_config(config_path("sysu/baseline"), {**words, "MODEL.BACKBONE.PRETRAINED": False})
     with inductor.patch({"cpp.cxx": (None, str(tmp_path / "absent-g++"))}), pytest.raises(ConfigError) as caught:
         experiment.train()
-    assert str(caught.value).startswith("COMPILE = True, but torch.compile finds no C++ compiler for the CPU (")
+    assert str(caught.value).startswith("COMPILE = true, but torch.compile finds no C++ compiler for the CPU (")
     assert str(caught.value).endswith("; install one, or set COMPILE false")
     assert not (tmp_path / "run").exists()
 
