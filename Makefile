@@ -5,10 +5,12 @@ VENV ?= .venv
 DEMO ?= runs/demo
 PY := $(VENV)/bin/python
 READY := $(VENV)/.installed
+OLDEST ?= .oldest-venv
+OLDEST_PYTHON ?= $(PYTHON)
 # A fixed number of threads makes a CPU run repeatable; two processes or threads are what the demo is timed for.
 RUN := PYTHONHASHSEED=0
 
-.PHONY: demo demo-quick test test-quick lint clean
+.PHONY: demo demo-quick test test-quick test-oldest lint clean
 
 $(READY): setup.py pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -37,8 +39,20 @@ test: $(READY)
 test-quick: $(READY)
 	$(PYTEST) -m "not slow"
 
+# The quick tests with the oldest versions that setup.py allows, in an environment of their own: several gigabytes, so
+# not a part of `make test`. OLDEST_PYTHON may be a python3.10, the oldest that is supported.
+test-oldest: $(OLDEST)/.installed
+	$(OLDEST)/bin/python -m pytest -q -m "not slow"
+
+$(OLDEST)/.installed: tests/oldest.txt
+	$(OLDEST_PYTHON) -m venv $(OLDEST)
+	$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check -r tests/oldest.txt
+	$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	$(OLDEST)/bin/python -m pip check
+	touch $@
+
 lint: $(READY)
 	$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/pyright --pythonpath $(PY)
 
 clean:
-	rm -rf $(VENV) runs datasets/demo datasets/demo-quick
+	rm -rf $(VENV) $(OLDEST) runs datasets/demo datasets/demo-quick

@@ -20,30 +20,31 @@ setup(
     # The compositions travel with the package, so that `vireid.create_model("sysu/mmd")` works from a wheel.
     package_dir={"vireid.configs": "configs"},
     package_data={"vireid.configs": ["*/*.yml"], "vireid.interop": ["keys/*.json.gz"]},
+    # Every floor is tried by `make test-oldest`, which installs exactly these versions (tests/oldest.txt).
     install_requires=[
-        "torch>=2.4",
-        "torchvision",
-        "timm>=1.0",
-        "numpy",
-        "scipy",
-        "pillow",
-        "pandas",
-        "matplotlib",
-        "scikit-learn",
-        "yacs",
-        "pyyaml",
+        "torch>=2.7",  # the oldest that installs beside the GPU wheel of faiss: both need CUDA 12.6 libraries or newer
+        "torchvision>=0.22",
+        "timm>=1.0.3",
+        "numpy>=2.0",  # np.bitwise_count
+        "scipy>=1.13",
+        "pillow>=10.3",
+        "pandas>=2.2.2",
+        "matplotlib>=3.9",
+        "scikit-learn>=1.5",
+        "yacs>=0.1.8",
+        "pyyaml>=6.0.1",
         "accelerate>=1.0",
-        "safetensors",
-        "openpyxl",
-        "tensorboard",
-        "tqdm",
+        "safetensors>=0.4.3",
+        "openpyxl>=3.1",
+        "tensorboard>=2.18",  # the first that runs with NumPy 2
+        "tqdm>=4.66.3",
         # One of the two, never both: they install the same module. The GPU wheel also runs without a GPU.
         "faiss-gpu>=1.15; platform_system == 'Linux' and platform_machine == 'x86_64'",
-        "faiss-cpu>=1.8; platform_system != 'Linux' or platform_machine != 'x86_64'",
+        "faiss-cpu>=1.9; platform_system != 'Linux' or platform_machine != 'x86_64'",
     ],
     extras_require={
         "milvus": ["pymilvus>=2.5", "milvus-lite>=3.0"],
-        "dev": ["pytest>=8", "pytest-xdist>=3.6", "filelock", "hypothesis", "ruff", "pyright[nodejs]"],
+        "dev": ["pytest>=8.0", "pytest-xdist>=3.6", "filelock>=3.12", "hypothesis>=6.100", "ruff", "pyright[nodejs]"],
     },
     classifiers=[
         "Programming Language :: Python :: 3",

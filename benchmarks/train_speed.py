@@ -40,6 +40,7 @@ from vireid.core.types import Batch, Facts, Modality, Progress, Sample
 from vireid.data.image_set import TrainingBatches
 from vireid.data.loading import BatchLoader
 from vireid.data.rows import open_array
+from vireid.engine.compiling import compile_for_training
 from vireid.engine.environment import Environment
 from vireid.engine.optim import parameter_groups
 from vireid.engine.recording import JsonLines
@@ -171,7 +172,7 @@ class Ours:
             say=lambda text: None,
         )
         if config.COMPILE:
-            model.backbone.compile()
+            compile_for_training(model.backbone)
 
     def repeat(self) -> tuple[float, float]:
         """An epoch: images a second, and the share of it that was spent waiting for batches."""

@@ -13,7 +13,10 @@ import argparse
 from pathlib import Path
 
 from vireid.core.errors import guarded
+from vireid.core.options import refuse_unused
 from vireid.core.paths import path_argument
+
+UNUSED = {"dry_run": ("jobs", "copy", "check"), "emit_jobs": ("jobs", "copy", "check"), "collect": ("jobs",)}
 
 
 def parser() -> argparse.ArgumentParser:
@@ -49,7 +52,11 @@ def parser() -> argparse.ArgumentParser:
 
 @guarded
 def main(argv: list[str] | None = None) -> int:
-    arguments = parser().parse_args(argv)
+    made = parser()
+    arguments = made.parse_args(argv)
+    for mode, unused in UNUSED.items():
+        if getattr(arguments, mode):
+            refuse_unused(made, arguments, unused, f"with --{mode.replace('_', '-')}")
     from vireid.benchmark.compare import Comparison, misses
     from vireid.benchmark.reduced import read_reduction
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 
 from vireid.core.errors import guarded
+from vireid.core.options import refuse_unused
 
 
 def parser() -> argparse.ArgumentParser:
@@ -24,7 +25,10 @@ def parser() -> argparse.ArgumentParser:
 
 @guarded
 def main(argv: list[str] | None = None) -> int:
-    arguments = parser().parse_args(argv)
+    made = parser()
+    arguments = made.parse_args(argv)
+    if arguments.eval_only:
+        refuse_unused(made, arguments, ["resume"], "with --eval-only")
     from vireid.engine.launch import in_processes, one_voice
     from vireid.experiment import Experiment
 

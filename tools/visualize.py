@@ -10,16 +10,29 @@ from __future__ import annotations
 import argparse
 
 from vireid.core.errors import guarded
+from vireid.core.options import refuse_unused
 from vireid.core.paths import path_argument
 
-KINDS = ("report", "ranklist", "attention", "tsne", "distances", "cmc", "curves")
+USED = {  # kind -> the options that have an effect on it
+    "report": {"queries"},
+    "ranklist": {"out", "queries", "protocol"},
+    "attention": {"out", "people", "seed", "beside"},
+    "tsne": {"out", "people", "seed"},
+    "distances": {"out", "seed"},
+    "cmc": {"out"},
+    "curves": {"out"},
+}
+KINDS = tuple(USED)
+OPTIONS = ("out", "queries", "protocol", "people", "seed", "beside")
 
 
 def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     made.add_argument("kind", nargs="?", default="report", choices=KINDS, help="what to make (default: report)")
     made.add_argument("--run", required=True, type=path_argument, metavar="DIR", help="OUTPUT_DIR of a run")
-    made.add_argument("--out", type=path_argument, metavar="DIR", help="folder of the picture (default: DIR/figures)")
+    made.add_argument(
+        "--out", type=path_argument, metavar="DIR", help="folder of the picture (default: DIR/figures; not for report)"
+    )
     made.add_argument("--queries", type=int, default=8, metavar="N", help="ranked lists for each protocol (default 8)")
     made.add_argument("--protocol", action="append", default=[], metavar="NAME", help="ranklist: only this one")
     made.add_argument("--people", type=int, metavar="N", help="tsne: default 20; attention: default 4")
@@ -37,7 +50,10 @@ def parser() -> argparse.ArgumentParser:
 
 @guarded
 def main(argv: list[str] | None = None) -> int:
-    arguments = parser().parse_args(argv)
+    made = parser()
+    arguments = made.parse_args(argv)
+    unused = [option for option in OPTIONS if option not in USED[arguments.kind]]
+    refuse_unused(made, arguments, unused, f"for {arguments.kind}")
     if arguments.kind == "report":
         from vireid.visualize.page import write_report
 

@@ -24,6 +24,7 @@ from vireid.data.listing_record import ListingRecord
 from vireid.data.loading import BatchLoader
 from vireid.data.survey import camera_names_of, require_listing, survey
 from vireid.engine.checkpoint import CheckpointFolder, TrainerState, load_model, stored_ids, stored_inputs
+from vireid.engine.compiling import compile_faults, compile_for_training, require_compiler
 from vireid.engine.environment import Environment
 from vireid.engine.inputs import NOT_RECORDED, RunInputs
 from vireid.engine.measuring import Check, Measuring
@@ -70,6 +71,8 @@ class Experiment:
         """
         config, environment = self.config, self._environment()
         self._require_evaluations()
+        if config.COMPILE:
+            require_compiler(environment.device)
         dataset, facts = self._dataset()
         self._report_left_out(dataset, environment)
         test_samples, names = self._test_samples(dataset, environment), camera_names_of(dataset)
@@ -119,8 +122,9 @@ class Experiment:
             if not (resume and trainer.resume()) and config.WEIGHTS:
                 load_model(normalized_path(config.WEIGHTS), model, self._data())
             if config.COMPILE:
-                model.backbone.compile()
-            trainer.fit()
+                compile_for_training(model.backbone)
+            with compile_faults():
+                trainer.fit()
             chosen = trainer.chosen_epoch()
             if chosen != trainer.progress.epoch:
                 load_model(self._checkpoints().path(chosen), trainer.retrieving)
@@ -206,10 +210,16 @@ class Experiment:
 
     def _prepare(self, resume: bool, inputs: RunInputs) -> None:
         text, epochs = explain.resolved_text(self.config), self._checkpoints().epochs()
+
+        def differences(old: str) -> list[str]:
+            for change in explain.named_changes(old, self.config):
+                print(f"resuming with another setting: {change}")
+            return explain.differences(old, self.config)
+
         self.folder.prepare(
             text,
             resume=resume,
-            differences=lambda old: explain.differences(old, self.config),
+            differences=differences,
             input_changes=lambda: self._input_changes(epochs, inputs),
         )
         inputs.training.write(self.folder.listing)

@@ -63,7 +63,7 @@ SETTINGS: dict[str, Setting] = {
         Setting("DEVICE", Literal["auto", "cpu", "cuda"], "auto", "auto: cuda where there is one"),
         Setting("PRECISION", Literal["auto", "bf16", "float32"], "auto", "auto: bf16 where the device has it"),
         Setting("GATHER_FEATURES", bool, False, "losses see the rows of all processes"),
-        Setting("COMPILE", bool, False, "compile the backbone with torch.compile"),
+        Setting("COMPILE", bool, False, "compile the backbone with torch.compile in training", free=True),
         Setting("WEIGHTS", InputFile | None, None, "a checkpoint to start from or to evaluate"),
         Setting("SIZE", tuple[int, int], (288, 144), "height and width of images in pixels", _size),
         Setting("CACHE_DIR", PathText, "runs/cache", "folder of decoded images", _not_empty, free=True),

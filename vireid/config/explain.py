@@ -60,6 +60,22 @@ def differences(old: str, config: Config, facts: Facts | None = None) -> list[st
     return list(_differences({**older, **stored.value}, resolved_tree(config, facts), "", paths))
 
 
+NAMED = ("COMPILE",)  # settings that may differ and change the last digits of a continued run
+
+
+def named_changes(old: str, config: Config) -> list[str]:
+    """Which of the settings that may differ are worth a line when a run continues: `KEY was old, is new`."""
+    stored = parse(old)
+    if stored.problems or not isinstance(stored.value, dict):
+        return []
+    before = {key: stored.value.get(key, _plain(SETTINGS[key].default)) for key in NAMED}
+    return [
+        f"{key} was {shown(value)}, is {shown(config[key])}; results may differ in the last digits"
+        for key, value in before.items()
+        if value != config[key]
+    ]
+
+
 def _differences(there: Any, here: Any, key: str, paths: Collection[str]) -> Iterable[str]:
     if _is_free(key) or there == here:
         return
