@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from vireid.config.assemble import load_config
+    from vireid.config.loader import Config
 
 _HOMES = {"Config": "vireid.config.loader", "load_config": "vireid.config.assemble"}
 __all__ = ["Config", "load_config"]

@@ -138,10 +138,10 @@ def test_the_sheet_of_the_release_is_known_by_its_shape(tmp_path: Path) -> None:
 
 def test_numbers_beyond_64_bits(tmp_path: Path) -> None:
     place = csv(tmp_path, f"identity,bag\n123456789012345678901,1\n{'7' * 5000},1\n{'0' * 5000}7,1\n")
-    assert faults(place) == [
-        "line 2, column identity: '123456789012345678901' has more than 18 digits",
-        f"line 3, column identity: '{'7' * 57}...' has more than 18 digits",
-    ]
+    first, second = faults(place)
+    assert first.startswith("line 2, column identity: '123456789012345678901' is larger than 9223372036854775807")
+    assert second.startswith(f"line 3, column identity: '{'7' * 30}")
+    assert len(second) < 300
 
 
 def test_sheets_that_are_not_read_are_named(tmp_path: Path) -> None:

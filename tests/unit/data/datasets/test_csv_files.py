@@ -29,7 +29,7 @@ def read(root: Path, *names: str, extra: str = "", file: str = "images.csv") -> 
     parts = [("1,1,visible", "train"), ("1,2,infrared", "train"), ("2,1,visible", "test"), ("2,2,infrared", "test")]
     lines = [f"{name},{middle},{split}\n" for name, (middle, split) in zip(names, parts, strict=True)]
     (root / file).write_text(HEAD + "".join(lines) + extra, encoding="utf-8")
-    return CsvDataset(root=str(root), file=file, splits={"skip": "none"})
+    return CsvDataset(root=str(root), file=file, splits={"skip": "none"} if ",skip" in extra else None)
 
 
 def paths(data: CsvDataset) -> list[str]:
