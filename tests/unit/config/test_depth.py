@@ -75,5 +75,7 @@ def test_wrong_values_are_reported_with_the_config(text: str, fault: str) -> Non
 
 
 def test_misspelt_keys_have_the_nearest_one() -> None:
-    (problem,) = assemble.problems(config("DATA.DEPHT", "{percentiles: [1, 99]}"))
+    with pytest.raises(ConfigError) as caught:
+        config("DATA.DEPHT", "{percentiles: [1, 99]}")
+    (problem,) = caught.value.problems
     assert "did you mean 'DEPTH'?" in problem
