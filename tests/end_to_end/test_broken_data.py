@@ -18,6 +18,7 @@ from scipy.io import savemat
 from vireid.core.errors import DataError
 from vireid.data.attributes import read_attributes
 
+pytestmark = pytest.mark.spread
 ROOT = Path(__file__).parents[2]
 CONFIG = str(ROOT / "configs" / "demo" / "sysu_mmd.yml")
 FLAWED = "{root} cannot be used as SYSU-MM01 ({count}):"
