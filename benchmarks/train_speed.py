@@ -8,8 +8,8 @@ same weights in float32 and NCHW, its losses with a Python loop over anchors; it
 clock starts, so that it is charged for no data at all. Both give the same loss for the same features (checked).
 Repeats of the two alternate in one run; rates are medians, with the smallest and the largest beside them. FLOPs are
 those of convolutions and matrix products, counted by torch, and are set against the largest rate that plain matrix
-products reach here, measured between the repeats: in float32, and in bfloat16 where the run computes in it. (A
-processor without bfloat16 instructions emulates them, which is hundreds of times slower and measures nothing.)
+products reach here, measured between the repeats: in float32, and in bfloat16 where the run computes in it. A
+processor without bfloat16 instructions emulates them, which takes minutes for one product and measures nothing.
 
 Where other programs share the cores, rates say little: take `--threads 1` and the ratio of CPU seconds, which a thread
 that is made to wait does not use. (Several threads spin while they wait for one that was interrupted.)

@@ -1,8 +1,8 @@
 """Shared fixtures. One thread in each process, so that results do not depend on the machine; no clock in any assertion.
 
 `make test` runs the tests in several processes (pytest-xdist, `--dist loadgroup`). A module stays in one process, so
-that its module fixtures are made once; a module with `pytestmark = pytest.mark.spread` is dealt out test by test. What
-several processes need is made once by `shared`.
+that its module fixtures are made once. A module with `pytestmark = pytest.mark.spread` is distributed test by test.
+What several processes need is made once by `shared`.
 """
 
 from __future__ import annotations

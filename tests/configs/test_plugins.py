@@ -75,7 +75,7 @@ def plugin(tmp_path_factory):
 
 def joined(folder: Path, method: str) -> Path:
     path = folder / f"{method}_plugin.yml"
-    path.write_text(f"_BASE_: [{CONFIGS}/sysu/{method}.yml, plugin.yml]\nMODEL: {{BACKBONE: {{ARCH: resnet10t}}}}\n")
+    path.write_text(f"_BASE_: [{CONFIGS}/sysu/{method}.yml, plugin.yml]\nMODEL: {{BACKBONE: {{ARCH: test_resnet}}}}\n")
     return path
 
 
@@ -93,7 +93,7 @@ def test_a_plugin_joins_any_method_and_touches_only_its_slots(plugin, method, fa
     assert tree["MODEL"]["HEADS"].pop("NARROW")["WIDTH"] == 8
     assert tree.pop("IMPORTS") == ["plugin_of_a_test"]
     alone = explain.resolved_tree(
-        read_unchecked(CONFIGS / "sysu" / f"{method}.yml", ["MODEL.BACKBONE.ARCH", "resnet10t"])
+        read_unchecked(CONFIGS / "sysu" / f"{method}.yml", ["MODEL.BACKBONE.ARCH", "test_resnet"])
     )
     assert alone.pop("IMPORTS") == []
     assert tree == alone
@@ -137,7 +137,7 @@ OWN = {
 def test_attributes_join_any_method_and_touch_only_their_slots(tmp_path, method, plugins):
     bases = [f"{CONFIGS}/sysu/{method}.yml", *(f"{CONFIGS}/plugins/{name}.yml" for name in plugins)]
     (tmp_path / "x.yml").write_text(f"_BASE_: [{', '.join(bases)}]\nDATA: {{ATTRIBUTES: table.csv}}\n")
-    tiny = {"MODEL.BACKBONE.ARCH": "resnet10t"}
+    tiny = {"MODEL.BACKBONE.ARCH": "test_resnet"}
     without_pae = {"MODEL.HEADS.ATTRIBUTES.USES": {"attribute_feature": "pooled"}} if plugins == ["aal"] else {}
     config = read_unchecked(tmp_path / "x.yml", {**tiny, **without_pae})
     assert assemble.problems(config) == []

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.spread
 CONFIGS = Path(__file__).parents[2] / "configs"
 PARTS = ("datasets", "methods", "plugins")  # folders of files that are parts of compositions
 COMPOSITIONS = sorted(p for p in CONFIGS.rglob("*.yml") if p.relative_to(CONFIGS).parts[0] not in PARTS)
-TINY = {"MODEL.BACKBONE.ARCH": "resnet10t", "MODEL.BACKBONE.PRETRAINED": False}
+TINY = {"MODEL.BACKBONE.ARCH": "test_resnet", "MODEL.BACKBONE.PRETRAINED": False}
 FACTS = Facts(num_ids=5, num_cameras=6, num_attributes=8)
 
 composition = pytest.mark.parametrize("path", COMPOSITIONS, ids=lambda path: str(path.relative_to(CONFIGS)))

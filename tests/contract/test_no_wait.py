@@ -13,7 +13,7 @@ from vireid.zoo import config_path, list_models
 
 pytestmark = pytest.mark.spread
 FACTS = Facts(num_ids=5, num_cameras=6, num_attributes=8)
-CHANGES = {"MODEL.BACKBONE.ARCH": "resnet10t", "MODEL.BACKBONE.PRETRAINED": False}
+CHANGES = {"MODEL.BACKBONE.ARCH": "test_resnet", "MODEL.BACKBONE.PRETRAINED": False}
 COMPOSITIONS = list_models("sysu/*")
 
 

@@ -27,17 +27,29 @@ def run_tool():
 
 
 @pytest.fixture(scope="session")
-def people(tmp_path_factory) -> Path:
-    """24 synthetic people in SYSU-MM01's layout."""
-    out = tmp_path_factory.mktemp("people") / "sysu"
-    arguments = ["--layout", "sysu", "--out", str(out), "--identities", "24", "--images", "2", "--size", "64x32"]
-    assert tool("make_synthetic")([*arguments, "--seed", "3", "--workers", "1"]) == 0
-    return out
+def layouts(shared):
+    """Layout -> folder of 24 synthetic people, made once for all test processes."""
+
+    def make(layout: str) -> Path:
+        def write(out: Path) -> None:
+            arguments = ["--layout", layout, "--out", str(out), "--identities", "24", "--images", "2"]
+            assert tool("make_synthetic")([*arguments, "--size", "64x32", "--seed", "3", "--workers", "1"]) == 0
+
+        return shared(f"people_{layout}", write)
+
+    return make
 
 
 @pytest.fixture(scope="session")
-def cache(tmp_path_factory) -> Path:
-    return tmp_path_factory.mktemp("cache")
+def people(layouts) -> Path:
+    """24 synthetic people in SYSU-MM01's layout."""
+    return layouts("sysu")
+
+
+@pytest.fixture(scope="session")
+def cache(shared) -> Path:
+    """Image cache of all test processes: each set of images is decoded once."""
+    return shared("cache", Path.mkdir)
 
 
 @pytest.fixture
@@ -87,27 +99,6 @@ def command(arguments):
     return make
 
 
-@pytest.fixture(scope="session")
-def made() -> dict[str, Path]:
-    """Layout -> folder of synthetic people."""
-    return {}
-
-
-@pytest.fixture
-def layouts(made, people, run_tool, tmp_path_factory):
-    """Layout -> folder of 24 synthetic people, made once where it is asked for."""
-    made["sysu"] = people
-
-    def make(layout: str) -> Path:
-        if layout not in made:
-            made[layout] = tmp_path_factory.mktemp("people") / layout
-            size = ["--identities", 24, "--images", 2, "--size", "64x32", "--seed", 3, "--workers", 1]
-            assert run_tool("make_synthetic", "--layout", layout, "--out", made[layout], *size) == 0
-        return made[layout]
-
-    return make
-
-
 @pytest.fixture
 def small(layouts, train):
     """Train a shipped config, small, into a folder; its records of epochs."""
@@ -115,7 +106,7 @@ def small(layouts, train):
     def run(out: Path, layout: str, method: str, *words: object) -> list[dict]:
         settings = {
             "DATA.ROOT": layouts(layout),
-            "MODEL.BACKBONE.ARCH": "resnet10t",
+            "MODEL.BACKBONE.ARCH": "test_resnet",
             "MODEL.BACKBONE.PRETRAINED": False,
             "SAMPLER.PER_MODALITY": 2,
             "SOLVER.SCHEDULE.WARMUP": 0,

@@ -19,6 +19,7 @@ from vireid.core.errors import DataError
 from vireid.data.attributes import read_attributes
 from vireid.data.reading import mode_fault
 
+pytestmark = pytest.mark.spread
 ROOT = Path(__file__).parents[2]
 CONFIG = str(ROOT / "configs" / "demo" / "sysu_mmd.yml")
 FLAWED = "{root} cannot be used as SYSU-MM01 ({count}):"

@@ -16,7 +16,7 @@ from vireid.data.datasets.regdb import RegDB
 
 ROOT = Path(__file__).parents[2]
 SMALL = {
-    "MODEL.BACKBONE.ARCH": "resnet10t",
+    "MODEL.BACKBONE.ARCH": "test_resnet",
     "MODEL.BACKBONE.PRETRAINED": "false",
     "SIZE": "[64, 32]",
     "SAMPLER.IDENTITIES": 2,
@@ -153,6 +153,6 @@ def test_the_documented_example_is_a_sound_config(tmp_path):
     page = (ROOT / "docs" / "data.md").read_text(encoding="utf-8")
     (block,) = re.findall(r"^```yaml\n# mine.yml\n(.*?)^```$", page, flags=re.M | re.S)
     (tmp_path / "mine.yml").write_text(block.replace("configs/", f"{ROOT}/configs/"), encoding="utf-8")
-    config = read_unchecked(tmp_path / "mine.yml", {"MODEL.BACKBONE.ARCH": "resnet10t"})
+    config = read_unchecked(tmp_path / "mine.yml", {"MODEL.BACKBONE.ARCH": "test_resnet"})
     assert assemble.problems(config) == []
     assert list(assemble.evaluators(config)) == ["i2v", "v2i"]

@@ -10,6 +10,7 @@ import torch
 
 from vireid.config.loader import read_unchecked
 
+pytestmark = pytest.mark.spread
 CONFIGS = Path(__file__).parents[2] / "configs"
 COMPOSITIONS = [
     ("ddag", "sysu"),

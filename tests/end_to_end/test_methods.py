@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 
 from vireid.config.loader import read_unchecked
 
+pytestmark = pytest.mark.spread
 CONFIGS = Path(__file__).parents[2] / "configs"
 METHODS = ("baseline", "agw", "hct", "mmd")
 
@@ -21,7 +22,7 @@ def test_a_method_trains_and_is_evaluated(layouts, train, tmp_path, layout, meth
     settings = {
         "DATA.ROOT": layouts(layout),
         "SIZE": "[96, 32]",  # a map of six rows, one for each stripe
-        "MODEL.BACKBONE.ARCH": "resnet10t",
+        "MODEL.BACKBONE.ARCH": "test_resnet",
         "MODEL.BACKBONE.PRETRAINED": False,
         "SAMPLER.STEPS": 2,
         "SAMPLER.PER_MODALITY": 2,
@@ -44,7 +45,7 @@ def test_a_method_trains_and_is_evaluated(layouts, train, tmp_path, layout, meth
 
 
 def test_stripes_that_do_not_fit_the_images_are_one_clear_error(train, tmp_path, capsys):
-    words = ["SIZE", "[64, 32]", "MODEL.BACKBONE.ARCH", "resnet10t", "MODEL.BACKBONE.PRETRAINED", "false"]
+    words = ["SIZE", "[64, 32]", "MODEL.BACKBONE.ARCH", "test_resnet", "MODEL.BACKBONE.PRETRAINED", "false"]
     assert train(tmp_path / "run", *words, config=str(CONFIGS / "sysu" / "hct.yml")) == 2
     text = capsys.readouterr().err
     assert "a map of height 4 cannot be cut into 6 equal stripes; change NUM_PARTS, or SIZE" in text

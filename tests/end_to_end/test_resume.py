@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import time
@@ -33,9 +34,18 @@ def assert_equal_bits(run, other):
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
 
 
-def kill_after(command, seconds):
-    """Start, kill -9 after that many seconds; True if it was still running."""
+def lines(run):
+    log = run / "log.jsonl"
+    return log.read_bytes().count(b"\n") if log.exists() else 0
+
+
+def kill_after(command, run, number, seconds):
+    """Start, kill -9 that many seconds after its log has that many lines; True if it was still running."""
     process = subprocess.Popen(command, env=ONE_THREAD, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    until = time.monotonic() + 120
+    while lines(run) < number and process.poll() is None:
+        assert time.monotonic() < until
+        time.sleep(0.01)
     try:
         process.wait(seconds)
     except subprocess.TimeoutExpired:
@@ -72,7 +82,7 @@ def test_a_run_in_pieces_equals_a_whole_one(train, whole, tmp_path):
 
 def test_a_damaged_newest_checkpoint_falls_back_and_ends_the_same(train, whole, tmp_path, caplog):
     run = tmp_path / "run"
-    assert train(run) == 0
+    shutil.copytree(whole, run)
     (run / "checkpoints" / "epoch_0003" / "model.safetensors").write_bytes(b"torn")
     assert train(run, "--resume") == 0
     assert (
@@ -82,7 +92,7 @@ def test_a_damaged_newest_checkpoint_falls_back_and_ends_the_same(train, whole, 
     assert_equal_bits(whole, run)
 
 
-def test_a_kill_in_an_epoch_costs_that_epoch_and_nothing_else(command, whole, tmp_path):
+def test_a_kill_in_an_epoch_costs_that_epoch_and_nothing_else(command, train, whole, tmp_path, capsys):
     run = tmp_path / "run"
     process = subprocess.Popen(command(run), env=ONE_THREAD, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     until = time.monotonic() + 120
@@ -93,19 +103,21 @@ def test_a_kill_in_an_epoch_costs_that_epoch_and_nothing_else(command, whole, tm
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert not (run / "checkpoints" / "epoch_0003").exists()
-    resumed = subprocess.run(command(run, "--resume"), env=ONE_THREAD, capture_output=True, text=True, check=True)
-    assert "resumed after epoch" in resumed.stdout
+    assert train(run, "--resume") == 0
+    assert "resumed after epoch" in capsys.readouterr().out
     assert_equal_bits(whole, run)
 
 
 @pytest.mark.slow
 def test_kills_at_random_moments_change_nothing(command, whole, tmp_path):
-    """Five kills of one run, wherever they fall: while importing, in a step, while a checkpoint is written."""
+    """Kills of one run, wherever they fall: while importing, in a step, while a checkpoint is written.
+
+    `tests/end_to_end/test_kill_and_resume.py` kills in named stages.
+    """
     run, draw = tmp_path / "run", random.Random(0)
-    began = time.monotonic()
-    subprocess.run(command(tmp_path / "timed"), env=ONE_THREAD, check=True, capture_output=True)
-    seconds = time.monotonic() - began
-    for _ in range(5):
-        kill_after(command(run, "--resume"), draw.uniform(0.3, 1.0) * seconds)
+    killed = [kill_after(command(run, "--resume"), run, 0, draw.uniform(0.5, 3))]
+    for _ in range(2):
+        killed.append(kill_after(command(run, "--resume"), run, lines(run) + draw.randint(1, 2), draw.uniform(0, 0.2)))
+    assert killed[:2] == [True, True]
     subprocess.run(command(run, "--resume"), env=ONE_THREAD, check=True, capture_output=True)
     assert_equal_bits(whole, run)

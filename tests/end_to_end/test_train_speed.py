@@ -17,7 +17,7 @@ from vireid.testing import tiny_batch
 
 
 def config_of(method):
-    words = ["--method", method, "--arch", "resnet10t", "--batch", "16"]
+    words = ["--method", method, "--arch", "test_resnet", "--batch", "16"]
     options = train_speed.parser().parse_args(words)
     return assemble.load(train_speed.ROOT / "configs" / "sysu" / f"{method}.yml", train_speed.settings(options))
 
@@ -52,7 +52,7 @@ def test_matrix_products_are_timed_in_the_precision_of_the_run(tmp_path, monkeyp
     monkeypatch.setattr(train_speed, "SIZE", (64, 32))
     monkeypatch.setattr(train_speed, "matrix_rate", lambda kind, device: timed.append(kind) or 1e9)
     options = train_speed.parser().parse_args(
-        ["--arch", "resnet10t", "--batch", "16", "--steps", "1", "--repeats", "1"]
+        ["--arch", "test_resnet", "--batch", "16", "--steps", "1", "--repeats", "1"]
     )
     result = train_speed.measure(options, tmp_path)
     assert set(timed) == {torch.float32} | ({torch.bfloat16} if bf16 else set())
@@ -64,7 +64,7 @@ def test_a_short_run_is_recorded(tmp_path, monkeypatch):
     monkeypatch.setattr(train_speed, "SIZE", (64, 32))
     monkeypatch.setattr(train_speed, "MATRIX", {"cpu": 256})
     file = tmp_path / "speed.json"
-    words = ["--arch", "resnet10t", "--batch", "16", "--steps", "1", "--repeats", "2", "--json"]
+    words = ["--arch", "test_resnet", "--batch", "16", "--steps", "1", "--repeats", "2", "--json"]
     assert train_speed.main([*words, str(file)]) == 0
     record = json.loads(file.read_text())
     (result,) = record["results"]
@@ -73,4 +73,4 @@ def test_a_short_run_is_recorded(tmp_path, monkeypatch):
     assert 0 < plain["min"] <= plain["median"] <= plain["max"]
     assert 0 <= result["waiting_share"]["median"] <= 1
     assert result["gflop_per_image"] > 0
-    assert record["command"].startswith("python benchmarks/train_speed.py --method agw --arch resnet10t --device cpu")
+    assert record["command"].startswith("python benchmarks/train_speed.py --method agw --arch test_resnet --device cpu")

@@ -10,9 +10,10 @@ from safetensors.torch import load_file
 
 from vireid.zoo import config_path
 
+pytestmark = pytest.mark.spread
 SETTINGS = {
     "SIZE": "[64, 32]",
-    "MODEL.BACKBONE.ARCH": "resnet10t",
+    "MODEL.BACKBONE.ARCH": "test_resnet",
     "MODEL.BACKBONE.PRETRAINED": False,
     "SAMPLER.STEPS": 2,
     "SAMPLER.IDENTITIES": 3,
@@ -49,12 +50,19 @@ def test_another_view_is_another_training(train, tmp_path, capsys):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["sysu/caj", "sysu/caj_plus", "regdb/caj", "regdb/caj_plus", "llcm/caj"])
-def test_two_epochs_lower_the_loss(name, train, run_tool, tmp_path):
-    people = tmp_path / "people"
-    size = ["--identities", 24, "--images", 2, "--size", "64x32", "--seed", 3, "--workers", 1]
-    assert run_tool("make_synthetic", "--layout", name.split("/")[0], "--out", people, *size) == 0
+def test_two_epochs_lower_the_loss(name, train, layouts, tmp_path):
     run = tmp_path / "run"
-    words = [*WORDS, "DATA.ROOT", people, "SOLVER.EPOCHS", 2, "SAMPLER.STEPS", 6, "SOLVER.LR", 0.02]
+    words = [
+        *WORDS,
+        "DATA.ROOT",
+        layouts(name.split("/")[0]),
+        "SOLVER.EPOCHS",
+        2,
+        "SAMPLER.STEPS",
+        6,
+        "SOLVER.LR",
+        0.02,
+    ]
     assert train(run, *words, config=str(config_path(name))) == 0
     losses = [record["loss"] for record in log(run, "epoch")]
     assert losses[1] < losses[0]

@@ -11,7 +11,7 @@ from vireid.config.loader import make_config, read_unchecked
 from vireid.config.plan import make_plan
 
 CONFIGS = Path(__file__).parents[2] / "configs"
-TINY = {"MODEL.BACKBONE.ARCH": "resnet10t", "MODEL.BACKBONE.PRETRAINED": False}
+TINY = {"MODEL.BACKBONE.ARCH": "test_resnet", "MODEL.BACKBONE.PRETRAINED": False}
 TREES = {
     name: read_unchecked(CONFIGS / f"{name}.yml", TINY).plain()
     for name in ("sysu/mmd", "sysu/baseline", "demo/sysu_mmd")
