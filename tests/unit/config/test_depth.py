@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from vireid.config import assemble, explain
-from vireid.config import load_config
+from vireid.config import assemble, explain, load_config
 from vireid.core.errors import ConfigError
 from vireid.data.depth import DepthMapping
 

@@ -82,6 +82,7 @@ def test_one_compilation_serves_training_and_evaluation_has_none():
     assert counter.frame_count == compilations
 
 
+@pytest.mark.slow
 def test_other_batch_sizes_do_not_compile_endlessly():
     counter, network = CompileCounter(), backbone("TwoStreamBackbone")
     compile_for_training(network, backend=counter)
