@@ -26,12 +26,12 @@ from typing import Any
 import torch
 
 from vireid.core.errors import guarded
-from vireid.core.files import write_json
+from vireid.core.io import write_json
 from vireid.core.paths import path_argument
-from vireid.data.synthetic import Recipe, write_dataset
 from vireid.engine.environment import Environment
-from vireid.engine.recording import JsonLines
-from vireid.experiment import Experiment
+from vireid.experiment.experiment import Experiment
+from vireid.runs.log import JsonLines
+from vireid.synthetic import Recipe, write_dataset
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIG = ROOT / "configs" / "demo" / "sysu_mmd_pae_aal.yml"

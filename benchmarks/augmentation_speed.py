@@ -21,7 +21,7 @@ from torch import Tensor
 
 from vireid.core.rng import torch_generator
 from vireid.core.types import Batch
-from vireid.data.transforms import (
+from vireid.data.augment.transforms import (
     IMAGENET_MEAN,
     IMAGENET_STD,
     Augment,

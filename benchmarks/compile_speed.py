@@ -19,7 +19,7 @@ import torch
 from torch import nn
 
 from vireid.core.errors import UserError, guarded
-from vireid.core.files import write_json
+from vireid.core.io import write_json
 from vireid.engine.compiling import compile_faults, compile_for_training, require_compiler
 from vireid.models.backbones.two_stream import TwoStreamBackbone
 

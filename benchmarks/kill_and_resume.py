@@ -30,11 +30,11 @@ import torch
 from safetensors.torch import load_file
 
 from vireid.core.errors import UserError, guarded
-from vireid.core.files import TEMPORARY, write_json
+from vireid.core.io import TEMPORARY, write_json
 from vireid.core.paths import path_argument
-from vireid.data.synthetic import Recipe, write_dataset
 from vireid.engine.checkpoint import CheckpointFolder
-from vireid.engine.recording import JsonLines
+from vireid.runs.log import JsonLines
+from vireid.synthetic import Recipe, write_dataset
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIG = str(ROOT / "configs/demo/sysu_mmd.yml")

@@ -27,16 +27,16 @@ from typing import Any
 import torch
 
 from vireid.config import assemble
-from vireid.config.loader import read_unchecked
+from vireid.config.load import read_unchecked
 from vireid.core.errors import guarded
-from vireid.core.files import write_json
+from vireid.core.io import write_json
 from vireid.core.paths import path_argument
 from vireid.core.types import Facts, Progress
 from vireid.engine.environment import Environment
 from vireid.engine.optim import parameter_groups
 from vireid.engine.trainer import place
 from vireid.testing import tiny_batch
-from vireid.zoo import config_path
+from vireid.zoo.models import config_path
 
 FACTS = Facts(num_ids=395, num_cameras=6, num_attributes=8)
 FULL = {

@@ -17,7 +17,7 @@ import numpy as np
 from retrieval_search import BACKENDS
 
 from vireid.core.errors import guarded
-from vireid.core.files import write_text
+from vireid.core.io import write_text
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS, PAGE, IMAGES = (

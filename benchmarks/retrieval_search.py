@@ -29,8 +29,8 @@ import numpy as np
 from retrieval_features import conditions, draw
 
 from vireid.core.errors import guarded
+from vireid.core.interfaces import GalleryIndex
 from vireid.core.paths import path_argument
-from vireid.core.protocols import GalleryIndex
 from vireid.retrieval import FaissFlat, FaissHNSW, FaissIVF, FaissIVFPQ, FaissIVFRefined, Milvus, TorchExact
 
 SIZES, WIDTHS = (10_000, 100_000, 1_000_000), (512, 2048)

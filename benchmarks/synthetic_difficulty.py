@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from vireid.core.errors import guarded
-from vireid.core.files import write_json
+from vireid.core.io import write_json
 from vireid.core.paths import path_argument
-from vireid.data.synthetic import Recipe, write_dataset
-from vireid.experiment import Experiment
+from vireid.experiment.experiment import Experiment
+from vireid.synthetic import Recipe, write_dataset
 
 CONFIG = Path(__file__).parents[1] / "configs" / "demo" / "sysu_mmd.yml"
 EPOCHS = 8

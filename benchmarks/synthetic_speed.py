@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 from vireid.core.errors import guarded
-from vireid.data.synthetic import Recipe, sysu, write_dataset
+from vireid.synthetic import Recipe, sysu, write_dataset
 
 REQUIRED = {(288, 144): 120, (128, 64): 500}  # images/s with two processes
 

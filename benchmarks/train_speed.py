@@ -37,14 +37,14 @@ from torch.utils.flop_counter import FlopCounterMode
 from vireid.config import assemble
 from vireid.core.errors import guarded
 from vireid.core.types import Batch, Facts, Modality, Progress, Sample
-from vireid.data.image_set import TrainingBatches
+from vireid.data.images.image_set import TrainingBatches
 from vireid.data.loading import BatchLoader
 from vireid.data.rows import open_array
 from vireid.engine.compiling import compile_for_training
 from vireid.engine.environment import Environment
 from vireid.engine.optim import parameter_groups
-from vireid.engine.recording import JsonLines
 from vireid.engine.trainer import Trainer
+from vireid.runs.log import JsonLines
 
 ROOT = Path(__file__).parents[1]
 SIZE = (288, 144)

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from vireid.config.explain import resolved_tree
-from vireid.config.loader import read_unchecked
-from vireid.zoo import config_path, list_models
+from vireid.config.load import read_unchecked
+from vireid.config.show import resolved_tree
+from vireid.zoo.models import config_path, list_models
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"

@@ -9,9 +9,9 @@ from __future__ import annotations
 import argparse
 
 from vireid.core.errors import guarded
-from vireid.core.files import write_json
+from vireid.core.io import write_json
 from vireid.core.paths import path_argument
-from vireid.evaluation.aggregate import aggregate, format_aggregates, read_trials
+from vireid.runs.aggregate import aggregate, format_aggregates, read_trials
 
 
 def parser() -> argparse.ArgumentParser:

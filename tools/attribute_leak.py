@@ -56,7 +56,7 @@ def main(argv: list[str] | None = None) -> int:
     found = _of_config(arguments) if arguments.config_file else _of_released(arguments)
     print(json.dumps(found, indent=2))
     if arguments.json is not None:
-        from vireid.core.files import write_json
+        from vireid.core.io import write_json
 
         write_json(arguments.json, found)
     return 0

@@ -57,8 +57,8 @@ def main(argv: list[str] | None = None) -> int:
     for mode, unused in UNUSED.items():
         if getattr(arguments, mode):
             refuse_unused(made, arguments, unused, f"with --{mode.replace('_', '-')}")
-    from vireid.benchmark.compare import Comparison, misses
-    from vireid.benchmark.reduced import read_reduction
+    from vireid.suites.compare import Comparison, misses
+    from vireid.suites.reduced import read_reduction
 
     reduced = read_reduction(arguments.reduced) if arguments.reduced else None
     settings = {"data": arguments.data, "seeds": arguments.seeds, "reduced": reduced}

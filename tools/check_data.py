@@ -30,7 +30,7 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
     from vireid.config import assemble
     from vireid.config.validate import listing_findings
-    from vireid.core.files import write_json
+    from vireid.core.io import write_json
     from vireid.data.check import check_dataset
 
     config = assemble.load(arguments.config_file, arguments.overrides)

@@ -11,7 +11,7 @@ import sys
 
 from vireid.core.errors import UserError, guarded
 from vireid.core.paths import path_argument
-from vireid.data.synthetic import LAYOUTS, Recipe, write_dataset
+from vireid.synthetic import LAYOUTS, Recipe, write_dataset
 
 
 def parse_size(text: str) -> tuple[int, int]:
@@ -67,7 +67,7 @@ def main(argv: list[str] | None = None) -> int:
     made = write_dataset(arguments.out, recipe, workers=arguments.workers)
     print(f"{'made' if made else 'already there, with the same parameters:'} {arguments.out}")
     if arguments.contact_sheet:
-        from vireid.data.synthetic.contact_sheet import draw_contact_sheet
+        from vireid.synthetic.contact_sheet import draw_contact_sheet
 
         draw_contact_sheet(recipe, arguments.contact_sheet)
         print(f"drew {arguments.contact_sheet}")

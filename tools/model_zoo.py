@@ -24,9 +24,9 @@ def parser() -> argparse.ArgumentParser:
 @guarded
 def main(argv: list[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
-    from vireid.benchmark.catalogue import Measured, cost_of, entries, page
-    from vireid.benchmark.reported import read_published
-    from vireid.core.files import write_text
+    from vireid.core.io import write_text
+    from vireid.zoo.catalogue import Measured, cost_of, entries, page
+    from vireid.zoo.published import read_published
 
     measured = Measured.read(ROOT / "benchmarks" / "results" / "zoo" / "results.json")
     found, sources = entries(read_published(ROOT / "benchmarks" / "reported.yml"), measured)

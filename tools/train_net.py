@@ -30,7 +30,7 @@ def main(argv: list[str] | None = None) -> int:
     if arguments.eval_only:
         refuse_unused(made, arguments, ["resume"], "with --eval-only")
     from vireid.engine.launch import in_processes, one_voice
-    from vireid.experiment import Experiment
+    from vireid.experiment.experiment import Experiment
 
     with one_voice():
         experiment = Experiment.from_config(arguments.config_file, arguments.overrides)

@@ -73,7 +73,7 @@ def pictures(arguments: argparse.Namespace) -> list:
 
     run, seed = arguments.run, arguments.seed
     if arguments.kind == "attention":
-        from vireid.benchmark.attention import attention_picture
+        from vireid.visualize.plots.attention_energy import attention_picture
 
         return [attention_picture([run, *arguments.beside], people=arguments.people or 4, seed=seed)]
     made = {

@@ -12,12 +12,12 @@ from typing import Any
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Experiment": "vireid.experiment",
+    "Experiment": "vireid.experiment.experiment",
     "load_config": "vireid.config.assemble",
     "evaluate_retrieval": "vireid.evaluation",
     "evaluate_distances": "vireid.evaluation",
-    "create_model": "vireid.zoo",
-    "list_models": "vireid.zoo",
+    "create_model": "vireid.zoo.models",
+    "list_models": "vireid.zoo.models",
 }
 __all__ = [
     "Experiment",

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any, Literal, get_origin
 
 from vireid.config import slots
-from vireid.config.loader import BASE, Config, read_unchecked
-from vireid.config.text import dump, parse
-from vireid.config.values import hints_of
+from vireid.config.coerce import hints_of
+from vireid.config.load import BASE, Config, read_unchecked
+from vireid.config.yaml import dump, parse
 from vireid.core import registries
 from vireid.core.registry import Registry
 

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from vireid.config import assemble, explain
-from vireid.config.loader import read_unchecked
+from vireid.config import assemble
+from vireid.config import show as explain
+from vireid.config.load import read_unchecked
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 METHODS = sorted(

@@ -5,11 +5,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from vireid.config import assemble, explain
-from vireid.config.loader import read_unchecked
+from vireid.config import assemble
+from vireid.config import show as explain
+from vireid.config.load import read_unchecked
 from vireid.config.plan import make_plan
 from vireid.config.slots import SLOTS
-from vireid.config.text import parse
+from vireid.config.yaml import parse
 from vireid.core.types import Facts, Progress
 from vireid.engine.optim import parameter_groups
 from vireid.testing import tiny_batch

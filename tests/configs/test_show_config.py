@@ -2,8 +2,8 @@
 
 import pytest
 
-from vireid.config import explain
-from vireid.config.loader import read_unchecked
+from vireid.config import show as explain
+from vireid.config.load import read_unchecked
 
 
 @pytest.fixture

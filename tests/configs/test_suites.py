@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from vireid.benchmark.figures import check_figures
-from vireid.benchmark.plan import make_plan
-from vireid.benchmark.reduced import read_reduction
-from vireid.benchmark.reported import published_numbers
-from vireid.benchmark.suite import read_suite
 from vireid.core.errors import ConfigError, UserError
+from vireid.suites.figures import check_figures
+from vireid.suites.plan import make_plan
+from vireid.suites.reduced import read_reduction
+from vireid.suites.suite import read_suite
+from vireid.zoo.published import published_numbers
 
 FOLDER = Path(__file__).parents[2] / "benchmarks"
 SUITES = sorted(path for path in FOLDER.glob("*.yml") if path.stem.startswith(("table", "figure", "demo")))

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from vireid.config import assemble, explain
-from vireid.config.loader import read_unchecked
+from vireid.config import assemble
+from vireid.config import show as explain
+from vireid.config.load import read_unchecked
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 FILL = [0.4914, 0.4822, 0.4465]

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from vireid.config import explain
-from vireid.config.loader import read_unchecked
+from vireid.config import show as explain
+from vireid.config.load import read_unchecked
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 

@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from vireid.config import assemble
-from vireid.config.loader import read_unchecked
+from vireid.config.load import read_unchecked
 from vireid.core.types import Facts, Progress
 from vireid.testing import tiny_batch
-from vireid.zoo import config_path, list_models
+from vireid.zoo.models import config_path, list_models
 
 pytestmark = pytest.mark.spread
 FACTS = Facts(num_ids=5, num_cameras=6, num_attributes=8)

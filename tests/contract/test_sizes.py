@@ -9,12 +9,12 @@ import pytest
 
 import vireid.retrieval  # noqa: F401  fills the registries
 from vireid.core.errors import DataError, UserError
-from vireid.core.protocols import TrainedIndex
+from vireid.core.interfaces import TrainedIndex
 from vireid.core.registries import INDEXES, RERANKERS, SCORERS
 from vireid.core.types import FeatureTable
 from vireid.evaluation import Evaluator, RegDBProtocol
+from vireid.evaluation.indexed import IndexedScorer
 from vireid.retrieval import DatabaseAugmentation, QueryExpansion, TorchScorer
-from vireid.retrieval.indexed import IndexedScorer
 from vireid.testing import build_example
 
 PACKAGES = {"Milvus": "milvus_lite", "TorchExact": "torch"}  # all others: faiss

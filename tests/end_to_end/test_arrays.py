@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from vireid.core.types import Modality
-from vireid.data.cache import open_images
 from vireid.data.datasets.sysu import SysuMM01
+from vireid.data.images.cache import open_images
 
 
 def preprocess(people: Path, out: Path, size: tuple[int, int]) -> None:

@@ -17,7 +17,7 @@ from scipy.io import savemat
 
 from vireid.core.errors import DataError
 from vireid.data.attributes import read_attributes
-from vireid.data.reading import mode_fault
+from vireid.data.images.decode import mode_fault
 
 pytestmark = pytest.mark.spread
 ROOT = Path(__file__).parents[2]

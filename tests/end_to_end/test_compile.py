@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 from torch._dynamo.testing import CompileCounter
 
-import vireid.experiment
+import vireid.experiment.experiment
 from vireid.engine.compiling import compile_for_training
 
 
@@ -20,7 +20,7 @@ def counter(monkeypatch):
     torch._dynamo.reset()
     counter = CompileCounter()
     monkeypatch.setattr(
-        vireid.experiment, "compile_for_training", functools.partial(compile_for_training, backend=counter)
+        vireid.experiment.experiment, "compile_for_training", functools.partial(compile_for_training, backend=counter)
     )
     yield counter
     torch._dynamo.reset()

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from vireid.config import assemble
-from vireid.config.loader import read_unchecked
+from vireid.config.load import read_unchecked
 from vireid.data.datasets.regdb import RegDB
 
 ROOT = Path(__file__).parents[2]

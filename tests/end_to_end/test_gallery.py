@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vireid.retrieval.store import GalleryStore
+from vireid.gallery.store import GalleryStore
 
 ROOT = Path(__file__).parents[2]
 

@@ -185,7 +185,7 @@ COLUMNS: [rank1]
 @pytest.fixture
 def suite(again, tmp_path, run_tool, monkeypatch, capsys):
     """Call benchmark.py on a suite of one row: exit code and output. Runs are made in this process."""
-    from vireid.benchmark import runs
+    from vireid.suites import runs
 
     (tmp_path / "suite.yml").write_text(SUITE.format(config=again.config))
 

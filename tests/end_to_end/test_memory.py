@@ -12,7 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from vireid.zoo import config_path
+from vireid.zoo.models import config_path
 
 pytestmark = pytest.mark.spread
 SETTINGS = {

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from vireid.config.loader import read_unchecked
+from vireid.config.load import read_unchecked
 
 pytestmark = pytest.mark.spread
 CONFIGS = Path(__file__).parents[2] / "configs"

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from vireid.interop import released
-from vireid.zoo import config_path
+from vireid.zoo.models import config_path
 
 PEOPLE = 6  # of which half are trained on
 

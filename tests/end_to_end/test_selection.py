@@ -14,7 +14,7 @@ from tensorboard.backend.event_processing import event_accumulator
 
 from vireid.config import assemble
 from vireid.data.heldout import hold_out
-from vireid.data.image_set import TrainingBatches
+from vireid.data.images.image_set import TrainingBatches
 
 CONFIG = Path(__file__).parent / "tiny.yml"
 OPTIONS = ("EMA", 0.9, "SELECT", "heldout", "HELDOUT_IDENTITIES", 5, "EVALUATE_EVERY", 1, "KEEP_CHECKPOINTS", 1)

@@ -11,8 +11,8 @@ from runner import Case, adapter
 from torch import Tensor
 
 from vireid.core.types import Batch
-from vireid.data.channel_augment import GRAY, KEEP, gray_boxes_, mix_channels
-from vireid.data.transforms import erase_, sides
+from vireid.data.augment.color import GRAY, KEEP, gray_boxes_, mix_channels
+from vireid.data.augment.transforms import erase_, sides
 from vireid.evaluation.flips import with_mirror
 from vireid.layers.norms import unit_rows
 

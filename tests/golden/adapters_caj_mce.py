@@ -19,9 +19,9 @@ from vireid.losses.identity import IdentityCrossEntropy
 from vireid.losses.memory import Bank, ConsistencyMemory
 from vireid.losses.soft_targets import SoftTargets
 from vireid.losses.triplet import EnhancedSquaredTriplet
+from vireid.models.cross_modality_net import CrossModalityNet
 from vireid.models.heads.identity import IdentityHead
 from vireid.models.heads.neck import NeckHead
-from vireid.models.net import CrossModalityNet
 
 
 @adapter("agw", "loss_adp")

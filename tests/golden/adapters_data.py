@@ -11,9 +11,9 @@ from PIL import Image
 from runner import Case, adapter
 
 from vireid.core.types import Modality
-from vireid.data.cache import open_images
 from vireid.data.datasets.sysu import CAMERAS, SysuMM01
-from vireid.data.samplers import positions_by_label, released_epoch, steps_per_epoch
+from vireid.data.images.cache import open_images
+from vireid.data.samplers.samplers import positions_by_label, released_epoch, steps_per_epoch
 from vireid.engine.optim import SGD, WarmupSteps, set_learning_rate
 
 # Epochs at which the released schedules drop, after ten of warm-up: what the configs of these methods say.

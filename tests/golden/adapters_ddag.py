@@ -18,16 +18,16 @@ from runner import Case, adapter
 from torch import Tensor
 
 from vireid.config import assemble
-from vireid.config.loader import read_unchecked
+from vireid.config.load import read_unchecked
 from vireid.core.types import Facts, Progress
 from vireid.layers.graph import GraphAttention
 from vireid.layers.norms import unit_rows
 from vireid.layers.pairwise import groups
 from vireid.losses.graph import CrossModalityGraph
+from vireid.models.cross_modality_net import CrossModalityNet
 from vireid.models.heads.part_attention import PartAttention, PartAttentionHead
-from vireid.models.net import CrossModalityNet
-from vireid.models.pools import AveragePool
-from vireid.zoo import config_path
+from vireid.models.pooling import AveragePool
+from vireid.zoo.models import config_path
 
 AGW = {torch.float64: {"rtol": 1e-9, "atol": 1e-11}, torch.float32: {"rtol": 1e-4, "atol": 1e-4}}
 ATTENTION = {"fc1.0": "query", "fc2": "key", "fc3": "value", "bottleneck": "neck"}

@@ -12,17 +12,17 @@ from runner import Case, adapter
 from torch import Tensor, nn
 
 from vireid.config import assemble
-from vireid.config.loader import read_unchecked
+from vireid.config.load import read_unchecked
 from vireid.core.types import Facts, Modality, Progress
 from vireid.layers.cross_stage import ChannelNonLocal, PositionNonLocal, StageAggregation
 from vireid.layers.norms import unit_rows
 from vireid.losses.diversity import CenterPairMining, OrthogonalBranches
 from vireid.models.backbones.diverse import EmbeddingExpansion
+from vireid.models.cross_modality_net import CrossModalityNet
 from vireid.models.heads.identity import IdentityHead
-from vireid.models.net import CrossModalityNet
-from vireid.models.pools import AveragePool
+from vireid.models.pooling import AveragePool
 from vireid.testing import still
-from vireid.zoo import config_path
+from vireid.zoo.models import config_path
 
 AGW = {torch.float64: {"rtol": 1e-9, "atol": 1e-11}, torch.float32: {"rtol": 1e-4, "atol": 1e-4}}
 LAYERS = {"theta": "query", "phi": "key", "g": "value", "W.0": "project", "W.1": "norm"}

@@ -20,9 +20,9 @@ from vireid.layers.pooling import generalised_mean
 from vireid.losses.identity import IdentityCrossEntropy
 from vireid.losses.mmd import MMD, MarginMMD, discrepancies
 from vireid.losses.triplet import BatchHardTriplet, HeteroCenterTriplet, WeightedRegularizedTriplet
+from vireid.models.cross_modality_net import CrossModalityNet
 from vireid.models.heads.identity import IdentityHead
-from vireid.models.net import CrossModalityNet
-from vireid.models.pools import AveragePool, GeM
+from vireid.models.pooling import AveragePool, GeM
 
 PRECISIONS = {"64": torch.float64, "32": torch.float32}
 

@@ -17,8 +17,8 @@ from torch import Tensor, nn
 
 from vireid.core.types import Modality
 from vireid.interop import released
-from vireid.losses.centers import CameraMarginCenters, IdentityMarginCenters
-from vireid.losses.confusion import ModalityConfusion, Semantics, critic_scores, soft_cross_entropy
+from vireid.losses.adversarial import ModalityConfusion, Semantics, critic_scores, soft_cross_entropy
+from vireid.losses.center import CameraMarginCenters, IdentityMarginCenters
 from vireid.losses.identity import IdentityCrossEntropy
 from vireid.losses.triplet import WeightedRegularizedTriplet
 

@@ -14,9 +14,9 @@ from torch import Tensor, nn
 
 from vireid.layers.non_local import NonLocalBlock
 from vireid.layers.norms import unit_rows
+from vireid.models.cross_modality_net import CrossModalityNet
 from vireid.models.heads.stripes import StripeHead
-from vireid.models.net import CrossModalityNet
-from vireid.models.pools import AveragePool, GeM
+from vireid.models.pooling import AveragePool, GeM
 
 Arrays = Mapping[str, np.ndarray]
 

@@ -11,19 +11,19 @@ from adapters_networks import MPA, mpa_recipe, shapes_of, whole
 from runner import Case, adapter
 from torch import Tensor
 
+from vireid.core.fields import BATCH_FIELDS
 from vireid.core.types import Batch, Modality, Progress
-from vireid.core.vocabulary import BATCH_FIELDS
-from vireid.data.block_sampler import released_blocks
+from vireid.data.samplers.block import released_blocks
 from vireid.engine.optim import Adam, WarmupSteps, set_learning_rate
 from vireid.interop import released
+from vireid.losses.distillation import ModalityMutualLearning
 from vireid.losses.identity import IdentityCrossEntropy
-from vireid.losses.mutual import ModalityMutualLearning
+from vireid.losses.masks import CenterCluster, MaskSeparation
 from vireid.losses.objective import Objective, Term
-from vireid.losses.patterns import CenterCluster, MaskSeparation
+from vireid.models.cross_modality_net import CrossModalityNet
 from vireid.models.heads.patterns import PatternHead
 from vireid.models.inserts.modality import ModalityAlleviationBlock
-from vireid.models.net import CrossModalityNet
-from vireid.models.pools import AveragePool
+from vireid.models.pooling import AveragePool
 
 INFRARED_CAMERAS = (3, 6)
 

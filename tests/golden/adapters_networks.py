@@ -15,14 +15,14 @@ from runner import Case, adapter
 from torch import Tensor
 
 import vireid
+from vireid.core.fields import BATCH_FIELDS
 from vireid.core.types import Batch, Modality, PersonFeatures, Progress
-from vireid.core.vocabulary import BATCH_FIELDS
 from vireid.interop import released
 from vireid.layers.norms import unit_rows
 from vireid.losses.identity import IdentityCrossEntropy
 from vireid.losses.objective import Objective, Term
 from vireid.losses.triplet import BatchHardTriplet, WeightedRegularizedTriplet
-from vireid.models.net import CrossModalityNet
+from vireid.models.cross_modality_net import CrossModalityNet
 
 MPA = {torch.float64: {"rtol": 1e-6, "atol": 1e-9}, torch.float32: {"rtol": 1e-4, "atol": 1e-5}}
 

@@ -16,8 +16,8 @@ from rounding import ZeroGradients
 from runner import Case, adapter
 from torch import Tensor, nn
 
+from vireid.core.fields import BATCH_FIELDS
 from vireid.core.types import Batch, PersonFeatures, Progress
-from vireid.core.vocabulary import BATCH_FIELDS
 from vireid.layers.attention import ChannelTokenAttention, attention_over_positions
 from vireid.layers.norms import frozen_shift_neck, unit_rows
 from vireid.layers.pooling import generalised_mean
@@ -36,10 +36,10 @@ from vireid.models.adapters.released import (
 )
 from vireid.models.adapters.stages import SpatialAttentionStage
 from vireid.models.attribute_source import AttributeSource
+from vireid.models.cross_modality_net import CrossModalityNet
 from vireid.models.heads.attributes import AttributeClassifier
 from vireid.models.heads.identity import IdentityHead
-from vireid.models.net import CrossModalityNet
-from vireid.models.pools import GeM
+from vireid.models.pooling import GeM
 
 NOTHING = 1e-9  # largest stored gradient of a layer that the released use cannot train
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vireid.config import assemble
-from vireid.config.loader import make_config, read_unchecked
+from vireid.config.load import make_config, read_unchecked
 from vireid.config.plan import make_plan
 
 CONFIGS = Path(__file__).parents[2] / "configs"

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vireid.core.types import Modality, Sample
-from vireid.data.samplers import IdentityModalitySampler
+from vireid.data.samplers.samplers import IdentityModalitySampler
 
 
 @st.composite

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from vireid.config.assemble import load_config
-    from vireid.config.loader import Config
+    from vireid.config.load import Config
 
-_HOMES = {"Config": "vireid.config.loader", "load_config": "vireid.config.assemble"}
+_HOMES = {"Config": "vireid.config.load", "load_config": "vireid.config.assemble"}
 __all__ = ["Config", "load_config"]
 
 

@@ -9,19 +9,19 @@ from typing import Any
 import torch
 
 from vireid.config.builder import Part, construct
-from vireid.config.loader import Config, read_config
+from vireid.config.load import Config, read_config
 from vireid.config.parts import MODEL_SLOTS, build_model, build_objective, provided_to_losses
 from vireid.config.plan import Plan, make_plan
 from vireid.config.trial import try_out
 from vireid.core.errors import ConfigError, UserError
-from vireid.core.protocols import Dataset, Scorer
+from vireid.core.interfaces import Dataset, Scorer
 from vireid.core.rng import derive
 from vireid.core.types import Facts, Modality, Sample
-from vireid.data.depth import DepthMapping, depth_mapping
-from vireid.data.transforms import Augment, Only
+from vireid.data.augment.transforms import Augment, Only
+from vireid.data.images.depth import DepthMapping, depth_mapping
 from vireid.evaluation.evaluator import Evaluator
 from vireid.losses.objective import Objective
-from vireid.models.net import CrossModalityNet
+from vireid.models.cross_modality_net import CrossModalityNet
 
 
 def load_config(path: str | Path, overrides: Sequence[Any] | Mapping[str, Any] = ()) -> Config:

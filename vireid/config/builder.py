@@ -16,10 +16,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
-from vireid.config.loader import Config
+from vireid.config.coerce import Mismatch, convert, hints_of, shown
+from vireid.config.load import Config
 from vireid.config.slots import Extra
-from vireid.config.text import Keys
-from vireid.config.values import Mismatch, convert, hints_of, shown
+from vireid.config.yaml import Keys
 from vireid.core.errors import CheckpointError, ConfigError, DataError, nearest
 from vireid.core.paths import PathMark, normalized_path, path_mark
 from vireid.core.registry import Entry, Registry

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from vireid.config.values import Mismatch, convert
+from vireid.config.coerce import Mismatch, convert
 from vireid.core.paths import InputFile, PathText
 
 

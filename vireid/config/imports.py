@@ -13,9 +13,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
 
-from vireid.config.loader import Config
+from vireid.config.load import Config
 from vireid.core.errors import UserError, nearest
-from vireid.core.files import digest
+from vireid.core.io import digest
 from vireid.core.paths import normalized_path
 
 _MODULE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")

@@ -10,10 +10,10 @@ from vireid.config.builder import Part, construct, parameters
 from vireid.config.plan import Plan
 from vireid.core.binding import requested
 from vireid.core.errors import ConfigError
+from vireid.core.fields import ATTRIBUTE_FIELDS, BATCH_FIELDS, MODEL_FIELDS
 from vireid.core.types import Facts
-from vireid.core.vocabulary import ATTRIBUTE_FIELDS, BATCH_FIELDS, MODEL_FIELDS
 from vireid.losses.objective import Objective, Term
-from vireid.models.net import CrossModalityNet
+from vireid.models.cross_modality_net import CrossModalityNet
 
 MODEL_SLOTS = ("MODEL.BACKBONE", "MODEL.POOL", "MODEL.ADAPTER", "MODEL.ATTRIBUTES", "MODEL.HEADS")
 

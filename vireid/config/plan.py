@@ -13,12 +13,12 @@ import vireid.losses
 import vireid.models
 import vireid.retrieval  # noqa: F401  importing all of these fills the registries
 from vireid.config.builder import Part, Planner, construct
+from vireid.config.coerce import Mismatch, shown
 from vireid.config.defaults import SETTINGS, disagreements
 from vireid.config.imports import import_modules
-from vireid.config.loader import BASE, Config
+from vireid.config.load import BASE, Config
 from vireid.config.slots import BY_PATH, SLOTS, Slot
-from vireid.config.text import Keys
-from vireid.config.values import Mismatch, shown
+from vireid.config.yaml import Keys
 from vireid.core.errors import ConfigError, DataError, nearest
 from vireid.core.types import Facts
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from vireid.core import registries
 from vireid.core.registry import Registry
-from vireid.data.depth import depth_fault
+from vireid.data.images.depth import depth_fault
 
 Keys = tuple[str, ...]
 

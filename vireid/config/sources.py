@@ -9,14 +9,14 @@ from typing import Any
 from vireid.config.builder import Part, path_arguments
 from vireid.config.defaults import SETTINGS
 from vireid.config.imports import plugin_digests
-from vireid.config.loader import Config
+from vireid.config.load import Config
 from vireid.config.plan import make_plan
 from vireid.core.errors import UserError
-from vireid.core.files import content_digest
+from vireid.core.io import content_digest
 from vireid.core.paths import PathMark, normalized_path, path_mark
 from vireid.core.types import Sample
-from vireid.data.listing_record import record_listing
-from vireid.engine.inputs import MISSING, RunInputs
+from vireid.runs.inputs import MISSING, RunInputs
+from vireid.runs.listing_record import record_listing
 
 
 def run_inputs(config: Config, training: Sequence[Sample], test: Sequence[Sample]) -> RunInputs:

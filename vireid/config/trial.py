@@ -20,7 +20,7 @@ from vireid.core.types import Facts, Modality, Sample
 from vireid.engine.freezing import Freezing
 from vireid.engine.optim import parameter_groups
 from vireid.losses.objective import Objective
-from vireid.models.net import CrossModalityNet
+from vireid.models.cross_modality_net import CrossModalityNet
 
 
 def try_out(plan: Plan) -> Trial:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from vireid.config import assemble
-from vireid.config.loader import Config
+from vireid.config.load import Config
 from vireid.config.plan import make_plan
 from vireid.core.errors import ConfigError, DataError, UserError
 from vireid.core.types import Facts, Sample

@@ -1,39 +1,39 @@
-"""Folders on disk to batches on the device. `synthetic` is for its tool and is not imported here."""
+"""Datasets, samplers, augmentation, decoded images and batches."""
 
-from __future__ import annotations
-
-from vireid.data import (
-    attributes,
-    block_sampler,
-    cache,
-    channel_augment,
-    check,
-    datasets,
-    faults,
-    heldout,
-    image_set,
-    loading,
-    reading,
-    rows,
-    samplers,
-    survey,
-    transforms,
+from vireid.data import attributes
+from vireid.data.augment import (
+    ChannelAdaptiveGray,
+    ChannelExchange,
+    HorizontalFlip,
+    LocalGrayscale,
+    PadCrop,
+    RandomErasing,
+    RandomGrayscale,
 )
+from vireid.data.datasets import LLCM, CsvDataset, RegDB, SysuArrays, SysuMM01
+from vireid.data.images import IMAGE_SUFFIXES, ImageSet, find_images, open_images, read_pixels
+from vireid.data.samplers import IdentityBlockSampler, IdentityModalitySampler, ReleasedSampler
 
 __all__ = [
+    "IMAGE_SUFFIXES",
+    "LLCM",
+    "ChannelAdaptiveGray",
+    "ChannelExchange",
+    "CsvDataset",
+    "HorizontalFlip",
+    "IdentityBlockSampler",
+    "IdentityModalitySampler",
+    "ImageSet",
+    "LocalGrayscale",
+    "PadCrop",
+    "RandomErasing",
+    "RandomGrayscale",
+    "RegDB",
+    "ReleasedSampler",
+    "SysuArrays",
+    "SysuMM01",
     "attributes",
-    "block_sampler",
-    "cache",
-    "channel_augment",
-    "check",
-    "datasets",
-    "faults",
-    "heldout",
-    "image_set",
-    "loading",
-    "reading",
-    "rows",
-    "samplers",
-    "survey",
-    "transforms",
+    "find_images",
+    "open_images",
+    "read_pixels",
 ]

@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from vireid.core.errors import DataError
-from vireid.core.protocols import Dataset
+from vireid.core.interfaces import Dataset
 from vireid.core.types import Modality, Sample
 from vireid.data.attributes import UNKNOWN
-from vireid.data.depth import DepthMapping
-from vireid.data.digests import changed_unnoticed, content_digest
 from vireid.data.faults import counted, faults_of
-from vireid.data.reading import mode_fault, progress, read_image
+from vireid.data.images.decode import mode_fault, progress, read_image
+from vireid.data.images.depth import DepthMapping
+from vireid.data.images.digests import changed_unnoticed, content_digest
 from vireid.data.rows import open_array, open_rows, row_of
 from vireid.data.survey import Survey, one_modality, require_listing, survey
 

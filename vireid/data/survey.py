@@ -7,12 +7,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, runtime_checkable
 
 from vireid.core.errors import DataError
+from vireid.core.interfaces import Dataset, NamesCameras
 from vireid.core.labels import fits_int64, shortened, str_of
-from vireid.core.protocols import Dataset, NamesCameras
 from vireid.core.types import Modality, Sample
 from vireid.data.attributes import AttributeTable
 from vireid.data.faults import faults_of, listed, raise_faults
-from vireid.data.image_files import LeftOut
+from vireid.data.images.image_files import LeftOut
 
 
 @dataclass(frozen=True)

@@ -1,27 +1,17 @@
-"""Training: the loop, optimizers, checkpoints, records. The only package that imports accelerate."""
+"""Training loop, optimizers, learning-rate schedules, checkpoints and processes."""
 
-from vireid.engine import (
-    averaging,
-    checkpoint,
-    environment,
-    gather,
-    launch,
-    measuring,
-    optim,
-    recording,
-    run_folder,
-    trainer,
-)
+from vireid.engine.checkpoint import CheckpointFolder
+from vireid.engine.environment import Environment
+from vireid.engine.optim import SGD, Adam, AdamW, WarmupCosine, WarmupSteps
+from vireid.engine.trainer import Trainer
 
 __all__ = [
-    "averaging",
-    "checkpoint",
-    "environment",
-    "gather",
-    "launch",
-    "measuring",
-    "optim",
-    "recording",
-    "run_folder",
-    "trainer",
+    "SGD",
+    "Adam",
+    "AdamW",
+    "CheckpointFolder",
+    "Environment",
+    "Trainer",
+    "WarmupCosine",
+    "WarmupSteps",
 ]

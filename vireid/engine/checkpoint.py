@@ -21,7 +21,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from vireid.core.errors import CheckpointError, UserError
-from vireid.core.files import digest, remove_folder, replaced_folder, sweep
+from vireid.core.io import digest, remove_folder, replaced_folder, sweep
 from vireid.core.types import Progress
 from vireid.core.weight_files import missing_prefix, read_safetensors, unreadable, without_prefix
 from vireid.interop.weights import read_facts

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from vireid.core.errors import CheckpointError, ConfigError, NonFiniteLoss
-from vireid.core.protocols import StartsEpoch
+from vireid.core.interfaces import StartsEpoch
 from vireid.core.rng import derive, seeded
 from vireid.core.types import Batch, FeatureTable, PersonFeatures, Progress, Sample
 from vireid.engine.averaging import AveragedWeights
@@ -22,7 +22,7 @@ from vireid.engine.environment import Environment
 from vireid.engine.freezing import Freezing
 from vireid.engine.gather import gather_step
 from vireid.engine.optim import set_learning_rate
-from vireid.engine.recording import JsonLines, Means, losses_text, progress
+from vireid.runs.log import JsonLines, Means, losses_text, progress
 
 Select = Literal["last", "test", "heldout"]
 _STEP_SEED = 1  # key under which a step's dropout is drawn; augmentation has its own

@@ -1,21 +1,9 @@
-"""Published protocols applied to features: metrics, trials, evaluators and reports with their conditions."""
+"""Evaluation protocols, the evaluator and its reports."""
 
-from vireid.evaluation import (
-    aggregate,
-    attribute_leak,
-    attribute_matchers,
-    evaluator,
-    features,
-    flips,
-    measures,
-    protocols,
-    report,
-    rules,
-)
+from vireid.evaluation.api import evaluate_distances, evaluate_retrieval
 from vireid.evaluation.attribute_leak import attribute_only
 from vireid.evaluation.evaluator import Evaluator, RankedLists
-from vireid.evaluation.features import extract_features
-from vireid.evaluation.measures import evaluate_distances, evaluate_retrieval
+from vireid.evaluation.extract import extract_features
 from vireid.evaluation.protocols import (
     LLCMProtocol,
     LLCMReleasedTransposed,
@@ -34,19 +22,9 @@ __all__ = [
     "RegDBProtocol",
     "Report",
     "SysuProtocol",
-    "aggregate",
-    "attribute_leak",
-    "attribute_matchers",
     "attribute_only",
     "evaluate_distances",
     "evaluate_retrieval",
-    "evaluator",
     "extract_features",
-    "features",
-    "flips",
     "format_table",
-    "measures",
-    "protocols",
-    "report",
-    "rules",
 ]

@@ -10,12 +10,12 @@ from typing import Protocol
 import numpy as np
 
 from vireid.core.errors import UserError
+from vireid.core.interfaces import ConditionsOnTable, GalleryIndex, RemarksOnTable, Reranker
 from vireid.core.labels import int64_array
-from vireid.core.protocols import ConditionsOnTable, GalleryIndex, RemarksOnTable, Reranker
 from vireid.core.types import FeatureTable, Sample, Trial
 from vireid.evaluation.coverage import ProtocolCoverage, require_counted, trial_coverage
+from vireid.evaluation.indexed import IndexedScorer
 from vireid.evaluation.report import MeasuredQueries, Report
-from vireid.retrieval.indexed import IndexedScorer
 from vireid.retrieval.metrics import Cmc, measure_queries, summarise
 from vireid.retrieval.ranking import NOBODY, Ranking, rank_rows
 

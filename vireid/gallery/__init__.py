@@ -1,5 +1,7 @@
-"""Galleries of images: embedded by a trained model, searched with images."""
+"""Galleries of embedded images: store, search and filters."""
 
-from vireid.gallery import answers, application, commands, filters, images, listing, model, plan
+from vireid.gallery.store import GalleryStore
 
-__all__ = ["answers", "application", "commands", "filters", "images", "listing", "model", "plan"]
+__all__ = [
+    "GalleryStore",
+]

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 
 from vireid.core.errors import UserError
-from vireid.core.files import write_text
+from vireid.core.io import write_text
 from vireid.core.types import Modality, Sample
+from vireid.gallery.store import UNKNOWN
 from vireid.retrieval.ranking import NOBODY, Ranking
-from vireid.retrieval.store import UNKNOWN
 from vireid.visualize.markup import document, facts, paragraph, section
 from vireid.visualize.tiles import Photographs, data_uri
 

@@ -11,20 +11,20 @@ from typing import Any
 
 import numpy as np
 
-from vireid.config.values import Mismatch, convert, hints_of
+from vireid.config.coerce import Mismatch, convert, hints_of
 from vireid.core.errors import DataError, UserError, nearest
+from vireid.core.interfaces import GalleryIndex, TrainedIndex
 from vireid.core.paths import real_path
-from vireid.core.protocols import GalleryIndex, TrainedIndex
 from vireid.core.registries import INDEXES
 from vireid.core.types import Sample
-from vireid.data.reading import progress
+from vireid.data.images.decode import progress
 from vireid.gallery.answers import Answers, gathered
 from vireid.gallery.filters import Filter, span
 from vireid.gallery.images import Stamp, latest_rows, read_images, real_paths, vanished
 from vireid.gallery.model import TrainedModel
 from vireid.gallery.plan import Built, planned
+from vireid.gallery.store import FORMAT, GalleryStore, Header, Portion
 from vireid.retrieval.ranking import NOBODY, Ranking
-from vireid.retrieval.store import FORMAT, GalleryStore, Header, Portion
 
 PORTION = 512  # images that are read, embedded and kept at a time
 SHOWN = 20  # bad images that an error names

@@ -15,7 +15,7 @@ from vireid.gallery.filters import Filter
 from vireid.gallery.listing import Known, Listing, listed_images, modality_of, whole_number
 from vireid.gallery.model import TrainedModel
 from vireid.gallery.plan import Built
-from vireid.retrieval.store import UNKNOWN
+from vireid.gallery.store import UNKNOWN
 
 Settings = Sequence[Sequence[str]]
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from vireid.core.errors import DataError, UserError
 from vireid.core.types import Modality
-from vireid.retrieval.store import UNKNOWN
+from vireid.gallery.store import UNKNOWN
 
 SHOWN = 20  # known values that an error names
 

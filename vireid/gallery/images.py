@@ -14,8 +14,8 @@ import numpy as np
 
 from vireid.core.paths import real_path
 from vireid.core.types import Sample
-from vireid.data.depth import DepthMapping
-from vireid.data.reading import read_pixels
+from vireid.data.images.decode import read_pixels
+from vireid.data.images.depth import DepthMapping
 
 PORTION = 512  # images that are read, embedded and kept at a time
 

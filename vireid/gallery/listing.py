@@ -11,8 +11,8 @@ from vireid.core.errors import DataError, UserError, nearest
 from vireid.core.paths import normalized_path, real_path
 from vireid.core.types import Modality, Sample
 from vireid.data.datasets.csv import MODALITIES, csv_lines, seconds_of
-from vireid.data.image_files import IMAGE_SUFFIXES, LeftOut, find_images
-from vireid.retrieval.store import UNKNOWN
+from vireid.data.images.image_files import IMAGE_SUFFIXES, LeftOut, find_images
+from vireid.gallery.store import UNKNOWN
 
 LARGEST = 2**63 - 1  # whole numbers are stored as int64
 FAULTS = 20  # bad lines that an error names

@@ -12,13 +12,13 @@ import numpy as np
 
 from vireid.config import assemble
 from vireid.core.types import Sample
-from vireid.data.depth import DepthMapping
+from vireid.data.augment.transforms import normalise
+from vireid.data.images.depth import DepthMapping
 from vireid.data.loading import BatchLoader, sequential_batches
-from vireid.data.transforms import normalise
 from vireid.engine.environment import Environment
-from vireid.evaluation.features import extract_features
-from vireid.experiment import Experiment
-from vireid.models.net import CrossModalityNet
+from vireid.evaluation.extract import extract_features
+from vireid.experiment.experiment import Experiment
+from vireid.models.cross_modality_net import CrossModalityNet
 
 
 @dataclass(frozen=True)

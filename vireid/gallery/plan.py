@@ -11,9 +11,9 @@ import numpy as np
 
 from vireid.core.errors import DataError
 from vireid.core.types import Sample
-from vireid.data.image_files import LeftOut
+from vireid.data.images.image_files import LeftOut
 from vireid.gallery.images import Stamp, changed, real_paths, vanished
-from vireid.retrieval.store import UNKNOWN
+from vireid.gallery.store import UNKNOWN
 
 
 @dataclass

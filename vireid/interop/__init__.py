@@ -1,5 +1,1 @@
-"""Other people's files to ours and back."""
-
-from vireid.interop import released
-
-__all__ = ["released"]
+"""Weights of published code and other libraries."""

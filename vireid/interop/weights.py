@@ -10,7 +10,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from vireid.core.files import replaced_file
+from vireid.core.io import replaced_file
 
 Facts = Mapping[str, str | int]
 FACTS = "vireid"  # the entry of the file's metadata

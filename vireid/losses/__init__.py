@@ -1,37 +1,49 @@
-"""Loss terms and the objective that sums them. Each term is an ordinary module that asks for fields by name."""
+"""Losses of cross-modality training and the objective that sums them. Each is a module that receives fields by name."""
 
-from vireid.losses import (
-    attributes,
-    centers,
-    confusion,
-    diversity,
-    graph,
-    identity,
-    memory,
-    mmd,
-    mutual,
-    objective,
-    parts,
-    patterns,
-    schedules,
-    soft_targets,
-    triplet,
+from vireid.losses.adversarial import ModalityConfusion
+from vireid.losses.attributes import AttributeBCE
+from vireid.losses.center import CameraMarginCenters, IdentityMarginCenters
+from vireid.losses.distillation import ModalityMutualLearning
+from vireid.losses.diversity import CenterPairMining, OrthogonalBranches
+from vireid.losses.graph import CrossModalityGraph
+from vireid.losses.identity import IdentityCrossEntropy
+from vireid.losses.masks import CenterCluster, MaskSeparation
+from vireid.losses.memory import ConsistencyMemory
+from vireid.losses.mmd import MMD, MarginMMD
+from vireid.losses.objective import Objective, Term
+from vireid.losses.per_part import PerPart
+from vireid.losses.schedules import InverseEpochLoss, LinearRamp
+from vireid.losses.soft_targets import SoftTargets
+from vireid.losses.triplet import (
+    BatchHardTriplet,
+    EnhancedSquaredTriplet,
+    HeteroCenterTriplet,
+    WeightedRegularizedTriplet,
 )
 
 __all__ = [
-    "attributes",
-    "centers",
-    "confusion",
-    "diversity",
-    "graph",
-    "identity",
-    "memory",
-    "mmd",
-    "mutual",
-    "objective",
-    "parts",
-    "patterns",
-    "schedules",
-    "soft_targets",
-    "triplet",
+    "MMD",
+    "AttributeBCE",
+    "BatchHardTriplet",
+    "CameraMarginCenters",
+    "CenterCluster",
+    "CenterPairMining",
+    "ConsistencyMemory",
+    "CrossModalityGraph",
+    "EnhancedSquaredTriplet",
+    "HeteroCenterTriplet",
+    "IdentityCrossEntropy",
+    "IdentityMarginCenters",
+    "InverseEpochLoss",
+    "LinearRamp",
+    "MarginMMD",
+    "MaskSeparation",
+    "ModalityConfusion",
+    "ModalityMutualLearning",
+    "Objective",
+    "OrthogonalBranches",
+    "PerPart",
+    "SoftTargets",
+    "Term",
+    "WeightedRegularizedTriplet",
 ]

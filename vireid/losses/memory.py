@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vireid.core.errors import ConfigError
-from vireid.core.protocols import EpochContext
+from vireid.core.interfaces import EpochContext
 from vireid.core.registries import LOSSES
 from vireid.core.types import FeatureTable, Modality
 from vireid.layers.norms import unit_rows

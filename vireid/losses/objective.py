@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from vireid.core.binding import bind, requested, serve
 from vireid.core.errors import ConfigError, DataError, nearest
-from vireid.core.protocols import Measures
+from vireid.core.fields import BATCH_FIELDS
+from vireid.core.interfaces import Measures
 from vireid.core.types import Batch, PersonFeatures, Progress
-from vireid.core.vocabulary import BATCH_FIELDS
 from vireid.layers.precision import float32_or_more, without_autocast
 
 

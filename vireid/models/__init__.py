@@ -1,21 +1,46 @@
-"""Backbones, pools, adapters, heads and the one network that joins them."""
+"""The cross-modality network and its parts: backbones, pooling, inserts, adapters, attribute sources and heads."""
 
-from vireid.models import (
-    adapters,
-    attribute_source,
-    backbones,
-    heads,
-    inserts,
-    net,
-    pools,
+from vireid.models.adapters import (
+    ChannelGateStage,
+    CrossAttentionStage,
+    ProgressiveAttributeEmbedding,
+    ReleasedPAE,
+    SpatialAttentionStage,
 )
+from vireid.models.attribute_source import AttributeSource
+from vireid.models.backbones import DiverseBackbone, TwoStreamBackbone
+from vireid.models.cross_modality_net import CrossModalityNet
+from vireid.models.heads import (
+    AttributeClassifier,
+    AttributeHead,
+    IdentityHead,
+    NeckHead,
+    PartAttentionHead,
+    PatternHead,
+    StripeHead,
+)
+from vireid.models.inserts import ModalityAlleviation
+from vireid.models.pooling import AveragePool, GeM, MaxPool
 
 __all__ = [
-    "adapters",
-    "attribute_source",
-    "backbones",
-    "heads",
-    "inserts",
-    "net",
-    "pools",
+    "AttributeClassifier",
+    "AttributeHead",
+    "AttributeSource",
+    "AveragePool",
+    "ChannelGateStage",
+    "CrossAttentionStage",
+    "CrossModalityNet",
+    "DiverseBackbone",
+    "GeM",
+    "IdentityHead",
+    "MaxPool",
+    "ModalityAlleviation",
+    "NeckHead",
+    "PartAttentionHead",
+    "PatternHead",
+    "ProgressiveAttributeEmbedding",
+    "ReleasedPAE",
+    "SpatialAttentionStage",
+    "StripeHead",
+    "TwoStreamBackbone",
 ]

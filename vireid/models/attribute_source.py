@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from vireid.core.errors import DataError
-from vireid.core.protocols import EpochContext
+from vireid.core.interfaces import EpochContext
 from vireid.core.registries import ATTRIBUTE_SOURCES
 from vireid.core.types import Sample
 from vireid.layers.init import classifier

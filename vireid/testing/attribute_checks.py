@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from vireid.core.binding import requested
-from vireid.core.vocabulary import FIELDS
+from vireid.core.fields import FIELDS
 from vireid.testing.promises import (
     Build,
     check_gradients,

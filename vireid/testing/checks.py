@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from vireid.core.binding import requested
+from vireid.core.fields import BATCH_FIELDS, FIELDS
 from vireid.core.types import Batch, Modality, Progress
-from vireid.core.vocabulary import BATCH_FIELDS, FIELDS
 from vireid.testing.promises import (
     Build,
     check_gradients,

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vireid.core.vocabulary import FIELDS
+from vireid.core.fields import FIELDS
 
 ROUNDING = 1e-6  # a parameter whose largest gradient is below this share of the largest of all learns nothing
 

@@ -11,9 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from vireid.core.fields import BATCH_FIELDS, FIELDS
 from vireid.core.registries import BACKBONES
 from vireid.core.types import Batch, Facts, Modality
-from vireid.core.vocabulary import BATCH_FIELDS, FIELDS
 
 TINY = Facts(num_ids=4, num_cameras=6, num_attributes=8, channels=16, feature_dim=16)
 SIZES = {"C": 16, "D": 16, "H": 6, "W": 3, "I": 4, "A": 8, "A|1": 8, "P": 3}

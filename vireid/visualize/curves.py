@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from vireid.core.errors import UserError, nearest
+from vireid.runs.reading import Epochs, Measured, Result
 from vireid.visualize.drawing import (
     DASHES,
     LIGHT,
@@ -21,7 +22,6 @@ from vireid.visualize.drawing import (
     save,
     whole_numbers,
 )
-from vireid.visualize.reading import Epochs, Measured, Result
 
 SCORES = {"rank1": "rank-1", "mAP": "mAP", "mINP": "mINP"}
 

@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from vireid.core.errors import UserError
-from vireid.core.files import replaced_file, replaced_folder
+from vireid.core.io import replaced_file, replaced_folder
+from vireid.runs.reading import Run, read_run
 from vireid.visualize import curves, markup, sections
 from vireid.visualize.drawing import DARK, LIGHT, Theme
 from vireid.visualize.ranked import draw_ranked, ranked_queries
-from vireid.visualize.reading import Run, read_run
 from vireid.visualize.sections import Pictures, Plot
 from vireid.visualize.sheet import contact_sheet, draw_sheet
 from vireid.visualize.tiles import Photographs, png

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from vireid.visualize.reading import NOBODY, Lists
+from vireid.runs.reading import NOBODY, Lists
 from vireid.visualize.tiles import FRAME, LINE, PAPER, Photographs, Verdict, framed, write_lines
 
 PLACES = 10  # answers shown

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from html import escape
 
 from vireid.core.labels import with_name
+from vireid.runs.reading import UNSTATED, Result, Run
 from vireid.visualize import markup
 from vireid.visualize.curves import series_name
 from vireid.visualize.ranked import RankedQuery
-from vireid.visualize.reading import UNSTATED, Result, Run
 from vireid.visualize.sheet import Sheet
 from vireid.visualize.tiles import Photographs, Verdict, data_uri, framed, png_uri
 

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from vireid.core.types import Modality
-from vireid.visualize.reading import Run
+from vireid.runs.reading import Run
 from vireid.visualize.tiles import FAINT, INK, LINE, PAPER, Photographs, font
 
 MARGIN, GAP, LABEL, HEADER = 16, 6, 64, 2 * LINE + 22

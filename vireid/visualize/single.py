@@ -10,11 +10,11 @@ from pathlib import Path
 from PIL import Image
 
 from vireid.core.errors import UserError, nearest
-from vireid.core.files import replaced_file, write_text
+from vireid.core.io import replaced_file, write_text
+from vireid.runs.reading import Run, read_run
 from vireid.visualize import curves, markup, scatter
 from vireid.visualize.drawing import LIGHT, Form
 from vireid.visualize.ranked import draw_ranked, ranked_queries
-from vireid.visualize.reading import Run, read_run
 from vireid.visualize.tiles import Photographs, png, png_uri
 
 

@@ -9,7 +9,7 @@ from enum import Enum
 
 from PIL import Image, ImageDraw, ImageFont
 
-from vireid.data.reading import displayed_image
+from vireid.data.images.decode import displayed_image
 
 RIGHT_COLOUR = (0, 138, 92)
 WRONG_COLOUR = (205, 48, 34)

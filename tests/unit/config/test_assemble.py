@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from vireid.config import assemble
-from vireid.config.loader import make_config, read_unchecked
+from vireid.config.load import make_config, read_unchecked
 from vireid.core.errors import ConfigError, DataError
 from vireid.core.registries import HEADS, LOSSES, POOLS
 from vireid.core.types import Facts, Modality, Sample

@@ -7,7 +7,7 @@ from typing import Literal
 import pytest
 
 from vireid.config.builder import Planner, construct, resolved
-from vireid.config.loader import make_config
+from vireid.config.load import make_config
 from vireid.config.slots import Extra
 from vireid.core.errors import CheckpointError, ConfigError, DataError
 from vireid.core.paths import InputFile

@@ -1,7 +1,7 @@
 import pytest
 
+from vireid.config.coerce import Mismatch, shown
 from vireid.config.defaults import SETTINGS
-from vireid.config.values import Mismatch, shown
 
 
 @pytest.mark.parametrize("setting", SETTINGS.values(), ids=lambda setting: setting.key)

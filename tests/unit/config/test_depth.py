@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from vireid.config import assemble, explain, load_config
+from vireid.config import assemble, load_config
+from vireid.config import show as explain
 from vireid.core.errors import ConfigError
-from vireid.data.depth import DepthMapping
+from vireid.data.images.depth import DepthMapping
 
 MMD = Path(__file__).parents[3] / "configs" / "sysu" / "mmd.yml"
 TINY = ["MODEL.BACKBONE.ARCH", "resnet10t", "MODEL.BACKBONE.PRETRAINED", "false"]

@@ -7,8 +7,8 @@ import sys
 import pytest
 
 from vireid.config.imports import import_modules, plugin_digests
-from vireid.config.loader import make_config, read_config
-from vireid.core.files import digest
+from vireid.config.load import make_config, read_config
+from vireid.core.io import digest
 
 
 @pytest.fixture

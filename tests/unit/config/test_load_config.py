@@ -8,7 +8,7 @@ import vireid
 import vireid.config
 from vireid.config import assemble
 from vireid.core.errors import ConfigError
-from vireid.zoo import config_path
+from vireid.zoo.models import config_path
 
 MMD = config_path("sysu/mmd")
 FAULTS = {  # one of each kind: unknown key, value of a setting, argument of a part, binding between parts

@@ -2,7 +2,7 @@ import sys
 
 import pytest
 
-from vireid.config.loader import make_config
+from vireid.config.load import make_config
 from vireid.config.plan import import_modules, make_plan
 from vireid.config.slots import BY_PATH
 from vireid.core.types import Facts

@@ -11,7 +11,7 @@ from vireid.config import assemble
 from vireid.config.validate import listing_findings
 from vireid.core.errors import DataError
 from vireid.data.survey import survey
-from vireid.experiment import Experiment
+from vireid.experiment.experiment import Experiment
 
 ROOT = Path(__file__).parents[3]
 BASE = str(ROOT / "configs" / "csv" / "baseline.yml")

@@ -17,9 +17,9 @@ from PIL import Image
 
 from vireid.core.errors import DataError
 from vireid.core.types import Modality, Sample
-from vireid.data import cache
-from vireid.data.cache import open_images
-from vireid.data.depth import DepthMapping
+from vireid.data.images import cache
+from vireid.data.images.cache import open_images
+from vireid.data.images.depth import DepthMapping
 
 SIZE = (24, 12)
 DEPTH = DepthMapping(percentiles=(1, 99))

@@ -10,12 +10,12 @@ import pytest
 from PIL import Image
 
 from vireid.core.types import Facts, Sample
-from vireid.data import digests
-from vireid.data.cache import open_images
 from vireid.data.check import Check, Count, Finding, check_dataset
 from vireid.data.datasets.sysu import SysuMM01
-from vireid.data.depth import DepthMapping
-from vireid.data.reading import mode_fault
+from vireid.data.images import digests
+from vireid.data.images.cache import open_images
+from vireid.data.images.decode import mode_fault
+from vireid.data.images.depth import DepthMapping
 
 SIZE = (24, 12)
 

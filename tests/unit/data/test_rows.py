@@ -8,7 +8,7 @@ import torch
 
 from vireid.core.errors import DataError
 from vireid.core.types import Modality, Sample
-from vireid.data.cache import open_images
+from vireid.data.images.cache import open_images
 from vireid.data.loading import BatchLoader
 from vireid.data.rows import RowView, open_rows
 

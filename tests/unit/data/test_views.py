@@ -10,12 +10,12 @@ import torch
 from torch import Generator, Tensor
 
 from vireid.config import assemble
-from vireid.config.loader import read_unchecked
+from vireid.config.load import read_unchecked
 from vireid.core.errors import ConfigError
 from vireid.core.types import Batch, Modality, Sample
+from vireid.data.augment.transforms import Augment, Augmentation, Only, PadCrop, normalise
 from vireid.data.loading import BatchLoader
-from vireid.data.transforms import Augment, Augmentation, Only, PadCrop, normalise
-from vireid.zoo import config_path
+from vireid.zoo.models import config_path
 
 
 class Fill(Augmentation):

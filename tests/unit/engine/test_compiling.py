@@ -12,10 +12,10 @@ from torch._inductor import config as inductor
 from vireid.core.errors import ConfigError, UserError
 from vireid.core.registries import BACKBONES, INSERTS
 from vireid.engine.compiling import compile_faults, compile_for_training, require_compiler
-from vireid.experiment import Experiment
+from vireid.experiment.experiment import Experiment
 from vireid.models.backbones.two_stream import TwoStreamBackbone
 from vireid.testing import build_example
-from vireid.zoo import config_path
+from vireid.zoo.models import config_path
 
 CPU = torch.device("cpu")
 

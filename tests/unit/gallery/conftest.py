@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vireid.data.depth import DepthMapping
+from vireid.data.images.depth import DepthMapping
 from vireid.gallery.model import TrainedModel
 
 ROOT = Path(__file__).parents[3]

@@ -8,7 +8,7 @@ from vireid.core.types import Modality
 from vireid.gallery import application
 from vireid.gallery.filters import Filter
 from vireid.gallery.listing import Known, images_of
-from vireid.retrieval.store import GalleryStore
+from vireid.gallery.store import GalleryStore
 
 FLAT = {"NAME": "TorchExact"}
 

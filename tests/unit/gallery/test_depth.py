@@ -10,12 +10,12 @@ from PIL import Image
 from torch import nn
 
 from vireid.core.errors import DataError
-from vireid.data.depth import DepthMapping
-from vireid.data.reading import read_pixels
+from vireid.data.images.decode import read_pixels
+from vireid.data.images.depth import DepthMapping
 from vireid.gallery import application
 from vireid.gallery.listing import Known, images_of
 from vireid.gallery.model import TrainedModel
-from vireid.retrieval.store import GalleryStore
+from vireid.gallery.store import GalleryStore
 
 FLAT = {"NAME": "TorchExact"}
 DEPTH = DepthMapping(range=(0, 4000))

@@ -16,7 +16,7 @@ from PIL import Image
 from vireid.core.errors import DataError, UserError
 from vireid.gallery import application
 from vireid.gallery.listing import Known, images_of, listed_images
-from vireid.retrieval.store import GalleryStore
+from vireid.gallery.store import GalleryStore
 
 FLAT = {"NAME": "TorchExact"}
 VISIBLE = Known(modality="visible")

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 
 from vireid.core.errors import UserError
-from vireid.core.files import digest
-from vireid.core.protocols import TrainedIndex
+from vireid.core.interfaces import TrainedIndex
+from vireid.core.io import digest
 from vireid.core.registries import INDEXES
 from vireid.gallery import application
 from vireid.gallery.listing import Known, images_of
-from vireid.retrieval.store import COLUMNS, GalleryStore, Header, Portion
+from vireid.gallery.store import COLUMNS, GalleryStore, Header, Portion
 
 pytest.importorskip("faiss", reason="faiss is not installed")
 TRAINED = ["FaissIVF", "FaissIVFPQ", "FaissIVFRefined"]
@@ -133,7 +133,7 @@ def test_an_index_that_cannot_hold_the_embeddings_is_refused_before_any_is_kept(
 HOLD = """
 import sys
 from pathlib import Path
-from vireid.retrieval.store import GalleryStore
+from vireid.gallery.store import GalleryStore
 with GalleryStore.writing(Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()

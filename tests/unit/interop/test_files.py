@@ -11,12 +11,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from vireid import zoo
 from vireid.core.errors import CheckpointError, UserError
-from vireid.core.files import digest
+from vireid.core.io import digest
 from vireid.interop.released import convert, files, layout
 from vireid.interop.released.layout import Key, Layout, Rule
 from vireid.interop.weights import read_facts
+from vireid.zoo import models as zoo
 
 RULES = (Rule(r"net\.(\w+)", r"backbone.\1"), Rule(r"classifier\.(\w+)", r"heads.id.\1"), Rule(r"loss\..*", None))
 KEYS = (

@@ -8,8 +8,8 @@ import torch
 from vireid.core.errors import CheckpointError
 from vireid.interop import released
 from vireid.interop.released.files import families
-from vireid.losses.confusion import ModalityConfusion
-from vireid.zoo import create_model
+from vireid.losses.adversarial import ModalityConfusion
+from vireid.zoo.models import create_model
 
 DROPPED = (  # used by a release, and without a counterpart here
     r"local_conv_list\.[1-9]\.1\.num_batches_tracked",  # HCT counts batches for each stripe, ours once

@@ -56,7 +56,7 @@ def test_writing_is_whole_or_nothing(tmp_path, layer, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("vireid.core.files.os.replace", full)
+    monkeypatch.setattr("vireid.core.io.os.replace", full)
     with pytest.raises(UserError, match="No space left on device"):
         write_weights(path, layer.state_dict(), {})
     assert path.read_bytes() == before

@@ -5,7 +5,7 @@ import torch
 from torch import distributed, multiprocessing
 
 from vireid.layers.processes import mean_over_processes
-from vireid.losses.confusion import ModalityConfusion
+from vireid.losses.adversarial import ModalityConfusion
 
 
 def test_one_process_gives_the_tensors_back():

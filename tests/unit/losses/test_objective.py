@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from vireid.core.errors import ConfigError, DataError
+from vireid.core.fields import BATCH_FIELDS
 from vireid.core.types import PersonFeatures, Progress
-from vireid.core.vocabulary import BATCH_FIELDS
 from vireid.losses.identity import IdentityCrossEntropy
 from vireid.losses.objective import Objective, Term
 from vireid.losses.schedules import InverseEpochLoss

@@ -10,7 +10,7 @@ from torch import nn
 
 from vireid.losses.triplet import BatchHardTriplet
 from vireid.models.heads.identity import IdentityHead
-from vireid.models.pools import GeM
+from vireid.models.pooling import GeM
 from vireid.testing import (
     TinyBackbone,
     build_example,

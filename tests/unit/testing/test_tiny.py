@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 import torch
 
+from vireid.core.fields import BATCH_FIELDS, FIELDS
 from vireid.core.types import Modality
-from vireid.core.vocabulary import BATCH_FIELDS, FIELDS
 from vireid.testing import tiny_batch, tiny_field
 
 

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from vireid.runs.reading import Epochs, read_run
 from vireid.visualize import curves, drawing
-from vireid.visualize.reading import Epochs, read_run
 
 
 @pytest.fixture

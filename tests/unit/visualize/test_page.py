@@ -15,8 +15,8 @@ import pytest
 from PIL import Image
 
 from vireid.core.errors import UserError
+from vireid.runs.reading import read_run
 from vireid.visualize import page
-from vireid.visualize.reading import read_run
 from vireid.visualize.sections import Pictures
 from vireid.visualize.tiles import QUERY_COLOUR, RIGHT_COLOUR, WRONG_COLOUR, Photographs
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from vireid.runs.reading import Lists, read_run
 from vireid.visualize.ranked import choose_queries, draw_ranked, ranked_queries, tile_box
-from vireid.visualize.reading import Lists, read_run
 from vireid.visualize.tiles import FRAME, PAPER, QUERY_COLOUR, RIGHT_COLOUR, WRONG_COLOUR, Photographs, Verdict
 
 

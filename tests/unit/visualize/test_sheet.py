@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vireid.visualize.reading import read_run
+from vireid.runs.reading import read_run
 from vireid.visualize.sheet import Column, cell_box, contact_sheet, draw_sheet
 from vireid.visualize.tiles import PAPER, Photographs
 

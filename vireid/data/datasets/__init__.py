@@ -1,7 +1,15 @@
-"""Folders on disk to lists of samples."""
+"""Readers of SYSU-MM01, RegDB, LLCM, stored arrays and CSV files."""
 
-from __future__ import annotations
+from vireid.data.datasets.csv import CsvDataset
+from vireid.data.datasets.llcm import LLCM
+from vireid.data.datasets.regdb import RegDB
+from vireid.data.datasets.sysu import SysuMM01
+from vireid.data.datasets.sysu_arrays import SysuArrays
 
-from vireid.data.datasets import csv, llcm, regdb, sysu, sysu_arrays
-
-__all__ = ["csv", "llcm", "regdb", "sysu", "sysu_arrays"]
+__all__ = [
+    "LLCM",
+    "CsvDataset",
+    "RegDB",
+    "SysuArrays",
+    "SysuMM01",
+]

@@ -20,7 +20,7 @@ from vireid.data.datasets.csv_labels import missing_fault, number_labels
 from vireid.data.datasets.found import Found, FoundDataset
 from vireid.data.datasets.listing import Faults, Files, relative_path
 from vireid.data.faults import listed
-from vireid.data.image_files import LeftOut, add_unlisted, image_folders
+from vireid.data.images.image_files import LeftOut, add_unlisted, image_folders
 
 ROLES = ("path", "identity", "camera", "modality", "split", "time")
 MODALITIES: Mapping[str, str] = {

@@ -14,7 +14,7 @@ from vireid.core.types import Facts, Sample
 from vireid.data.attributes import NUM_ATTRIBUTES, AttributeTable, read_attributes, table_faults
 from vireid.data.datasets.listing import Faults, folder_of
 from vireid.data.faults import faults_of, listed
-from vireid.data.image_files import LeftOut
+from vireid.data.images.image_files import LeftOut
 from vireid.data.survey import Survey
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from vireid.core.errors import DataError, nearest
 from vireid.core.paths import composed, normalized_path, path_on_disk
 from vireid.data.faults import counted, listed
-from vireid.data.image_files import IMAGE_SUFFIXES, LeftOut, is_folder, is_image_name, reason_left_out
+from vireid.data.images.image_files import IMAGE_SUFFIXES, LeftOut, is_folder, is_image_name, reason_left_out
 
 MOST = 10  # faults of one kind that are shown
 MOST_DIGITS = 18  # of an identity or a label, so that it fits into 64 bits

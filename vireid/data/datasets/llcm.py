@@ -26,7 +26,7 @@ from vireid.data.datasets.listing import (
     subfolders,
 )
 from vireid.data.faults import listed
-from vireid.data.image_files import LeftOut, add_unlisted
+from vireid.data.images.image_files import LeftOut, add_unlisted
 
 CAMERAS: Mapping[Modality, tuple[int, ...]] = {
     Modality.VISIBLE: (1, 2, 3, 4, 5, 6, 7, 8, 9),

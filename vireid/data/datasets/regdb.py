@@ -23,7 +23,7 @@ from vireid.data.datasets.listing import (
     ranks,
     read_index,
 )
-from vireid.data.image_files import LeftOut, add_unlisted
+from vireid.data.images.image_files import LeftOut, add_unlisted
 
 FOLDERS = ("Visible", "Thermal", "idx")
 TRIALS = 10

@@ -16,7 +16,7 @@ from vireid.core.types import Facts, Modality, Sample
 from vireid.data.attributes import NUM_ATTRIBUTES, AttributeTable, read_sysu_attributes, table_faults
 from vireid.data.datasets.listing import folder_of, images_in, read_identities, subfolders
 from vireid.data.faults import faults_of, listed, raise_faults
-from vireid.data.image_files import LeftOut
+from vireid.data.images.image_files import LeftOut
 from vireid.data.survey import Survey
 
 VISIBLE_CAMERAS = (1, 2, 4, 5)

@@ -1,8 +1,5 @@
-"""Which images ask, which answer and which answers are not counted: row numbers of a table, never images."""
+"""Evaluation protocols: query rows, gallery rows and ignored (junk) pairs."""
 
-from __future__ import annotations
-
-from vireid.evaluation.protocols import draws, llcm, official, query_gallery, regdb, selection, sysu
 from vireid.evaluation.protocols.llcm import LLCMProtocol, LLCMReleasedTransposed
 from vireid.evaluation.protocols.query_gallery import QueryGalleryProtocol
 from vireid.evaluation.protocols.regdb import RegDBProtocol
@@ -14,11 +11,4 @@ __all__ = [
     "QueryGalleryProtocol",
     "RegDBProtocol",
     "SysuProtocol",
-    "draws",
-    "llcm",
-    "official",
-    "query_gallery",
-    "regdb",
-    "selection",
-    "sysu",
 ]

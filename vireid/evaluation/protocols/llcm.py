@@ -8,6 +8,7 @@ import numpy as np
 
 from vireid.core.registries import PROTOCOLS
 from vireid.core.types import FeatureTable, Modality, Trial
+from vireid.evaluation.junk import RULES
 from vireid.evaluation.protocols.draws import seeded
 from vireid.evaluation.protocols.effects import share_identity_and_camera
 from vireid.evaluation.protocols.selection import (
@@ -21,7 +22,6 @@ from vireid.evaluation.protocols.selection import (
     sides_of,
     words,
 )
-from vireid.evaluation.rules import RULES
 
 
 @PROTOCOLS.register

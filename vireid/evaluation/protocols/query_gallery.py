@@ -12,11 +12,11 @@ from vireid.core.errors import DataError, UserError, nearest
 from vireid.core.labels import with_name, with_names
 from vireid.core.registries import PROTOCOLS
 from vireid.core.types import FeatureTable, Trial
+from vireid.evaluation.junk import Junk, same_camera, same_person_and_camera
 from vireid.evaluation.protocols.camera_settings import CameraSettings, checked_cameras, checked_pairs
 from vireid.evaluation.protocols.draws import seeded
 from vireid.evaluation.protocols.effects import share_a_camera, share_identity_and_camera, smallest_gap
 from vireid.evaluation.protocols.selection import MOST, Direction, answering, folders_of, rows_of, sides_of, words
-from vireid.evaluation.rules import Junk, same_camera, same_person_and_camera
 from vireid.retrieval.metrics import Cmc
 
 SAME_CAMERA: dict[str, Junk | None] = {

@@ -8,8 +8,8 @@ import numpy as np
 
 from vireid.core.registries import PROTOCOLS
 from vireid.core.types import FeatureTable, Trial
+from vireid.evaluation.junk import RULES
 from vireid.evaluation.protocols.selection import Direction, junk_of, rows_of, sides_of, words
-from vireid.evaluation.rules import RULES
 
 
 @PROTOCOLS.register

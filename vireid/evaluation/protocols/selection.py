@@ -10,7 +10,7 @@ import numpy as np
 from vireid.core.errors import DataError, UserError, nearest
 from vireid.core.labels import with_names
 from vireid.core.types import FeatureTable, Modality, Trial
-from vireid.evaluation.rules import Junk
+from vireid.evaluation.junk import Junk
 
 MOST = 20  # cameras of one modality that an error message lists
 Direction = Literal["infrared_to_visible", "visible_to_infrared"]

@@ -12,6 +12,7 @@ from vireid.core.labels import with_name, with_names
 from vireid.core.paths import InputFile, normalized_path
 from vireid.core.registries import PROTOCOLS
 from vireid.core.types import FeatureTable, Modality, Trial
+from vireid.evaluation.junk import RULES
 from vireid.evaluation.protocols.draws import seeded, unseeded
 from vireid.evaluation.protocols.official import official, permutations_beside
 from vireid.evaluation.protocols.selection import (
@@ -22,7 +23,6 @@ from vireid.evaluation.protocols.selection import (
     junk_of,
     rows_of,
 )
-from vireid.evaluation.rules import RULES
 
 SYSU_MODALITY: Mapping[int, Modality] = {
     **dict.fromkeys((1, 2, 4, 5), Modality.VISIBLE),

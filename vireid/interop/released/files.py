@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from vireid.core.errors import CheckpointError, UserError, nearest
-from vireid.core.files import digest
+from vireid.core.io import digest
 from vireid.core.weight_files import NamedTensors, best_mapping, read_mappings
 from vireid.interop.released.convert import faults_of, identities, release, to_ours
 from vireid.interop.released.layout import LAYOUTS

@@ -1,5 +1,13 @@
-"""Adapters: between backbone and heads, they hand on a re-weighted map."""
+"""Adapters between backbone and heads; PAENet's progressive attribute embedding is one of them."""
 
-from vireid.models.adapters import progressive, released, stages
+from vireid.models.adapters.progressive import ProgressiveAttributeEmbedding
+from vireid.models.adapters.released import ReleasedPAE
+from vireid.models.adapters.stages import ChannelGateStage, CrossAttentionStage, SpatialAttentionStage
 
-__all__ = ["progressive", "released", "stages"]
+__all__ = [
+    "ChannelGateStage",
+    "CrossAttentionStage",
+    "ProgressiveAttributeEmbedding",
+    "ReleasedPAE",
+    "SpatialAttentionStage",
+]

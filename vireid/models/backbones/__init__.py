@@ -1,5 +1,9 @@
-"""Networks from images of two modalities to one feature map."""
+"""Two-stream backbones: images of two modalities to one feature map."""
 
-from vireid.models.backbones import diverse, timm_stages, two_stream
+from vireid.models.backbones.diverse import DiverseBackbone
+from vireid.models.backbones.two_stream import TwoStreamBackbone
 
-__all__ = ["diverse", "timm_stages", "two_stream"]
+__all__ = [
+    "DiverseBackbone",
+    "TwoStreamBackbone",
+]

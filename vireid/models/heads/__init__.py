@@ -1,19 +1,18 @@
-"""Heads: from the map or the pooled vector to descriptors and scores."""
+"""Heads: feature map or pooled features to embeddings and logits."""
 
-from vireid.models.heads import (
-    attributes,
-    identity,
-    neck,
-    part_attention,
-    patterns,
-    stripes,
-)
+from vireid.models.heads.attributes import AttributeClassifier, AttributeHead
+from vireid.models.heads.identity import IdentityHead
+from vireid.models.heads.neck import NeckHead
+from vireid.models.heads.part_attention import PartAttentionHead
+from vireid.models.heads.patterns import PatternHead
+from vireid.models.heads.stripes import StripeHead
 
 __all__ = [
-    "attributes",
-    "identity",
-    "neck",
-    "part_attention",
-    "patterns",
-    "stripes",
+    "AttributeClassifier",
+    "AttributeHead",
+    "IdentityHead",
+    "NeckHead",
+    "PartAttentionHead",
+    "PatternHead",
+    "StripeHead",
 ]

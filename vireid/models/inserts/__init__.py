@@ -1,5 +1,7 @@
-"""Modules that a config puts behind blocks of a backbone's stages."""
+"""Layers that a config inserts behind blocks of a backbone stage."""
 
-from vireid.models.inserts import modality
+from vireid.models.inserts.modality import ModalityAlleviation
 
-__all__ = ["modality"]
+__all__ = [
+    "ModalityAlleviation",
+]

@@ -1,6 +1,5 @@
-"""Search in galleries of any size, exact or approximate, by one interface (`core.protocols.GalleryIndex`)."""
+"""Nearest-neighbor indexes, exact and approximate, behind one interface (`core.interfaces.GalleryIndex`)."""
 
-from vireid.retrieval.index import faiss_backends, faiss_base, faiss_cards, faiss_files, milvus, torch_exact, vectors
 from vireid.retrieval.index.faiss_backends import FaissFlat, FaissHNSW, FaissIVF
 from vireid.retrieval.index.faiss_codes import FaissIVFPQ, FaissIVFRefined
 from vireid.retrieval.index.milvus import Milvus
@@ -14,11 +13,4 @@ __all__ = [
     "FaissIVFRefined",
     "Milvus",
     "TorchExact",
-    "faiss_backends",
-    "faiss_base",
-    "faiss_cards",
-    "faiss_files",
-    "milvus",
-    "torch_exact",
-    "vectors",
 ]

@@ -9,7 +9,7 @@ import numpy as np
 from vireid.core.errors import UserError
 from vireid.core.registries import INDEXES
 from vireid.retrieval.index.faiss_base import Device, FaissIndex, flat_parameters
-from vireid.retrieval.index.faiss_cards import the_faiss
+from vireid.retrieval.index.faiss_gpu import the_faiss
 
 PER_LIST = 39  # vectors that k-means wants for each centre at least; faiss warns below
 SAMPLE = 128  # vectors for each centre that it is trained on at most

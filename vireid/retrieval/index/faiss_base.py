@@ -11,8 +11,8 @@ import numpy as np
 
 from vireid.core.errors import UserError
 from vireid.retrieval.best import ordered
-from vireid.retrieval.index.faiss_cards import CardFault, the_faiss, working_card
 from vireid.retrieval.index.faiss_files import Note, read_index, write_index
+from vireid.retrieval.index.faiss_gpu import CardFault, the_faiss, working_card
 from vireid.retrieval.index.torch_exact import TorchExact
 from vireid.retrieval.index.vectors import checked_search, filled, unit_rows
 

@@ -10,7 +10,7 @@ from vireid.core.errors import UserError, nearest
 from vireid.core.registries import INDEXES
 from vireid.retrieval.index.faiss_backends import PER_LIST, ROUNDS, at_least, chosen, lists_for, trained
 from vireid.retrieval.index.faiss_base import FaissIndex
-from vireid.retrieval.index.faiss_cards import the_faiss
+from vireid.retrieval.index.faiss_gpu import the_faiss
 
 Rotation = Literal["principal", "opq", "none"]
 LEAST = 8  # lists that are looked into, if nobody says how many

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from vireid.core.errors import DataError
-from vireid.core.files import replaced_file
-from vireid.retrieval.index.faiss_cards import the_faiss
+from vireid.core.io import replaced_file
+from vireid.retrieval.index.faiss_gpu import the_faiss
 
 MARK = b"vireid-index-1"  # the last bytes of a file with a note; before it the note's length and the note
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from vireid.core.errors import DataError, UserError, nearest
-from vireid.core.files import write_json
+from vireid.core.io import write_json
 from vireid.core.paths import normalized_path
 from vireid.core.registries import INDEXES
 from vireid.retrieval.best import ordered

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from vireid.core.errors import DataError, UserError
-from vireid.core.files import replaced_file
+from vireid.core.io import replaced_file
 from vireid.core.registries import INDEXES
 from vireid.retrieval.best import largest
 from vireid.retrieval.index.vectors import checked_search, filled, unit_rows

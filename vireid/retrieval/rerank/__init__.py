@@ -1,6 +1,5 @@
-"""Re-ranking: other similarities of queries and gallery, from the neighbours that they have."""
+"""Re-ranking of query-gallery similarities."""
 
-from vireid.retrieval.rerank import distances, expansion, k_reciprocal, random_walk, sides
 from vireid.retrieval.rerank.expansion import DatabaseAugmentation, QueryExpansion
 from vireid.retrieval.rerank.k_reciprocal import KReciprocal
 from vireid.retrieval.rerank.random_walk import RandomWalk
@@ -10,9 +9,4 @@ __all__ = [
     "KReciprocal",
     "QueryExpansion",
     "RandomWalk",
-    "distances",
-    "expansion",
-    "k_reciprocal",
-    "random_walk",
-    "sides",
 ]

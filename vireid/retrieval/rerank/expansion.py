@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from vireid.core.errors import UserError
-from vireid.core.protocols import Reranker
+from vireid.core.interfaces import Reranker
 from vireid.core.registries import RERANKERS
 from vireid.retrieval.rerank.sides import directed
 

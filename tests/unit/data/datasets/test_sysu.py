@@ -12,7 +12,7 @@ from scipy.io import savemat
 from vireid.core.errors import DataError
 from vireid.core.types import Facts, Modality, Sample
 from vireid.data.datasets.sysu import SysuMM01
-from vireid.data.image_files import IMAGE_SUFFIXES
+from vireid.data.images.image_files import IMAGE_SUFFIXES
 
 
 def relative(root: Path, samples: list[Sample]) -> list[str]:

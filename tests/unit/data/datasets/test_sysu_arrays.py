@@ -9,10 +9,10 @@ from scipy.io import savemat
 
 from vireid.core.errors import DataError
 from vireid.core.types import Facts, Modality
-from vireid.data.cache import open_images
 from vireid.data.check import check_dataset
 from vireid.data.datasets.sysu import SysuMM01
 from vireid.data.datasets.sysu_arrays import SysuArrays
+from vireid.data.images.cache import open_images
 
 SIZE = (24, 12)
 Write = Callable[..., Path]

@@ -7,12 +7,12 @@ import pytest
 import torch
 
 from vireid.config import assemble
-from vireid.config.loader import read_unchecked
+from vireid.config.load import read_unchecked
 from vireid.core.errors import ConfigError
 from vireid.core.types import Facts, Progress
 from vireid.models.adapters.progressive import ProgressiveAttributeEmbedding
 from vireid.models.adapters.stages import ChannelGateStage, CrossAttentionStage, SpatialAttentionStage
-from vireid.models.pools import AveragePool, GeM, MaxPool
+from vireid.models.pooling import AveragePool, GeM, MaxPool
 from vireid.testing import tiny_batch
 
 R, C, A = 4, 6, 3

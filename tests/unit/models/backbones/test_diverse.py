@@ -6,9 +6,9 @@ import torch
 from vireid.core.types import Modality
 from vireid.layers.norms import unit_rows
 from vireid.models.backbones.diverse import DiverseBackbone, EmbeddingExpansion
+from vireid.models.cross_modality_net import CrossModalityNet, copies
 from vireid.models.heads.identity import IdentityHead
-from vireid.models.net import CrossModalityNet, copies
-from vireid.models.pools import AveragePool
+from vireid.models.pooling import AveragePool
 from vireid.testing import still, tiny_batch
 
 

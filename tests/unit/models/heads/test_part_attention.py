@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 import torch
 
+from vireid.models.cross_modality_net import CrossModalityNet
 from vireid.models.heads.part_attention import PartAttention, PartAttentionHead
-from vireid.models.net import CrossModalityNet
-from vireid.models.pools import AveragePool
+from vireid.models.pooling import AveragePool
 from vireid.testing import TinyBackbone, tiny_batch
 
 

@@ -9,9 +9,9 @@ from torch import nn
 from vireid.core.errors import ConfigError
 from vireid.layers.norms import unit_rows
 from vireid.layers.pooling import generalised_mean
+from vireid.models.cross_modality_net import CrossModalityNet
 from vireid.models.heads.stripes import StripeHead
-from vireid.models.net import CrossModalityNet
-from vireid.models.pools import AveragePool
+from vireid.models.pooling import AveragePool
 from vireid.testing import TinyBackbone, tiny_batch
 
 

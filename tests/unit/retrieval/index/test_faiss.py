@@ -7,7 +7,8 @@ import pytest
 
 from vireid.core.errors import UserError
 from vireid.retrieval import FaissFlat, FaissHNSW, FaissIVF, FaissIVFPQ, FaissIVFRefined, TorchExact
-from vireid.retrieval.index import faiss_base, faiss_cards
+from vireid.retrieval.index import faiss_base
+from vireid.retrieval.index import faiss_gpu as faiss_cards
 from vireid.retrieval.index.faiss_backends import lists_for
 
 faiss = pytest.importorskip("faiss", reason="faiss is not installed")

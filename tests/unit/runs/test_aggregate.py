@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+
+import pytest
+
+from vireid.core.errors import UserError
+from vireid.runs.aggregate import aggregate, format_aggregates, read_trials
+
+TOOL = Path(__file__).parents[3] / "tools" / "aggregate_trials.py"
+
+
+def result(trial, rank1=0.5, **conditions):
+    stated = {
+        "protocol": "RegDB",
+        "trials": 1,
+        "re_ranking": "none",
+        "data": "RegDB",
+        "trial": str(trial),
+        **conditions,
+    }
+    return {"conditions": stated, "mean": {"rank1": rank1, "mAP": rank1 / 2}, "spread": {"rank1": None, "mAP": None}}
+
+
+@pytest.fixture
+def write(tmp_path):
+    """A run folder with results by protocol."""
+
+    def make(name: str, **results) -> Path:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "metrics.json").write_text(json.dumps({"results": results}))
+        return tmp_path / name
+
+    return make
+
+
+@pytest.fixture
+def ten(write):
+    return [write(f"t{t}", v2i=result(t, t / 10), i2v=result(t, 0.25, seed=str(t % 2))) for t in range(10, 0, -1)]
+
+
+def test_mean_and_sample_standard_deviation_over_the_trials(ten):
+    rows = aggregate(read_trials(ten))
+    assert rows["v2i"].trials == tuple(range(1, 11))
+    assert rows["v2i"].missing == ()
+    assert rows["v2i"].values["rank1"] == [t / 10 for t in range(1, 11)]
+    assert rows["v2i"].mean == pytest.approx({"rank1": 0.55, "mAP": 0.275})
+    assert rows["v2i"].spread["rank1"] == pytest.approx((sum((t / 10 - 0.55) ** 2 for t in range(1, 11)) / 9) ** 0.5)
+    assert rows["i2v"].conditions["seed"] == "differs (1, 0)"
+    assert rows["i2v"].conditions["trial"] == "10 of 10, each with a model of its own"
+
+
+def test_the_table_names_trials_that_are_missing(ten):
+    text = format_aggregates(aggregate(read_trials([ten[0], ten[3] / "metrics.json"])))
+    assert text == (
+        "     rank-1       mAP\n"
+        "v2i  85.0 ± 21.2  42.5 ± 10.6\n"
+        "i2v  25.0 ± 0.0   12.5 ± 0.0\n"
+        "percent; mean ± sample standard deviation over 2 trials, a model for each\n"
+        "NOT THE PUBLISHED FORM: no result of trial 1, 2, 3, 4, 5, 6, 8, 9\n"
+        "v2i: protocol RegDB, trials 1, re-ranking none, data RegDB,"
+        " trial 2 of 10, each with a model of its own\n"
+        "i2v: protocol RegDB, trials 1, re-ranking none, data RegDB,"
+        " trial 2 of 10, each with a model of its own, seed differs (1, 0)"
+    )
+    assert "NOT THE PUBLISHED FORM" not in format_aggregates(aggregate(read_trials(ten)))
+
+
+def test_one_trial_has_no_spread(ten):
+    rows = aggregate(read_trials(ten[:1]))
+    assert rows["v2i"].spread == {"rank1": None, "mAP": None}
+    assert "v2i  100.0   50.0\n" in format_aggregates(rows)
+
+
+def test_what_cannot_be_read_is_named_all_at_once(write, tmp_path):
+    places = [
+        write("a", v2i=result(3)),
+        write("b", v2i=result(3)),
+        tmp_path / "c",
+        write("d", v2i={"mean": {}}),
+        write("e", all=result("none")),
+        write("f"),
+    ]
+    (tmp_path / "g.json").write_text("{")
+    with pytest.raises(UserError) as caught:
+        read_trials([*places, tmp_path / "g.json"])
+    lines = str(caught.value).replace(f"{tmp_path}/", "").splitlines()
+    assert lines[0] == "trial 3 is in a/metrics.json and in b/metrics.json"
+    assert lines[1] == "c does not exist: train or evaluate that trial first"
+    assert lines[2].startswith("d/metrics.json holds no results of a run (KeyError: ")
+    assert lines[3].startswith("e/metrics.json does not say of which trial it is")
+    assert lines[4].startswith("f/metrics.json does not say of which trial it is")
+    assert lines[5].startswith("g.json holds no results of a run (JSONDecodeError: ")
+    assert len(lines) == 6
+
+
+def test_results_under_other_conditions_do_not_mix(write):
+    one = write("a", v2i=result(1))
+    two = write("b", v2i=result(2, re_ranking="k-reciprocal"))
+    three = write("c", i2v=result(3))
+    eleven = write("d", v2i=result(11))
+    with pytest.raises(UserError) as caught:
+        aggregate(read_trials([one, two, three, eleven]))
+    text = str(caught.value).replace(f"{one.parent}/", "")
+    assert text.splitlines() == [
+        "results that do not belong together:",
+        "  - d/metrics.json is of trial 11, there are 10",
+        "  - v2i: re_ranking is 'k-reciprocal' in b/metrics.json, but 'none' in a/metrics.json",
+        "  - c/metrics.json has the protocols i2v, but a/metrics.json has v2i",
+    ]
+    with pytest.raises(UserError, match="no results to put together"):
+        aggregate([])
+
+
+def test_the_tool_prints_the_row_and_writes_it(ten, tmp_path, capsys):
+    spec = importlib.util.spec_from_file_location("vireid_tool_aggregate_trials", TOOL)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    out = tmp_path / "row.json"
+    assert module.main([*map(str, ten), "--out", str(out)]) == 0
+    assert capsys.readouterr().out.splitlines()[1].startswith("v2i  55.0 ± 30.3")
+    stored = json.loads(out.read_text())["results"]["v2i"]
+    assert stored["mean"]["rank1"] == pytest.approx(0.55)
+    assert stored["missing_trials"] == []
+    assert stored["values"]["mAP"][0] == 0.05
+    assert module.main([str(tmp_path / "nothing")]) == 2
+    assert "does not exist" in capsys.readouterr().err

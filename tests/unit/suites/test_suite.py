@@ -1,0 +1,71 @@
+"""A suite is read whole, or refused with everything that is wrong with it."""
+
+from __future__ import annotations
+
+import pytest
+
+from vireid.core.errors import ConfigError, UserError
+from vireid.suites.suite import read_suite
+
+
+@pytest.fixture
+def suite(tmp_path):
+    def make(text: str):
+        file = tmp_path / "mine.yml"
+        file.write_text(text)
+        return read_suite(file)
+
+    return make
+
+
+def test_rows_with_defaults(suite):
+    found = suite("CONFIG: a.yml\nOVERRIDES: {X: 1, Y: 2}\nROWS:\n  one: {}\n  two: {CONFIG: [b.yml, c.yml], Y: 3}\n")
+    assert [row.name for row in found.rows] == ["one", "two"]
+    assert found.rows[0].configs == ("a.yml",)
+    assert found.rows[0].overrides == {"X": 1, "Y": 2}
+    assert found.rows[1].configs == ("b.yml", "c.yml")
+    assert found.rows[1].overrides == {"X": 1, "Y": 3}
+    assert (found.title, found.seeds, dict(found.datasets)) == ("mine", (0,), {"": {}})
+
+
+def test_a_grid_is_every_combination(suite):
+    found = suite(
+        "GRID:\n  M: {A: {CONFIG: a.yml, K: 1}, B: {CONFIG: b.yml}}\n  P: {'': {}, '+ P': {CONFIG: p.yml, K: 2}}\n"
+    )
+    assert [row.name for row in found.rows] == ["A", "A + P", "B", "B + P"]
+    assert found.rows[1].configs == ("a.yml", "p.yml")
+    assert found.rows[1].overrides == {"K": 2}
+
+
+def test_every_fault_at_once(suite):
+    with pytest.raises(ConfigError) as caught:
+        suite(
+            "CONFIG: a.yml\nSEADS: [0]\nSEEDS: [0, x]\nCOLUMNS: [rnk1]\nCOMPARE: thre\nREPORTED: {on: t/x}\n"
+            "TOLERANCE: 0\nROWS:\n  one: 3\n  three: {}\nFIGURES: {F: {}}\n"
+        )
+    assert caught.value.problems == [
+        "mine.yml:2: SEADS is no key of a suite; did you mean 'SEEDS'?",
+        "mine.yml:9: ROWS.one is not a map of overrides (KEY: value), with CONFIG if it has its own",
+        "mine.yml:5: COMPARE = 'thre' is no row; did you mean 'three'?",
+        "mine.yml:6: REPORTED.on is no row; did you mean 'one'?",
+        "mine.yml:4: COLUMNS has 'rnk1', which is no metric; did you mean 'rank1'?",
+        "mine.yml:3: SEEDS = [0, 'x'] is not a list of whole numbers from 0 on",
+        "mine.yml:7: TOLERANCE = 0 is not a number of percentage points above 0",
+        "mine.yml:11: FIGURES.F is not a map with KIND",
+    ]
+
+
+def test_two_rows_with_one_name(suite):
+    with pytest.raises(ConfigError, match=r"mine.yml:3: the key 'ROWS.a' is written twice \(first in line 2\)"):
+        suite("ROWS:\n  a: {CONFIG: x.yml}\n  a: {CONFIG: y.yml}\n")
+    with pytest.raises(ConfigError, match="GRID gives a second row named 'a'"):
+        suite("CONFIG: x.yml\nROWS: {a: {}}\nGRID: {AXIS: {a: {}}}\n")
+
+
+def test_no_rows_no_config_and_no_file(suite, tmp_path):
+    with pytest.raises(ConfigError, match="neither ROWS nor GRID names a row"):
+        suite("TITLE: nothing\n")
+    with pytest.raises(ConfigError, match=r"ROWS\.a names no CONFIG, and the suite has none for all rows"):
+        suite("ROWS: {a: {}}\n")
+    with pytest.raises(UserError, match=r"mime.yml: no suite can be read there .*did you mean 'mine.yml'"):
+        read_suite(tmp_path / "mime.yml")

@@ -1,0 +1,158 @@
+"""The metrics as two functions for anybody's features or distances, without a model or a data set."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor
+
+from vireid.core.errors import DataError, UserError
+from vireid.core.label_arrays import comparable_labels, label_array
+from vireid.core.labels import shortened
+from vireid.evaluation.junk import Rule, rule_named
+from vireid.retrieval.metrics import Scores, measure
+
+ProtocolName = Literal["sysu", "regdb", "llcm"]
+
+
+def evaluate_retrieval(
+    query_features: ArrayLike | Tensor,
+    gallery_features: ArrayLike | Tensor,
+    query_ids: ArrayLike | Tensor,
+    gallery_ids: ArrayLike | Tensor,
+    query_cameras: ArrayLike | Tensor | None = None,
+    gallery_cameras: ArrayLike | Tensor | None = None,
+    protocol: ProtocolName = "sysu",
+    ranks: Sequence[int] = (1, 5, 10, 20),
+) -> Scores:
+    """CMC, mAP and mINP of a published protocol from features, by cosine similarity.
+
+    Shapes: (Q, D), (G, D), rows of any length, L2-normalized here; ids and cameras (Q,) and (G,). float64 features are
+    compared in float64, all others in float32.
+    Ids: whole numbers from 0, or names; text such as "0004" is the number 4; gallery images of no known identity may
+    have negative ids. Cameras: the numbers of the dataset.
+    `protocol`: "sysu" (camera 2 is ignored for queries of camera 3, CMC over identities; queries of cameras 3 and 6,
+    gallery of 1, 2, 4 and 5), "regdb" (nothing is ignored, CMC over images; cameras are not used and may be None) or
+    "llcm" (the same identity in the same camera is ignored, CMC over identities; cameras 1 to 9).
+    Queries without a correct gallery image that counts are in none of the means; `Scores.skipped` is their number.
+    Errors: a `UserError` (a ValueError) for shapes that do not fit, unknown protocols, features that are not finite,
+    cameras that the protocol does not know, labels that cannot be compared, and where no query has a correct image.
+
+    >>> features = np.eye(3)
+    >>> scores = evaluate_retrieval(features, features, [1, 2, 3], [1, 2, 3], [6, 6, 6], [1, 2, 4], protocol="sysu")
+    >>> scores.rank(1), scores.mean_ap, scores.mean_inp
+    (1.0, 1.0, 1.0)
+    """
+    query, gallery = _unit_rows("query_features", query_features), _unit_rows("gallery_features", gallery_features)
+    if query.shape[1] != gallery.shape[1]:
+        raise UserError(f"query features are {query.shape[1]} wide, gallery features {gallery.shape[1]}")
+    similarity = query @ gallery.T
+    return _evaluate(
+        similarity, query_ids, gallery_ids, query_cameras, gallery_cameras, protocol, ranks, larger_is_closer=True
+    )
+
+
+def evaluate_distances(
+    distances: ArrayLike | Tensor,
+    query_ids: ArrayLike | Tensor,
+    gallery_ids: ArrayLike | Tensor,
+    query_cameras: ArrayLike | Tensor | None = None,
+    gallery_cameras: ArrayLike | Tensor | None = None,
+    protocol: ProtocolName = "sysu",
+    ranks: Sequence[int] = (1, 5, 10, 20),
+) -> Scores:
+    """The same from a matrix of distances (Q, G), smaller is closer; see `evaluate_retrieval`.
+
+    Equal distances are ordered by gallery row. Infinite distances are allowed, NaN is an error.
+    """
+    matrix = _array(distances)
+    return _evaluate(
+        matrix, query_ids, gallery_ids, query_cameras, gallery_cameras, protocol, ranks, larger_is_closer=False
+    )
+
+
+def _evaluate(
+    matrix: np.ndarray,
+    query_ids: ArrayLike | Tensor,
+    gallery_ids: ArrayLike | Tensor,
+    query_cameras: ArrayLike | Tensor | None,
+    gallery_cameras: ArrayLike | Tensor | None,
+    protocol: str,
+    ranks: Sequence[int],
+    *,
+    larger_is_closer: bool,
+) -> Scores:
+    rule = rule_named(protocol)
+    if matrix.ndim != 2:
+        raise UserError(f"distances must be a matrix (queries, gallery), got the shape {matrix.shape}")
+    sides = ("query", query_ids, query_cameras), ("gallery", gallery_ids, gallery_cameras)
+    for (side, ids, cameras), length in zip(sides, matrix.shape):
+        _check_length(f"{side}_ids", side, ids, length)
+        if rule.uses_cameras:
+            _check_length(f"{side}_cameras", side, cameras, length)
+    query, gallery = comparable_labels(("query_ids", query_ids), ("gallery_ids", gallery_ids), negative=(False, True))
+    junk = rule.junk
+    if junk is None:
+        return measure(matrix, query, gallery, cmc=rule.cmc, ranks=ranks, larger_is_closer=larger_is_closer)
+    query_seen = _cameras("query_cameras", query_cameras, rule, rule.query_cameras)
+    gallery_seen = _cameras("gallery_cameras", gallery_cameras, rule, rule.gallery_cameras)
+    return measure(
+        matrix,
+        query,
+        gallery,
+        junk=lambda rows: junk(query[rows], query_seen[rows], gallery, gallery_seen),
+        cmc=rule.cmc,
+        ranks=ranks,
+        larger_is_closer=larger_is_closer,
+    )
+
+
+def _array(values: ArrayLike | Tensor) -> np.ndarray:
+    if not isinstance(values, Tensor):
+        return np.asarray(values)
+    values = values.detach().cpu()
+    return (values.float() if values.dtype == torch.bfloat16 else values).numpy()
+
+
+def _check_length(name: str, side: str, values: ArrayLike | Tensor | None, length: int) -> None:
+    """UserError unless there is one label for each row (or column) of the matrix."""
+    if values is None:
+        raise UserError(f"{name} are missing: this protocol needs one entry for each of the {length} {side} images")
+    shape = tuple(values.shape) if isinstance(values, (np.ndarray, Tensor)) else _shape(values)
+    if shape != (length,):
+        raise UserError(f"{name} must have one entry for each of the {length} {side} images, got the shape {shape}")
+
+
+def _shape(values: ArrayLike) -> tuple[int, ...]:
+    try:
+        return np.shape(values)  # type: ignore[arg-type]
+    except ValueError:  # lists of different lengths
+        return (len(values), -1)  # type: ignore[arg-type]
+
+
+def _cameras(name: str, values: object, rule: Rule, known: tuple[int, ...]) -> np.ndarray:
+    """(N,) int64 camera numbers that the rule knows."""
+    cameras = label_array(name, values)
+    if cameras.dtype.kind == "U":
+        raise UserError(
+            f"{name} holds names such as {shortened(str(cameras[0]))!r}; this protocol needs the camera numbers"
+            f" {known}: {rule.numbering}"
+        )
+    rule.check_cameras(name, cameras, known)
+    return cameras
+
+
+def _unit_rows(name: str, values: ArrayLike | Tensor) -> np.ndarray:
+    rows = _array(values)
+    if rows.ndim != 2 or 0 in rows.shape:
+        raise UserError(f"{name} must be a matrix (images, width) with entries, got the shape {rows.shape}")
+    rows = rows.astype(np.float64 if rows.dtype == np.float64 else np.float32, copy=False)
+    length = np.linalg.norm(rows, axis=1, keepdims=True)
+    bad = ~(np.isfinite(length) & (length > 0))[:, 0]
+    if bad.any():
+        raise DataError(f"row {int(bad.argmax())} of {name} is zero or not finite ({int(bad.sum())} such rows)")
+    return rows / length

@@ -1,0 +1,161 @@
+"""A suite from its file to its tables: plan, run what is missing, collect, write, check."""
+
+from __future__ import annotations
+
+import platform
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+import vireid
+from vireid.core.errors import UserError
+from vireid.core.io import replaced_file, write_json, write_text
+from vireid.suites import page, tables
+from vireid.suites.figures import check_figures, draw_figures
+from vireid.suites.plan import SuitePlan, make_plan
+from vireid.suites.reduced import Reduction
+from vireid.suites.results import Results, gather
+from vireid.suites.runs import Outcome, RunStore, collected, job_lines, name_runs, perform_all
+from vireid.suites.suite import Suite, read_suite
+from vireid.zoo.published import published_numbers
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A suite, where its runs and tables lie, and how it is run.
+
+    `out` gets `runs/`, links to them by row in `rows/`, `configs/`, `figures/`, and `results.json`, `results.md`,
+    `results.csv`, `results.tex`, `report.html`.
+    `train`: path of tools/train_net.py. `data`, `seeds`, `reduced`: see `make_plan`.
+    """
+
+    suite: Suite
+    out: Path
+    train: Path
+    data: Sequence[str] = ()
+    seeds: Sequence[int] = ()
+    reduced: Reduction | None = None
+    say: Callable[[str], None] = print
+
+    @classmethod
+    def of(cls, file: Path | str, out: Path, train: Path, **settings: object) -> Comparison:
+        """From a suite's file. Errors: UserError, ConfigError with every fault."""
+        return cls(read_suite(file), out, train, **settings)  # type: ignore[arg-type]
+
+    def plan(self) -> SuitePlan:
+        """All runs, checked. Errors: ConfigError with every fault of every row, before anything runs."""
+        check_figures(self.suite)
+        published_numbers(self.suite)
+        configs = self.out / "configs"
+        return make_plan(self.suite, configs, data=self.data, seeds=self.seeds, reduced=self.reduced)
+
+    def describe(self, plan: SuitePlan) -> str:
+        """What would run: a line for each row, data set and seed, then the commands."""
+        store, lines = self._store(), []
+        for cell in plan.cells:
+            for seed, run in cell.runs.items():
+                outcome = store.outcome(run)
+                state = "missing" if outcome is None else "done" if outcome.done else f"failed ({outcome.reason})"
+                if outcome is None and (changed := store.changes(run)):
+                    state = f"missing ({'; '.join(changed)})"
+                if outcome is not None and outcome.remark:
+                    state += f" ({outcome.remark})"
+                place = f" on {cell.dataset}" if cell.dataset else ""
+                lines.append(f"{run.address}  {cell.row.name}{place}, seed {seed}: {state}")
+        return "\n".join([*lines, f"{len(plan.runs)} different runs"])
+
+    def jobs(self, plan: SuitePlan) -> list[str]:
+        """One shell command for each run that is not done."""
+        return job_lines(self._store(), plan.runs)
+
+    def _store(self) -> RunStore:
+        return RunStore(self.out, self.train)
+
+    def run(self, plan: SuitePlan, *, jobs: int = 1) -> Results:
+        """Run what is missing, then write the tables."""
+        store = self._store()
+        return self.write(plan, perform_all(store, plan.runs, jobs=jobs, say=self.say), store)
+
+    def collect(self, plan: SuitePlan, folders: Sequence[Path]) -> Results:
+        """Write the tables from runs that were made elsewhere."""
+        store = self._store()
+        return self.write(plan, collected(plan.runs, folders, store.inputs), store)
+
+    def write(self, plan: SuitePlan, outcomes: dict[str, Outcome], store: RunStore) -> Results:
+        """All outputs from the runs that are done."""
+        results = gather(plan, outcomes)
+        published = published_numbers(self.suite)
+        made = tables.tables(results, published)
+        commands = {address: ["python", *store.command(run)[1:]] for address, run in plan.runs.items()}
+        figures, faults = draw_figures(results, self.out / "figures")
+        for fault in faults:
+            self.say(fault)
+        name_runs(self.out / "rows", _names(plan, outcomes))
+        write_json(self.out / "results.json", results.to_json())
+        write_text(self.out / "results.md", f"# {self.suite.title}\n\n" + self._body(results, made))
+        write_text(self.out / "results.csv", tables.comma_separated(results))
+        write_text(self.out / "results.tex", tables.latex(made, results.costs))
+        text = page.html(results, made, figures=figures, commands=commands, environment=versions())
+        write_text(self.out / "report.html", text)
+        self.say(tables.markdown(made, results.compared, results.failures(), results.costs))
+        self.say(f"tables: {self.out / 'results.md'}, page: {self.out / 'report.html'}")
+        return results
+
+    def copy(self, target: Path) -> None:
+        """The small outputs in another folder, for a repository or a mail: JSON, Markdown and this suite's pictures."""
+        target.mkdir(parents=True, exist_ok=True)
+        pictures = sorted(p for name in self.suite.figures for p in (self.out / "figures").glob(f"{name.lower()}*.png"))
+        for path in (self.out / "results.json", self.out / "results.md", *pictures):
+            with replaced_file(target / path.name) as file:
+                file.write(path.read_bytes())
+
+    def _body(self, results: Results, made: Sequence[tables.Table]) -> str:
+        note = f"{self.suite.note}\n\n" if self.suite.note else ""
+        made_of = tables.markdown(made, results.compared, results.failures(), results.costs)
+        return note + made_of.removeprefix(f"## {self.suite.title}\n\n")  # the page's title says it
+
+
+def _names(plan: SuitePlan, outcomes: Mapping[str, Outcome]) -> dict[str, Path]:
+    """`mmd_pae_aal_seed0` -> folder, for each run that is done."""
+    names: dict[str, Path] = {}
+    for cell in plan.cells:
+        for seed, run in cell.runs.items():
+            if outcomes[run.address].done:
+                words = re.findall(r"[A-Za-z0-9.]+", f"{cell.row.name} {cell.dataset}")
+                names.setdefault("_".join([*words, f"seed{seed}"]).lower(), outcomes[run.address].folder)
+    return names
+
+
+def versions() -> dict[str, str]:
+    """What the numbers were made with."""
+    return {"vireid": vireid.__version__, "python": platform.python_version(), "torch": torch.__version__}
+
+
+def misses(results: Results) -> list[str]:
+    """Measured numbers that are farther from the published ones than the suite's TOLERANCE, a sentence each.
+
+    Errors: UserError where the suite reports nothing, and for synthetic people, whose numbers compare with nothing.
+    """
+    suite = results.plan.suite
+    published = published_numbers(suite)
+    if not published:
+        raise UserError(f"{suite.file.name}: --check needs REPORTED, which names the published row of each row")
+    if any(entry.synthetic for entry in results.entries):
+        raise UserError("--check compares with numbers of real people, and these runs are of synthetic ones")
+    found = []
+    for table in tables.tables(results, published):
+        for row, values in table.lines.items():
+            for column, value in values.items():
+                if value.reported is None or column[2] not in ("rank1", "mAP"):
+                    continue
+                if value.mean is None:
+                    found.append(f"{row}: {table.heading(column)} was not measured (reported {value.reported:.1f})")
+                elif abs(value.mean - value.reported) > suite.tolerance:
+                    found.append(
+                        f"{row}: {table.heading(column)} is {value.mean:.1f}, reported {value.reported:.1f}"
+                        f" (tolerance {suite.tolerance:g})"
+                    )
+    return found

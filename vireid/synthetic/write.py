@@ -1,0 +1,218 @@
+"""Writing a synthetic data set: worker processes, a folder that appears only when it is whole, `synthetic.json`."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+from PIL import Image
+from tqdm import tqdm
+
+from vireid.core.errors import UserError
+from vireid.synthetic.layouts import LAYOUTS, People, layout_named
+from vireid.synthetic.sysu import MOST
+from vireid.synthetic.world import World
+
+VERSION = 1  # of the generator: raised whenever the same parameters give other pictures
+RECORD = "synthetic.json"
+JPEG_QUALITY = 92
+SMALLEST, LARGEST = 32, 2048
+Job = tuple[int, list[tuple[int, int, str]]]  # identity, (camera, shot, path) of each picture
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """Everything that decides the bytes of a data set. `size` is (height, width) in pixels; `images` counts the
+    pictures of each (identity, camera); `test_identities` and `val_identities` None = the real set's proportions."""
+
+    layout: str = "sysu"
+    identities: int = 160
+    images: int = 10
+    seed: int = 0
+    size: tuple[int, int] = (288, 144)
+    difficulty: float = 0.5
+    test_identities: int | None = None
+    val_identities: int | None = None
+
+    def check(self) -> None:
+        """Every fault at once."""
+        problems = []
+        if not 1 <= self.images <= MOST:
+            problems.append(f"--images must be between 1 and {MOST}, got {self.images}")
+        if self.seed < 0:
+            problems.append(f"--seed must be at least 0, got {self.seed}")
+        if not all(SMALLEST <= side <= LARGEST for side in self.size):
+            problems.append(
+                f"--size must have sides between {SMALLEST} and {LARGEST} pixels, got {self.size[0]}x{self.size[1]}"
+            )
+        if not 0 <= self.difficulty <= 1:
+            problems.append(f"--difficulty must be between 0 and 1, got {self.difficulty:g}")
+        try:
+            layout_named(self.layout).split_sizes(self.identities, self.test_identities, self.val_identities)
+        except UserError as error:
+            problems.append(str(error))
+        if problems:
+            raise UserError("\n".join(problems))
+
+    def world(self) -> World:
+        """The people and cameras of this recipe."""
+        cameras = dict(LAYOUTS[self.layout].cameras)
+        return World(seed=self.seed, difficulty=self.difficulty, size=self.size, cameras=cameras)
+
+    def people(self) -> People:
+        """Who stands before which cameras."""
+        return LAYOUTS[self.layout].plan(
+            seed=self.seed, identities=self.identities, test=self.test_identities, val=self.val_identities
+        )
+
+    def record(self) -> str:
+        """Text of `synthetic.json`."""
+        return json.dumps({"generator": "vireid synthetic people", "version": VERSION, **asdict(self)}, indent=2) + "\n"
+
+
+def write_dataset(out: str | Path, recipe: Recipe, *, workers: int = 1, progress: bool = True) -> bool:
+    """Make the dataset at `out`; False when exactly it exists already. Nothing is left after an error or Ctrl-C.
+
+    A file that an older version did not write is added to an existing dataset, which is reported on stderr.
+    """
+    recipe.check()
+    if workers < 1:
+        raise UserError(f"--workers must be at least 1, got {workers}")
+    out = Path(out)
+    layout, people = LAYOUTS[recipe.layout], recipe.people()
+    if _already_there(out, recipe):
+        for file in layout.add_missing(out, recipe.world(), people, recipe.images):
+            print(f"{file}: added, because an older version of vireid made this dataset without it", file=sys.stderr)
+        return False
+    with _aside(out) as folder:
+        layout.write_annotations(folder, recipe.world(), people, recipe.images)
+        jobs = [
+            (
+                number,
+                [
+                    (camera, shot, layout.image_path(people, camera, number, shot))
+                    for camera in people.cameras[number]
+                    for shot in range(recipe.images)
+                ],
+            )
+            for number in people.identities
+        ]
+        total = sum(len(pictures) for _, pictures in jobs)
+        with tqdm(total=total, unit="image", desc=f"{out.name}", disable=not progress, mininterval=0.5) as bar:
+            for written in _render_all(folder, recipe, jobs, workers):
+                bar.update(written)
+        (folder / RECORD).write_text(recipe.record(), encoding="ascii")
+    return True
+
+
+def _already_there(out: Path, recipe: Recipe) -> bool:
+    if out.is_file():
+        raise UserError(f"{out} is a file; give --out a new folder")
+    if not out.exists() or not any(out.iterdir()):
+        return False
+    record = out / RECORD
+    if not record.is_file():
+        raise UserError(f"{out} exists and is not empty; give --out another folder or remove this one")
+    if record.read_text(encoding="utf-8", errors="replace") == recipe.record():
+        return True
+    raise UserError(
+        f"{out} holds a synthetic data set made with other parameters (see {record}); "
+        "give --out another folder or remove this one"
+    )
+
+
+@contextmanager
+def _aside(out: Path) -> Iterator[Path]:
+    """A temporary sibling that becomes `out` at the end and disappears on any error, Ctrl-C or SIGTERM."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    folder = out.parent / f".{out.name}.{os.getpid()}.partial"
+    try:
+        folder.mkdir()
+    except OSError as error:
+        raise UserError(f"cannot write next to {out}: {error.strerror}") from error
+    try:
+        with _terminate_is_exit():
+            yield folder
+            try:
+                os.replace(folder, out)  # also over an empty folder
+            except OSError as error:
+                raise UserError(f"{out} appeared while the data set was made; give --out another folder") from error
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _terminate_is_exit() -> Iterator[None]:
+    """SIGTERM unwinds like Ctrl-C instead of leaving the temporary folder; signals exist in the main thread only."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def leave(number: int, frame: object) -> None:
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _render_all(folder: Path, recipe: Recipe, jobs: list[Job], workers: int) -> Iterator[int]:
+    """Number of images written, an identity at a time. Pictures do not depend on who draws them."""
+    if workers == 1:
+        _start_worker(folder, recipe, in_process=True)
+        yield from map(_write_identity, jobs)
+        return
+    with _single_threaded():
+        pool = ProcessPoolExecutor(
+            workers, mp_context=get_context("spawn"), initializer=_start_worker, initargs=(folder, recipe)
+        )
+        try:
+            for future in as_completed([pool.submit(_write_identity, job) for job in jobs]):
+                yield future.result()
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+@contextmanager
+def _single_threaded() -> Iterator[None]:
+    """Worker processes share the cores among themselves; their linear algebra must not start threads of its own."""
+    before = {name: os.environ.get(name) for name in _THREADS}
+    os.environ.update(dict.fromkeys(_THREADS, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name) if value is None else os.environ.__setitem__(name, value)
+
+
+_job: tuple[Path, World] | None = None  # of this process
+
+
+def _start_worker(folder: Path, recipe: Recipe, in_process: bool = False) -> None:
+    global _job
+    if not in_process:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    _job = folder, recipe.world()
+
+
+def _write_identity(job: Job) -> int:
+    assert _job is not None
+    folder, world = _job
+    number, pictures = job
+    for camera, shot, path in pictures:
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(world.photograph(number, camera, shot)).save(folder / path, quality=JPEG_QUALITY)
+    return len(pictures)

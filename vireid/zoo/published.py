@@ -1,0 +1,67 @@
+"""Published numbers of `benchmarks/reported.yml`, found by the keys that suites name.
+
+    table3:
+      source: PAENet, ACM MM 2022, table 3
+      data: SYSU-MM01
+      rows:
+        baseline: {all/rank1: 66.75, all/mAP: 62.25}
+
+The key of a row is `table3/baseline`; scores are percent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vireid.config.yaml import parse
+from vireid.core.errors import ConfigError, nearest
+from vireid.suites.suite import Suite
+
+FILE = "reported.yml"
+
+
+@dataclass(frozen=True)
+class Published:
+    """One published row."""
+
+    source: str
+    data: str
+    scores: Mapping[str, float]  # "protocol/metric" -> percent
+
+
+def read_published(file: Path) -> dict[str, Published]:
+    """Every row of the file by its key. Errors: ConfigError with everything that is wrong with it."""
+    parsed = parse(file.read_text(encoding="utf-8"))
+    problems = [f"{file.name}:{line}: {text}" for line, text in parsed.problems]
+    rows: dict[str, Published] = {}
+    for table, content in (parsed.value or {}).items():
+        if not isinstance(content, dict) or not {"source", "data", "rows"} <= set(content):
+            problems.append(f"{file.name}: {table} needs source, data and rows")
+            continue
+        for name, scores in content["rows"].items():
+            if not _numbers(scores):
+                problems.append(f"{file.name}: {table}/{name} is not a map of percentages")
+                continue
+            rows[f"{table}/{name}"] = Published(str(content["source"]), str(content["data"]), scores)
+    if problems:
+        raise ConfigError(problems)
+    return rows
+
+
+def _numbers(scores: Any) -> bool:
+    return isinstance(scores, dict) and all(isinstance(v, (int, float)) and 0 <= v <= 100 for v in scores.values())
+
+
+def published_numbers(suite: Suite) -> dict[str, Mapping[str, float]]:
+    """Row of the suite -> its published scores. Errors: ConfigError for keys that reported.yml does not have."""
+    if not suite.reported:
+        return {}
+    rows = read_published(suite.find(FILE))
+    strangers = [key for key in suite.reported.values() if key not in rows]
+    if strangers:
+        texts = [f"{suite.file.name}: REPORTED: {FILE} has no row {key!r}{nearest(key, rows)}" for key in strangers]
+        raise ConfigError(texts)
+    return {name: rows[key].scores for name, key in suite.reported.items()}
