@@ -31,14 +31,14 @@ from vireid.config.load import read_unchecked
 from vireid.core.errors import guarded
 from vireid.core.io import write_json
 from vireid.core.paths import path_argument
-from vireid.core.types import Facts, Progress
+from vireid.core.types import DatasetInfo, Progress
 from vireid.engine.environment import Environment
 from vireid.engine.optim import parameter_groups
 from vireid.engine.trainer import place
 from vireid.testing import tiny_batch
 from vireid.zoo.models import config_path
 
-FACTS = Facts(num_ids=395, num_cameras=6, num_attributes=8)
+FACTS = DatasetInfo(num_ids=395, num_cameras=6, num_attributes=8)
 FULL = {
     "MODEL.ADAPTER.STAGES.EMB2.WIDTH": None,
     "MODEL.ADAPTER.STAGES.EMB3.WIDTH": None,

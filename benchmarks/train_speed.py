@@ -36,7 +36,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from vireid.config import assemble
 from vireid.core.errors import guarded
-from vireid.core.types import Batch, Facts, Modality, Progress, Sample
+from vireid.core.types import Batch, DatasetInfo, Modality, Progress, Sample
 from vireid.data.images.image_set import TrainingBatches
 from vireid.data.loading import BatchLoader
 from vireid.data.rows import open_array
@@ -49,7 +49,7 @@ from vireid.runs.log import JsonLines
 ROOT = Path(__file__).parents[1]
 SIZE = (288, 144)
 MATRIX = {"cuda": 8192, "cpu": 2048}  # rows of the matrices whose product is timed
-FACTS = Facts(num_ids=395, num_cameras=6)  # of SYSU-MM01's training set
+FACTS = DatasetInfo(num_ids=395, num_cameras=6)  # of SYSU-MM01's training set
 PEOPLE, SHOTS = 64, 4  # in the image cache: identities, images of each in each modality
 
 

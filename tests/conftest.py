@@ -18,7 +18,7 @@ import pytest
 import torch
 from filelock import FileLock
 
-from vireid.core.types import Batch, Facts
+from vireid.core.types import Batch, DatasetInfo
 from vireid.testing import TINY, tiny_batch
 
 torch.set_num_threads(1)
@@ -62,5 +62,5 @@ def batch() -> Batch:
 
 
 @pytest.fixture
-def facts() -> Facts:
+def facts() -> DatasetInfo:
     return TINY

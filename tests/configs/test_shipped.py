@@ -11,7 +11,7 @@ from vireid.config.load import read_unchecked
 from vireid.config.plan import make_plan
 from vireid.config.slots import SLOTS
 from vireid.config.yaml import parse
-from vireid.core.types import Facts, Progress
+from vireid.core.types import DatasetInfo, Progress
 from vireid.engine.optim import parameter_groups
 from vireid.testing import tiny_batch
 
@@ -20,7 +20,7 @@ CONFIGS = Path(__file__).parents[2] / "configs"
 PARTS = ("datasets", "methods", "plugins")  # folders of files that are parts of compositions
 COMPOSITIONS = sorted(p for p in CONFIGS.rglob("*.yml") if p.relative_to(CONFIGS).parts[0] not in PARTS)
 TINY = {"MODEL.BACKBONE.ARCH": "test_resnet", "MODEL.BACKBONE.PRETRAINED": False}
-FACTS = Facts(num_ids=5, num_cameras=6, num_attributes=8)
+FACTS = DatasetInfo(num_ids=5, num_cameras=6, num_attributes=8)
 
 composition = pytest.mark.parametrize("path", COMPOSITIONS, ids=lambda path: str(path.relative_to(CONFIGS)))
 
@@ -46,7 +46,7 @@ def test_builds_and_takes_a_step(path):
     used = {name.lower() for name, node in config.OBJECTIVE.items() if node.NAME != "none"}
     assert {name.split("/")[0] for name in terms} == used
     model.eval()
-    assert model.describe(batch).shape[0] == len(batch)
+    assert model.embed(batch).shape[0] == len(batch)
     groups = parameter_groups(model, objective, assemble.lr_scale(config))
     assert assemble.optimizer(config, groups).defaults["lr"] == config.SOLVER.LR
     assert 0 < assemble.lr_schedule(config)(0) <= 1

@@ -7,12 +7,12 @@ import torch
 
 from vireid.config import assemble
 from vireid.config.load import read_unchecked
-from vireid.core.types import Facts, Progress
+from vireid.core.types import DatasetInfo, Progress
 from vireid.testing import tiny_batch
 from vireid.zoo.models import config_path, list_models
 
 pytestmark = pytest.mark.spread
-FACTS = Facts(num_ids=5, num_cameras=6, num_attributes=8)
+FACTS = DatasetInfo(num_ids=5, num_cameras=6, num_attributes=8)
 CHANGES = {"MODEL.BACKBONE.ARCH": "test_resnet", "MODEL.BACKBONE.PRETRAINED": False}
 COMPOSITIONS = list_models("sysu/*")
 

@@ -22,7 +22,7 @@ from vireid.core.binding import requested
 from vireid.core.errors import DataError, UserError
 from vireid.core.registry import Entry, Registry
 from vireid.core.rng import torch_generator
-from vireid.core.types import Facts, FeatureTable, Modality, Sample
+from vireid.core.types import DatasetInfo, EmbeddingTable, Modality, Sample
 from vireid.testing import (
     TINY,
     build_example,
@@ -55,19 +55,19 @@ def samples(identities: int = 4, each: int = 3) -> list[Sample]:
     ]
 
 
-def table(identities: int = 4) -> FeatureTable:
+def table(identities: int = 4) -> EmbeddingTable:
     """Unit rows of identities in all six cameras of SYSU-MM01, three images in each."""
     labels, cameras = np.meshgrid(np.arange(identities), np.arange(1, 7), indexing="ij")
     labels, cameras = labels.ravel().repeat(3), cameras.ravel().repeat(3)
     features = np.random.default_rng(0).normal(size=(len(labels), 8)).astype(np.float32)
     features /= np.linalg.norm(features, axis=1, keepdims=True)
-    return FeatureTable(features, labels, cameras, np.isin(cameras, (3, 6)).astype(np.int64))
+    return EmbeddingTable(features, labels, cameras, np.isin(cameras, (3, 6)).astype(np.int64))
 
 
 def check_dataset(entry: Entry) -> None:
     """Known numbers without a disk; a missing folder is one text."""
     dataset = build_example(entry.target)
-    assert isinstance(dataset.placeholder, Facts)
+    assert isinstance(dataset.placeholder, DatasetInfo)
     assert dataset.placeholder.num_ids > 1
     assert dataset.placeholder.num_cameras > 1
     for method in (dataset.train, dataset.test, dataset.facts):
@@ -172,7 +172,7 @@ def check_protocol(entry: Entry) -> None:
 
 def check_scorer(entry: Entry) -> None:
     """Dot products of unit rows, whole, in float32."""
-    rows = table().features
+    rows = table().embeddings
     scores = build_example(entry.target)(rows[:5], rows)
     assert scores.dtype == np.float32
     np.testing.assert_allclose(scores, rows[:5] @ rows.T, rtol=0, atol=1e-5)
@@ -180,7 +180,7 @@ def check_scorer(entry: Entry) -> None:
 
 def check_reranker(entry: Entry) -> None:
     """Similarities of the right shape that follow the rows of the gallery, and put a copy of a query first."""
-    rows = table(identities=8).features
+    rows = table(identities=8).embeddings
     queries, gallery = rows[1::3], np.concatenate([rows[0::3], rows[1::3]])
     rerank = build_example(entry.target)
     scores = rerank(queries, gallery)
@@ -190,7 +190,7 @@ def check_reranker(entry: Entry) -> None:
     np.testing.assert_allclose(rerank(queries, gallery[::-1]), scores[:, ::-1], rtol=0, atol=1e-4)
     assert (scores.argmax(axis=1) == np.arange(len(queries)) + len(rows[0::3])).mean() > 0.9
     assert rerank(queries.astype(np.float64), gallery).dtype == np.float64
-    assert rerank.says
+    assert rerank.description
     with pytest.raises(DataError, match="not finite"):
         rerank(np.full_like(queries, np.nan), gallery)
 
@@ -223,7 +223,7 @@ def check_index(entry: Entry) -> None:
         assert (beyond >= 0).sum(axis=1).tolist() == [3, 3]
         assert ((beyond == -1) == (few == -np.inf)).all()
         index.save(Path(folder, "index.bin"))
-        assert index.says
+        assert index.description
 
 
 OPTIONAL = {"Milvus": "milvus_lite"}  # what a machine may do without

@@ -11,7 +11,7 @@ import vireid.retrieval  # noqa: F401  fills the registries
 from vireid.core.errors import DataError, UserError
 from vireid.core.interfaces import TrainedIndex
 from vireid.core.registries import INDEXES, RERANKERS, SCORERS
-from vireid.core.types import FeatureTable
+from vireid.core.types import EmbeddingTable
 from vireid.evaluation import Evaluator, RegDBProtocol
 from vireid.evaluation.indexed import IndexedScorer
 from vireid.retrieval import DatabaseAugmentation, QueryExpansion, TorchScorer
@@ -140,13 +140,13 @@ def test_an_evaluation_by_an_index_of_few_images(make, queries, gallery, kind):
     score = IndexedScorer(make, exact=TorchScorer())
     np.testing.assert_allclose(score(rows[:queries], rows[queries:]), rows[:queries] @ rows[queries:].T, atol=1e-5)
     assert score.recall in (None, 1.0)
-    assert score.says
+    assert score.description
     with pytest.raises(DataError, match="row 0 is zero"):
         score(0 * rows[:queries], rows[queries:])
 
 
 def test_the_evaluator_with_one_query_and_one_image(make):
-    table = FeatureTable(np.eye(2, dtype=np.float32) + 0.1, np.array([3, 3]), np.array([1, 2]), np.array([0, 1]))
+    table = EmbeddingTable(np.eye(2, dtype=np.float32) + 0.1, np.array([3, 3]), np.array([1, 2]), np.array([0, 1]))
     report = Evaluator(RegDBProtocol(), score=TorchScorer(), index=make, ranks=(1,))(table)
     assert report.mean.rank(1) == 1.0
     assert "search" in report.conditions
@@ -205,15 +205,15 @@ def test_a_reranker_of_directions_or_relative_distances_ignores_the_scale(rerank
     """Squares of such entries leave the range of float32. The walk's softmax depends on the scale."""
     rng = np.random.default_rng(0)
     rows = unit(rng, 30, 6)
-    if "random walk" in rerank.says:
+    if "random walk" in rerank.description:
         if scale < 1:
             assert np.isfinite(rerank(rows[:5] * np.float32(scale), rows[5:] * np.float32(scale))).all()
-        elif "augmentation" not in rerank.says:
+        elif "augmentation" not in rerank.description:
             with pytest.raises(DataError, match=r"too long for a softmax .* L2-normalize them"):
                 rerank(rows[:5], rows[5:] * np.float32(scale))
         return
     scaled = rows * np.float32(scale)
-    tolerance = 2e-2 if "half" in rerank.says else 1e-4
+    tolerance = 2e-2 if "half" in rerank.description else 1e-4
     np.testing.assert_allclose(rerank(scaled[:5], scaled[5:]), rerank(rows[:5], rows[5:]), atol=tolerance)
 
 

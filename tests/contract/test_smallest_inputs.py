@@ -12,7 +12,7 @@ import vireid.evaluation  # noqa: F401  fills the registries
 from vireid.core.errors import UserError
 from vireid.core.labels import int64_array
 from vireid.core.registries import PROTOCOLS, SAMPLERS
-from vireid.core.types import FeatureTable, Modality, Sample
+from vireid.core.types import EmbeddingTable, Modality, Sample
 from vireid.evaluation import Evaluator
 from vireid.retrieval import TorchScorer
 from vireid.testing import build_example
@@ -60,7 +60,7 @@ def table_of(samples):
         size=(len(samples), 8)
     )
     features = (features / np.linalg.norm(features, axis=1, keepdims=True)).astype(np.float32)
-    return FeatureTable(features, *columns, samples=samples)
+    return EmbeddingTable(features, *columns, samples=samples)
 
 
 @pytest.mark.parametrize("name", TABLES)
@@ -69,7 +69,7 @@ def test_protocols_measure_or_refuse(protocol, name):
     samples = TABLES[name]
     evaluator = Evaluator(build_example(PROTOCOLS.get(protocol).target), score=TorchScorer())
     try:
-        found = evaluator.rehearse(samples)
+        found = evaluator.validate(samples)
     except UserError:
         if name in RESULTS:
             raise
@@ -83,7 +83,7 @@ def test_protocols_measure_or_refuse(protocol, name):
 def test_the_large_tables_are_results(protocol):
     evaluator = Evaluator(build_example(PROTOCOLS.get(protocol).target), score=TorchScorer())
     for name in RESULTS:
-        assert evaluator.rehearse(TABLES[name]).trials[0].counted > 0
+        assert evaluator.validate(TABLES[name]).trials[0].counted > 0
 
 
 TRAINING = {

@@ -163,7 +163,7 @@ class PullToMean(nn.Module):
     def start_epoch(self, context):
         table = context.training_features()
         assert table is context.training_features()
-        self.mean.copy_(torch.from_numpy(table.features.mean(axis=0)))
+        self.mean.copy_(torch.from_numpy(table.embeddings.mean(axis=0)))
 
     def forward(self, features_bn):
         return (features_bn - self.mean).square().mean()

@@ -12,7 +12,7 @@ from adapters_networks import mpa_recipe, rows, whole
 from runner import Case, adapter
 from torch import Tensor, nn
 
-from vireid.core.types import FeatureTable, Progress
+from vireid.core.types import EmbeddingTable, Progress
 from vireid.interop import released
 from vireid.layers.norms import unit_rows
 from vireid.losses.identity import IdentityCrossEntropy
@@ -115,7 +115,7 @@ class Tables:
     def __init__(self, arrays: Mapping[str, np.ndarray]) -> None:
         self.arrays = arrays
 
-    def training_features(self, view: int = 0) -> FeatureTable:
+    def training_features(self, view: int = 0) -> EmbeddingTable:
         given = self.arrays
         if view:
             rows, labels, infrared = given["feat_a"], given["labels_v"], 0
@@ -123,7 +123,7 @@ class Tables:
             rows = np.concatenate([given["feat_v"], given["feat_i"]])
             labels, infrared = np.concatenate([given["labels_v"], given["labels_i"]]), len(given["feat_i"])
         modality = (np.arange(len(rows)) >= len(rows) - infrared).astype(np.int64)
-        return FeatureTable(rows, labels, np.zeros_like(labels), modality)
+        return EmbeddingTable(rows, labels, np.zeros_like(labels), modality)
 
 
 @adapter("mpa", "mce_memory_init")
@@ -229,8 +229,8 @@ def mce_model_eval(case: Case) -> None:
     with torch.no_grad():
         for batch in (rows(images, None), rows(None, images)):  # one stream: the modality changes nothing
             same(net(batch).values["features"], case.arrays["pooled"], exact, "pooled")
-            same(net.describe(batch), case.arrays["feat"], exact, "descriptor")
-        single = net.float().describe(batch.with_images(batch.images.float()))
+            same(net.embed(batch), case.arrays["feat"], exact, "descriptor")
+        single = net.float().embed(batch.with_images(batch.images.float()))
     assert float((single * tensor(case.arrays["feat"])).sum(dim=1).min()) > 0.99999
 
 

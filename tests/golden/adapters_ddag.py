@@ -19,7 +19,7 @@ from torch import Tensor
 
 from vireid.config import assemble
 from vireid.config.load import read_unchecked
-from vireid.core.types import Facts, Progress
+from vireid.core.types import DatasetInfo, Progress
 from vireid.layers.graph import GraphAttention
 from vireid.layers.norms import unit_rows
 from vireid.layers.pairwise import groups
@@ -236,11 +236,11 @@ def full_ddag_eval(case: Case) -> None:
         for short, batch in {"ir": rows(None, infrared), "vis": rows(visible, None)}.items():
             neck = unit_rows(net(batch).values["features_bn"])
             same(neck, case.arrays[f"out_{short}_feat0"], exact, f"{short} after the neck")
-            same(net.describe(batch), case.arrays[f"out_{short}_feat1"], exact, f"{short} part-attended")
+            same(net.embed(batch), case.arrays[f"out_{short}_feat1"], exact, f"{short} part-attended")
         check_taps(case, taken)
         net.float()
         batch = rows(visible, None)
-        single = net.describe(batch.with_images(batch.images.float()))
+        single = net.embed(batch.with_images(batch.images.float()))
         same(single, case.arrays["out_vis_feat1"], {"rtol": 0, "atol": 1e-4}, "float32")
 
 
@@ -250,7 +250,7 @@ def full_ddag_train(case: Case) -> None:
     arrays, (net, weights) = case.arrays, ddag(case)
     net.train()
     config = read_unchecked(config_path("ddag"), {"OBJECTIVE.GRAPH.DROPOUT": 0.0})
-    objective = assemble.objective(config, Facts(num_ids=case.params["n_class"], num_cameras=6), net).double()
+    objective = assemble.objective(config, DatasetInfo(num_ids=case.params["n_class"], num_cameras=6), net).double()
     names = [f"attention_{head}." for head in range(4)]
     numbers = {name: value.numpy() for name, value in weights.items()}
     objective.graph.heads.load_state_dict(graph_state(numbers, *names))

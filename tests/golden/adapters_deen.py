@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from vireid.config import assemble
 from vireid.config.load import read_unchecked
-from vireid.core.types import Facts, Modality, Progress
+from vireid.core.types import DatasetInfo, Modality, Progress
 from vireid.layers.cross_stage import ChannelNonLocal, PositionNonLocal, StageAggregation
 from vireid.layers.norms import unit_rows
 from vireid.losses.diversity import CenterPairMining, OrthogonalBranches
@@ -186,7 +186,7 @@ def check_eval(case: Case, model: str) -> None:
                 same(unit_rows(values[name]), case.arrays[f"out_{short}_feat{i}"], exact, f"{short} {name}")
         check_taps(case, taken)
         six = [tensor(case.arrays[f"out_vis_feat{i}"]).unflatten(0, (3, -1)) for i in range(2)]
-        described = net.describe(rows(visible, None))  # the release adds up six inner products
+        described = net.embed(rows(visible, None))  # the release adds up six inner products
         added = sum(half @ half.transpose(1, 2) for half in six).sum(dim=0)
         same(6 * described @ described.T, added.numpy(), exact, "sum of the six similarities")
         net.float()
@@ -198,7 +198,7 @@ def check_eval(case: Case, model: str) -> None:
 def check_train(case: Case, model: str) -> None:
     arrays, net = case.arrays, deen(case, model).train()
     objective = assemble.objective(
-        read_unchecked(config_path(CONFIGS[model])), Facts(num_ids=case.params["n_class"], num_cameras=6), net
+        read_unchecked(config_path(CONFIGS[model])), DatasetInfo(num_ids=case.params["n_class"], num_cameras=6), net
     )
     batch = rows(arrays["in_visible"], arrays["in_infrared"], arrays["in_label_per_modality"])
     batch.images.retain_grad()

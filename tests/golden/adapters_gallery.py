@@ -11,7 +11,7 @@ import numpy as np
 from runner import Case, adapter
 from scipy.io import savemat
 
-from vireid.core.types import FeatureTable, Modality, Sample
+from vireid.core.types import EmbeddingTable, Modality, Sample
 from vireid.data.datasets.llcm import LLCM
 from vireid.data.datasets.regdb import RegDB
 from vireid.data.datasets.sysu import SysuMM01
@@ -33,11 +33,11 @@ def write(file: Path, lines: Iterable[str]) -> None:
     file.write_text("\n".join(lines) + "\n")
 
 
-def table_of(samples: Sequence[Sample], root: Path) -> tuple[FeatureTable, np.ndarray]:
+def table_of(samples: Sequence[Sample], root: Path) -> tuple[EmbeddingTable, np.ndarray]:
     """The table of these images and the relative path of each row."""
     paths = [sample.path.relative_to(root.absolute()).as_posix() for sample in samples]
-    table = FeatureTable(
-        features=np.zeros((len(samples), 1), np.float32),
+    table = EmbeddingTable(
+        embeddings=np.zeros((len(samples), 1), np.float32),
         labels=np.array([sample.identity for sample in samples]),
         cameras=np.array([sample.camera for sample in samples]),
         modality=np.array([int(sample.modality) for sample in samples]),
@@ -46,7 +46,7 @@ def table_of(samples: Sequence[Sample], root: Path) -> tuple[FeatureTable, np.nd
     return table, np.array(paths)
 
 
-def listed(files: Sequence[str], test_id_txt: str) -> tuple[FeatureTable, np.ndarray]:
+def listed(files: Sequence[str], test_id_txt: str) -> tuple[EmbeddingTable, np.ndarray]:
     """Write paths such as cam1/0005/0029.jpg as empty files, read them as SYSU-MM01, and return the table of its test
     images and the path of each row. Two people to train on are added, because the reader insists on them."""
     with TemporaryDirectory() as folder:
@@ -61,7 +61,7 @@ def listed(files: Sequence[str], test_id_txt: str) -> tuple[FeatureTable, np.nda
         return table_of(SysuMM01(root=str(root)).test(), root)
 
 
-def check_rows(rows: np.ndarray, table: FeatureTable, paths: np.ndarray, expected: dict) -> None:
+def check_rows(rows: np.ndarray, table: EmbeddingTable, paths: np.ndarray, expected: dict) -> None:
     assert paths[rows].tolist() == list(expected["files"])
     assert table.labels[rows].tolist() == list(expected["pid"])
     assert table.cameras[rows].tolist() == list(expected["cam"])

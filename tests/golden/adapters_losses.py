@@ -190,7 +190,7 @@ def outputs(net: CrossModalityNet, x: Tensor, mode: str) -> tuple[Tensor, Tensor
     out = net.train(mode == "train")(batch_of(x)).values
     if mode == "train":
         return out["features"], out["logits"]
-    same(net.describe(batch_of(x)), unit_rows(out["features_bn"]).detach().numpy(), {"rtol": 1e-6}, "describe")
+    same(net.embed(batch_of(x)), unit_rows(out["features_bn"]).detach().numpy(), {"rtol": 1e-6}, "describe")
     return unit_rows(out["features"]), unit_rows(out["features_bn"])
 
 

@@ -132,7 +132,7 @@ def part_head(case: Case) -> None:
                     results |= {f"local{part}": out["part_features"][:, part]}
                     results |= {f"logits{part}": out["part_logits"][:, part]}
             else:
-                same(net.describe(batch_of(x)), results["feat_l2"].detach().numpy(), {"rtol": 1e-6}, "describe")
+                same(net.embed(batch_of(x)), results["feat_l2"].detach().numpy(), {"rtol": 1e-6}, "describe")
             probes = {name: tensor(case.arrays[f"{mode}/probe/{name}"], dtype) for name in results}
             sum((results[name] * probes[name]).sum() for name in results).backward()
             close, loose = case.tolerance[f"f{bits}_vs_out64"], case.tolerance[f"grad_f{bits}"]

@@ -219,7 +219,7 @@ def mpanet_model_eval(case: Case) -> None:
         net.to(dtype)
         with torch.no_grad():
             batch = Batch(tensor(arrays["image"], dtype), *[labels] * 5)
-            fields, described = net(batch).values, net.describe(batch)
+            fields, described = net(batch).values, net.embed(batch)
         for name, field in stored.items():
             largest = float(np.abs(arrays[name]).max())
             close = {"rtol": 1e-5, "atol": 1e-6} if dtype == torch.float64 else {"rtol": 1e-3, "atol": 1e-3 * largest}

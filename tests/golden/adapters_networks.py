@@ -16,7 +16,7 @@ from torch import Tensor
 
 import vireid
 from vireid.core.fields import BATCH_FIELDS
-from vireid.core.types import Batch, Modality, PersonFeatures, Progress
+from vireid.core.types import Batch, Modality, ModelOutput, Progress
 from vireid.interop import released
 from vireid.layers.norms import unit_rows
 from vireid.losses.identity import IdentityCrossEntropy
@@ -120,11 +120,11 @@ def check_whole_eval(case: Case, model: str) -> None:
         visible, infrared = case.arrays["in_visible"], case.arrays["in_infrared"]
         for short, batch in {"ir": rows(None, infrared), "vis": rows(visible, None)}.items():
             same(unit_rows(net(batch).values["features"]), case.arrays[f"out_{short}_feat0"], exact, f"{short} pooled")
-            same(net.describe(batch), case.arrays[f"out_{short}_feat1"], exact, f"{short} after the neck")
+            same(net.embed(batch), case.arrays[f"out_{short}_feat1"], exact, f"{short} after the neck")
         check_taps(case, taken)
         net.float()
         batch = rows(visible, None)
-        single = net.describe(batch.with_images(batch.images.float()))
+        single = net.embed(batch.with_images(batch.images.float()))
         same(single, case.arrays["out_vis_feat1"], {"rtol": 0, "atol": 1e-4}, "float32")
 
 
@@ -231,7 +231,7 @@ def mclnet_model_eval(case: Case) -> None:
         for modal, batch in enumerate(batches):
             exact = {"rtol": 1e-5, "atol": 1e-8}
             same(unit_rows(net(batch).values["features"]), arrays[f"pool_{modal}"], exact, f"pooled, {modal}")
-            same(net.describe(batch), arrays[f"bn_{modal}"], exact, f"after the neck, {modal}")
+            same(net.embed(batch), arrays[f"bn_{modal}"], exact, f"after the neck, {modal}")
 
 
 @adapter("mpa", "mclnet_model_train")
@@ -239,7 +239,7 @@ def mclnet_model_train(case: Case) -> None:
     net, arrays = mclnet(case).train(), case.arrays
     batch = rows(arrays["img_v"], arrays["img_t"])
     batch.images.retain_grad()
-    out: PersonFeatures = net(batch)
+    out: ModelOutput = net(batch)
     pool, logits, bn = (out.values[name] for name in ("features", "logits", "features_bn"))
     (logits.logsumexp(1).mean() + pool.square().mean() + 0.5 * bn.square().mean()).backward()
     exact = {"rtol": 1e-4, "atol": 1e-7}

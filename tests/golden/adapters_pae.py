@@ -17,7 +17,7 @@ from runner import Case, adapter
 from torch import Tensor, nn
 
 from vireid.core.fields import BATCH_FIELDS
-from vireid.core.types import Batch, PersonFeatures, Progress
+from vireid.core.types import Batch, ModelOutput, Progress
 from vireid.layers.attention import ChannelTokenAttention, attention_over_positions
 from vireid.layers.norms import frozen_shift_neck, unit_rows
 from vireid.layers.pooling import generalised_mean
@@ -365,7 +365,7 @@ def pae_objective(case: Case) -> None:
             attributes=target.to(dtype),
             attributes_known=torch.ones_like(target, dtype=torch.bool),
         )
-        out = PersonFeatures({"features": feat, "logits": logits, "attribute_logits": prob.logit()})
+        out = ModelOutput({"features": feat, "logits": logits, "attribute_logits": prob.logit()})
         total, logged = objective(batch, out, Progress())
         total.backward()
         for name, value in {"total": total, **{name: logged[name] for name in terms}}.items():

@@ -16,8 +16,8 @@ from vireid.config.trial import try_out
 from vireid.core.errors import ConfigError, UserError
 from vireid.core.interfaces import Dataset, Scorer
 from vireid.core.rng import derive
-from vireid.core.types import Facts, Modality, Sample
-from vireid.data.augment.transforms import Augment, Only
+from vireid.core.types import DatasetInfo, Modality, Sample
+from vireid.data.augment.transforms import Augment, RowFilter
 from vireid.data.images.depth import DepthMapping, depth_mapping
 from vireid.evaluation.evaluator import Evaluator
 from vireid.losses.objective import Objective
@@ -44,14 +44,14 @@ def load_config(path: str | Path, overrides: Sequence[Any] | Mapping[str, Any] =
 load = load_config  # the name inside the package
 
 
-def check(config: Config, facts: Facts | None = None) -> None:
+def check(config: Config, facts: DatasetInfo | None = None) -> None:
     """Raise ConfigError with everything that is wrong. Opens no file of the data set."""
     found = problems(config, facts)
     if found:
         raise ConfigError(found)
 
 
-def problems(config: Config, facts: Facts | None = None) -> list[str]:
+def problems(config: Config, facts: DatasetInfo | None = None) -> list[str]:
     """Everything that is wrong with a config: settings, nodes, then what parts need of each other.
 
     Sound parts are built on the CPU without pretrained weights, so that constructors and bindings have their say.
@@ -60,7 +60,7 @@ def problems(config: Config, facts: Facts | None = None) -> list[str]:
     return list(dict.fromkeys(try_out(make_plan(config, facts)).found))
 
 
-def facts_of(config: Config) -> Facts:
+def facts_of(config: Config) -> DatasetInfo:
     """The placeholder facts of the config's data set: what is known without data."""
     return make_plan(config).facts
 
@@ -88,11 +88,11 @@ def augment(config: Config) -> Augment:
     steps, only = {}, {}
     for name, part in plan.entries("AUGMENTATION").items():
         steps[name] = construct(part, {})
-        only[name] = Only(_modality(part), part.extras.get("VIEW"))
+        only[name] = RowFilter(_modality(part), part.extras.get("VIEW"))
     for number, (name, part) in enumerate(plan.entries("VIEWS").items(), start=1):
         steps[f"views.{name}"] = construct(part, {})
-        only[f"views.{name}"] = Only(_modality(part), number)
-    only = {name: limit for name, limit in only.items() if limit != Only()}
+        only[f"views.{name}"] = RowFilter(_modality(part), number)
+    only = {name: limit for name, limit in only.items() if limit != RowFilter()}
     try:
         return Augment(steps, seed=config.SEED, only=only)
     except ValueError as error:
@@ -122,13 +122,13 @@ def _modality(part: Part) -> Modality | None:
     return None if name is None else Modality[name.upper()]
 
 
-def model(config: Config, facts: Facts, *, weights: bool = True) -> CrossModalityNet:
+def model(config: Config, facts: DatasetInfo, *, weights: bool = True) -> CrossModalityNet:
     """The network on the CPU; without `weights` nothing pretrained is loaded (for shapes, or before a checkpoint)."""
     plan = _sound_plan(config, *MODEL_SLOTS, "MODEL.DESCRIPTOR", facts=facts)
     return build_model(plan, dry=not weights)
 
 
-def objective(config: Config, facts: Facts, model: CrossModalityNet) -> Objective:
+def objective(config: Config, facts: DatasetInfo, model: CrossModalityNet) -> Objective:
     """The terms of OBJECTIVE, bound to what this model and batches of this data provide."""
     plan = _sound_plan(config, "OBJECTIVE", facts=facts)
     return build_objective(plan, provided_to_losses(model.provides, facts), model.dims)
@@ -190,7 +190,7 @@ def constant(epoch: int) -> float:
     return 1.0
 
 
-def _sound_plan(config: Config, *keys: str, facts: Facts | None = None) -> Plan:
+def _sound_plan(config: Config, *keys: str, facts: DatasetInfo | None = None) -> Plan:
     """A plan of which these slots have no problem; ConfigError with all problems otherwise."""
     plan = make_plan(config, facts)
     if not plan.sound(*keys):

@@ -23,10 +23,10 @@ from vireid.config.yaml import Keys
 from vireid.core.errors import CheckpointError, ConfigError, DataError, nearest
 from vireid.core.paths import PathMark, normalized_path, path_mark
 from vireid.core.registry import Entry, Registry
-from vireid.core.types import Facts
+from vireid.core.types import DatasetInfo
 
 NONE = "none"
-FACTS = frozenset(f.name for f in dataclasses.fields(Facts))
+FACTS = frozenset(f.name for f in dataclasses.fields(DatasetInfo))
 _WAYS_OUT = {"num_attributes": "; name a table of them with DATA.ATTRIBUTES"}
 _DATA_FACTS = frozenset(name for name in FACTS if name.startswith("num_"))
 
@@ -60,7 +60,7 @@ def parameters(entry: Entry) -> dict[str, inspect.Parameter]:
 class Planner:
     """Checks nodes and collects problems."""
 
-    def __init__(self, config: Config, facts: Facts | None = None) -> None:
+    def __init__(self, config: Config, facts: DatasetInfo | None = None) -> None:
         self.config, self.facts, self.problems = config, facts, []
 
     def report(self, keys: Keys, text: str) -> None:

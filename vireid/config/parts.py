@@ -11,14 +11,14 @@ from vireid.config.plan import Plan
 from vireid.core.binding import requested
 from vireid.core.errors import ConfigError
 from vireid.core.fields import ATTRIBUTE_FIELDS, BATCH_FIELDS, MODEL_FIELDS
-from vireid.core.types import Facts
+from vireid.core.types import DatasetInfo
 from vireid.losses.objective import Objective, Term
 from vireid.models.cross_modality_net import CrossModalityNet
 
 MODEL_SLOTS = ("MODEL.BACKBONE", "MODEL.POOL", "MODEL.ADAPTER", "MODEL.ATTRIBUTES", "MODEL.HEADS")
 
 
-def provided_to_losses(by_model: Iterable[str], facts: Facts) -> frozenset[str]:
+def provided_to_losses(by_model: Iterable[str], facts: DatasetInfo) -> frozenset[str]:
     """Names of the fields that loss terms may ask for."""
     absent = frozenset() if facts.num_attributes else ATTRIBUTE_FIELDS
     return frozenset(by_model) | frozenset(BATCH_FIELDS) - absent

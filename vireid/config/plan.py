@@ -20,9 +20,9 @@ from vireid.config.load import BASE, Config
 from vireid.config.slots import BY_PATH, SLOTS, Slot
 from vireid.config.yaml import Keys
 from vireid.core.errors import ConfigError, DataError, nearest
-from vireid.core.types import Facts
+from vireid.core.types import DatasetInfo
 
-UNKNOWN_DATA = Facts(num_ids=2, num_cameras=2)  # stands in for a data set whose class declares no placeholder
+UNKNOWN_DATA = DatasetInfo(num_ids=2, num_cameras=2)  # stands in for a data set whose class declares no placeholder
 
 _GROUPS = {keys[:-1] for keys in [*BY_PATH, *(s.path for s in SETTINGS.values())] if len(keys) > 1}  # MODEL
 
@@ -32,7 +32,7 @@ class Plan:
     """Every node of a config held against its constructor; nothing is built yet."""
 
     config: Config
-    facts: Facts
+    facts: DatasetInfo
     problems: list[str]
     parts: dict[str, Any] = field(default_factory=dict)  # key of a slot -> Part, {entry: Part} or None
     broken: set[str] = field(default_factory=set)  # keys of the slots that have problems
@@ -48,7 +48,7 @@ class Plan:
         return self.parts.get(key) or {}
 
 
-def make_plan(config: Config, facts: Facts | None = None) -> Plan:
+def make_plan(config: Config, facts: DatasetInfo | None = None) -> Plan:
     """Check a config; `facts` are those of the data at hand, or the data set's placeholder.
 
     Imports the modules of IMPORTS first, so that their components are known. Never raises for a fault of the config:
@@ -88,7 +88,7 @@ def _views(planner: Planner, plan: Plan) -> None:
         plan.broken.add("AUGMENTATION")
 
 
-def _placeholder(config: Config, node: Any) -> Facts | None:
+def _placeholder(config: Config, node: Any) -> DatasetInfo | None:
     """What the data set says about itself without data; None where its node is at fault."""
     slot = BY_PATH[("DATA",)]
     part = Planner(config).component(slot.path, node, slot.registry, extras=slot.extras) if node is not None else None

@@ -21,10 +21,10 @@ from vireid.core.errors import ConfigError
 from vireid.core.fields import BATCH_FIELDS
 from vireid.core.io import write_text
 from vireid.core.paths import normalized_path
-from vireid.core.types import Facts
+from vireid.core.types import DatasetInfo
 
 
-def resolved_tree(config: Config, facts: Facts | None = None) -> dict[str, Any]:
+def resolved_tree(config: Config, facts: DatasetInfo | None = None) -> dict[str, Any]:
     """The config with all defaults of settings and constructors, as a plain tree that loads to the same experiment.
 
     Raises ConfigError where the config has static problems.
@@ -35,17 +35,17 @@ def resolved_tree(config: Config, facts: Facts | None = None) -> dict[str, Any]:
     return _tree(plan)
 
 
-def resolved_text(config: Config, facts: Facts | None = None) -> str:
+def resolved_text(config: Config, facts: DatasetInfo | None = None) -> str:
     """`resolved_tree` as YAML."""
     return dump(resolved_tree(config, facts))
 
 
-def write_resolved(config: Config, path: str | Path, facts: Facts | None = None) -> None:
+def write_resolved(config: Config, path: str | Path, facts: DatasetInfo | None = None) -> None:
     """Write the resolved config to a file, in one step: a reader never sees half of it."""
     write_text(Path(path), resolved_text(config, facts))
 
 
-def differences(old: str, config: Config, facts: Facts | None = None) -> list[str]:
+def differences(old: str, config: Config, facts: DatasetInfo | None = None) -> list[str]:
     """Where a stored resolved config and this one mean another training: `KEY was old, is new`, one line each.
 
     Keys that do not change what is trained (OUTPUT_DIR, EVALUATE_EVERY, EVALUATION, ...) and SOLVER.EPOCHS may differ.
@@ -157,7 +157,7 @@ class Row:
     source: str
 
 
-def rows(config: Config, facts: Facts | None = None) -> list[Row]:
+def rows(config: Config, facts: DatasetInfo | None = None) -> list[Row]:
     """Every part with what it needs and who provides that. Raises ConfigError where the config has problems."""
     plan = make_plan(config, facts)
     trial = try_out(plan)

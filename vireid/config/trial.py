@@ -16,7 +16,7 @@ from vireid.config.parts import MODEL_SLOTS, ModelParts, build_terms, provided_t
 from vireid.config.plan import Plan
 from vireid.core.errors import ConfigError, DataError
 from vireid.core.rng import seeded
-from vireid.core.types import Facts, Modality, Sample
+from vireid.core.types import DatasetInfo, Modality, Sample
 from vireid.engine.freezing import Freezing
 from vireid.engine.optim import parameter_groups
 from vireid.losses.objective import Objective
@@ -134,7 +134,7 @@ class Trial:
                 self.found += [f"{place}: {problem}" for problem in error.problems]
 
 
-def _imagined(facts: Facts, images: int = 4) -> list[Sample]:
+def _imagined(facts: DatasetInfo, images: int = 4) -> list[Sample]:
     """A training list of the right number of identities, without files."""
     return [
         Sample(Path(f"{identity}-{modality}-{number}"), identity, modality, camera=1 + 2 * modality)

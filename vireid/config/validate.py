@@ -12,7 +12,7 @@ from vireid.config import assemble
 from vireid.config.load import Config
 from vireid.config.plan import make_plan
 from vireid.core.errors import ConfigError, DataError, UserError
-from vireid.core.types import Facts, Sample
+from vireid.core.types import DatasetInfo, Sample
 from vireid.data.faults import raise_faults
 from vireid.data.heldout import hold_out, relabelled
 from vireid.data.survey import Survey
@@ -41,7 +41,7 @@ def heldout_notes(config: Config, held: Sequence[Sample], camera_names: Mapping[
     """The same for the evaluator of held-out identities; nothing where none are held out."""
     if not held:
         return []
-    coverage = heldout_evaluator(config).rehearse(held, camera_names)
+    coverage = heldout_evaluator(config).validate(held, camera_names)
     return [f"HELDOUT_IDENTITIES: {line}" for line in coverage.lines()]
 
 
@@ -65,11 +65,11 @@ def listing_findings(config: Config, found: Survey) -> tuple[list[str], list[str
     if not faults or not config.HELDOUT_IDENTITIES:
         attempt(lambda: assemble.sampler(config, split()[0]) and None)
     if make_plan(config).part("MODEL.ATTRIBUTES") is not None:
-        attempt(lambda: assemble.model(config, _facts(config, found), weights=False).rehearse(found.test))
+        attempt(lambda: assemble.model(config, _facts(config, found), weights=False).validate(found.test))
     return list(dict.fromkeys(faults)), notes
 
 
-def _facts(config: Config, found: Survey) -> Facts:
+def _facts(config: Config, found: Survey) -> DatasetInfo:
     """The numbers of the listing, as `Dataset.facts` returns them."""
     samples = [*found.train, *found.test]
     widths = {len(sample.attributes) for sample in samples if sample.attributes is not None}
@@ -84,7 +84,7 @@ def _protocols(
     faults, notes = [], []
     for name, evaluator in assemble.evaluators(config).items():
         try:
-            coverage = evaluator.rehearse(samples, camera_names)
+            coverage = evaluator.validate(samples, camera_names)
         except DataError as error:
             faults.append(f"EVALUATION.{name.upper()}: {error}")
             continue

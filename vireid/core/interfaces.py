@@ -9,10 +9,10 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from torch import Tensor
 
-from vireid.core.types import Facts, FeatureTable, Progress, Sample, Trial
+from vireid.core.types import DatasetInfo, EmbeddingTable, Progress, Sample, Trial
 
 
-class TwoStreamBackbone(Protocol):
+class Backbone(Protocol):
     channels: int
 
     def __call__(self, images: Tensor, modality: Tensor) -> tuple[Tensor, Tensor | None]:
@@ -85,7 +85,7 @@ class EpochContext(Protocol):
     progress: Progress
     samples: Sequence[Sample]  # the training set: paths, labels, attributes; no images
 
-    def training_features(self, view: int = 0) -> FeatureTable:
+    def training_features(self, view: int = 0) -> EmbeddingTable:
         """Descriptors of the whole training set as evaluation sees it; computed once and kept for the epoch.
 
         Another `view` (an entry of VIEWS, the first is 1): of the images that have it, in that view alone, without
@@ -108,7 +108,7 @@ class Dataset(Protocol):
         """Training images; identities contiguous from 0."""
         ...
 
-    def facts(self) -> Facts:
+    def facts(self) -> DatasetInfo:
         """The numbers of identities, cameras and attributes that the files on disk have."""
         ...
 
@@ -122,7 +122,7 @@ class Identified(Protocol):
     """For data sets that say what a checkpoint trained on them must agree in: {"data": "RegDB", "trial": 3}."""
 
     @property
-    def identity(self) -> Mapping[str, str | int]:
+    def checkpoint_key(self) -> Mapping[str, str | int]:
         """Plain values; the name of the data set, and its split where there are several. Opens no file."""
         ...
 
@@ -141,7 +141,7 @@ class NamesCameras(Protocol):
 class ConditionsOnTable(Protocol):
     """For evaluation protocols whose conditions are more exact once the test images are known."""
 
-    def conditions_on(self, table: FeatureTable) -> Mapping[str, str | int]:
+    def conditions_on(self, table: EmbeddingTable) -> Mapping[str, str | int]:
         """The protocol's `conditions`, with camera names beside numbers."""
         ...
 
@@ -150,7 +150,7 @@ class ConditionsOnTable(Protocol):
 class RemarksOnTable(Protocol):
     """For evaluation protocols that have settings or rules without effect on some test images."""
 
-    def remarks_on(self, table: FeatureTable) -> Sequence[str]:
+    def remarks_on(self, table: EmbeddingTable) -> Sequence[str]:
         """What has no effect on these images, a sentence each."""
         ...
 
@@ -164,7 +164,7 @@ class GalleryIndex(Protocol):
         ...
 
     @property
-    def says(self) -> str:
+    def description(self) -> str:
         """Name and values, as the conditions of a number state them."""
         ...
 
@@ -230,7 +230,7 @@ class Reranker(Protocol):
     """Other similarities than dot products, from the neighbours of queries and gallery."""
 
     @property
-    def says(self) -> str:
+    def description(self) -> str:
         """Name and values, as the conditions of a number state them."""
         ...
 
@@ -240,6 +240,6 @@ class Reranker(Protocol):
 
 
 class RetrievalProtocol(Protocol):
-    def trials(self, table: FeatureTable) -> Iterator[Trial]:
+    def trials(self, table: EmbeddingTable) -> Iterator[Trial]:
         """Row numbers and junk rule; no images."""
         ...

@@ -89,7 +89,7 @@ def _leading_visible(modality: Tensor) -> int | None:
 
 
 @dataclass(frozen=True, slots=True)
-class PersonFeatures:
+class ModelOutput:
     """What a model says about a batch: named fields from the vocabulary."""
 
     values: Mapping[str, Tensor]
@@ -97,7 +97,7 @@ class PersonFeatures:
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class DatasetInfo:
     """Numbers known only at run time. Given to any constructor that names them; never written in YAML."""
 
     num_ids: int = 0
@@ -117,10 +117,10 @@ class Progress:
 
 
 @dataclass(frozen=True)
-class FeatureTable:
+class EmbeddingTable:
     """Descriptors of a list of images and what is known about each."""
 
-    features: np.ndarray  # (N, D) float32, unit rows
+    embeddings: np.ndarray  # (N, D) float32, L2-normalized rows
     labels: np.ndarray  # (N,) int64
     cameras: np.ndarray  # (N,) int64
     modality: np.ndarray  # (N,) int64

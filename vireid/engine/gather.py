@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, distributed
 
-from vireid.core.types import Batch, PersonFeatures
+from vireid.core.types import Batch, ModelOutput
 from vireid.layers.precision import float32_or_more
 
 
@@ -50,7 +50,7 @@ def gather_rows(rows: Tensor) -> Tensor:
     return _Gathered.apply(rows)  # type: ignore[return-value]
 
 
-def gather_step(batch: Batch, features: PersonFeatures, names: Iterable[str]) -> tuple[Batch, PersonFeatures]:
+def gather_step(batch: Batch, features: ModelOutput, names: Iterable[str]) -> tuple[Batch, ModelOutput]:
     """The batch without its images and the named fields of the features, of all processes together.
 
     Floating fields arrive in float32, in which losses compute. With one process nothing changes.
@@ -65,4 +65,4 @@ def gather_step(batch: Batch, features: PersonFeatures, names: Iterable[str]) ->
     source = features.source
     if source is not None:
         source = gather_rows(source + rows * distributed.get_rank())
-    return replace(batch, images=batch.images[:0], visible=None, host=None, **whole), PersonFeatures(values, source)
+    return replace(batch, images=batch.images[:0], visible=None, host=None, **whole), ModelOutput(values, source)

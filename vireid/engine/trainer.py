@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from vireid.core.errors import CheckpointError, ConfigError, NonFiniteLoss
 from vireid.core.interfaces import StartsEpoch
 from vireid.core.rng import derive, seeded
-from vireid.core.types import Batch, FeatureTable, PersonFeatures, Progress, Sample
+from vireid.core.types import Batch, EmbeddingTable, ModelOutput, Progress, Sample
 from vireid.engine.averaging import AveragedWeights
 from vireid.engine.checkpoint import CheckpointFolder, TrainerState
 from vireid.engine.environment import Environment
@@ -51,7 +51,7 @@ class StepModule(nn.Module):
 
     def forward(self, batch: Batch, progress: Progress) -> tuple[Tensor, dict[str, Tensor]]:
         with self._autocast():
-            features: PersonFeatures = self.model(batch)
+            features: ModelOutput = self.model(batch)
         if self.gather:
             batch, features = gather_step(batch, features, self.objective.reads)  # type: ignore[arg-type]
         return self.objective(batch, features, progress)
@@ -62,11 +62,11 @@ class EpochStart:
     """What a part may ask for at the start of an epoch (core.protocols.EpochContext)."""
 
     progress: Progress
-    extract: Callable[[int, int], FeatureTable]  # view, epoch
+    extract: Callable[[int, int], EmbeddingTable]  # view, epoch
     samples: Sequence[Sample] = ()
-    _tables: dict[int, FeatureTable] = field(default_factory=dict)
+    _tables: dict[int, EmbeddingTable] = field(default_factory=dict)
 
-    def training_features(self, view: int = 0) -> FeatureTable:
+    def training_features(self, view: int = 0) -> EmbeddingTable:
         if view not in self._tables:
             self._tables[view] = self.extract(view, self.progress.epoch)
         return self._tables[view]
@@ -107,7 +107,7 @@ class Trainer:
     evaluate: Callable[[nn.Module, Progress], float] | None = None
     evaluate_every: int = 0
     select: Select = "last"
-    extract_training: Callable[[int, int], FeatureTable] | None = None
+    extract_training: Callable[[int, int], EmbeddingTable] | None = None
     samples: Sequence[Sample] = ()  # the training set, for parts that ask at the start of an epoch
     freeze: Mapping[str, int] = field(default_factory=dict)  # module path -> epochs after which it stops learning
     say: Callable[[str], None] = print

@@ -13,7 +13,7 @@ import numpy as np
 from vireid.core.errors import DataError, UserError
 from vireid.core.labels import int64_array
 from vireid.core.rng import numpy_generator
-from vireid.core.types import FeatureTable, Modality, Sample
+from vireid.core.types import EmbeddingTable, Modality, Sample
 from vireid.data.attributes import AttributeTable
 from vireid.data.datasets.listing import read_identities
 from vireid.data.datasets.sysu import INFRARED_CAMERAS
@@ -50,7 +50,7 @@ def attribute_only(
     table = _table(samples)
     trials: dict[str, Scores] = {}
     for number, trial in enumerate(protocol.trials(table)):
-        levels = _levels(match, table.features[trial.query], table.features[trial.gallery])
+        levels = _levels(match, table.embeddings[trial.query], table.embeddings[trial.gallery])
         junk = trial.junk(trial.query, trial.gallery)
         for attempt in range(tie_breaks):
             order = numpy_generator(seed, number, attempt).random(levels.shape)  # below 1: levels stay apart
@@ -73,7 +73,7 @@ def attribute_only(
     return Report(trials, {**protocol.conditions, **conditions})
 
 
-def _table(samples: Sequence[Sample]) -> FeatureTable:
+def _table(samples: Sequence[Sample]) -> EmbeddingTable:
     """The labelled samples as a table whose features are the codes."""
     kept = [sample for sample in samples if sample.attributes is not None]
     if not kept:
@@ -88,7 +88,7 @@ def _table(samples: Sequence[Sample]) -> FeatureTable:
         int64_array((getattr(sample, name) for sample in kept), name) for name in ("identity", "camera", "modality")
     )
     codes = np.array([sample.attributes for sample in kept], np.float32)
-    return FeatureTable(codes, labels, cameras, modality, samples=kept)
+    return EmbeddingTable(codes, labels, cameras, modality, samples=kept)
 
 
 def _levels(match, query: np.ndarray, gallery: np.ndarray) -> np.ndarray:

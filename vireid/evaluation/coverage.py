@@ -9,7 +9,7 @@ import numpy as np
 
 from vireid.core.errors import DataError, UserError
 from vireid.core.labels import with_name
-from vireid.core.types import FeatureTable, Trial
+from vireid.core.types import EmbeddingTable, Trial
 
 BLOCK = 1 << 21  # (query, gallery) pairs whose junk is computed at a time
 
@@ -62,7 +62,7 @@ def _range(numbers: Sequence[int]) -> str:
     return str(low) if low == high else f"{low} to {high}"
 
 
-def trial_coverage(trial: Trial, table: FeatureTable) -> TrialCoverage:
+def trial_coverage(trial: Trial, table: EmbeddingTable) -> TrialCoverage:
     """Count the queries of a trial that have a correct gallery image that is not ignored.
 
     Only pairs of neighboring identities are formed, `BLOCK` at a time: memory is bounded for any number of images.
@@ -96,7 +96,7 @@ def _blocks(query: np.ndarray, gallery: np.ndarray) -> Iterator[tuple[slice, sli
         start = stop
 
 
-def require_counted(coverage: TrialCoverage, table: FeatureTable) -> None:
+def require_counted(coverage: TrialCoverage, table: EmbeddingTable) -> None:
     """DataError with the reason where no query of a trial has a correct gallery image that counts."""
     if coverage.counted:
         return

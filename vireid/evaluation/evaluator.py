@@ -12,7 +12,7 @@ import numpy as np
 from vireid.core.errors import UserError
 from vireid.core.interfaces import ConditionsOnTable, GalleryIndex, RemarksOnTable, Reranker
 from vireid.core.labels import int64_array
-from vireid.core.types import FeatureTable, Sample, Trial
+from vireid.core.types import EmbeddingTable, Sample, Trial
 from vireid.evaluation.coverage import ProtocolCoverage, require_counted, trial_coverage
 from vireid.evaluation.indexed import IndexedScorer
 from vireid.evaluation.report import MeasuredQueries, Report
@@ -30,15 +30,15 @@ class MeasuredProtocol(Protocol):
         """What a number must be printed with: protocol, direction, mode, shots, trials."""
         ...
 
-    def query_rows(self, table: FeatureTable) -> np.ndarray:
+    def query_rows(self, table: EmbeddingTable) -> np.ndarray:
         """Rows that ask in any trial."""
         ...
 
-    def gallery_rows(self, table: FeatureTable) -> np.ndarray:
+    def gallery_rows(self, table: EmbeddingTable) -> np.ndarray:
         """Rows that answer in any trial."""
         ...
 
-    def trials(self, table: FeatureTable) -> Iterator[Trial]: ...
+    def trials(self, table: EmbeddingTable) -> Iterator[Trial]: ...
 
 
 @dataclass(frozen=True)
@@ -74,19 +74,19 @@ class Evaluator:
         self.protocol, self.score, self.rerank, self.index = protocol, score, rerank, index
         self.ranks = tuple(ranks)
 
-    def __call__(self, table: FeatureTable) -> Report:
+    def __call__(self, table: EmbeddingTable) -> Report:
         indexed = None if self.index is None else IndexedScorer(self.index, exact=self.score)
         scores = self._plain(table) if self.rerank is None and indexed is None else self._of_trial(table, indexed)
         found = {trial.name: self._measure(scores(trial), trial, table) for trial in self.protocol.trials(table)}
         trials = {name: summarise(each.scores, self.ranks) for name, each in found.items()}
-        own = {} if self.rerank is None else {"re_ranking": self.rerank.says}
-        own |= {} if indexed is None else {"search": indexed.says}
+        own = {} if self.rerank is None else {"re_ranking": self.rerank.description}
+        own |= {} if indexed is None else {"search": indexed.description}
         protocol = self.protocol
         stated = protocol.conditions_on(table) if isinstance(protocol, ConditionsOnTable) else protocol.conditions
         conditions = {**stated, **table.conditions, **own}
         return Report(conditions=conditions, trials=trials, queries=found)
 
-    def rehearse(self, samples: Sequence[Sample], camera_names: Mapping[int, str] | None = None) -> ProtocolCoverage:
+    def validate(self, samples: Sequence[Sample], camera_names: Mapping[int, str] | None = None) -> ProtocolCoverage:
         """Draw all trials without features, so that what the protocol misses in the data is reported before training.
 
         Returns the number of queries of each trial and of those that have a correct gallery image that counts.
@@ -98,7 +98,7 @@ class Evaluator:
             for name in ("identity", "camera", "modality")
         )
         features = np.zeros((len(samples), 0), np.float32)
-        table = FeatureTable(features, labels, cameras, modality, samples=samples, camera_names=camera_names or {})
+        table = EmbeddingTable(features, labels, cameras, modality, samples=samples, camera_names=camera_names or {})
         found = []
         for trial in self.protocol.trials(table):
             found.append(trial_coverage(trial, table))
@@ -106,7 +106,7 @@ class Evaluator:
         remarks = self.protocol.remarks_on(table) if isinstance(self.protocol, RemarksOnTable) else ()
         return ProtocolCoverage(tuple(found), tuple(remarks))
 
-    def ranking(self, table: FeatureTable, trial: int = 0, k: int = 10) -> RankedLists:
+    def ranking(self, table: EmbeddingTable, trial: int = 0, k: int = 10) -> RankedLists:
         """The first k answers to each query of one trial; equal scores in the order of the trial's gallery."""
         chosen = next(islice(self.protocol.trials(table), trial, None), None)
         if chosen is None:
@@ -114,23 +114,25 @@ class Evaluator:
                 f"there is no trial {trial}: the protocol has {self.protocol.conditions['trials']}, from 0 on"
             )
         indexed = None if self.index is None else IndexedScorer(self.index, exact=self.score)
-        scores = (self.rerank or indexed or self.score)(table.features[chosen.query], table.features[chosen.gallery])
+        scores = (self.rerank or indexed or self.score)(
+            table.embeddings[chosen.query], table.embeddings[chosen.gallery]
+        )
         ranking = rank_rows(scores, junk=chosen.junk(chosen.query, chosen.gallery), k=k).mapped(chosen.gallery)
         same = table.labels[ranking.ids.clip(min=0)] == table.labels[chosen.query][:, None]
         return RankedLists(chosen.query, ranking, same & (ranking.ids != NOBODY))
 
-    def _plain(self, table: FeatureTable) -> Callable[[Trial], np.ndarray]:
+    def _plain(self, table: EmbeddingTable) -> Callable[[Trial], np.ndarray]:
         """One matrix of dot products, of which each trial looks at a part."""
         query, gallery = self.protocol.query_rows(table), self.protocol.gallery_rows(table)
-        return _Selection(query, gallery, self.score(table.features[query], table.features[gallery])).of
+        return _Selection(query, gallery, self.score(table.embeddings[query], table.embeddings[gallery])).of
 
-    def _of_trial(self, table: FeatureTable, indexed: IndexedScorer | None) -> Callable[[Trial], np.ndarray]:
+    def _of_trial(self, table: EmbeddingTable, indexed: IndexedScorer | None) -> Callable[[Trial], np.ndarray]:
         """A matrix for each trial, by what sees its gallery alone."""
         score = self.rerank or indexed
         assert score is not None
-        return lambda trial: score(table.features[trial.query], table.features[trial.gallery])
+        return lambda trial: score(table.embeddings[trial.query], table.embeddings[trial.gallery])
 
-    def _measure(self, scores: np.ndarray, trial: Trial, table: FeatureTable) -> MeasuredQueries:
+    def _measure(self, scores: np.ndarray, trial: Trial, table: EmbeddingTable) -> MeasuredQueries:
         found = measure_queries(
             scores,
             table.labels[trial.query],

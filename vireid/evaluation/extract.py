@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from vireid.core.errors import DataError
-from vireid.core.types import Batch, FeatureTable
+from vireid.core.types import Batch, EmbeddingTable
 
 Columns = dict[str, np.ndarray]
 
@@ -25,7 +25,7 @@ def extract_features(
     gather: Callable[[Columns], Sequence[Columns]] | None = None,
     conditions: Mapping[str, str] | None = None,
     unit: bool = True,
-) -> FeatureTable:
+) -> EmbeddingTable:
     """Rows in the order of the data set, each image once.
 
     `describe`: Batch -> (B, D) unit rows. `prepare` turns a batch of the loader (uint8 images) into what `describe`
@@ -59,8 +59,8 @@ def extract_features(
     _, once = np.unique(columns["index"], return_index=True)  # sorted by index
     columns = {name: values[once] for name, values in columns.items()}
     length = _lengths(columns["features"], columns["index"])
-    return FeatureTable(
-        features=columns["features"] / length if unit else columns["features"],
+    return EmbeddingTable(
+        embeddings=columns["features"] / length if unit else columns["features"],
         labels=columns["labels"],
         cameras=columns["cameras"],
         modality=columns["modality"],

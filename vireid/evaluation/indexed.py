@@ -31,7 +31,9 @@ class IndexedScorer:
     def __call__(self, queries: np.ndarray, gallery: np.ndarray) -> np.ndarray:
         index = self._index = self.make()
         if len(index):
-            raise UserError(f"{index.says} holds {len(index)} vectors already: an evaluation needs an empty index")
+            raise UserError(
+                f"{index.description} holds {len(index)} vectors already: an evaluation needs an empty index"
+            )
         index.add(gallery)
         scores, ids = index.search(queries, len(gallery))
         matrix = np.full((len(queries), len(gallery) + 1), MISSED, np.float32)  # the last column takes the ids -1
@@ -47,12 +49,12 @@ class IndexedScorer:
         return float(np.mean(self._recalls)) if self._recalls else None
 
     @property
-    def says(self) -> str:
+    def description(self) -> str:
         """How results name the search, with its recall where it is approximate."""
         assert self._index is not None, "nothing was searched yet"
         if self.recall is None:
-            return self._index.says
-        return f"{self._index.says}: approximate with recall@{DEPTH} {self.recall:.3f} of the exact search"
+            return self._index.description
+        return f"{self._index.description}: approximate with recall@{DEPTH} {self.recall:.3f} of the exact search"
 
 
 def _recall(found: np.ndarray, exact: np.ndarray) -> float:

@@ -9,7 +9,7 @@ from typing import Any
 from torch import nn
 
 from vireid.core.io import write_json
-from vireid.core.types import Batch, FeatureTable, Progress
+from vireid.core.types import Batch, EmbeddingTable, Progress
 from vireid.data.augment.transforms import normalise
 from vireid.data.images.image_set import ImageSet
 from vireid.data.loading import BatchLoader, sequential_batches
@@ -38,7 +38,7 @@ class Check:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Measuring:
+class EvaluationRunner:
     """Describes images with the processes of `environment` together, `batch` at a time, and scores them.
 
     The first process scores, writes into `folder` and prints; all get what it found.
@@ -58,13 +58,13 @@ class Measuring:
         flips: str = "none",
         rows: Sequence[int] | None = None,
         prepare: Callable[[Batch], Batch] = normalised,
-    ) -> FeatureTable:
+    ) -> EmbeddingTable:
         """Descriptors of all images, each embedded once; processes share the batches, all get the table.
 
         `rows`: of these images alone, ascending. `prepare`: from a batch of the loader to what the model takes.
         """
         model.eval()
-        environment, describe = self.environment, model.describe
+        environment, describe = self.environment, model.embed
         rows = range(len(images.samples)) if rows is None else rows
         batches = [[rows[i] for i in batch] for batch in sequential_batches(len(rows), self.batch)]
         batches = batches[environment.rank :: environment.world] or batches[:1]  # nobody may have nothing to do
@@ -83,7 +83,7 @@ class Measuring:
 
     def results(
         self,
-        table: FeatureTable,
+        table: EmbeddingTable,
         evaluators: Mapping[str, Evaluator],
         *,
         features: bool = True,

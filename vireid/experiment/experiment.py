@@ -17,7 +17,7 @@ from vireid.core.errors import CheckpointError, ConfigError, DataError
 from vireid.core.interfaces import Dataset, Identified
 from vireid.core.paths import normalized_path
 from vireid.core.rng import seeded
-from vireid.core.types import Batch, Facts, FeatureTable, Sample
+from vireid.core.types import Batch, DatasetInfo, EmbeddingTable, Sample
 from vireid.data.heldout import hold_out, relabelled
 from vireid.data.images.cache import open_images
 from vireid.data.images.image_set import ImageSet, TrainingBatches
@@ -30,7 +30,7 @@ from vireid.engine.optim import parameter_groups
 from vireid.engine.trainer import Trainer, place
 from vireid.evaluation.evaluator import Evaluator
 from vireid.evaluation.report import Report
-from vireid.experiment.evaluate import Check, Measuring
+from vireid.experiment.evaluate import Check, EvaluationRunner
 from vireid.losses.objective import Objective
 from vireid.models.cross_modality_net import CrossModalityNet
 from vireid.runs.folder import RunFolder
@@ -87,7 +87,7 @@ class Experiment:
             people = relabelled([samples[row] for row in rows])
             begun, known = environment.from_main(self._begun) if resume else (False, True)
             model, objective = self._parts(facts, pretrained=not begun)
-            model.rehearse(test_samples)
+            model.validate(test_samples)
             sampler = assemble.sampler(config, people, environment.rank, environment.world)
             images, test = self._images(samples, environment), self._images(test_samples, environment, names)
             training, held = images.part(rows, people), images.part(held_rows, held_samples)
@@ -145,7 +145,7 @@ class Experiment:
         changed = inputs.training_changes(trained_on or {}, ListingRecord.read(self.folder.listing), files=False)
         if environment.is_main and changed:
             print(f"since this checkpoint was trained: {'; '.join(changed)}")
-        model.rehearse(test_samples)
+        model.validate(test_samples)
         test = self._images(test_samples, environment, camera_names_of(dataset))
         measuring = self._measuring(environment, self._log())
         return self._evaluate(model, test, measuring, selection, inputs, trained_on)
@@ -178,7 +178,7 @@ class Experiment:
     def _environment(self) -> Environment:
         return Environment(device=self.config.DEVICE, precision=self.config.PRECISION)
 
-    def _dataset(self) -> tuple[Dataset, Facts]:
+    def _dataset(self) -> tuple[Dataset, DatasetInfo]:
         """The data set, after every fault of the listing of both splits was reported; no image is opened.
 
         The facts are those of the people who are trained on.
@@ -271,7 +271,7 @@ class Experiment:
             for note in notes:
                 print(f"note: {note}")
 
-    def _parts(self, facts: Facts, *, pretrained: bool) -> tuple[CrossModalityNet, Objective]:
+    def _parts(self, facts: DatasetInfo, *, pretrained: bool) -> tuple[CrossModalityNet, Objective]:
         """Network and objective; initial weights are a function of SEED (and of PRETRAINED where it is wanted)."""
         with seeded(self.config.SEED, _INIT_SEED):
             model = assemble.model(self.config, facts, weights=pretrained)
@@ -290,14 +290,14 @@ class Experiment:
         stored = None if inputs is None else inputs.to_json()
         return CheckpointFolder(self.folder.checkpoints, keep=self.config.KEEP_CHECKPOINTS, inputs=stored)
 
-    def _identity(self, facts: Facts) -> dict[str, Any]:
+    def _identity(self, facts: DatasetInfo) -> dict[str, Any]:
         """What a checkpoint must agree in to belong to this run."""
         return {**self._data(), "num_ids": facts.num_ids}
 
     def _data(self) -> dict[str, Any]:
         """Name and, where it has several, split of the data set."""
         dataset = assemble.dataset(self.config)
-        return {"data": self.config.DATA.NAME, **(dataset.identity if isinstance(dataset, Identified) else {})}
+        return {"data": self.config.DATA.NAME, **(dataset.checkpoint_key if isinstance(dataset, Identified) else {})}
 
     def _selection(self, epoch: int, best: Mapping[str, Any], ema: float) -> str:
         """How the checkpoint came to count, as results say it."""
@@ -308,7 +308,7 @@ class Experiment:
         people = f"mAP on {held} training identities held out of training" if held else "rank-1 on the test set"
         return f"best {people} (epoch {epoch}){averaged}"
 
-    def _chosen_checkpoint(self, model: CrossModalityNet, objective: Objective, facts: Facts) -> tuple[Path, str]:
+    def _chosen_checkpoint(self, model: CrossModalityNet, objective: Objective, facts: DatasetInfo) -> tuple[Path, str]:
         checkpoints = self._checkpoints()
         newest = checkpoints.newest(self._identity(facts))
         if newest is None:
@@ -319,7 +319,7 @@ class Experiment:
         epoch = int(state.best["epoch"]) if state.best else newest
         return checkpoints.path(epoch), self._selection(epoch, state.best, state.ema)
 
-    def _network(self, environment: Environment, facts: Facts) -> tuple[CrossModalityNet, str, Path]:
+    def _network(self, environment: Environment, facts: DatasetInfo) -> tuple[CrossModalityNet, str, Path]:
         """The network with the weights of the run that count, or WEIGHTS, how these came to count, and their path."""
         model, objective = self._parts(facts, pretrained=False)
         if self.config.WEIGHTS:
@@ -332,12 +332,12 @@ class Experiment:
 
     # -- evaluation ----------------------------------------------------------------------------------------------
 
-    def _measuring(self, environment: Environment, log: JsonLines) -> Measuring:
-        return Measuring(environment=environment, folder=self.folder, log=log, batch=self.config.TEST_BATCH)
+    def _measuring(self, environment: Environment, log: JsonLines) -> EvaluationRunner:
+        return EvaluationRunner(environment=environment, folder=self.folder, log=log, batch=self.config.TEST_BATCH)
 
     def _training_table(
-        self, model: nn.Module, training: ImageSet, measuring: Measuring, view: int, epoch: int
-    ) -> FeatureTable:
+        self, model: nn.Module, training: ImageSet, measuring: EvaluationRunner, view: int, epoch: int
+    ) -> EmbeddingTable:
         """Descriptors of the training set as evaluation sees it, or of those of its images that have another view.
 
         A view is drawn from (SEED, epoch, the first image of the batch), whatever the number of processes.
@@ -356,7 +356,7 @@ class Experiment:
         self,
         model: nn.Module,
         test: ImageSet,
-        measuring: Measuring,
+        measuring: EvaluationRunner,
         selection: str,
         inputs: RunInputs,
         trained_on: Mapping[str, Any] | None,

@@ -23,7 +23,7 @@ from vireid.gallery.filters import Filter, span
 from vireid.gallery.images import Stamp, latest_rows, read_images, real_paths, vanished
 from vireid.gallery.model import TrainedModel
 from vireid.gallery.plan import Built, planned
-from vireid.gallery.store import FORMAT, GalleryStore, Header, Portion
+from vireid.gallery.store import FORMAT, GalleryStore, Header, Shard
 from vireid.retrieval.ranking import NOBODY, Ranking
 
 PORTION = 512  # images that are read, embedded and kept at a time
@@ -109,7 +109,7 @@ def _filled(store: GalleryStore, model: TrainedModel, samples: Sequence[Sample],
     with progress(len(todo), "embedding images") as tell:
         for portion, images, stamps in read_images(todo, model.size, done.bad, PORTION, model.depth):
             if portion:
-                vectors = model.describe(portion, images)
+                vectors = model.embed(portion, images)
                 if not done.embedded:
                     _check_width(store, vectors.shape[1])
                 store.append(_portion(portion, vectors, stamps))
@@ -132,7 +132,7 @@ def _check_width(store: GalleryStore, width: int) -> None:
         index.check_width(width)
 
 
-def _portion(samples: Sequence[Sample], vectors: np.ndarray, stamps: Sequence[Stamp]) -> Portion:
+def _portion(samples: Sequence[Sample], vectors: np.ndarray, stamps: Sequence[Stamp]) -> Shard:
     columns = {
         "path": [str(sample.path) for sample in samples],
         "identity": [sample.identity for sample in samples],
@@ -144,7 +144,7 @@ def _portion(samples: Sequence[Sample], vectors: np.ndarray, stamps: Sequence[St
         "ctime_ns": [stamp.ctime_ns for stamp in stamps],
         "digest": [stamp.digest.encode("ascii") for stamp in stamps],
     }
-    return Portion(vectors, {name: np.array(values) for name, values in columns.items()})
+    return Shard(vectors, {name: np.array(values) for name, values in columns.items()})
 
 
 def search(
@@ -162,7 +162,7 @@ def search(
     allowed = only.allowed(columns, latest)
     bad: dict[str, str] = {}
     read = read_images(queries, model.size, bad, PORTION, model.depth)
-    vectors = [model.describe(part, images) for part, images, _ in read if part]
+    vectors = [model.embed(part, images) for part, images, _ in read if part]
     if bad:
         raise DataError("\n  - ".join(["queries that cannot be used:", *(f"{p}: {f}" for p, f in bad.items())]))
     index = store.open_index(new_index(store.header.index, folder))
@@ -174,7 +174,7 @@ def search(
     conditions = {
         "gallery": f"{folder} ({int(latest.sum())} images)",
         "model": store.header.model,
-        "search": index.says + ("" if index.exact else " (approximate: answers may be missing)"),
+        "search": index.description + ("" if index.exact else " (approximate: answers may be missing)"),
     }
     if unknown := only.without_time(columns, latest):
         conditions["time"] = f"{unknown} images without a time are left out"

@@ -54,13 +54,13 @@ class TrainedModel:
             total.update(value.detach().cpu().numpy().tobytes())
         return total.hexdigest()
 
-    def describe(self, samples: Sequence[Sample], images: np.ndarray) -> np.ndarray:
+    def embed(self, samples: Sequence[Sample], images: np.ndarray) -> np.ndarray:
         """(N, H, W, 3) uint8 images -> (N, D) float32 unit rows."""
         table = extract_features(
-            self.net.describe,
+            self.net.embed,
             BatchLoader(samples, images, sequential_batches(len(samples), self.batch)),
             device=self.environment.device,
             autocast=self.environment.autocast,
             prepare=lambda batch: batch.with_images(normalise(batch.images)),
         )
-        return table.features
+        return table.embeddings

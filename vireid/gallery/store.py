@@ -51,7 +51,7 @@ class Header:
 
 
 @dataclass(frozen=True)
-class Portion:
+class Shard:
     """Embeddings (N, D) and columns, (N,) each: those of `COLUMNS`, and of `FILE_COLUMNS` where they are recorded.
 
     `time` is NaN where it is not known.
@@ -119,7 +119,7 @@ class GalleryStore:
                 f" {self.header.fingerprint[:12]}, this one is {fingerprint[:12]}): their vectors cannot be compared"
             )
 
-    def append(self, portion: Portion) -> None:
+    def append(self, portion: Shard) -> None:
         """Keep these images; they are safe on return."""
         assert set(COLUMNS) <= set(portion.columns) <= set(KINDS)
         width = self._read(self._files[0]).vectors.shape[1] if self._files else None
@@ -135,7 +135,7 @@ class GalleryStore:
             np.savez(out, vectors=vectors, **stored)  # type: ignore[arg-type]
         self._files = [*self._files, file]
 
-    def portions(self) -> Iterator[Portion]:
+    def portions(self) -> Iterator[Shard]:
         """Everything that is stored, in the order of its addition."""
         return map(self._read, self._files)
 
@@ -205,7 +205,7 @@ class GalleryStore:
     def _listed(self) -> Sequence[Path]:
         return sorted((self.folder / "portions").glob("[0-9]*.npz"))
 
-    def _read(self, file: Path, *, vectors: bool = True) -> Portion:
+    def _read(self, file: Path, *, vectors: bool = True) -> Shard:
         try:
             with np.load(file, allow_pickle=False) as stored:  # each member has a check sum
                 columns = {name: stored[name] for name in COLUMNS}
@@ -213,7 +213,7 @@ class GalleryStore:
                 columns |= {
                     name: stored[name] if name in stored else np.full(number, UNRECORDED[name]) for name in FILE_COLUMNS
                 }
-                return Portion(stored["vectors"] if vectors else np.empty((number, 0), np.float32), columns)
+                return Shard(stored["vectors"] if vectors else np.empty((number, 0), np.float32), columns)
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise DataError(
                 f"{file} is damaged ({error}): move it away, then `gallery.py add` embeds its images again"

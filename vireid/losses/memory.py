@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from vireid.core.errors import ConfigError
 from vireid.core.interfaces import EpochContext
 from vireid.core.registries import LOSSES
-from vireid.core.types import FeatureTable, Modality
+from vireid.core.types import EmbeddingTable, Modality
 from vireid.layers.norms import unit_rows
 from vireid.layers.pairing import follow, partners
 from vireid.layers.pairwise import distances, groups, insist
@@ -141,16 +141,16 @@ class ConsistencyMemory(nn.Module):
         assert isinstance(bank, Bank)
         return bank
 
-    def _fill(self, stream: str, table: FeatureTable, chosen: np.ndarray) -> None:
+    def _fill(self, stream: str, table: EmbeddingTable, chosen: np.ndarray) -> None:
         bank = self._bank(stream)
-        if table.features.shape[1] != bank.features.shape[1]:
+        if table.embeddings.shape[1] != bank.features.shape[1]:
             raise ConfigError(
                 [
-                    f"MODEL.DESCRIPTOR is {table.features.shape[1]} wide and the memories read a field of "
+                    f"MODEL.DESCRIPTOR is {table.embeddings.shape[1]} wide and the memories read a field of "
                     f"{bank.features.shape[1]}: they compare rows with descriptors, so both must be the same field"
                 ]
             )
-        rows, labels = torch.from_numpy(table.features[chosen]), torch.from_numpy(table.labels[chosen])
+        rows, labels = torch.from_numpy(table.embeddings[chosen]), torch.from_numpy(table.labels[chosen])
         bank.fill(identity_means(rows.to(bank.features), labels.to(bank.features.device), len(bank.features)))
 
     def join(self) -> None:

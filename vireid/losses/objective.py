@@ -13,7 +13,7 @@ from vireid.core.binding import bind, requested, serve
 from vireid.core.errors import ConfigError, DataError, nearest
 from vireid.core.fields import BATCH_FIELDS
 from vireid.core.interfaces import Measures
-from vireid.core.types import Batch, PersonFeatures, Progress
+from vireid.core.types import Batch, ModelOutput, Progress
 from vireid.layers.precision import float32_or_more, without_autocast
 
 
@@ -66,7 +66,7 @@ class Objective(nn.Module):
         """Names of all fields that some term reads."""
         return frozenset(field for binding in self._bindings.values() for field in binding.values())
 
-    def forward(self, batch: Batch, out: PersonFeatures, progress: Progress) -> tuple[Tensor, dict[str, Tensor]]:
+    def forward(self, batch: Batch, out: ModelOutput, progress: Progress) -> tuple[Tensor, dict[str, Tensor]]:
         """The total to differentiate, and each term without weight and schedule, detached, for the log.
 
         A loss that returns several named scalars counts as their sum and is logged as "term/name", and so is what a
@@ -86,7 +86,7 @@ class Objective(nn.Module):
         return total, logged
 
     @staticmethod
-    def _fields(batch: Batch, out: PersonFeatures) -> dict[str, Tensor]:
+    def _fields(batch: Batch, out: ModelOutput) -> dict[str, Tensor]:
         from_batch = {name: getattr(batch, name) for name in BATCH_FIELDS}
         from_batch = {name: value for name, value in from_batch.items() if value is not None}
         if out.source is not None:

@@ -89,7 +89,7 @@ class AttributeSource(nn.Module):
         mean = (values * known).sum(0) / known.sum(0)
         self.prior.copy_(torch.where(known.any(0), mean, 0.5))
 
-    def rehearse(self, samples: Sequence[Sample]) -> None:
+    def validate(self, samples: Sequence[Sample]) -> None:
         """DataError where labels are wanted at test time and none of the test images has any."""
         if self.test == "labels" and not any(sample.attributes is not None for sample in samples):
             raise DataError(

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from vireid.core.binding import bind, requested, serve
 from vireid.core.errors import ConfigError, DataError, nearest
 from vireid.core.fields import ATTRIBUTE_FIELDS, FIELDS, MODEL_FIELDS
-from vireid.core.types import Batch, PersonFeatures, Sample
+from vireid.core.types import Batch, ModelOutput, Sample
 from vireid.layers.norms import unit_rows
 from vireid.layers.precision import float32_or_more, without_autocast
 
@@ -123,7 +123,7 @@ class CrossModalityNet(nn.Module):
                 problems.append(f"MODEL.DESCRIPTOR: {field!r} is no descriptor (its shape is {', '.join(shape)})")
         return problems
 
-    def forward(self, batch: Batch) -> PersonFeatures:
+    def forward(self, batch: Batch) -> ModelOutput:
         """Every field in training; in evaluation those that are not `training_only`."""
         if not batch.images.is_floating_point():
             raise ValueError(f"images must be normalised floats, got {batch.images.dtype}")
@@ -145,7 +145,7 @@ class CrossModalityNet(nn.Module):
                 fields |= head(**serve(fields, binding))
         if not self.training:
             fields = {name: value for name, value in fields.items() if name not in self._training_only}
-        return PersonFeatures(fields, source)
+        return ModelOutput(fields, source)
 
     def _adapt(self, batch: Batch, source: Tensor | None, feature_map: Tensor, pooled: Tensor) -> dict[str, Tensor]:
         binding = self._bindings["MODEL.ATTRIBUTES"]
@@ -175,13 +175,13 @@ class CrossModalityNet(nn.Module):
         parts = (self.attributes, self.adapter)
         return {k: v for part in parts for k, v in getattr(part, "conditions", {}).items()} | lengths
 
-    def rehearse(self, samples: Sequence[Sample]) -> None:
+    def validate(self, samples: Sequence[Sample]) -> None:
         """What the test images lack is said before one of them is opened: DataError of the attribute source."""
-        check = getattr(self.attributes, "rehearse", None)
+        check = getattr(self.attributes, "validate", None)
         if check is not None:
             check(samples)
 
-    def describe(self, batch: Batch) -> Tensor:
+    def embed(self, batch: Batch) -> Tensor:
         """(B, D) rows for retrieval, of length 1 unless `unit` is off; the module must be in evaluation mode.
 
         One field of one vector: that vector at length 1. Several fields, several parts (R, P, D) or several rows of an

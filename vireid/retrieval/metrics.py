@@ -52,7 +52,7 @@ class QueryScores:
     counted: np.ndarray  # (Q,) bool: has a correct image among the counted gallery
     first: np.ndarray  # (Q,) int64: place of the first correct image, or of its identity; from 1
     average_precision: np.ndarray  # (Q,)
-    inverse_penalty: np.ndarray  # (Q,)
+    inverse_negative_penalty: np.ndarray  # (Q,)
     chance: np.ndarray  # (Q,) share of correct images among the counted ones
 
 
@@ -98,7 +98,7 @@ def summarise(found: QueryScores, ranks: Sequence[int] = (1, 5, 10, 20)) -> Scor
     return Scores(
         cmc=firsts.cumsum() / counted,
         mean_ap=float(found.average_precision.sum() / counted),
-        mean_inp=float(found.inverse_penalty.sum() / counted),
+        mean_inp=float(found.inverse_negative_penalty.sum() / counted),
         queries=counted,
         skipped=len(found.counted) - counted,
         chance=float(found.chance.sum() / counted),

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from vireid.core.io import replaced_file
-from vireid.core.types import FeatureTable, Sample
+from vireid.core.types import EmbeddingTable, Sample
 from vireid.evaluation.evaluator import Evaluator
 from vireid.evaluation.report import Report
 from vireid.retrieval.ranking import NOBODY
@@ -16,8 +16,16 @@ from vireid.retrieval.ranking import NOBODY
 DEPTH = 20  # answers kept for each query
 
 
+QUERY_COLUMNS = {  # name in queries.npz -> attribute of QueryScores and type on disk
+    "counted": ("counted", bool),
+    "first": ("first", np.int32),
+    "average_precision": ("average_precision", np.float32),
+    "inverse_penalty": ("inverse_negative_penalty", np.float32),
+}
+
+
 def save_rankings(
-    path: Path, evaluators: Mapping[str, Evaluator], table: FeatureTable, samples: Sequence[Sample], *, k: int = DEPTH
+    path: Path, evaluators: Mapping[str, Evaluator], table: EmbeddingTable, samples: Sequence[Sample], *, k: int = DEPTH
 ) -> None:
     """Write the first k answers of every query in the first trial of each protocol.
 
@@ -47,7 +55,7 @@ def save_rankings(
         np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
 
 
-def save_queries(path: Path, reports: Mapping[str, Report], table: FeatureTable, *, listing: str = "") -> None:
+def save_queries(path: Path, reports: Mapping[str, Report], table: EmbeddingTable, *, listing: str = "") -> None:
     """Write what each query scored in each trial, for comparisons of two runs query by query.
 
     Arrays of protocol NAME: `NAME/row`, `NAME/id`, `NAME/camera` (Q,), every image that asks in some trial;
@@ -65,24 +73,23 @@ def save_queries(path: Path, reports: Mapping[str, Report], table: FeatureTable,
             f"{name}/id": table.labels[rows],
             f"{name}/camera": table.cameras[rows],
         }
-        columns = {"counted": bool, "first": np.int32, "average_precision": np.float32, "inverse_penalty": np.float32}
-        for column, dtype in columns.items():
+        for column, (attribute, dtype) in QUERY_COLUMNS.items():
             values = np.zeros((len(trials), len(rows)), dtype)
             for line, trial, place in zip(values, trials, places, strict=True):
-                line[place] = getattr(trial.scores, column)
+                line[place] = getattr(trial.scores, attribute)
             arrays[f"{name}/{column}"] = values
     with replaced_file(path) as file:
         np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
 
 
-def save_features(path: Path, table: FeatureTable) -> None:
+def save_features(path: Path, table: EmbeddingTable) -> None:
     """Write the descriptors of all test images (float16: enough for pictures and for a second look) and their columns:
     `features` (N, D), `labels`, `cameras`, `modality` (N,), `paths` (N,) text."""
     paths = np.array([str(sample.path) for sample in table.samples or ()])
     with replaced_file(path) as file:
         np.savez(
             file,  # type: ignore[arg-type]
-            features=table.features.astype(np.float16),
+            features=table.embeddings.astype(np.float16),
             labels=table.labels,
             cameras=table.cameras,
             modality=table.modality,

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 
 from vireid.core.fields import BATCH_FIELDS, FIELDS
 from vireid.core.registries import BACKBONES
-from vireid.core.types import Batch, Facts, Modality
+from vireid.core.types import Batch, DatasetInfo, Modality
 
-TINY = Facts(num_ids=4, num_cameras=6, num_attributes=8, channels=16, feature_dim=16)
+TINY = DatasetInfo(num_ids=4, num_cameras=6, num_attributes=8, channels=16, feature_dim=16)
 SIZES = {"C": 16, "D": 16, "H": 6, "W": 3, "I": 4, "A": 8, "A|1": 8, "P": 3}
 
 
@@ -89,7 +89,7 @@ class TinyBackbone(nn.Module):
         return self.shared(rows), None
 
 
-def build_example(target: Callable[..., Any], facts: Facts = TINY, **runtime: Any) -> Any:
+def build_example(target: Callable[..., Any], facts: DatasetInfo = TINY, **runtime: Any) -> Any:
     """An instance of a registered class from its defaults, its `example` arguments and facts.
 
     A class with other required arguments carries a class attribute `example` with keyword arguments for them.

@@ -74,7 +74,7 @@ def cost(model: CrossModalityNet, size: Sequence[int], *, num_attributes: int = 
     batch = batch_of(size, num_attributes=num_attributes).to("meta")
     reads = _Reads()
     with torch.no_grad(), FlopCounterMode(display=False) as counter, reads:
-        descriptors = shadow.describe(batch)
+        descriptors = shadow.embed(batch)
     read = sum(parameter.numel() for parameter in shadow.parameters() if id(parameter) in reads.seen)
     total = sum(parameter.numel() for parameter in shadow.parameters())
     return Cost(total, read, counter.get_total_flops() // len(batch), int(descriptors.shape[1]))
@@ -99,13 +99,13 @@ def speed(
     times = []
     with torch.inference_mode():
         for _ in range(2):
-            model.describe(batch)
+            model.embed(batch)
         if on_gpu:
             torch.cuda.synchronize(place)
             torch.cuda.reset_peak_memory_stats(place)
         for _ in range(repeats):
             start = time.perf_counter()
-            model.describe(batch)
+            model.embed(batch)
             if on_gpu:
                 torch.cuda.synchronize(place)
             times.append(time.perf_counter() - start)

@@ -8,11 +8,11 @@ from vireid.config import assemble
 from vireid.config.load import make_config, read_unchecked
 from vireid.core.errors import ConfigError, DataError
 from vireid.core.registries import HEADS, LOSSES, POOLS
-from vireid.core.types import Facts, Modality, Sample
+from vireid.core.types import DatasetInfo, Modality, Sample
 
 MMD = Path(__file__).parents[3] / "configs" / "sysu" / "mmd.yml"
 TINY = {"MODEL.BACKBONE.ARCH": "resnet10t", "MODEL.BACKBONE.PRETRAINED": False}
-FACTS = Facts(num_ids=5, num_cameras=6)
+FACTS = DatasetInfo(num_ids=5, num_cameras=6)
 
 
 def config(**changes):
@@ -50,7 +50,7 @@ def test_the_check_leaves_random_numbers_and_default_device_alone():
 
 def test_the_check_takes_the_facts_of_the_data():
     with pytest.raises(ConfigError) as error:
-        assemble.check(config(OBJECTIVE__ID__NUM_IDS=3), Facts(num_ids=206, num_cameras=2))
+        assemble.check(config(OBJECTIVE__ID__NUM_IDS=3), DatasetInfo(num_ids=206, num_cameras=2))
     assert error.value.problems == ["command line: OBJECTIVE.ID.NUM_IDS is a fact of the data (206 here); remove it"]
 
 
@@ -152,7 +152,7 @@ def test_attributes_are_provided_where_the_data_has_them(registered):
     registered(LOSSES, Reader)
     cfg = config(**{"OBJECTIVE.READER": {"NAME": "Reader"}})
     assert "OBJECTIVE.READER (Reader) needs 'attributes'" in assemble.problems(cfg)[0]
-    assert assemble.problems(cfg, Facts(num_ids=5, num_cameras=6, num_attributes=8)) == []
+    assert assemble.problems(cfg, DatasetInfo(num_ids=5, num_cameras=6, num_attributes=8)) == []
     assert assemble.problems(config(**{"OBJECTIVE.READER": {"NAME": "Reader"}, "DATA.ATTRIBUTES": "somewhere"})) == []
 
 
@@ -210,7 +210,7 @@ def test_a_row_of_the_evaluation_can_be_re_ranked():
     cfg = config(**{"EVALUATION.AGAIN": again})
     evaluators = assemble.evaluators(cfg)
     assert evaluators["all"].rerank is None
-    assert evaluators["again"].rerank.says == (
+    assert evaluators["again"].rerank.description == (
         "alpha query expansion (k 3, alpha 3), then k-reciprocal (k1 20, k2 6, weight 0.3)"
     )
 

@@ -12,11 +12,11 @@ from vireid.config.slots import Extra
 from vireid.core.errors import CheckpointError, ConfigError, DataError
 from vireid.core.paths import InputFile
 from vireid.core.registry import Registry
-from vireid.core.types import Facts
+from vireid.core.types import DatasetInfo
 
 PARTS = Registry("part")
 STAGES = Registry("stage")
-FACTS = Facts(num_ids=395, num_cameras=6)
+FACTS = DatasetInfo(num_ids=395, num_cameras=6)
 EXTRAS = {"WEIGHT": Extra(float), "USES": Extra(Mapping[str, str] | None)}
 
 

@@ -5,7 +5,7 @@ import pytest
 from vireid.config.load import make_config
 from vireid.config.plan import import_modules, make_plan
 from vireid.config.slots import BY_PATH
-from vireid.core.types import Facts
+from vireid.core.types import DatasetInfo
 
 SOLVER = {"NAME": "SGD", "EPOCHS": 2}
 
@@ -48,7 +48,7 @@ def test_imports_that_are_no_list_are_reported_once():
 def test_facts_are_those_of_the_data_or_the_placeholder():
     config = make_config({"DATA": {"NAME": "SysuMM01", "ROOT": "nowhere"}})
     assert make_plan(config).facts.num_ids == 395
-    assert make_plan(config, Facts(num_ids=7)).facts.num_ids == 7
+    assert make_plan(config, DatasetInfo(num_ids=7)).facts.num_ids == 7
 
 
 def test_only_slots_with_problems_are_broken():

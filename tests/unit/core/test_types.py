@@ -5,7 +5,7 @@ from dataclasses import FrozenInstanceError, replace
 import pytest
 import torch
 
-from vireid.core.types import Modality, PersonFeatures
+from vireid.core.types import Modality, ModelOutput
 
 
 def test_rows_are_selected_together(batch):
@@ -34,7 +34,7 @@ def test_a_batch_and_features_are_frozen(batch):
     with pytest.raises(FrozenInstanceError):
         batch.labels = None
     with pytest.raises(FrozenInstanceError):
-        PersonFeatures({}).source = None
+        ModelOutput({}).source = None
 
 
 def test_modalities_have_the_numbers_that_the_files_have():

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from vireid.core.types import Facts, Sample
+from vireid.core.types import DatasetInfo, Sample
 from vireid.data.check import Check, Count, Finding, check_dataset
 from vireid.data.datasets.sysu import SysuMM01
 from vireid.data.images import digests
@@ -188,8 +188,8 @@ class Indexed:
     def test(self) -> list[Sample]:
         return self.samples
 
-    def facts(self) -> Facts:
-        return Facts()
+    def facts(self) -> DatasetInfo:
+        return DatasetInfo()
 
 
 def test_any_data_set_can_be_checked(distinct: Path) -> None:

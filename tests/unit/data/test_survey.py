@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from vireid.core.errors import DataError
-from vireid.core.types import Facts, Modality, Sample
+from vireid.core.types import DatasetInfo, Modality, Sample
 from vireid.data.datasets.sysu import SysuMM01
 from vireid.data.survey import Surveyed, one_modality, require_listing, survey
 
@@ -20,7 +20,7 @@ def sample(identity: int, modality: Modality) -> Sample:
 class Folder:
     """A data set that says or raises what it is given."""
 
-    def __init__(self, train: object = (), test: object = (), facts: object = Facts()) -> None:
+    def __init__(self, train: object = (), test: object = (), facts: object = DatasetInfo()) -> None:
         self.answers = {"train": train, "test": test, "facts": facts}
 
     def _answer(self, name: str):
@@ -121,4 +121,4 @@ def test_attributes_of_people_who_are_not_there(sysu_root: Path, tmp_path: Path)
     table.write_text("identity,bag\n5,1\n12,\n7,0\n3,1\n20,1\n")
     dataset = SysuMM01(root=str(sysu_root), attributes=str(table))
     assert {s.identity: s.attributes for s in dataset.train()} == {0: (1,), 1: (0,), 2: None}
-    assert dataset.facts() == Facts(num_ids=3, num_cameras=6, num_attributes=1)
+    assert dataset.facts() == DatasetInfo(num_ids=3, num_cameras=6, num_attributes=1)

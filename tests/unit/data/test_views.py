@@ -13,7 +13,7 @@ from vireid.config import assemble
 from vireid.config.load import read_unchecked
 from vireid.core.errors import ConfigError
 from vireid.core.types import Batch, Modality, Sample
-from vireid.data.augment.transforms import Augment, Augmentation, Only, PadCrop, normalise
+from vireid.data.augment.transforms import Augment, Augmentation, PadCrop, RowFilter, normalise
 from vireid.data.loading import BatchLoader
 from vireid.zoo.models import config_path
 
@@ -72,7 +72,7 @@ def test_a_limited_step_touches_its_rows_only(shuffled):
     if shuffled:
         batch = batch.select(torch.tensor([3, 5, 0, 2, 4, 1]))
     plain, fill = normalise(batch.images), Fill(7.0)
-    augment = Augment({"fill": fill}, seed=0, only={"fill": Only(Modality.VISIBLE, 1)})
+    augment = Augment({"fill": fill}, seed=0, only={"fill": RowFilter(Modality.VISIBLE, 1)})
     before = batch.images.clone()
     images = augment(batch, epoch=0, step=0).images
     chosen = (batch.modality == Modality.VISIBLE) & (batch.view == 1)
@@ -88,7 +88,7 @@ def test_pixels_move_in_the_chosen_rows_only(shuffled):
     (batch,) = loader([Modality.VISIBLE])
     if shuffled:
         batch = batch.select(torch.tensor([3, 5, 0, 2, 4, 1]))
-    images = Augment({"shift": Shift()}, seed=0, only={"shift": Only(view=1)})(batch, epoch=0, step=0).images
+    images = Augment({"shift": Shift()}, seed=0, only={"shift": RowFilter(view=1)})(batch, epoch=0, step=0).images
     plain = normalise(batch.images)
     black = normalise(torch.zeros(1, 3, 1, 1, dtype=torch.uint8))[0, :, 0, 0]
     for row, view in enumerate(batch.view.tolist()):
@@ -102,7 +102,7 @@ def test_pixels_move_in_the_chosen_rows_only(shuffled):
 def test_a_step_without_rows_takes_no_draw():
     (batch,) = loader(())
     steps = {"nobody": Fill(1.0), "all": Fill(2.0)}
-    Augment(steps, seed=0, only={"nobody": Only(view=3)})(batch, epoch=0, step=0)
+    Augment(steps, seed=0, only={"nobody": RowFilter(view=3)})(batch, epoch=0, step=0)
     assert steps["nobody"].seen == [([], [])]
     assert len(steps["all"].seen[0][0]) == 4
 
@@ -125,7 +125,7 @@ def test_the_config_of_caj_makes_two_views():
     assert assemble.views(config()) == [Modality.VISIBLE]
     augment = assemble.augment(config())
     assert list(augment.steps) == ["crop", "flip", "erasing", "channels", "views.exchanged"]
-    assert augment.only == {"channels": Only(Modality.INFRARED), "views.exchanged": Only(Modality.VISIBLE, 1)}
+    assert augment.only == {"channels": RowFilter(Modality.INFRARED), "views.exchanged": RowFilter(Modality.VISIBLE, 1)}
 
 
 @pytest.mark.parametrize(
@@ -156,7 +156,7 @@ def test_borders_of_different_greys_where_no_row_has_both():
     (batch,) = loader([Modality.VISIBLE])
     batch = batch.with_images(torch.full_like(batch.images, 255))
     steps = {"plain": PadCrop(padding=2, fill=127), "exchanged": PadCrop(padding=2)}
-    only = {"plain": Only(view=0), "exchanged": Only(view=1)}
+    only = {"plain": RowFilter(view=0), "exchanged": RowFilter(view=1)}
     found = {0: set(), 1: set()}
     for step in range(20):
         images = Augment(steps, seed=0, only=only)(batch, epoch=0, step=step).images
@@ -165,4 +165,4 @@ def test_borders_of_different_greys_where_no_row_has_both():
             found[view] |= set(levels[row].flatten().tolist())
     assert found == {0: {127, 255}, 1: {0, 255}}
     with pytest.raises(ValueError, match=r"agree on what lies outside an image, got \[0, 127\]"):
-        Augment(steps, seed=0, only={"plain": Only(view=0)})
+        Augment(steps, seed=0, only={"plain": RowFilter(view=0)})

@@ -14,7 +14,7 @@ SCRIPT = """
 import sys
 import torch
 from torch import nn
-from vireid.core.types import PersonFeatures, Progress
+from vireid.core.types import ModelOutput, Progress
 from vireid.engine.environment import Environment
 from vireid.engine.launch import in_processes, one_voice
 from vireid.engine.trainer import StepModule
@@ -34,7 +34,7 @@ class Net(nn.Module):
         pixels = batch.images.mean(dim=(2, 3))
         features = torch.cat([self.embed(pixels * k) for k in (1.0, 2.0, 3.0)])
         source = torch.arange(len(batch)).repeat(3)
-        return PersonFeatures({"features": features, "logits": self.classify(features), "unread": features}, source)
+        return ModelOutput({"features": features, "logits": self.classify(features), "unread": features}, source)
 
 class Weighted(nn.Module):
     # a loss with parameters of its own

@@ -8,17 +8,17 @@ import numpy as np
 import pytest
 
 from vireid.core.errors import DataError, UserError
-from vireid.core.types import FeatureTable, Modality, Sample, Trial
+from vireid.core.types import EmbeddingTable, Modality, Sample, Trial
 from vireid.evaluation import Evaluator, LLCMProtocol, QueryGalleryProtocol, RegDBProtocol, SysuProtocol, coverage
 from vireid.retrieval import TorchScorer
 
 VIS, NIR = Modality.VISIBLE, Modality.INFRARED
 
 
-def rehearse(protocol, rows, names=None):
+def validate(protocol, rows, names=None):
     """rows: (modality, identity, camera[, time])."""
     samples = [Sample(Path(f"{n}.jpg"), i, m, c, time=t[0] if t else None) for n, (m, i, c, *t) in enumerate(rows)]
-    return Evaluator(protocol, score=TorchScorer()).rehearse(samples, names)
+    return Evaluator(protocol, score=TorchScorer()).validate(samples, names)
 
 
 def naive(trial, table):
@@ -36,7 +36,7 @@ def test_counts_equal_a_loop_over_queries(monkeypatch, block, seed):
     rng = np.random.default_rng(seed)
     n = 120
     labels, cameras = rng.integers(0, 25, n), rng.integers(0, 4, n)
-    table = FeatureTable(np.zeros((n, 0), np.float32), labels, cameras, rng.integers(0, 2, n))
+    table = EmbeddingTable(np.zeros((n, 0), np.float32), labels, cameras, rng.integers(0, 2, n))
     for same_camera in ("counted", "not_counted", "not_counted_for_same_person"):
         for shots, trials in ((0, 1), (1, 2)):
             protocol = QueryGalleryProtocol(same_camera=same_camera, shots=shots, trials=trials)
@@ -66,34 +66,34 @@ def test_camera_0_everywhere_is_found_before_training():
     )
     for rule in ("not_counted", "not_counted_for_same_person"):
         with pytest.raises(DataError) as caught:
-            rehearse(QueryGalleryProtocol(same_camera=rule), rows)
+            validate(QueryGalleryProtocol(same_camera=rule), rows)
         assert str(caught.value) == reason.format("0")
     with pytest.raises(DataError, match=r"because every test image has camera 0 \(cam_a\)"):
-        rehearse(QueryGalleryProtocol(same_camera="not_counted"), rows, {0: "cam_a"})
+        validate(QueryGalleryProtocol(same_camera="not_counted"), rows, {0: "cam_a"})
     with pytest.raises(DataError, match=r"trial 0: none of the 3 queries .* every test image has camera 0"):
-        rehearse(LLCMProtocol(), rows)
-    assert rehearse(QueryGalleryProtocol(), rows).trials[0].skipped == 0
-    assert rehearse(RegDBProtocol(), rows).trials[0].counted == 3
+        validate(LLCMProtocol(), rows)
+    assert validate(QueryGalleryProtocol(), rows).trials[0].skipped == 0
+    assert validate(RegDBProtocol(), rows).trials[0].counted == 3
 
 
 def test_other_reasons_for_no_correct_image():
     with pytest.raises(DataError, match="no identity has both a query and a gallery image"):
-        rehearse(QueryGalleryProtocol(), [(VIS, 1, 1), (NIR, 2, 2)])
+        validate(QueryGalleryProtocol(), [(VIS, 1, 1), (NIR, 2, 2)])
     own = [(VIS, 1, 1), (NIR, 1, 1), (VIS, 2, 2), (NIR, 2, 2)]
     with pytest.raises(DataError, match=r"all 2 pairs .* in each of them both images have the same camera"):
-        rehearse(QueryGalleryProtocol(same_camera="not_counted"), own)
+        validate(QueryGalleryProtocol(same_camera="not_counted"), own)
     with pytest.raises(DataError, match=r"all 1 pairs .* check the cameras and what the protocol ignores"):
-        rehearse(QueryGalleryProtocol(exclude=((2, 1),)), [(VIS, 1, 1), (NIR, 1, 2)])
+        validate(QueryGalleryProtocol(exclude=((2, 1),)), [(VIS, 1, 1), (NIR, 1, 2)])
     with pytest.raises(DataError, match=r"trial 0: none of the 1 queries .* are ignored"):
-        rehearse(SysuProtocol(), [(VIS, 1, 2), (NIR, 1, 3)])
+        validate(SysuProtocol(), [(VIS, 1, 2), (NIR, 1, 3)])
 
 
 def test_some_queries_without_a_correct_image_are_one_line():
     rows = [(VIS, 1, 1), (VIS, 2, 1), (NIR, 1, 2), (NIR, 3, 2), (NIR, 4, 2)]
-    found = rehearse(QueryGalleryProtocol(), rows)
+    found = validate(QueryGalleryProtocol(), rows)
     assert [(t.queries, t.counted, t.skipped) for t in found.trials] == [(3, 1, 2)]
     assert found.lines() == ["skipped queries: 2 of 3 (no correct gallery image counts for them; they are in no mean)"]
-    assert rehearse(QueryGalleryProtocol(), rows[:3]).lines() == []
+    assert validate(QueryGalleryProtocol(), rows[:3]).lines() == []
 
 
 def test_the_report_skips_exactly_those_that_were_announced():
@@ -101,11 +101,11 @@ def test_the_report_skips_exactly_those_that_were_announced():
     n = 80
     labels, cameras, modality = rng.integers(0, 20, n), rng.integers(1, 4, n), rng.integers(0, 2, n)
     features = rng.normal(size=(n, 4)).astype(np.float32)
-    table = FeatureTable(features / np.linalg.norm(features, axis=1, keepdims=True), labels, cameras, modality)
+    table = EmbeddingTable(features / np.linalg.norm(features, axis=1, keepdims=True), labels, cameras, modality)
     protocol = QueryGalleryProtocol(same_camera="not_counted", shots=1, trials=3)
     report = Evaluator(protocol, score=TorchScorer())(table)
     rows = [(Modality(int(m)), int(i), int(c)) for m, i, c in zip(modality, labels, cameras)]
-    found = rehearse(protocol, rows)
+    found = validate(protocol, rows)
     assert [t.skipped for t in found.trials] == [scores.skipped for scores in report.trials.values()]
     assert any(t.skipped for t in found.trials)
     assert f"{found.lines()[0]}" in str(report)
@@ -149,7 +149,7 @@ def test_the_report_skips_exactly_those_that_were_announced():
     ],
 )
 def test_rules_without_effect_are_remarked(protocol, rows, remark):
-    (line,) = rehearse(protocol, rows, {1: "a", 2: "b"} if "(a)" in remark else None).lines()
+    (line,) = validate(protocol, rows, {1: "a", 2: "b"} if "(a)" in remark else None).lines()
     assert line.startswith(remark)
 
 
@@ -166,11 +166,11 @@ def test_rules_without_effect_are_remarked(protocol, rows, remark):
     ],
 )
 def test_rules_with_an_effect_are_not(protocol, rows):
-    assert rehearse(protocol, rows).lines() == []
+    assert validate(protocol, rows).lines() == []
 
 
 def test_a_junk_rule_of_the_wrong_form_is_one_clear_error():
-    table = FeatureTable(np.zeros((2, 0), np.float32), np.array([1, 1]), np.array([1, 2]), np.array([0, 1]))
+    table = EmbeddingTable(np.zeros((2, 0), np.float32), np.array([1, 1]), np.array([1, 2]), np.array([0, 1]))
     trial = Trial("all", np.array([1]), np.array([0]), lambda q, g: np.zeros((1, 1)))
     with pytest.raises(UserError, match=r"junk of all must be bool \(1, 1\), got float64 \(1, 1\)"):
         coverage.trial_coverage(trial, table)
@@ -179,7 +179,7 @@ def test_a_junk_rule_of_the_wrong_form_is_one_clear_error():
 def test_a_hundred_thousand_images_take_seconds_and_little_memory():
     rng = np.random.default_rng(0)
     n = 100_000
-    table = FeatureTable(
+    table = EmbeddingTable(
         np.zeros((n, 0), np.float32), rng.integers(0, 1000, n), rng.integers(0, 6, n), rng.integers(0, 2, n)
     )
     largest = 0

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from vireid.core.errors import DataError, UserError
-from vireid.core.types import FeatureTable, Modality, Sample
+from vireid.core.types import EmbeddingTable, Modality, Sample
 from vireid.evaluation import Evaluator, QueryGalleryProtocol, SysuProtocol, evaluate_retrieval
 from vireid.retrieval import FaissIVF, KReciprocal, TorchExact, TorchScorer, measure
 
@@ -19,7 +19,9 @@ def table():
     features = rng.standard_normal((12, 16))[labels] + 1.5 * rng.standard_normal((len(rows), 16))
     features = (features / np.linalg.norm(features, axis=1, keepdims=True)).astype(np.float32)
     modality = np.isin(cameras, (3, 6)).astype(np.int64)
-    return FeatureTable(features, labels, cameras, modality, {"feature": "features_bn", "checkpoint": "epoch 3 (last)"})
+    return EmbeddingTable(
+        features, labels, cameras, modality, {"feature": "features_bn", "checkpoint": "epoch 3 (last)"}
+    )
 
 
 class CountingScorer(TorchScorer):
@@ -38,8 +40,8 @@ def test_trials_equal_separate_evaluations_of_one_score_matrix(table, mode):
     assert list(report.trials) == [f"trial {t}" for t in range(4)]
     for trial in protocol.trials(table):
         alone = evaluate_retrieval(
-            table.features[trial.query],
-            table.features[trial.gallery],
+            table.embeddings[trial.query],
+            table.embeddings[trial.gallery],
             table.labels[trial.query],
             table.labels[trial.gallery],
             table.cameras[trial.query],
@@ -65,7 +67,7 @@ def test_ranked_lists_are_rows_of_the_table(table):
     *_, trial = protocol.trials(table)
     assert lists.ranking.ids.shape == (len(trial.query), 5)
     assert set(lists.ranking.ids.ravel()) <= set(trial.gallery)
-    similarity = table.features[trial.query] @ table.features[trial.gallery].T
+    similarity = table.embeddings[trial.query] @ table.embeddings[trial.gallery].T
     similarity[trial.junk(trial.query, trial.gallery)] = -2
     np.testing.assert_array_equal(lists.ranking.ids[:, 0], trial.gallery[similarity.argmax(1)])
     np.testing.assert_array_equal(
@@ -78,7 +80,7 @@ def test_ranked_lists_are_rows_of_the_table(table):
 def test_removed_images_are_never_correct(table):
     """A gallery of camera 2 alone: nothing is left for the queries of camera 3."""
     kept = np.isin(table.cameras, (2, 3, 6))
-    small = FeatureTable(table.features[kept], table.labels[kept], table.cameras[kept], table.modality[kept])
+    small = EmbeddingTable(table.embeddings[kept], table.labels[kept], table.cameras[kept], table.modality[kept])
     lists = Evaluator(SysuProtocol(mode="indoor", trials=1), score=TorchScorer()).ranking(small, k=20)
     of_camera_3 = small.cameras[lists.queries] == 3
     assert (lists.ranking.ids[of_camera_3] == -1).all()
@@ -96,14 +98,14 @@ def test_a_rehearsal_finds_what_the_data_lacks_without_features():
         Sample(Path(f"{c}.jpg"), 1, Modality.INFRARED if c in (3, 6) else Modality.VISIBLE, c) for c in (1, 2, 3)
     ]
     evaluator = Evaluator(SysuProtocol(), score=CountingScorer())
-    evaluator.rehearse(samples)
+    evaluator.validate(samples)
     assert evaluator.score.calls == 0
     with pytest.raises(DataError, match="SysuProtocol found no query images"):
-        evaluator.rehearse(samples[:2])
+        evaluator.validate(samples[:2])
     with pytest.raises(DataError, match="2 shots of identity 1 in camera 1 were asked for"):
-        Evaluator(SysuProtocol(shots=2), score=CountingScorer()).rehearse(samples)
+        Evaluator(SysuProtocol(shots=2), score=CountingScorer()).validate(samples)
     with pytest.raises(DataError, match="found no query images"):
-        evaluator.rehearse([])
+        evaluator.validate([])
 
 
 def test_re_ranking_sees_one_trial_at_a_time_and_is_stated(table):
@@ -113,7 +115,7 @@ def test_re_ranking_sees_one_trial_at_a_time_and_is_stated(table):
     assert report.conditions["re_ranking"] == "k-reciprocal (k1 8, k2 3, weight 0.3)"
     for trial in protocol.trials(table):
         alone = measure(
-            rerank(table.features[trial.query], table.features[trial.gallery]),
+            rerank(table.embeddings[trial.query], table.embeddings[trial.gallery]),
             table.labels[trial.query],
             table.labels[trial.gallery],
             junk=trial.junk(trial.query, trial.gallery),
@@ -129,7 +131,7 @@ def test_ranked_lists_are_those_of_the_re_ranking(table):
     protocol, rerank = SysuProtocol(trials=1), KReciprocal(k1=8, k2=3)
     lists = Evaluator(protocol, score=TorchScorer(), rerank=rerank).ranking(table, k=3)
     (trial,) = protocol.trials(table)
-    scores = rerank(table.features[trial.query], table.features[trial.gallery])
+    scores = rerank(table.embeddings[trial.query], table.embeddings[trial.gallery])
     scores[trial.junk(trial.query, trial.gallery)] = -np.inf
     np.testing.assert_array_equal(lists.ranking.ids[:, 0], trial.gallery[scores.argmax(axis=1)])
 

@@ -26,11 +26,11 @@ def describe(batch):
 
 def test_rows_are_in_the_order_of_the_data_set():
     table = extract_features(describe, [batch_of([4, 1]), batch_of([0, 3, 2])], conditions={"feature": "x"})
-    np.testing.assert_allclose(table.features[:, 1], np.sin(np.arange(5) / 10), atol=1e-6)
+    np.testing.assert_allclose(table.embeddings[:, 1], np.sin(np.arange(5) / 10), atol=1e-6)
     assert table.labels.tolist() == [0, 10, 20, 30, 40]
     assert table.cameras.tolist() == [1, 2, 3, 4, 5]
     assert table.modality.tolist() == [0, 1, 0, 1, 0]
-    assert table.features.dtype == np.float32
+    assert table.embeddings.dtype == np.float32
     assert table.conditions == {"feature": "x"}
 
 
@@ -57,7 +57,7 @@ def test_prepare_and_autocast_wrap_describe():
 
 def test_rows_of_low_precision_become_unit_rows_of_float32():
     table = extract_features(lambda batch: describe(batch).bfloat16(), [batch_of(range(9))])
-    np.testing.assert_allclose(np.linalg.norm(table.features, axis=1), 1, atol=1e-6)
+    np.testing.assert_allclose(np.linalg.norm(table.embeddings, axis=1), 1, atol=1e-6)
 
 
 def test_images_that_two_processes_described_are_kept_once():
@@ -66,7 +66,7 @@ def test_images_that_two_processes_described_are_kept_once():
 
     table = extract_features(describe, [batch_of([3, 0, 1, 2])], gather=gather)
     assert table.labels.tolist() == [0, 10, 20, 30]
-    np.testing.assert_allclose(table.features[:, 1], np.sin(np.arange(4) / 10), atol=1e-6)
+    np.testing.assert_allclose(table.embeddings[:, 1], np.sin(np.arange(4) / 10), atol=1e-6)
 
 
 @pytest.mark.parametrize("value", [torch.nan, torch.inf, 0.0])

@@ -31,13 +31,13 @@ def test_unit_rows_are_the_mean_of_both_at_length_one():
     for row, image in enumerate(batch().images.numpy()):
         flat, other = image.ravel(), image[:, :, ::-1].ravel()
         mean = (flat / np.linalg.norm(flat) + other / np.linalg.norm(other)) / 2
-        np.testing.assert_allclose(table.features[row], mean / np.linalg.norm(mean), atol=1e-6)
+        np.testing.assert_allclose(table.embeddings[row], mean / np.linalg.norm(mean), atol=1e-6)
 
 
 def test_sums_keep_their_lengths():
     table = extract_features(with_mirror(describe), [batch()], unit=False)
-    lengths = np.linalg.norm(table.features, axis=1)
+    lengths = np.linalg.norm(table.embeddings, axis=1)
     assert lengths.std() > 0.01
     assert (lengths < 2).all()
-    unit = extract_features(with_mirror(describe), [batch()]).features
-    np.testing.assert_allclose(table.features / lengths[:, None], unit, atol=1e-6)
+    unit = extract_features(with_mirror(describe), [batch()]).embeddings
+    np.testing.assert_allclose(table.embeddings / lengths[:, None], unit, atol=1e-6)

@@ -29,7 +29,7 @@ def test_an_exact_index_gives_the_matrix(sides):
     score = IndexedScorer(lambda: TorchExact(device="cpu"), exact=TorchScorer())
     np.testing.assert_allclose(score(*sides), TorchScorer()(*sides), rtol=0, atol=1e-6)
     assert score.recall is None
-    assert score.says == "exact search (torch)"
+    assert score.description == "exact search (torch)"
 
 
 def test_missed_images_stand_last_and_the_recall_is_said(sides):
@@ -39,7 +39,7 @@ def test_missed_images_stand_last_and_the_recall_is_said(sides):
     np.testing.assert_allclose(matrix[:, ::2], exact[:, ::2], rtol=0, atol=1e-6)
     best = np.argsort(-exact, axis=1)[:, :10]
     assert score.recall == pytest.approx((best % 2 == 0).mean())
-    assert score.says == f"forgetful: approximate with recall@10 {score.recall:.3f} of the exact search"
+    assert score.description == f"forgetful: approximate with recall@10 {score.recall:.3f} of the exact search"
     other = sides[1][::-1]
     score(sides[0], other)
     again = np.argsort(-(sides[0] @ other.T), axis=1)[:, :10]

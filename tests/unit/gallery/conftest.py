@@ -30,7 +30,7 @@ class Projection:
     def fingerprint(self) -> str:
         return f"{self.seed:064d}"
 
-    def describe(self, samples, images):
+    def embed(self, samples, images):
         self.embedded += len(images)
         matrix = np.random.default_rng(self.seed).standard_normal((images[0].size, 16))
         rows = (images.reshape(len(images), -1) / 255 - 0.5) @ matrix

@@ -64,18 +64,18 @@ def test_a_filter_that_leaves_nobody(tmp_path, model, samples):
 
 def test_an_interrupted_build_embeds_only_what_is_missing(monkeypatch, tmp_path, model, samples):
     monkeypatch.setattr(application, "PORTION", 7)
-    describe, calls = model.describe, []
+    embed, calls = model.embed, []
 
     def dying(some, images):
         if len(calls) == 2:
             raise KeyboardInterrupt
         calls.append(len(images))
-        return describe(some, images)
+        return embed(some, images)
 
-    monkeypatch.setattr(model, "describe", dying)
+    monkeypatch.setattr(model, "embed", dying)
     with pytest.raises(KeyboardInterrupt):
         built(tmp_path / "g", model, samples)
-    monkeypatch.setattr(model, "describe", describe)
+    monkeypatch.setattr(model, "embed", embed)
     model.embedded = 0
     done = built(tmp_path / "g", model, samples)
     assert (done.added, done.already, model.embedded) == (16, 14, 16)

@@ -195,7 +195,7 @@ def of_format_1(gallery, model, samples, names):
     images = np.stack([np.asarray(Image.open(sample.path)) for sample in samples])
     np.savez(
         gallery / "portions" / "000000.npz",
-        vectors=model.describe(samples, images),
+        vectors=model.embed(samples, images),
         path=np.array(names),
         identity=np.array([sample.identity for sample in samples]),
         camera=np.array([sample.camera for sample in samples]),

@@ -17,7 +17,7 @@ from vireid.core.io import digest
 from vireid.core.registries import INDEXES
 from vireid.gallery import application
 from vireid.gallery.listing import Known, images_of
-from vireid.gallery.store import COLUMNS, GalleryStore, Header, Portion
+from vireid.gallery.store import COLUMNS, GalleryStore, Header, Shard
 
 pytest.importorskip("faiss", reason="faiss is not installed")
 TRAINED = ["FaissIVF", "FaissIVFPQ", "FaissIVFRefined"]
@@ -38,7 +38,7 @@ def people(number, rng, base):
 def portion(rows, first):
     number = np.arange(first, first + len(rows))
     values = {"path": number.astype(str), "time": number, "identity": number, "camera": number, "modality": number * 0}
-    return Portion(rows, {name: values[name].astype(kind) for name, kind in COLUMNS.items()})
+    return Shard(rows, {name: values[name].astype(kind) for name, kind in COLUMNS.items()})
 
 
 def recall(ids, truth):
@@ -169,7 +169,7 @@ def test_two_processes_that_add_at_once(tmp_path, model, photos):
 def test_images_added_while_a_search_embeds_its_queries(monkeypatch, tmp_path, model, photos):
     samples, gallery = images_of(photos / "list.csv", Known()), tmp_path / "g"
     application.build(gallery, model, samples[:10], {"NAME": "TorchExact"}, skip=False)
-    describe, added = model.describe, []
+    describe, added = model.embed, []
 
     def slow(some, images):
         if not added:

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from vireid.core.types import PersonFeatures, Progress
+from vireid.core.types import ModelOutput, Progress
 from vireid.losses.attributes import AttributeBCE
 from vireid.losses.objective import Objective, Term
 from vireid.testing import tiny_batch
@@ -81,7 +81,7 @@ def test_measures_are_logged_beside_the_term_and_learned_from_by_nothing():
         {"attributes": Term(AttributeBCE(), weight=3.0)},
         provided=["attribute_logits", "attributes", "attributes_known"],
     )
-    total, logged = objective(batch, PersonFeatures({"attribute_logits": logits}), Progress())
+    total, logged = objective(batch, ModelOutput({"attribute_logits": logits}), Progress())
     assert float(total.detach()) == pytest.approx(3 * float(logged["attributes"]))
     assert {"attributes/accuracy", "attributes/balanced", "attributes/accuracy/7"} <= set(logged)
     assert not any(value.requires_grad for value in logged.values())

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from vireid.core.types import Batch, PersonFeatures, Progress
+from vireid.core.types import Batch, ModelOutput, Progress
 from vireid.losses.diversity import CenterPairMining, OrthogonalBranches
 from vireid.losses.objective import Objective, Term
 
@@ -102,20 +102,20 @@ def test_the_objective_hands_over_source_and_expands_labels():
     batch = Batch(torch.zeros(2, 3, 4, 4), torch.tensor([0, 1]), zeros, zeros, zeros, zeros)
     features = torch.randn(6, 4, dtype=torch.float64)
     source, branch = torch.tensor([0, 1] * 3), torch.tensor([0, 0, 1, 1, 2, 2])
-    out = PersonFeatures({"features": features, "branch": branch}, source)
+    out = ModelOutput({"features": features, "branch": branch}, source)
     objective = Objective({"orthogonal": Term(OrthogonalBranches())}, provided={"features", "branch", "source"})
     total, _ = objective(batch, out, Progress())
     torch.testing.assert_close(total, (features[2] @ features[4] + features[3] @ features[5]) / 6)
 
 
 def test_source_is_that_of_all_processes_where_rows_were_gathered():
-    """Of `values` it counts the rows of one process; `PersonFeatures.source` is made for the whole batch."""
+    """Of `values` it counts the rows of one process; `ModelOutput.source` is made for the whole batch."""
     zeros = torch.zeros(4, dtype=torch.long)
     batch = Batch(torch.zeros(4, 3, 4, 4), torch.tensor([0, 1, 2, 3]), zeros, zeros, zeros, zeros)
     features, branch = torch.randn(8, 4, dtype=torch.float64), torch.tensor([1, 1, 2, 2] * 2)
     local, whole = torch.tensor([0, 1, 0, 1] * 2), torch.tensor([0, 1, 0, 1, 2, 3, 2, 3])
     objective = Objective({"orthogonal": Term(OrthogonalBranches())}, provided={"features", "branch", "source"})
-    out = PersonFeatures({"features": features, "branch": branch, "source": local}, whole)
+    out = ModelOutput({"features": features, "branch": branch, "source": local}, whole)
     total, _ = objective(batch, out, Progress())
     torch.testing.assert_close(total, OrthogonalBranches()(features, branch, whole))
     assert not torch.allclose(total, OrthogonalBranches()(features, branch, local))

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from vireid.core.errors import ConfigError
-from vireid.core.types import FeatureTable, Progress
+from vireid.core.types import EmbeddingTable, Progress
 from vireid.losses.memory import Bank, ConsistencyMemory, identity_means
 
 IDS, WIDTH, TAU = 5, 4, 0.2
@@ -147,10 +147,10 @@ class Context:
         self.labels, self.modality = np.arange(16) % 4, np.arange(16) // 8
         self.features = generator.normal(size=(16, width)).astype(np.float32)
 
-    def training_features(self, view: int = 0) -> FeatureTable:
+    def training_features(self, view: int = 0) -> EmbeddingTable:
         rows = self.modality == 0 if view else np.ones(16, bool)
         values = self.features[rows] * (-1 if view else 1)
-        return FeatureTable(values, self.labels[rows], np.zeros(rows.sum()), self.modality[rows])
+        return EmbeddingTable(values, self.labels[rows], np.zeros(rows.sum()), self.modality[rows])
 
 
 def test_an_epoch_starts_from_the_training_set():

@@ -8,7 +8,7 @@ from torch import nn
 
 from vireid.core.errors import ConfigError, DataError
 from vireid.core.fields import BATCH_FIELDS
-from vireid.core.types import PersonFeatures, Progress
+from vireid.core.types import ModelOutput, Progress
 from vireid.losses.identity import IdentityCrossEntropy
 from vireid.losses.objective import Objective, Term
 from vireid.losses.schedules import InverseEpochLoss
@@ -41,7 +41,7 @@ class Seen(nn.Module):
         return features.sum() * 0
 
 
-def features(batch, *, dtype=torch.float32, rows=None) -> PersonFeatures:
+def features(batch, *, dtype=torch.float32, rows=None) -> ModelOutput:
     rows = rows or len(batch)
     generator = torch.Generator().manual_seed(0)
     values = {
@@ -49,7 +49,7 @@ def features(batch, *, dtype=torch.float32, rows=None) -> PersonFeatures:
         "logits": torch.randn(rows, 4, generator=generator),
     }
     values = {name: value.to(dtype).requires_grad_() for name, value in values.items()}
-    return PersonFeatures(values | {"pooled": values["features"]})
+    return ModelOutput(values | {"pooled": values["features"]})
 
 
 def test_the_total_is_the_weighted_sum_and_the_log_is_unweighted(batch):

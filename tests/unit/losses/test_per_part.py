@@ -6,7 +6,7 @@ from torch import nn
 
 from vireid.core.binding import requested
 from vireid.core.fields import BATCH_FIELDS
-from vireid.core.types import PersonFeatures, Progress
+from vireid.core.types import ModelOutput, Progress
 from vireid.losses.identity import IdentityCrossEntropy
 from vireid.losses.objective import Objective, Term
 from vireid.losses.per_part import PerPart
@@ -41,7 +41,7 @@ def test_the_request_is_that_of_the_inner_loss():
 
 def test_in_an_objective_it_is_served_by_name_and_follows_uses(batch):
     logits = torch.randn(len(batch), 3, 4, requires_grad=True)
-    out = PersonFeatures({"part_logits": logits})
+    out = ModelOutput({"part_logits": logits})
     loss = PerPart(over="part_logits", loss=IdentityCrossEntropy())
     objective = Objective({"id": Term(loss)}, provided=frozenset(BATCH_FIELDS) | {"part_logits"})
     total, terms = objective(batch, out, Progress())

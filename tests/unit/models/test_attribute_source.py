@@ -161,6 +161,6 @@ def test_there_is_no_default_for_test():
 def test_an_oracle_without_labels_is_refused_before_training():
     unlabelled, labelled = [sample(), sample()], [sample(), sample(1, 0, 1)]
     with pytest.raises(DataError, match="TEST = 'labels', but none of the 2 test images has attributes"):
-        build(test="labels").rehearse(unlabelled)
-    build(test="labels").rehearse(labelled)
-    build(test="prior").rehearse(unlabelled)
+        build(test="labels").validate(unlabelled)
+    build(test="labels").validate(labelled)
+    build(test="prior").validate(unlabelled)

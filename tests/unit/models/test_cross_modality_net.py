@@ -136,7 +136,7 @@ def test_half_precision_ends_at_the_pool(batch):
     with torch.autocast("cpu", torch.bfloat16):
         out = model(batch)
         with torch.no_grad():
-            rows = model.eval().describe(batch)
+            rows = model.eval().embed(batch)
     assert seen["map"] == torch.bfloat16
     assert {name: value.dtype for name, value in out.values.items()} == dict.fromkeys(out.values, torch.float32)
     assert rows.dtype == torch.float32
@@ -152,14 +152,14 @@ def test_images_must_be_normalised(batch):
 
 def test_one_field_at_length_1(batch):
     model = net().eval()
-    rows = model.describe(batch)
+    rows = model.embed(batch)
     torch.testing.assert_close(rows, unit_rows(model(batch).values["features_bn"]))
     torch.testing.assert_close(rows.norm(dim=1), torch.ones(len(batch)))
 
 
 def test_one_field_may_keep_its_length_and_results_say_so(batch):
     model = net(unit=False).eval()
-    torch.testing.assert_close(model.describe(batch), model(batch).values["features_bn"])
+    torch.testing.assert_close(model.embed(batch), model(batch).values["features_bn"])
     assert model.conditions == {"descriptor_lengths": "kept"}
     assert net().conditions == {}
     with pytest.raises(ConfigError, match=r"MODEL.UNIT false is for a MODEL.DESCRIPTOR of one field"):
@@ -171,7 +171,7 @@ def test_fields_and_parts_side_by_side(batch):
         heads={"id": IdentityHead(num_ids=4, channels=16), "parts": PartHead()},
         descriptor=["part_features", "features"],
     ).eval()
-    rows, values = model.describe(batch), model(batch).values
+    rows, values = model.embed(batch), model(batch).values
     for row in range(len(batch)):
         pieces = [*values["part_features"][row], values["features"][row]]
         joined = torch.cat([piece / piece.norm() for piece in pieces])
@@ -180,7 +180,7 @@ def test_fields_and_parts_side_by_side(batch):
 
 def test_rows_of_one_image_side_by_side(batch):
     model = net(backbone=Tripling(), descriptor=["features"]).eval()
-    out, rows = model(batch), model.describe(batch)
+    out, rows = model(batch), model.embed(batch)
     assert rows.shape == (len(batch), 48)
     for image in range(len(batch)):
         pieces = out.values["features"][out.source == image]
@@ -190,13 +190,13 @@ def test_rows_of_one_image_side_by_side(batch):
 def test_descriptors_follow_the_order_of_rows(batch):
     model, order = net(backbone=Tripling(), descriptor=["features_bn"]).eval(), torch.randperm(len(batch))
     plain = net().eval()
-    torch.testing.assert_close(plain.describe(batch)[order], plain.describe(batch.select(order)))
-    assert model.describe(batch).shape == (len(batch), 48)
+    torch.testing.assert_close(plain.embed(batch)[order], plain.embed(batch.select(order)))
+    assert model.embed(batch).shape == (len(batch), 48)
 
 
 def test_describing_in_training_is_our_own_mistake(batch):
     with pytest.raises(AssertionError, match="needs evaluation mode"):
-        net().describe(batch)
+        net().embed(batch)
 
 
 # -- adapter and attribute source ------------------------------------------------------------------------------------

@@ -53,7 +53,7 @@ def test_every_query_equals_the_naive_loop(identities, levels, dtype, cmc):
     np.testing.assert_array_equal(ours.counted, counted)
     np.testing.assert_array_equal(ours.first, first)
     np.testing.assert_allclose(ours.average_precision, precision, rtol=0, atol=1e-14)
-    np.testing.assert_allclose(ours.inverse_penalty, penalty, rtol=0, atol=1e-14)
+    np.testing.assert_allclose(ours.inverse_negative_penalty, penalty, rtol=0, atol=1e-14)
 
 
 @pytest.mark.parametrize("cmc", ["identity", "image"])
@@ -64,7 +64,7 @@ def test_chunks_change_nothing(monkeypatch, cmc, shared):
     monkeypatch.setattr(metrics, "CHUNK", 100)  # three rows at a time
     monkeypatch.setattr(metrics, "SHARED", shared)
     parts = measure_queries(*arguments[:3], junk=lambda rows: arguments[3][rows], cmc=cmc)
-    for name in ("counted", "first", "average_precision", "inverse_penalty", "chance"):
+    for name in ("counted", "first", "average_precision", "inverse_negative_penalty", "chance"):
         np.testing.assert_allclose(getattr(whole, name), getattr(parts, name), rtol=0, atol=1e-15)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vireid.core.types import FeatureTable, Modality, Sample
+from vireid.core.types import EmbeddingTable, Modality, Sample
 from vireid.evaluation import Evaluator, SysuProtocol
 from vireid.retrieval import TorchScorer
 from vireid.runs.results import save_features, save_queries, save_rankings
@@ -20,7 +20,7 @@ def table():
     labels, cameras = np.array([(i, c) for i in range(6) for c in range(1, 7) for _ in range(2)]).T
     features = rng.standard_normal((6, 8))[labels] + rng.standard_normal((len(labels), 8))
     features = (features / np.linalg.norm(features, axis=1, keepdims=True)).astype(np.float32)
-    return FeatureTable(features, labels, cameras, np.isin(cameras, (3, 6)).astype(np.int64))
+    return EmbeddingTable(features, labels, cameras, np.isin(cameras, (3, 6)).astype(np.int64))
 
 
 def test_means_over_the_saved_queries_are_the_report(table, tmp_path):
@@ -45,7 +45,7 @@ def test_means_over_the_saved_queries_are_the_report(table, tmp_path):
 def test_descriptors_come_back(table, tmp_path):
     save_features(tmp_path / "features.npz", table)
     with np.load(tmp_path / "features.npz", allow_pickle=False) as saved:
-        np.testing.assert_allclose(saved["features"], table.features, atol=1e-3)
+        np.testing.assert_allclose(saved["features"], table.embeddings, atol=1e-3)
         assert np.array_equal(saved["labels"], table.labels)
         assert np.array_equal(saved["modality"], table.modality)
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.io import loadmat
 
-from vireid.core.types import FeatureTable, Modality, Sample
+from vireid.core.types import EmbeddingTable, Modality, Sample
 from vireid.evaluation import SysuProtocol
 from vireid.evaluation.protocols.official import read_permutations
 from vireid.synthetic import Recipe, sysu, write_dataset
@@ -61,7 +61,7 @@ def test_the_official_draw_takes_the_first_columns(small_set: Path) -> None:
         for file in sorted((small_set / f"cam{camera}" / f"{identity:04d}").glob("*.jpg"))
     ]
     columns = np.array([(s.identity, s.camera, s.modality) for s in samples])
-    table = FeatureTable(np.zeros((len(samples), 1), np.float32), *columns.T, samples=samples)
+    table = EmbeddingTable(np.zeros((len(samples), 1), np.float32), *columns.T, samples=samples)
     cells = read_permutations(small_set / FILE)
     trials = list(SysuProtocol(draw="official").trials(table))
     assert len(trials) == 10

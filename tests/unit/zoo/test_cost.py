@@ -26,7 +26,7 @@ def naive_flops(model: nn.Module, size: tuple[int, int]) -> float:
         if isinstance(module, nn.Conv2d):
             module.register_forward_hook(convolution)
     with torch.no_grad():
-        model.describe(batch_of(size))
+        model.embed(batch_of(size))
     return total / 2
 
 

@@ -35,7 +35,7 @@ def test_a_model_is_the_network_of_its_config(name, batch):
     images = torch.randn(4, 3, 96, 32)
     rows = batch.select(torch.arange(4)).with_images(images)
     with torch.no_grad():
-        described = model.describe(rows)
+        described = model.embed(rows)
     torch.testing.assert_close(described.norm(dim=1), torch.ones(4))
     (head,) = model.heads.values()
     assert 5 in head.dims.values()
@@ -119,7 +119,8 @@ def test_works_from_a_wheel(tmp_path):
     install = [sys.executable, "-m", "pip", "install", "--no-deps", "-q", "--target", tmp_path / "site", wheel]
     subprocess.run(list(map(str, install)), check=True, capture_output=True)
     code = (
-        "import vireid, vireid.zoo.models, vireid.interop.released as r; print(vireid.__file__, vireid.zoo.models.config_folder());"
+        "import vireid, vireid.zoo.models as zoo, vireid.interop.released as r;"
+        "print(vireid.__file__, zoo.config_folder());"
         "print(len(vireid.list_models('*agw*')), len(r.release('mmd').keys));"
         "vireid.create_model('agw', arch='resnet10t', num_ids=3)"
     )

@@ -232,13 +232,13 @@ def gather_pixels(images: Tensor, rows: Tensor, columns: Tensor, *, outside: int
 
 
 @dataclass(frozen=True)
-class Only:
+class RowFilter:
     """Which rows of a batch a step is for; None: any."""
 
     modality: Modality | None = None
     view: int | None = None
 
-    def meets(self, other: Only) -> bool:
+    def meets(self, other: RowFilter) -> bool:
         """Whether there can be a row that both are for."""
         mine, theirs = (self.modality, self.view), (other.modality, other.view)
         return all(a is None or b is None or a == b for a, b in zip(mine, theirs))
@@ -267,10 +267,12 @@ class Augment:
     steps of these names to some of the rows; the others neither change nor take a draw.
     """
 
-    def __init__(self, steps: Mapping[str, Augmentation], *, seed: int, only: Mapping[str, Only] | None = None) -> None:
+    def __init__(
+        self, steps: Mapping[str, Augmentation], *, seed: int, only: Mapping[str, RowFilter] | None = None
+    ) -> None:
         self.steps, self.seed, self.only = dict(steps), seed, dict(only or {})
         assert set(self.only) <= set(self.steps), "a step that is not there cannot be limited"
-        moving = [(self.only.get(name, Only()), step.outside) for name, step in self.steps.items()]
+        moving = [(self.only.get(name, RowFilter()), step.outside) for name, step in self.steps.items()]
         moving = [(limit, grey) for limit, grey in moving if grey is not None]
         greys = {(a, b) for (here, a), (there, b) in itertools.combinations(moving, 2) if here.meets(there) and a != b}
         if greys:

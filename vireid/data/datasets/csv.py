@@ -14,7 +14,7 @@ from typing import ClassVar
 from vireid.core.errors import DataError, UserError, nearest
 from vireid.core.paths import InputFile, PathText, composed, normalized_path, path_on_disk
 from vireid.core.registries import DATASETS
-from vireid.core.types import Facts, Modality, Sample
+from vireid.core.types import DatasetInfo, Modality, Sample
 from vireid.data.attributes import UNKNOWN, attribute_value
 from vireid.data.datasets.csv_labels import missing_fault, number_labels
 from vireid.data.datasets.found import Found, FoundDataset
@@ -74,7 +74,7 @@ class CsvDataset(FoundDataset):
     """
 
     called = "a data set"
-    placeholder = Facts(num_ids=1000, num_cameras=16)
+    placeholder = DatasetInfo(num_ids=1000, num_cameras=16)
     example: ClassVar[dict] = {"root": "datasets/mine", "file": "images.csv"}
 
     def __init__(
@@ -102,7 +102,7 @@ class CsvDataset(FoundDataset):
         self.asked_for = {role.lower() for role in columns or ()}
         self.attribute_columns = tuple(attribute_columns)
         if self.attribute_columns:
-            self.placeholder = Facts(num_ids=1000, num_cameras=16, num_attributes=len(self.attribute_columns))
+            self.placeholder = DatasetInfo(num_ids=1000, num_cameras=16, num_attributes=len(self.attribute_columns))
         self._people: dict[Path, int] = {}
         self._unused: list[Path] = []  # images of the split none
         self._camera_names: Mapping[int, str] = {}
@@ -114,16 +114,16 @@ class CsvDataset(FoundDataset):
         self._words: dict[str, set[str]] = {"modality": set(), "split": set()}
 
     @property
-    def identity(self) -> dict[str, str | int]:
+    def checkpoint_key(self) -> dict[str, str | int]:
         """What a checkpoint must agree in to belong to this data set."""
-        return {**super().identity, "file": " and ".join(Path(file).name for file in self.files.values())}
+        return {**super().checkpoint_key, "file": " and ".join(Path(file).name for file in self.files.values())}
 
-    def facts(self) -> Facts:
+    def facts(self) -> DatasetInfo:
         """Numbers of identities in training, of cameras and of attributes."""
         found = self._checked()
         width = found.table.width if found.table is not None else len(self.attribute_columns)
         cameras = {sample.camera for sample in (*found.train, *found.test)}
-        return Facts(len({sample.identity for sample in found.train}), len(cameras), width)
+        return DatasetInfo(len({sample.identity for sample in found.train}), len(cameras), width)
 
     @property
     def camera_names(self) -> Mapping[int, str]:

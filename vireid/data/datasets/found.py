@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from vireid.core.errors import DataError
 from vireid.core.paths import InputFile, PathText
-from vireid.core.types import Facts, Sample
+from vireid.core.types import DatasetInfo, Sample
 from vireid.data.attributes import NUM_ATTRIBUTES, AttributeTable, read_attributes, table_faults
 from vireid.data.datasets.listing import Faults, folder_of
 from vireid.data.faults import faults_of, listed
@@ -37,7 +37,7 @@ class FoundDataset(ABC):
     """
 
     called: ClassVar[str]  # the data set's name in texts
-    placeholder: Facts  # what is known without data
+    placeholder: DatasetInfo  # what is known without data
 
     def __init__(self, *, root: PathText, attributes: InputFile | None) -> None:
         self.root = folder_of(root)
@@ -47,7 +47,7 @@ class FoundDataset(ABC):
         self._found: Found | None = None
 
     @property
-    def identity(self) -> dict[str, str | int]:
+    def checkpoint_key(self) -> dict[str, str | int]:
         """What a checkpoint must agree in to belong to this data set and split."""
         return {"data": type(self).__name__}
 
@@ -59,11 +59,11 @@ class FoundDataset(ABC):
         """Test images; identities as the data set numbers them."""
         return self._checked().test
 
-    def facts(self) -> Facts:
+    def facts(self) -> DatasetInfo:
         """Numbers of identities in training, of cameras and of attributes."""
         found = self._checked()
         width = found.table.width if found.table is not None else 0
-        return Facts(len({sample.identity for sample in found.train}), type(self).placeholder.num_cameras, width)
+        return DatasetInfo(len({sample.identity for sample in found.train}), type(self).placeholder.num_cameras, width)
 
     def survey(self) -> Survey:
         """What could be listed, the attribute table, every fault of both, and the files that are not used."""

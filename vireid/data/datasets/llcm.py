@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from vireid.core.paths import InputFile, PathText
 from vireid.core.registries import DATASETS
-from vireid.core.types import Facts, Modality, Sample
+from vireid.core.types import DatasetInfo, Modality, Sample
 from vireid.data.datasets.found import Found, FoundDataset
 from vireid.data.datasets.listing import (
     Faults,
@@ -63,7 +63,7 @@ class LLCM(FoundDataset):
     """
 
     called = "LLCM"
-    placeholder = Facts(num_ids=713, num_cameras=9)
+    placeholder = DatasetInfo(num_ids=713, num_cameras=9)
     example: ClassVar[dict] = {"root": "datasets/LLCM"}
 
     def __init__(self, *, root: PathText, attributes: InputFile | None = None) -> None:

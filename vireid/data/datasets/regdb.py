@@ -9,7 +9,7 @@ from typing import ClassVar
 from vireid.core.errors import UserError
 from vireid.core.paths import InputFile, PathText
 from vireid.core.registries import DATASETS
-from vireid.core.types import Facts, Modality, Sample
+from vireid.core.types import DatasetInfo, Modality, Sample
 from vireid.data.datasets.found import Found, FoundDataset
 from vireid.data.datasets.listing import (
     Faults,
@@ -52,7 +52,7 @@ class RegDB(FoundDataset):
     """
 
     called = "RegDB"
-    placeholder = Facts(num_ids=206, num_cameras=2)
+    placeholder = DatasetInfo(num_ids=206, num_cameras=2)
     example: ClassVar[dict] = {"root": "datasets/RegDB"}
 
     def __init__(self, *, root: PathText, trial: int = 1, attributes: InputFile | None = None) -> None:
@@ -62,9 +62,9 @@ class RegDB(FoundDataset):
         self.trial = trial
 
     @property
-    def identity(self) -> dict[str, str | int]:
+    def checkpoint_key(self) -> dict[str, str | int]:
         """What a checkpoint must agree in to belong to this data set and split."""
-        return {**super().identity, "trial": self.trial}
+        return {**super().checkpoint_key, "trial": self.trial}
 
     def _title(self) -> str:
         return f"{super()._title()}, trial {self.trial}"

@@ -12,7 +12,7 @@ from typing import ClassVar
 from vireid.core.errors import DataError, nearest
 from vireid.core.paths import InputFile, PathText
 from vireid.core.registries import DATASETS
-from vireid.core.types import Facts, Modality, Sample
+from vireid.core.types import DatasetInfo, Modality, Sample
 from vireid.data.attributes import NUM_ATTRIBUTES, AttributeTable, read_sysu_attributes, table_faults
 from vireid.data.datasets.listing import folder_of, images_in, read_identities, subfolders
 from vireid.data.faults import faults_of, listed, raise_faults
@@ -60,19 +60,19 @@ class SysuMM01:
     follow the order of a Python set).
     """
 
-    placeholder: Facts = Facts(num_ids=395, num_cameras=6)
+    placeholder: DatasetInfo = DatasetInfo(num_ids=395, num_cameras=6)
     example: ClassVar[dict] = {"root": "datasets/SYSU-MM01"}
 
     def __init__(self, *, root: PathText, attributes: InputFile | None = None) -> None:
         self.root = folder_of(root)
         self.attributes = None if attributes is None else folder_of(attributes)
-        self.placeholder = Facts(
+        self.placeholder = DatasetInfo(
             num_ids=395, num_cameras=6, num_attributes=NUM_ATTRIBUTES if self.attributes is not None else 0
         )
         self._listing: Listing | None = None
 
     @property
-    def identity(self) -> dict[str, str | int]:
+    def checkpoint_key(self) -> dict[str, str | int]:
         """What a checkpoint must agree in to belong to this data set."""
         return {"data": "SysuMM01"}
 
@@ -84,11 +84,11 @@ class SysuMM01:
         """Images of the test identities; identities as the data set numbers them."""
         return self._test(self._checked())
 
-    def facts(self) -> Facts:
+    def facts(self) -> DatasetInfo:
         """Numbers of identities in training, of cameras and of attributes."""
         listing = self._checked()
         width = listing.table.width if listing.table is not None else 0
-        return Facts(num_ids=len(listing.train), num_cameras=len(CAMERAS), num_attributes=width)
+        return DatasetInfo(num_ids=len(listing.train), num_cameras=len(CAMERAS), num_attributes=width)
 
     def survey(self) -> Survey:
         """What could be listed, the attribute table, and every fault of both."""

@@ -12,7 +12,7 @@ import numpy as np
 from vireid.core.errors import DataError
 from vireid.core.paths import InputFile, PathText
 from vireid.core.registries import DATASETS
-from vireid.core.types import Facts, Modality, Sample
+from vireid.core.types import DatasetInfo, Modality, Sample
 from vireid.data.attributes import NUM_ATTRIBUTES
 from vireid.data.datasets.listing import folder_of, read_identities
 from vireid.data.datasets.sysu import (
@@ -63,20 +63,20 @@ class SysuArrays:
     Every fault of the arrays, the test images and the attributes is reported in one DataError.
     """
 
-    placeholder: Facts = Facts(num_ids=395, num_cameras=6)
+    placeholder: DatasetInfo = DatasetInfo(num_ids=395, num_cameras=6)
     example: ClassVar[dict] = {"arrays": "datasets/SYSU-MM01", "root": "datasets/SYSU-MM01/ori_data"}
 
     def __init__(self, *, arrays: PathText, root: PathText, attributes: InputFile | None = None) -> None:
         self.arrays = folder_of(arrays)
         self.root = folder_of(root)
         self.attributes = None if attributes is None else folder_of(attributes)
-        self.placeholder = Facts(
+        self.placeholder = DatasetInfo(
             num_ids=395, num_cameras=6, num_attributes=NUM_ATTRIBUTES if self.attributes is not None else 0
         )
         self._found_once: tuple[_Arrays, Listing, list[str]] | None = None
 
     @property
-    def identity(self) -> dict[str, str | int]:
+    def checkpoint_key(self) -> dict[str, str | int]:
         """What a checkpoint must agree in to belong to this data set: the same people and labels as SysuMM01."""
         return {"data": "SysuMM01"}
 
@@ -90,11 +90,11 @@ class SysuArrays:
         _, listing = self._checked()
         return self._test(listing)
 
-    def facts(self) -> Facts:
+    def facts(self) -> DatasetInfo:
         """Numbers of identities in training, of cameras and of attributes."""
         arrays, listing = self._checked()
         width = listing.table.width if listing.table is not None else 0
-        return Facts(num_ids=len(arrays.identities()), num_cameras=len(CAMERAS), num_attributes=width)
+        return DatasetInfo(num_ids=len(arrays.identities()), num_cameras=len(CAMERAS), num_attributes=width)
 
     def survey(self) -> Survey:
         """What could be listed, the attribute table, and every fault."""

@@ -3,7 +3,8 @@
 The array is an ordinary .npy file: `numpy.load(file, mmap_mode="r")` opens it. Its name is a digest of everything that
 it is made from: the real folder of the images, their relative paths, sizes, times and contents, the size of the array,
 the mapping of deep gray images and the versions of the decoding libraries. Beside it is a small .json with this
-information and checksums. The content digests of the images are kept by `vireid.data.images.digests` in the same folder.
+information and checksums. The content digests of the images are kept by
+`vireid.data.images.digests` in the same folder.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ import numpy as np
 
 from vireid.core.errors import DataError, UserError, nearest
 from vireid.core.labels import LARGEST, normalized_name, shortened, spelling_key, whole_number, with_name, with_names
-from vireid.core.types import FeatureTable
+from vireid.core.types import EmbeddingTable
 from vireid.evaluation.protocols.selection import cameras_present
 
 Camera = int | str  # a number, or the name that the dataset has for one
@@ -64,7 +64,7 @@ class CameraSettings:
     of the result: it is a fault. `raise_if_any` raises one DataError with all of them.
     """
 
-    def __init__(self, table: FeatureTable, protocol: str) -> None:
+    def __init__(self, table: EmbeddingTable, protocol: str) -> None:
         self.table, self.protocol = table, protocol
         self.faults: list[str] = []
         self._by_name = {normalized_name(name): number for number, name in table.camera_names.items()}

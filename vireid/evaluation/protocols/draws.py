@@ -9,10 +9,10 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from vireid.core.errors import DataError
-from vireid.core.types import FeatureTable
+from vireid.core.types import EmbeddingTable
 
 
-def check_shots(table: FeatureTable, folders: Sequence[np.ndarray], shots: int) -> None:
+def check_shots(table: EmbeddingTable, folders: Sequence[np.ndarray], shots: int) -> None:
     """DataError where an (identity, camera) has fewer images than are to be drawn."""
     for rows in folders:
         if len(rows) < shots:
@@ -22,7 +22,7 @@ def check_shots(table: FeatureTable, folders: Sequence[np.ndarray], shots: int) 
             )
 
 
-def seeded(table: FeatureTable, folders: Sequence[np.ndarray], *, shots: int, trials: int) -> Iterator[np.ndarray]:
+def seeded(table: EmbeddingTable, folders: Sequence[np.ndarray], *, shots: int, trials: int) -> Iterator[np.ndarray]:
     """AGW's release and the codes that follow it: Python's Mersenne twister seeded with the trial's number.
 
     One `choice` from each folder in turn, or one `sample` where there are several shots (MCE's release). Equal bit for
@@ -36,7 +36,7 @@ def seeded(table: FeatureTable, folders: Sequence[np.ndarray], *, shots: int, tr
 
 
 def unseeded(
-    table: FeatureTable, folders: Sequence[np.ndarray], *, shots: int, trials: int, seed: int
+    table: EmbeddingTable, folders: Sequence[np.ndarray], *, shots: int, trials: int, seed: int
 ) -> Iterator[np.ndarray]:
     """PAENet's gallery: NumPy's `choice(files, shots, replace=False)` from each folder in turn.
 

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import numpy as np
 
-from vireid.core.types import FeatureTable
+from vireid.core.types import EmbeddingTable
 
 
-def share_a_camera(table: FeatureTable, query: np.ndarray, gallery: np.ndarray) -> bool:
+def share_a_camera(table: EmbeddingTable, query: np.ndarray, gallery: np.ndarray) -> bool:
     """Whether some camera has images among both the query rows and the gallery rows."""
     return bool(np.isin(table.cameras[query], table.cameras[gallery]).any())
 
 
-def share_identity_and_camera(table: FeatureTable, query: np.ndarray, gallery: np.ndarray) -> bool:
+def share_identity_and_camera(table: EmbeddingTable, query: np.ndarray, gallery: np.ndarray) -> bool:
     """Whether some identity has a query and a gallery image of the same camera."""
     pairs = np.stack([table.labels, table.cameras], axis=1)
     codes = np.unique(pairs, axis=0, return_inverse=True)[1].reshape(-1)
     return bool(np.isin(codes[query], codes[gallery]).any())
 
 
-def smallest_gap(table: FeatureTable, query: np.ndarray, gallery: np.ndarray) -> float:
+def smallest_gap(table: EmbeddingTable, query: np.ndarray, gallery: np.ndarray) -> float:
     """Seconds between the nearest query and gallery image of one camera; inf where no camera has both.
 
     The samples of the table must all have times.

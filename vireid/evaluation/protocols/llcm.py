@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from vireid.core.registries import PROTOCOLS
-from vireid.core.types import FeatureTable, Modality, Trial
+from vireid.core.types import EmbeddingTable, Modality, Trial
 from vireid.evaluation.junk import RULES
 from vireid.evaluation.protocols.draws import seeded
 from vireid.evaluation.protocols.effects import share_identity_and_camera
@@ -56,19 +56,19 @@ class LLCMProtocol:
             "draw": "seeded",
         }
 
-    def remarks_on(self, table: FeatureTable) -> list[str]:
+    def remarks_on(self, table: EmbeddingTable) -> list[str]:
         """Whether the junk rule ignores no pair of these images."""
         return _remarks(table, query=self.query, gallery=self.gallery)
 
-    def query_rows(self, table: FeatureTable) -> np.ndarray:
+    def query_rows(self, table: EmbeddingTable) -> np.ndarray:
         """(Q,) rows that ask in any trial, by identity, camera and name."""
         return np.concatenate(_folders(table, self.query, "LLCMProtocol", "query"))
 
-    def gallery_rows(self, table: FeatureTable) -> np.ndarray:
+    def gallery_rows(self, table: EmbeddingTable) -> np.ndarray:
         """(G,) rows that answer in any trial, ascending."""
         return answering(self.trials(table))
 
-    def trials(self, table: FeatureTable) -> Iterator[Trial]:
+    def trials(self, table: EmbeddingTable) -> Iterator[Trial]:
         query, junk = self.query_rows(table), junk_of(self.rule.junk, table)
         folders = _folders(table, self.gallery, "LLCMProtocol", "gallery")
         for number, gallery in enumerate(seeded(table, folders, shots=1, trials=self.number)):
@@ -102,30 +102,30 @@ class LLCMReleasedTransposed:
             "draw": "seeded",
         }
 
-    def remarks_on(self, table: FeatureTable) -> list[str]:
+    def remarks_on(self, table: EmbeddingTable) -> list[str]:
         """Whether the junk rule ignores no pair of these images."""
         return _remarks(table, query=Modality.INFRARED, gallery=Modality.VISIBLE)
 
-    def query_rows(self, table: FeatureTable) -> np.ndarray:
+    def query_rows(self, table: EmbeddingTable) -> np.ndarray:
         """(Q,) rows that ask in any trial, ascending."""
         return np.unique(np.concatenate([trial.query for trial in self.trials(table)]))
 
-    def gallery_rows(self, table: FeatureTable) -> np.ndarray:
+    def gallery_rows(self, table: EmbeddingTable) -> np.ndarray:
         """(G,) rows that answer, by identity, camera and name."""
         return np.concatenate(_folders(table, Modality.VISIBLE, "LLCMReleasedTransposed", "gallery"))
 
-    def trials(self, table: FeatureTable) -> Iterator[Trial]:
+    def trials(self, table: EmbeddingTable) -> Iterator[Trial]:
         gallery, junk = self.gallery_rows(table), junk_of(self.rule.junk, table)
         folders = _folders(table, Modality.INFRARED, "LLCMReleasedTransposed", "query")
         for number, query in enumerate(seeded(table, folders, shots=1, trials=self.number)):
             yield Trial(f"trial {number}", query, gallery, junk)
 
 
-def _folders(table: FeatureTable, modality: Modality, protocol: str, role: str) -> list[np.ndarray]:
+def _folders(table: EmbeddingTable, modality: Modality, protocol: str, role: str) -> list[np.ndarray]:
     return folders_of(table, rows_of(table, protocol=protocol, role=role, modality=modality))
 
 
-def _remarks(table: FeatureTable, *, query: Modality, gallery: Modality) -> list[str]:
+def _remarks(table: EmbeddingTable, *, query: Modality, gallery: Modality) -> list[str]:
     rows = [np.flatnonzero(table.modality == modality) for modality in (query, gallery)]
     if share_identity_and_camera(table, *rows):
         return []

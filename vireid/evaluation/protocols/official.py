@@ -9,19 +9,19 @@ from pathlib import Path
 import numpy as np
 
 from vireid.core.errors import DataError
-from vireid.core.types import FeatureTable
+from vireid.core.types import EmbeddingTable
 from vireid.data.faults import listed
 
 VARIABLE = "rand_perm_cam"
 FILE = Path("exp") / f"{VARIABLE}.mat"
 
 
-def permutations_beside(table: FeatureTable) -> Path:
+def permutations_beside(table: EmbeddingTable) -> Path:
     """Where the data set that the table describes keeps its permutations: images are root/cam1/0001/0001.jpg."""
     if not table.samples:
         raise DataError(
             "the official draw reads exp/rand_perm_cam.mat beside the images, but the table does not say where"
-            " they are (FeatureTable.samples): name the file with PERMUTATIONS"
+            " they are (EmbeddingTable.samples): name the file with PERMUTATIONS"
         )
     path = table.samples[0].path
     if len(path.parents) < 3:
@@ -60,7 +60,7 @@ def read_permutations(file: Path) -> list[list[np.ndarray]]:
 
 
 def official(
-    table: FeatureTable, cameras: Sequence[int], *, shots: int, trials: int, file: Path
+    table: EmbeddingTable, cameras: Sequence[int], *, shots: int, trials: int, file: Path
 ) -> Iterator[np.ndarray]:
     """The convention of the data set's authors and MPANet: row t of an identity's permutation, its first `shots`.
 
@@ -85,10 +85,10 @@ def official(
         yield np.array(drawn, np.int64)
 
 
-def _numbered(table: FeatureTable) -> dict[tuple[int, int, int], int]:
+def _numbered(table: EmbeddingTable) -> dict[tuple[int, int, int], int]:
     """(camera, identity, number of the image) -> row."""
     if not table.samples:
-        raise DataError("the official draw needs the names of the images (FeatureTable.samples), which are not known")
+        raise DataError("the official draw needs the names of the images (EmbeddingTable.samples), which are not known")
     names = [sample.path.stem for sample in table.samples]
     wrong = [str(sample.path) for sample, name in zip(table.samples, names) if not name.isdecimal()]
     if wrong:

@@ -11,7 +11,7 @@ import numpy as np
 from vireid.core.errors import DataError, UserError, nearest
 from vireid.core.labels import with_name, with_names
 from vireid.core.registries import PROTOCOLS
-from vireid.core.types import FeatureTable, Trial
+from vireid.core.types import EmbeddingTable, Trial
 from vireid.evaluation.junk import Junk, same_camera, same_person_and_camera
 from vireid.evaluation.protocols.camera_settings import CameraSettings, checked_cameras, checked_pairs
 from vireid.evaluation.protocols.draws import seeded
@@ -30,7 +30,7 @@ NO_OWN_CAMERA = {
     "not_counted": "no camera has both query and gallery images",
     "not_counted_for_same_person": "no identity has a query and a gallery image of the same camera",
 }
-OWN_CAMERA: dict[str, Callable[[FeatureTable, np.ndarray, np.ndarray], bool] | None] = {
+OWN_CAMERA: dict[str, Callable[[EmbeddingTable, np.ndarray, np.ndarray], bool] | None] = {
     "counted": None,
     "not_counted": share_a_camera,
     "not_counted_for_same_person": share_identity_and_camera,
@@ -113,14 +113,14 @@ class QueryGalleryProtocol:
         }
         return {**stated, **self._stated_cameras(str, self.query_cameras, self.gallery_cameras, self.exclude)}
 
-    def conditions_on(self, table: FeatureTable) -> dict[str, str | int]:
+    def conditions_on(self, table: EmbeddingTable) -> dict[str, str | int]:
         """The conditions with the names of cameras beside their numbers, as in "3 (cam_c)"."""
         chosen = self._select(table)
         cameras = chosen.query_cameras, chosen.gallery_cameras, chosen.exclude
         named = self._stated_cameras(lambda camera: with_name(camera, table.camera_names), *cameras)
         return {**self.conditions, **named}
 
-    def remarks_on(self, table: FeatureTable) -> list[str]:
+    def remarks_on(self, table: EmbeddingTable) -> list[str]:
         """Rules that ignore no pair of these images, with the reason."""
         chosen, names = self._select(table), table.camera_names
         remarks = []
@@ -152,7 +152,7 @@ class QueryGalleryProtocol:
             stated["not_counted"] = f"own camera within {self.within_seconds:g} s"
         return stated
 
-    def _select(self, table: FeatureTable) -> _Chosen:
+    def _select(self, table: EmbeddingTable) -> _Chosen:
         """Rows of both sides and camera numbers; DataError for cameras that have no image on their side."""
         query = rows_of(table, protocol=self._name, role="query", modality=self.query)
         gallery = rows_of(table, protocol=self._name, role="gallery", modality=self.gallery)
@@ -172,15 +172,15 @@ class QueryGalleryProtocol:
     def _name(self) -> str:
         return type(self).__name__
 
-    def query_rows(self, table: FeatureTable) -> np.ndarray:
+    def query_rows(self, table: EmbeddingTable) -> np.ndarray:
         """(Q,) query rows, by identity and camera, else in the order of the dataset."""
         return np.concatenate(folders_of(table, self._select(table).query))
 
-    def gallery_rows(self, table: FeatureTable) -> np.ndarray:
+    def gallery_rows(self, table: EmbeddingTable) -> np.ndarray:
         """(G,) rows that are in the gallery of any trial, ascending."""
         return answering(self.trials(table))
 
-    def trials(self, table: FeatureTable) -> Iterator[Trial]:
+    def trials(self, table: EmbeddingTable) -> Iterator[Trial]:
         chosen = self._select(table)
         query, junk = np.concatenate(folders_of(table, chosen.query)), self._junk(table, chosen.exclude)
         folders = folders_of(table, chosen.gallery)
@@ -191,7 +191,7 @@ class QueryGalleryProtocol:
             yield Trial(f"trial {number}", query, gallery, junk)
 
     def _junk(
-        self, table: FeatureTable, exclude: Sequence[tuple[int, int]]
+        self, table: EmbeddingTable, exclude: Sequence[tuple[int, int]]
     ) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
         rule, times = SAME_CAMERA[self.same_camera], self._times(table)
 
@@ -209,7 +209,7 @@ class QueryGalleryProtocol:
 
         return junk
 
-    def _times(self, table: FeatureTable) -> np.ndarray | None:
+    def _times(self, table: EmbeddingTable) -> np.ndarray | None:
         """(N,) seconds, where they are asked for."""
         if self.within_seconds is None:
             return None

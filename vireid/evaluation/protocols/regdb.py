@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from vireid.core.registries import PROTOCOLS
-from vireid.core.types import FeatureTable, Trial
+from vireid.core.types import EmbeddingTable, Trial
 from vireid.evaluation.junk import RULES
 from vireid.evaluation.protocols.selection import Direction, junk_of, rows_of, sides_of, words
 
@@ -38,13 +38,13 @@ class RegDBProtocol:
             "draw": "none",
         }
 
-    def query_rows(self, table: FeatureTable) -> np.ndarray:
+    def query_rows(self, table: EmbeddingTable) -> np.ndarray:
         """(Q,) rows that ask, in the order of the table."""
         return rows_of(table, protocol="RegDBProtocol", role="query", modality=self.query)
 
-    def gallery_rows(self, table: FeatureTable) -> np.ndarray:
+    def gallery_rows(self, table: EmbeddingTable) -> np.ndarray:
         """(G,) rows that answer, in the order of the table."""
         return rows_of(table, protocol="RegDBProtocol", role="gallery", modality=self.gallery)
 
-    def trials(self, table: FeatureTable) -> Iterator[Trial]:
+    def trials(self, table: EmbeddingTable) -> Iterator[Trial]:
         yield Trial("all images", self.query_rows(table), self.gallery_rows(table), junk_of(self.rule.junk, table))

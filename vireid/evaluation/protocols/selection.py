@@ -9,7 +9,7 @@ import numpy as np
 
 from vireid.core.errors import DataError, UserError, nearest
 from vireid.core.labels import with_names
-from vireid.core.types import FeatureTable, Modality, Trial
+from vireid.core.types import EmbeddingTable, Modality, Trial
 from vireid.evaluation.junk import Junk
 
 MOST = 20  # cameras of one modality that an error message lists
@@ -45,7 +45,7 @@ def check_counts(**counts: int) -> None:
 
 
 def rows_of(
-    table: FeatureTable,
+    table: EmbeddingTable,
     *,
     protocol: str,
     role: str,
@@ -71,7 +71,7 @@ def rows_of(
     )
 
 
-def cameras_present(table: FeatureTable) -> str:
+def cameras_present(table: EmbeddingTable) -> str:
     """The cameras of the test images by modality, in parentheses, to append to an error message."""
     present = {m: sorted(set(table.cameras[table.modality == m].tolist())) for m in Modality}
     words = [f"{m.name.lower()} {with_names(c[:MOST], table.camera_names)}" for m, c in present.items() if c]
@@ -79,14 +79,14 @@ def cameras_present(table: FeatureTable) -> str:
     return f" (cameras of the test images: {'; '.join(words)}{more})" if words else ""
 
 
-def folders_of(table: FeatureTable, rows: np.ndarray) -> list[np.ndarray]:
+def folders_of(table: EmbeddingTable, rows: np.ndarray) -> list[np.ndarray]:
     """The rows of each (identity, camera) that has any; identities ascending, cameras within, else as they came."""
     rows = rows[np.lexsort((table.cameras[rows], table.labels[rows]))]
     borders = np.flatnonzero(np.diff(table.labels[rows]) | np.diff(table.cameras[rows])) + 1
     return np.split(rows, borders)
 
 
-def junk_of(rule: Junk | None, table: FeatureTable) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+def junk_of(rule: Junk | None, table: EmbeddingTable) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
     """A rule about identities and cameras as `Trial.junk` wants it, about rows. None: all are counted."""
 
     def junk(query: np.ndarray, gallery: np.ndarray) -> np.ndarray:

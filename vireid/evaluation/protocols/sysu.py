@@ -11,7 +11,7 @@ from vireid.core.errors import DataError, UserError, nearest
 from vireid.core.labels import with_name, with_names
 from vireid.core.paths import InputFile, normalized_path
 from vireid.core.registries import PROTOCOLS
-from vireid.core.types import FeatureTable, Modality, Trial
+from vireid.core.types import EmbeddingTable, Modality, Trial
 from vireid.evaluation.junk import RULES
 from vireid.evaluation.protocols.draws import seeded, unseeded
 from vireid.evaluation.protocols.official import official, permutations_beside
@@ -91,7 +91,7 @@ class SysuProtocol:
             "draw": stated.get(self.draw, self.draw),
         }
 
-    def remarks_on(self, table: FeatureTable) -> list[str]:
+    def remarks_on(self, table: EmbeddingTable) -> list[str]:
         """Cameras of the protocol without a test image."""
         absent = sorted({*SYSU_QUERY, *self.cameras} - set(np.unique(table.cameras).tolist()))
         if not absent:
@@ -100,36 +100,36 @@ class SysuProtocol:
         shown = with_names(absent, table.camera_names)
         return [f"no test image has the cameras {shown}, which this protocol uses{rule}"]
 
-    def query_rows(self, table: FeatureTable) -> np.ndarray:
+    def query_rows(self, table: EmbeddingTable) -> np.ndarray:
         """(Q,) rows that ask in any trial, by identity, camera and name."""
         return np.concatenate(self._folders(table, SYSU_QUERY, "query"))
 
-    def gallery_rows(self, table: FeatureTable) -> np.ndarray:
+    def gallery_rows(self, table: EmbeddingTable) -> np.ndarray:
         """(G,) rows that answer in any trial, ascending."""
         return answering(self.trials(table))
 
-    def trials(self, table: FeatureTable) -> Iterator[Trial]:
+    def trials(self, table: EmbeddingTable) -> Iterator[Trial]:
         query, junk = self.query_rows(table), junk_of(self.rule.junk, table)
         folders = self._folders(table, self.cameras, "gallery")
         for number, gallery in enumerate(self._galleries(table, folders)):
             yield Trial(f"trial {number}", query, gallery, junk)
 
-    def _folders(self, table: FeatureTable, cameras: tuple[int, ...], role: str) -> list[np.ndarray]:
+    def _folders(self, table: EmbeddingTable, cameras: tuple[int, ...], role: str) -> list[np.ndarray]:
         _check_cameras(table)
         return folders_of(table, rows_of(table, protocol="SysuProtocol", role=role, cameras=cameras))
 
-    def _seeded(self, table: FeatureTable, folders: list[np.ndarray]) -> Iterator[np.ndarray]:
+    def _seeded(self, table: EmbeddingTable, folders: list[np.ndarray]) -> Iterator[np.ndarray]:
         return seeded(table, folders, shots=self.shots, trials=self.number)
 
-    def _unseeded(self, table: FeatureTable, folders: list[np.ndarray]) -> Iterator[np.ndarray]:
+    def _unseeded(self, table: EmbeddingTable, folders: list[np.ndarray]) -> Iterator[np.ndarray]:
         return unseeded(table, folders, shots=self.shots, trials=self.number, seed=self.seed)
 
-    def _official(self, table: FeatureTable, folders: list[np.ndarray]) -> Iterator[np.ndarray]:
+    def _official(self, table: EmbeddingTable, folders: list[np.ndarray]) -> Iterator[np.ndarray]:
         file = self.permutations or permutations_beside(table)
         return official(table, self.cameras, shots=self.shots, trials=self.number, file=file)
 
 
-def _check_cameras(table: FeatureTable) -> None:
+def _check_cameras(table: EmbeddingTable) -> None:
     """DataError for cameras that SYSU-MM01 does not have, or has in the other modality."""
     expected = np.full(len(table), -1)
     for camera, modality in SYSU_MODALITY.items():

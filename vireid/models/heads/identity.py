@@ -18,7 +18,7 @@ class IdentityHead(nn.Module):
     Shapes: pooled (R, C) -> features (R, C), the pooled vector itself; features_bn (R, C); in training also
     logits (R, I).
     Source: the global head of HCT, MMD-ReID and AGW as released. Departs: descriptors are returned as they are; unit
-    length is the business of `CrossModalityNet.describe`.
+    length is the business of `CrossModalityNet.embed`.
     """
 
     provides: ClassVar[frozenset[str]] = frozenset({"features", "features_bn", "logits"})

@@ -47,7 +47,7 @@ class PartAttentionHead(nn.Module):
     Shapes: pooled (R, C), feature_map (R, C, H, W) -> features (R, C), the pooled vector itself; features_bn (R, C);
     features_att (R, C), see `PartAttention`; in training also logits and logits_att, both (R, I).
     Source: DDAG (ECCV 2020), released code (3 parts; retrieval by features_att). Departs: see `PartAttention`; unit
-    length is the business of `CrossModalityNet.describe`.
+    length is the business of `CrossModalityNet.embed`.
     """
 
     provides: ClassVar[frozenset[str]] = IdentityHead.provides | {"features_att", "logits_att"}

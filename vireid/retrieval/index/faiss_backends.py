@@ -9,7 +9,7 @@ import numpy as np
 from vireid.core.errors import UserError
 from vireid.core.registries import INDEXES
 from vireid.retrieval.index.faiss_base import Device, FaissIndex, flat_parameters
-from vireid.retrieval.index.faiss_gpu import the_faiss
+from vireid.retrieval.index.faiss_gpu import import_faiss
 
 PER_LIST = 39  # vectors that k-means wants for each centre at least; faiss warns below
 SAMPLE = 128  # vectors for each centre that it is trained on at most
@@ -29,7 +29,7 @@ class FaissFlat(FaissIndex):
         return "exact search (faiss)"
 
     def _empty(self, rows: np.ndarray) -> Any:
-        return the_faiss().IndexFlatIP(rows.shape[1])
+        return import_faiss().IndexFlatIP(rows.shape[1])
 
     def _parameters(self, selector: Any) -> Any:
         return flat_parameters(selector)
@@ -53,14 +53,14 @@ class FaissIVF(FaissIndex):
         return f"inverted lists ({self.probes} probed)"
 
     def _empty(self, rows: np.ndarray) -> Any:
-        faiss, width = the_faiss(), rows.shape[1]
+        faiss, width = import_faiss(), rows.shape[1]
         index = faiss.IndexIVFFlat(
             faiss.IndexFlatIP(width), width, lists_for(len(rows), self.lists), faiss.METRIC_INNER_PRODUCT
         )
         return trained(index, rows, index)
 
     def _parameters(self, selector: Any) -> Any:
-        return the_faiss().SearchParametersIVF(nprobe=self.probes, sel=selector)
+        return import_faiss().SearchParametersIVF(nprobe=self.probes, sel=selector)
 
 
 @INDEXES.register
@@ -70,7 +70,7 @@ class FaissHNSW(FaissIndex):
     `links` of each image, `build_effort` and `search_effort`: candidates that are kept while building and searching.
     """
 
-    on_cards = False
+    on_gpu = False
 
     def __init__(self, *, links: int = 32, build_effort: int = 80, search_effort: int = 64) -> None:
         self.links = at_least(2, links=links)
@@ -82,13 +82,13 @@ class FaissHNSW(FaissIndex):
         return f"graph (links {self.links}, search effort {self.search_effort})"
 
     def _empty(self, rows: np.ndarray) -> Any:
-        faiss = the_faiss()
+        faiss = import_faiss()
         index = faiss.IndexHNSWFlat(rows.shape[1], self.links, faiss.METRIC_INNER_PRODUCT)
         index.hnsw.efConstruction = self.build_effort
         return index
 
     def _parameters(self, selector: Any) -> Any:
-        return the_faiss().SearchParametersHNSW(efSearch=self.search_effort, sel=selector)
+        return import_faiss().SearchParametersHNSW(efSearch=self.search_effort, sel=selector)
 
 
 def lists_for(number: int, asked: int) -> int:

@@ -12,7 +12,7 @@ import numpy as np
 from vireid.core.errors import UserError
 from vireid.retrieval.best import ordered
 from vireid.retrieval.index.faiss_files import Note, read_index, write_index
-from vireid.retrieval.index.faiss_gpu import CardFault, the_faiss, working_card
+from vireid.retrieval.index.faiss_gpu import FaissGpuError, gpu_resources, import_faiss
 from vireid.retrieval.index.torch_exact import TorchExact
 from vireid.retrieval.index.vectors import checked_search, filled, unit_rows
 
@@ -38,7 +38,7 @@ class FaissIndex(ABC):
     """
 
     whole = False  # whether every vector is compared
-    on_cards = True  # whether faiss has this index on a GPU
+    on_gpu = True  # whether faiss has this index on a GPU
     least: ClassVar[int] = 0  # vectors that the training needs; 0: nothing is trained
     keeps_vectors: ClassVar[bool] = True  # whether the vectors can be read from the faiss index
 
@@ -52,14 +52,14 @@ class FaissIndex(ABC):
         self._reported = False
         self._instead: TorchExact | None = None
         self._resources: Any = None
-        the_faiss()
-        if device != "cpu" and self.on_cards:
+        import_faiss()
+        if device != "cpu" and self.on_gpu:
             self._ask_for_the_card()
 
     def _ask_for_the_card(self) -> None:
         try:
-            self._resources = working_card()
-        except CardFault as fault:
+            self._resources = gpu_resources()
+        except FaissGpuError as fault:
             log.warning("faiss does not work on this card (%s): TorchExact searches instead", fault)
             self._instead = TorchExact()
         if self.device == "cuda" and self._resources is None and self._instead is None:
@@ -71,10 +71,10 @@ class FaissIndex(ABC):
         return self._instead is not None or self.whole or self._small
 
     @property
-    def says(self) -> str:
+    def description(self) -> str:
         """Name and values for the conditions of a result."""
         if self._instead is not None:
-            return self._instead.says
+            return self._instead.description
         return self._named() + (f", exact below {self.least} vectors" if self._small else "")
 
     @property
@@ -149,7 +149,7 @@ class FaissIndex(ABC):
             return self._instead.search(queries, k, allowed)
         checked_search(len(self), k, allowed)
         rows = unit_rows(queries, width=self._width(), what="queries")
-        faiss, index = the_faiss(), self.built()
+        faiss, index = import_faiss(), self.built()
         selector = None if allowed is None else faiss.IDSelectorBatch(np.flatnonzero(allowed))
         if self._small:
             scores, ids = index.search(rows, min(k, len(self)), params=flat_parameters(selector))
@@ -203,7 +203,7 @@ class FaissIndex(ABC):
 
     def _build(self, rows: np.ndarray) -> None:
         small = len(rows) < self.least
-        index = self._placed(the_faiss().IndexFlatIP(rows.shape[1]) if small else self._empty(rows))
+        index = self._placed(import_faiss().IndexFlatIP(rows.shape[1]) if small else self._empty(rows))
         index.add(rows)
         self._index, self._waiting = index, []
         self._trained_on = 0 if small or not self.least else len(rows)
@@ -226,10 +226,10 @@ class FaissIndex(ABC):
     def _placed(self, index: Any) -> Any:
         if self._resources is None:
             return index
-        return the_faiss().index_cpu_to_gpu(self._resources, 0, index)
+        return import_faiss().index_cpu_to_gpu(self._resources, 0, index)
 
     def _on_host(self, index: Any) -> Any:
-        return the_faiss().index_gpu_to_cpu(index) if self._resources is not None else index
+        return import_faiss().index_gpu_to_cpu(index) if self._resources is not None else index
 
     def _width(self) -> int | None:
         if self._waiting:
@@ -239,4 +239,4 @@ class FaissIndex(ABC):
 
 def flat_parameters(selector: Any) -> Any:
     """Search parameters of a flat index."""
-    return None if selector is None else the_faiss().SearchParameters(sel=selector)
+    return None if selector is None else import_faiss().SearchParameters(sel=selector)

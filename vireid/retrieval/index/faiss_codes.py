@@ -10,7 +10,7 @@ from vireid.core.errors import UserError, nearest
 from vireid.core.registries import INDEXES
 from vireid.retrieval.index.faiss_backends import PER_LIST, ROUNDS, at_least, chosen, lists_for, trained
 from vireid.retrieval.index.faiss_base import FaissIndex
-from vireid.retrieval.index.faiss_gpu import the_faiss
+from vireid.retrieval.index.faiss_gpu import import_faiss
 
 Rotation = Literal["principal", "opq", "none"]
 LEAST = 8  # lists that are looked into, if nobody says how many
@@ -36,7 +36,7 @@ class FaissIVFPQ(FaissIndex):
     example: ClassVar[dict] = {"code_bytes": 4}
     least = SMALLEST
     keeps_vectors = False
-    on_cards = False  # cards take other code lengths and no rotation: an index must not depend on the machine
+    on_gpu = False  # cards take other code lengths and no rotation: an index must not depend on the machine
 
     def __init__(
         self,
@@ -63,7 +63,7 @@ class FaissIVFPQ(FaissIndex):
         return f"inverted lists of codes ({self._bytes(width or self.code_bytes)} bytes{rotated}, {self.probes} probed)"
 
     def _empty(self, rows: np.ndarray) -> Any:
-        faiss, inner = the_faiss(), self._coded(rows.shape[1])
+        faiss, inner = import_faiss(), self._coded(rows.shape[1])
         bits = code_bits(len(rows))
         lists = lists_for(len(rows), self.lists)
         codes = faiss.IndexIVFPQ(faiss.IndexFlatL2(inner), inner, lists, self._bytes(rows.shape[1]), bits)
@@ -100,7 +100,7 @@ class FaissIVFPQ(FaissIndex):
         return inner
 
     def _turn(self, rows: np.ndarray, inner: int, bits: int) -> Any:
-        faiss, sample = the_faiss(), chosen(rows, max(1 << 15, 4 * rows.shape[1]))
+        faiss, sample = import_faiss(), chosen(rows, max(1 << 15, 4 * rows.shape[1]))
         parts = self._bytes(rows.shape[1])
         if self.rotation == "opq":
             turn = faiss.OPQMatrix(rows.shape[1], parts, inner)
@@ -118,7 +118,7 @@ class FaissIVFPQ(FaissIndex):
         return turn
 
     def _parameters(self, selector: Any) -> Any:
-        faiss = the_faiss()
+        faiss = import_faiss()
         inner = faiss.SearchParametersIVF(nprobe=self.probes, sel=selector)
         return inner if self.rotation == "none" else faiss.SearchParametersPreTransform(index_params=inner)
 
@@ -141,7 +141,7 @@ class FaissIVFRefined(FaissIndex):
 
     example: ClassVar[dict] = {"code_bytes": 2}
     least = SMALLEST
-    on_cards = False  # faiss has these codes on the CPU only
+    on_gpu = False  # faiss has these codes on the CPU only
 
     def __init__(self, *, lists: int = 0, probes: int = 0, code_bytes: int = 0, refine: int = 8) -> None:
         self.lists, self.probes = at_least(0, lists=lists), at_least(0, probes=probes)
@@ -152,7 +152,7 @@ class FaissIVFRefined(FaissIndex):
         return f"inverted lists of fast codes ({self.probes or 'a fifth'} probed, {self.refine} k compared whole)"
 
     def _empty(self, rows: np.ndarray) -> Any:
-        faiss, width = the_faiss(), rows.shape[1]
+        faiss, width = import_faiss(), rows.shape[1]
         parts = self._parts(width)
         centres = faiss.IndexFlatIP(width)
         codes = faiss.IndexIVFPQFastScan(
@@ -174,11 +174,11 @@ class FaissIVFRefined(FaissIndex):
         return parts
 
     def _stored(self, index: Any) -> np.ndarray:
-        kept = the_faiss().downcast_index(index.refine_index)
+        kept = import_faiss().downcast_index(index.refine_index)
         return kept.reconstruct_n(0, kept.ntotal)
 
     def _parameters(self, selector: Any) -> Any:
-        faiss = the_faiss()
+        faiss = import_faiss()
         probes = self.probes or max(LEAST, -(-faiss.extract_index_ivf(self._index).nlist // 5))
         inner = faiss.SearchParametersIVF(nprobe=probes, sel=selector)
         return faiss.IndexRefineSearchParameters(k_factor=self.refine, base_index_params=inner)

@@ -11,7 +11,7 @@ import numpy as np
 
 from vireid.core.errors import DataError
 from vireid.core.io import replaced_file
-from vireid.retrieval.index.faiss_gpu import the_faiss
+from vireid.retrieval.index.faiss_gpu import import_faiss
 
 MARK = b"vireid-index-1"  # the last bytes of a file with a note; before it the note's length and the note
 
@@ -33,7 +33,7 @@ def write_index(path: Path, index: Any, note: Note) -> None:
     """Replace the file in one step."""
     text = json.dumps(asdict(note)).encode("utf-8")
     with replaced_file(path) as file:
-        file.write(the_faiss().serialize_index(index).data)
+        file.write(import_faiss().serialize_index(index).data)
         file.write(text + len(text).to_bytes(8, "little") + MARK)
 
 
@@ -43,7 +43,7 @@ def read_index(path: Path, kind: str) -> tuple[Any, Note | None]:
     Raises:
         DataError: If the file cannot be read, or holds an index of another kind.
     """
-    faiss = the_faiss()
+    faiss = import_faiss()
     try:
         content = np.fromfile(path, dtype=np.uint8)
         index, note = _split(content)

@@ -14,7 +14,7 @@ from vireid.core.errors import UserError
 log = logging.getLogger(__name__)
 
 
-def the_faiss() -> Any:
+def import_faiss() -> Any:
     """The module; UserError that says what to install otherwise."""
     try:
         import faiss
@@ -25,21 +25,21 @@ def the_faiss() -> Any:
     return faiss
 
 
-def working_card() -> Any | None:
+def gpu_resources() -> Any | None:
     """faiss's resources of the first card, where searches on it give right answers; None where there is no card.
 
-    Raises `CardFault` where there is a card and faiss does not work on it.
+    Raises `FaissGpuError` where there is a card and faiss does not work on it.
     """
     return _probed() if torch.cuda.is_available() else None
 
 
-class CardFault(Exception):
+class FaissGpuError(Exception):
     """There is a card, and faiss cannot search on it."""
 
 
 @functools.cache
 def _probed() -> Any:
-    faiss = the_faiss()
+    faiss = import_faiss()
     rows = np.random.default_rng(0).standard_normal((512, 32)).astype(np.float32)
     expected = np.argsort(-(rows[:8] @ rows.T), axis=1, kind="stable")[:, :5]
     try:  # a wheel without GPU support or without kernels for the card raises here, or answers nonsense
@@ -48,7 +48,7 @@ def _probed() -> Any:
         index.add(rows)
         _, ids = index.search(rows[:8], 5)
     except Exception as error:  # faiss raises RuntimeError and others, as the wheel pleases
-        raise CardFault(str(error).splitlines()[0] if str(error) else type(error).__name__) from error
+        raise FaissGpuError(str(error).splitlines()[0] if str(error) else type(error).__name__) from error
     if not np.array_equal(ids, expected):
-        raise CardFault("a search with known answers gave others")
+        raise FaissGpuError("a search with known answers gave others")
     return resources

@@ -78,7 +78,7 @@ class Milvus:
         return self.index_type == "FLAT"
 
     @property
-    def says(self) -> str:
+    def description(self) -> str:
         """How results name it."""
         return f"Milvus {self.index_type} (search effort {self.search_effort})"
 

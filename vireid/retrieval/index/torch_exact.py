@@ -42,7 +42,7 @@ class TorchExact:
         self._parts: list[np.ndarray] = []
 
     @property
-    def says(self) -> str:
+    def description(self) -> str:
         """How results name it."""
         return "exact search (torch)"
 

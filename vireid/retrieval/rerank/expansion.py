@@ -29,7 +29,7 @@ class QueryExpansion:
         self.k, self.alpha, self.then = _checked_k(k), _checked_alpha(alpha), then
 
     @property
-    def says(self) -> str:
+    def description(self) -> str:
         """How tables name it."""
         return f"alpha query expansion (k {self.k}, alpha {self.alpha:g})" + _also(self.then)
 
@@ -52,7 +52,7 @@ class DatabaseAugmentation:
         self.k, self.alpha, self.then = _checked_k(k), _checked_alpha(alpha), then
 
     @property
-    def says(self) -> str:
+    def description(self) -> str:
         """How tables name it."""
         return f"database augmentation (k {self.k}, alpha {self.alpha:g})" + _also(self.then)
 
@@ -87,7 +87,7 @@ def _unit(rows: Tensor) -> Tensor:
 
 
 def _also(then: Reranker | None) -> str:
-    return f", then {then.says}" if then is not None else ""
+    return f", then {then.description}" if then is not None else ""
 
 
 def _checked_k(k: int) -> int:

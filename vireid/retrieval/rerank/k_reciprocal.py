@@ -59,14 +59,14 @@ class KReciprocal:
         self.k1, self.k2, self.weight, self.neighbours, self.half = k1, k2, weight, neighbours, tuple(half)
 
     @property
-    def says(self) -> str:
+    def description(self) -> str:
         """How tables name it."""
         only = " of the queries only" if self.neighbours == "queries" else ""
         half = f", {' and '.join(self.half)} in half precision" if self.half else ""
         return f"k-reciprocal (k1 {self.k1}, k2 {self.k2}, weight {self.weight:g}{only}{half})"
 
     def __call__(self, queries: np.ndarray, gallery: np.ndarray) -> np.ndarray:
-        announce(self.says, self._ranked, queries, gallery, powers=(1, 2), memory=self.memory(queries, gallery))
+        announce(self.description, self._ranked, queries, gallery, powers=(1, 2), memory=self.memory(queries, gallery))
         return self._ranked(queries, gallery)
 
     def memory(self, queries: np.ndarray, gallery: np.ndarray) -> int:

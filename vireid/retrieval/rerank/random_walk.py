@@ -44,12 +44,12 @@ class RandomWalk:
         self.alpha = alpha
 
     @property
-    def says(self) -> str:
+    def description(self) -> str:
         """How tables name it."""
         return f"random walk (alpha {self.alpha:g})"
 
     def __call__(self, queries: np.ndarray, gallery: np.ndarray) -> np.ndarray:
-        announce(self.says, self._ranked, queries, gallery, powers=(2, 3), memory=self.memory(queries, gallery))
+        announce(self.description, self._ranked, queries, gallery, powers=(2, 3), memory=self.memory(queries, gallery))
         return self._ranked(queries, gallery)
 
     def memory(self, queries: np.ndarray, gallery: np.ndarray) -> int:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from vireid.core.errors import DataError, UserError
-from vireid.core.types import Facts, Modality, Sample
+from vireid.core.types import DatasetInfo, Modality, Sample
 from vireid.data.datasets.csv import CsvDataset
 from vireid.data.survey import survey
 
@@ -55,7 +55,7 @@ def test_a_file_becomes_two_lists(read, root):
         Sample(root / "a/4.jpg", 0, nir, 3),
     ]
     assert data.test() == [Sample(root / "b/5.png", 12, vis, 2), Sample(root / "b/6.png", 12, nir, 3)]
-    assert data.facts() == Facts(num_ids=2, num_cameras=3)
+    assert data.facts() == DatasetInfo(num_ids=2, num_cameras=3)
     assert data.identity == {"data": "CsvDataset", "file": "images.csv"}
 
 

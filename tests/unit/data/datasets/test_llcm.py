@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from vireid.core.errors import DataError
-from vireid.core.types import Facts, Modality, Sample
+from vireid.core.types import DatasetInfo, Modality, Sample
 from vireid.data.datasets.llcm import LLCM
 
 
@@ -32,7 +32,7 @@ def test_training_follows_the_index_files(llcm_root):
     assert [s.identity for s in samples] == [0, 0, 1, 1] * 2
     assert [s.camera for s in samples] == [1, 4] * 4
     assert [s.modality for s in samples] == [Modality.VISIBLE] * 4 + [Modality.INFRARED] * 4
-    assert data.facts() == Facts(num_ids=2, num_cameras=9)
+    assert data.facts() == DatasetInfo(num_ids=2, num_cameras=9)
     assert data.identity == {"data": "LLCM"}
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from vireid.core.errors import DataError, UserError
-from vireid.core.types import Facts, Modality, Sample
+from vireid.core.types import DatasetInfo, Modality, Sample
 from vireid.data.datasets.regdb import RegDB
 
 
@@ -32,7 +32,7 @@ def test_a_trial_lists_visible_then_thermal_images_in_the_order_of_its_files(reg
         ]
         assert [s.identity for s in samples] == [0, 0, 1, 1, 2, 2] * 2
         assert [(s.camera, s.modality) for s in samples] == [(1, Modality.VISIBLE)] * 6 + [(2, Modality.INFRARED)] * 6
-    assert data.facts() == Facts(num_ids=3, num_cameras=2)
+    assert data.facts() == DatasetInfo(num_ids=3, num_cameras=2)
     assert data.identity == {"data": "RegDB", "trial": trial}
 
 

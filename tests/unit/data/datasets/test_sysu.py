@@ -10,7 +10,7 @@ import pytest
 from scipy.io import savemat
 
 from vireid.core.errors import DataError
-from vireid.core.types import Facts, Modality, Sample
+from vireid.core.types import DatasetInfo, Modality, Sample
 from vireid.data.datasets.sysu import SysuMM01
 from vireid.data.images.image_files import IMAGE_SUFFIXES
 
@@ -57,9 +57,9 @@ def test_test_images_come_by_identity_camera_and_name(sysu_root: Path) -> None:
 
 
 def test_facts(sysu_root: Path) -> None:
-    assert SysuMM01(root=str(sysu_root)).facts() == Facts(num_ids=3, num_cameras=6)
-    assert SysuMM01.placeholder == Facts(num_ids=395, num_cameras=6)
-    assert SysuMM01(root="nowhere", attributes="labels").placeholder == Facts(395, 6, 8)
+    assert SysuMM01(root=str(sysu_root)).facts() == DatasetInfo(num_ids=3, num_cameras=6)
+    assert SysuMM01.placeholder == DatasetInfo(num_ids=395, num_cameras=6)
+    assert SysuMM01(root="nowhere", attributes="labels").placeholder == DatasetInfo(395, 6, 8)
 
 
 def test_relative_roots_and_home_are_understood(

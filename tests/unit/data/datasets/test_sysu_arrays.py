@@ -8,7 +8,7 @@ import pytest
 from scipy.io import savemat
 
 from vireid.core.errors import DataError
-from vireid.core.types import Facts, Modality
+from vireid.core.types import DatasetInfo, Modality
 from vireid.data.check import check_dataset
 from vireid.data.datasets.sysu import SysuMM01
 from vireid.data.datasets.sysu_arrays import SysuArrays
@@ -64,7 +64,7 @@ def test_the_arrays_hold_what_the_folders_hold(write: Write, sysu_root: Path, tm
     np.testing.assert_array_equal(images.take(np.arange(len(samples)), axis=0), expected)
     assert not (tmp_path / "none").exists()
     assert ours.test() == theirs.test()
-    assert ours.facts() == theirs.facts() == Facts(num_ids=3, num_cameras=6)
+    assert ours.facts() == theirs.facts() == DatasetInfo(num_ids=3, num_cameras=6)
     assert ours.identity == theirs.identity
 
 

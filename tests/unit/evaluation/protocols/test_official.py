@@ -9,7 +9,7 @@ import pytest
 from scipy.io import savemat
 
 from vireid.core.errors import DataError
-from vireid.core.types import FeatureTable, Modality, Sample
+from vireid.core.types import EmbeddingTable, Modality, Sample
 from vireid.evaluation import SysuProtocol
 
 PEOPLE, IMAGES = (2, 5), {1: (1, 2, 3, 4), 2: (2, 3, 7), 3: (1, 2), 4: (1, 2, 3, 4, 5, 6, 7), 5: (9,), 6: (1,)}
@@ -23,7 +23,7 @@ def cell(values) -> np.ndarray:
 
 
 @pytest.fixture
-def table(tmp_path: Path) -> FeatureTable:
+def table(tmp_path: Path) -> EmbeddingTable:
     samples = [
         Sample(tmp_path / f"cam{camera}/{identity:04d}/{number:04d}.jpg", identity, modality, camera)
         for identity in PEOPLE
@@ -32,7 +32,7 @@ def table(tmp_path: Path) -> FeatureTable:
         for number in numbers
     ]
     columns = np.array([(s.identity, s.camera, s.modality) for s in samples])
-    return FeatureTable(np.zeros((len(samples), 1), np.float32), *columns.T, samples=samples)
+    return EmbeddingTable(np.zeros((len(samples), 1), np.float32), *columns.T, samples=samples)
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def write(folder: Path, permutations: list[list[np.ndarray]], variable: str = "r
     return file
 
 
-def names(table: FeatureTable, rows: np.ndarray) -> list[str]:
+def names(table: EmbeddingTable, rows: np.ndarray) -> list[str]:
     return [table.samples[row].path.with_suffix("").as_posix().split("/", -1)[-3:] for row in rows]
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from vireid.core.errors import DataError, UserError
-from vireid.core.types import FeatureTable
+from vireid.core.types import EmbeddingTable
 from vireid.evaluation import SysuProtocol
 
 
@@ -15,7 +15,7 @@ def table_of(images):
     rows = [key for key in sorted(images) for _ in range(images[key])]
     labels, cameras = np.array(rows).T
     modality = np.isin(cameras, (3, 6)).astype(np.int64)
-    return FeatureTable(np.zeros((len(rows), 1), np.float32), labels, cameras, modality)
+    return EmbeddingTable(np.zeros((len(rows), 1), np.float32), labels, cameras, modality)
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ def test_camera_2_is_junk_for_camera_3_whoever_is_on_it(table):
 
 def test_a_table_in_another_order_of_folders_gives_the_same_images(table):
     order = np.lexsort((np.arange(len(table)), -table.labels))  # names within a folder stay in order
-    other = FeatureTable(table.features, table.labels[order], table.cameras[order], table.modality[order])
+    other = EmbeddingTable(table.embeddings, table.labels[order], table.cameras[order], table.modality[order])
     for ours, theirs in zip(SysuProtocol().trials(table), SysuProtocol().trials(other)):
         assert ours.gallery.tolist() == order[theirs.gallery].tolist()
         assert ours.query.tolist() == order[theirs.query].tolist()
@@ -161,7 +161,9 @@ def test_a_table_without_queries_or_gallery_is_an_error(camera, role):
 def test_cameras_of_another_dataset_are_refused(camera, modality, text):
     """The rule for queries of camera 3 and images of camera 2 means nothing for them."""
     cameras, modalities = np.array([1, 6, camera]), np.array([0, 1, modality])
-    table = FeatureTable(np.zeros((3, 1), np.float32), np.ones(3, int), cameras, modalities, camera_names={7: "seven"})
+    table = EmbeddingTable(
+        np.zeros((3, 1), np.float32), np.ones(3, int), cameras, modalities, camera_names={7: "seven"}
+    )
     with pytest.raises(DataError) as caught:
         list(SysuProtocol().trials(table))
     assert text in str(caught.value)

@@ -9,7 +9,7 @@ import torch
 from vireid.config import assemble
 from vireid.config.load import read_unchecked
 from vireid.core.errors import ConfigError
-from vireid.core.types import Facts, Progress
+from vireid.core.types import DatasetInfo, Progress
 from vireid.models.adapters.progressive import ProgressiveAttributeEmbedding
 from vireid.models.adapters.stages import ChannelGateStage, CrossAttentionStage, SpatialAttentionStage
 from vireid.models.pooling import AveragePool, GeM, MaxPool
@@ -65,7 +65,7 @@ def test_rows_follow_their_order(given):
 
 SUBSETS = [set(s) for n in (1, 2, 3) for s in itertools.combinations(("EMB1", "EMB2", "EMB3"), n)]
 TINY = {"MODEL.BACKBONE.ARCH": "resnet10t", "MODEL.BACKBONE.PRETRAINED": False}
-FACTS = Facts(num_ids=4, num_cameras=6, num_attributes=8)
+FACTS = DatasetInfo(num_ids=4, num_cameras=6, num_attributes=8)
 
 
 @pytest.mark.parametrize("kept", SUBSETS, ids=lambda kept: "+".join(sorted(kept)))
@@ -78,7 +78,7 @@ def test_any_subset_of_stages_trains_and_evaluates(kept):
     total, _ = objective(batch, model(batch), Progress())
     total.backward()
     assert all(parameter.grad is not None for parameter in model.parameters() if parameter.requires_grad)
-    assert model.eval().describe(batch).isfinite().all()
+    assert model.eval().embed(batch).isfinite().all()
 
 
 def test_all_stages_off_is_an_error_that_says_what_to_write():
@@ -97,6 +97,6 @@ def test_retrieval_needs_nothing_of_aal():
     model = assemble.model(read_unchecked(CONFIG, TINY), FACTS).eval()
     batch = tiny_batch(per_modality=1)
     with torch.no_grad():
-        whole = model.describe(batch)
+        whole = model.embed(batch)
         del model.heads["attributes"]
-        assert torch.equal(model.describe(batch), whole)
+        assert torch.equal(model.embed(batch), whole)

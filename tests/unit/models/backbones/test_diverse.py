@@ -89,7 +89,7 @@ def test_the_descriptor_has_every_row_of_an_image_before_and_after_the_neck():
     ).eval()
     batch = tiny_batch(per_modality=1)
     with torch.no_grad():
-        out, described = net(batch), net.describe(batch)
+        out, described = net(batch), net.embed(batch)
     assert described.shape == (len(batch), 6 * module.channels)
     six = [unit_rows(out.values[name]).unflatten(0, (3, -1)) for name in ("features", "features_bn")]
     similarity = sum(rows @ rows.T for half in six for rows in half) / 6

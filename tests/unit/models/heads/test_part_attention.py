@@ -74,7 +74,7 @@ def test_retrieval_by_the_part_attended_descriptor():
     batch = tiny_batch()
     with torch.no_grad():
         expected = torch.nn.functional.normalize(net(batch).values["features_att"])
-        torch.testing.assert_close(net.describe(batch), expected)
+        torch.testing.assert_close(net.embed(batch), expected)
 
 
 def test_arguments_are_checked():

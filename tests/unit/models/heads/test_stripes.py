@@ -86,7 +86,7 @@ def test_the_descriptor_is_the_unit_concatenation():
     batch = tiny_batch()
     with torch.no_grad():
         expected = unit_rows(net(batch).values["features"])
-        torch.testing.assert_close(net.describe(batch), expected)
+        torch.testing.assert_close(net.embed(batch), expected)
 
 
 def test_a_height_that_cannot_be_cut_names_the_way_out():

@@ -97,9 +97,9 @@ def test_codes_are_small(tmp_path, sides):
 
 def test_a_card_on_which_faiss_does_not_work_is_said_once(monkeypatch, caplog, sides, truth):
     def fault():
-        raise faiss_cards.CardFault("no kernel image is available for execution on the device")
+        raise faiss_cards.FaissGpuError("no kernel image is available for execution on the device")
 
-    monkeypatch.setattr(faiss_base, "working_card", fault)
+    monkeypatch.setattr(faiss_base, "gpu_resources", fault)
     with caplog.at_level(logging.WARNING):
         index = FaissIVF()
         index.add(sides[1])
@@ -109,7 +109,7 @@ def test_a_card_on_which_faiss_does_not_work_is_said_once(monkeypatch, caplog, s
         "faiss does not work on this card (no kernel image is available for execution on the device):"
         " TorchExact searches instead"
     )
-    assert (len(index), index.exact, index.says) == (2000, True, TorchExact().says)
+    assert (len(index), index.exact, index.description) == (2000, True, TorchExact().description)
 
 
 class _Nonsense:
@@ -135,10 +135,10 @@ class _Nonsense:
 )
 def test_the_probe_compares_answers(monkeypatch, module, text):
     faiss_cards._probed.cache_clear()
-    monkeypatch.setattr(faiss_cards, "the_faiss", lambda: module)
+    monkeypatch.setattr(faiss_cards, "import_faiss", lambda: module)
     monkeypatch.setattr(faiss_cards.torch.cuda, "is_available", lambda: True)
-    with pytest.raises(faiss_cards.CardFault, match=text):
-        faiss_cards.working_card()
+    with pytest.raises(faiss_cards.FaissGpuError, match=text):
+        faiss_cards.gpu_resources()
     faiss_cards._probed.cache_clear()
 
 

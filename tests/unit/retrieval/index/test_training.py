@@ -51,11 +51,11 @@ def test_few_vectors_are_compared_whole_and_named_so(make, rows):
     expected = np.argsort(-(norm[:50] @ norm[: index.least - 1].T), axis=1)[:, :5]
     np.testing.assert_array_equal(ids, expected)
     assert index.exact
-    assert index.says.endswith(f", exact below {index.least} vectors")
+    assert index.description.endswith(f", exact below {index.least} vectors")
     index.add(rows[index.least - 1 : index.least])
     index.search(rows[:1], 1)
     assert (index.exact, index.trained_on) == (False, index.least)
-    assert "exact" not in index.says
+    assert "exact" not in index.description
 
 
 @pytest.mark.parametrize("make", [FaissFlat, FaissHNSW])
@@ -73,7 +73,7 @@ def test_a_file_records_the_training(tmp_path, make, rows, number):
     index.add(rows[:number])
     index.save(tmp_path / "index.bin")
     again.load(tmp_path / "index.bin")
-    assert (again.trained_on, again.says, again.exact) == (index.trained_on, index.says, index.exact)
+    assert (again.trained_on, again.description, again.exact) == (index.trained_on, index.description, index.exact)
     for one, other in zip(again.search(rows[:20], 5), index.search(rows[:20], 5)):
         np.testing.assert_array_equal(one, other)
     if index.keeps_vectors or number == 40:

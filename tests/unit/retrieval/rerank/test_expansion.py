@@ -50,7 +50,7 @@ def test_one_after_the_other(sides):
     changed = np.stack([plain(row, np.delete(gallery, i, axis=0), 3, 3.0) for i, row in enumerate(gallery)])
     asking = np.stack([plain(row, changed, 2, 3.0) for row in queries])
     np.testing.assert_allclose(both(queries, gallery), KReciprocal(k1=5)(asking, changed), rtol=0, atol=1e-10)
-    assert both.says == (
+    assert both.description == (
         "database augmentation (k 3, alpha 3), then alpha query expansion (k 2, alpha 3),"
         " then k-reciprocal (k1 5, k2 6, weight 0.3)"
     )

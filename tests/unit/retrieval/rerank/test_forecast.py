@@ -31,7 +31,7 @@ def test_time_follows_the_growth_of_the_work(monkeypatch, powers, growth):
     assert clock.now < growth(18000) / 20, "the trial runs must be short beside the real one"
 
 
-@pytest.mark.parametrize("rerank", [KReciprocal(k1=5), RandomWalk()], ids=lambda rerank: rerank.says)
+@pytest.mark.parametrize("rerank", [KReciprocal(k1=5), RandomWalk()], ids=lambda rerank: rerank.description)
 def test_a_long_one_says_so_before_it_starts(monkeypatch, capsys, rerank):
     rows = np.random.default_rng(0).standard_normal((120, 8)).astype(np.float32)
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
@@ -41,6 +41,6 @@ def test_a_long_one_says_so_before_it_starts(monkeypatch, capsys, rerank):
     monkeypatch.setattr(forecast, "TRIED", (30, 60))
     np.testing.assert_array_equal(rerank(rows[:40], rows[40:]), expected)
     said = capsys.readouterr().err
-    assert said.startswith(f"{rerank.says}: 40 queries, 80 gallery images: about 0 s and 0.")
+    assert said.startswith(f"{rerank.description}: 40 queries, 80 gallery images: about 0 s and 0.")
     assert said.endswith(" GB\n")
     assert said.count("\n") == 1
