@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 
-def unit_rows(x: Tensor) -> Tensor:
+def l2_normalize(x: Tensor) -> Tensor:
     """Each vector along the last axis divided by its Euclidean length.
 
     Shapes: (..., D) -> (..., D).

@@ -71,7 +71,7 @@ def group_means(features: Tensor, same: Tensor) -> Tensor:
         return (shares / shares.sum(dim=1, keepdim=True)) @ features
 
 
-def insist(holds: Tensor, text: str) -> Tensor:
+def require(holds: Tensor, text: str) -> Tensor:
     """A scalar to add to a loss: 0 where the condition (one bool) holds.
 
     Where it does not: ValueError with the text for tensors on the CPU; on a device, which nothing here may wait for,

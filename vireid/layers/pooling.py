@@ -19,7 +19,7 @@ def power_mean(x: Tensor, p: float | Tensor = 3.0, *, eps: float = 1e-12, floor:
         return (powers.mean(dim=-1) + eps).pow(1 / p)
 
 
-def generalised_mean(
+def generalized_mean(
     feature_map: Tensor, p: float | Tensor = 3.0, *, eps: float = 1e-12, floor: float | None = None
 ) -> Tensor:
     """Pooling between average (p = 1) and maximum (p -> infinity).

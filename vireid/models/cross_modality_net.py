@@ -12,7 +12,7 @@ from vireid.core.binding import bind, requested, serve
 from vireid.core.errors import ConfigError, DataError, nearest
 from vireid.core.fields import ATTRIBUTE_FIELDS, FIELDS, MODEL_FIELDS
 from vireid.core.types import Batch, ModelOutput, Sample
-from vireid.layers.norms import unit_rows
+from vireid.layers.norms import l2_normalize
 from vireid.layers.precision import float32_or_more, without_autocast
 
 
@@ -196,7 +196,7 @@ class CrossModalityNet(nn.Module):
         return self._sized(rows)
 
     def _sized(self, rows: Tensor) -> Tensor:
-        return unit_rows(rows) if self.unit else rows
+        return l2_normalize(rows) if self.unit else rows
 
 
 def copies(source: Tensor) -> Tensor:

@@ -8,12 +8,12 @@ import torch
 from torch import Tensor, nn
 
 from vireid.core.registries import POOLS
-from vireid.layers.pooling import average, generalised_mean, maximum
+from vireid.layers.pooling import average, generalized_mean, maximum
 
 
 @POOLS.register
 class GeM(nn.Module):
-    """Generalised mean; see `vireid.layers.pooling.generalised_mean`.
+    """Generalised mean; see `vireid.layers.pooling.generalized_mean`.
 
     Shapes: (R, C, H, W), entries >= 0 -> (R, C) in float32 or more.
     `learn` makes the exponent one trained number that starts at `p` and stays above 0: its logarithm is the parameter.
@@ -36,8 +36,8 @@ class GeM(nn.Module):
 
     def forward(self, feature_map: Tensor) -> Tensor:
         if self.log_p is None:
-            return generalised_mean(feature_map, self.start)
-        return generalised_mean(feature_map, self.log_p.exp(), eps=0.0, floor=1e-6)
+            return generalized_mean(feature_map, self.start)
+        return generalized_mean(feature_map, self.log_p.exp(), eps=0.0, floor=1e-6)
 
     def extra_repr(self) -> str:
         return f"p={self.start}, learn={self.log_p is not None}"

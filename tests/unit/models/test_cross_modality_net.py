@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from vireid.core.errors import ConfigError, DataError
-from vireid.layers.norms import unit_rows
+from vireid.layers.norms import l2_normalize
 from vireid.models.cross_modality_net import CrossModalityNet
 from vireid.models.heads.identity import IdentityHead
 from vireid.models.pooling import AveragePool, GeM
@@ -153,7 +153,7 @@ def test_images_must_be_normalised(batch):
 def test_one_field_at_length_1(batch):
     model = net().eval()
     rows = model.embed(batch)
-    torch.testing.assert_close(rows, unit_rows(model(batch).values["features_bn"]))
+    torch.testing.assert_close(rows, l2_normalize(model(batch).values["features_bn"]))
     torch.testing.assert_close(rows.norm(dim=1), torch.ones(len(batch)))
 
 
@@ -184,7 +184,7 @@ def test_rows_of_one_image_side_by_side(batch):
     assert rows.shape == (len(batch), 48)
     for image in range(len(batch)):
         pieces = out.values["features"][out.source == image]
-        torch.testing.assert_close(rows[image], torch.cat(list(unit_rows(pieces))) / 3**0.5)
+        torch.testing.assert_close(rows[image], torch.cat(list(l2_normalize(pieces))) / 3**0.5)
 
 
 def test_descriptors_follow_the_order_of_rows(batch):

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from vireid.core.types import Modality
-from vireid.layers.norms import unit_rows
+from vireid.layers.norms import l2_normalize
 from vireid.models.backbones.diverse import DiverseBackbone, EmbeddingExpansion
 from vireid.models.cross_modality_net import CrossModalityNet, copies
 from vireid.models.heads.identity import IdentityHead
@@ -91,7 +91,7 @@ def test_the_descriptor_has_every_row_of_an_image_before_and_after_the_neck():
     with torch.no_grad():
         out, described = net(batch), net.embed(batch)
     assert described.shape == (len(batch), 6 * module.channels)
-    six = [unit_rows(out.values[name]).unflatten(0, (3, -1)) for name in ("features", "features_bn")]
+    six = [l2_normalize(out.values[name]).unflatten(0, (3, -1)) for name in ("features", "features_bn")]
     similarity = sum(rows @ rows.T for half in six for rows in half) / 6
     torch.testing.assert_close(described @ described.T, similarity, rtol=1e-4, atol=1e-5)
 
