@@ -21,7 +21,7 @@ from vireid.models.backbones.diverse import EmbeddingExpansion
 from vireid.models.cross_modality_net import CrossModalityNet
 from vireid.models.heads.identity import IdentityHead
 from vireid.models.pooling import AveragePool
-from vireid.testing import still
+from vireid.testing import disable_dropout
 from vireid.zoo.models import config_path
 
 AGW = {torch.float64: {"rtol": 1e-9, "atol": 1e-11}, torch.float32: {"rtol": 1e-4, "atol": 1e-4}}
@@ -57,7 +57,7 @@ def check_module(
     weights = {ours(key.removeprefix("w_")): tensor(v) for key, v in case.arrays.items() if key.startswith("w_")}
     for dtype, tolerance in AGW.items():
         for mode in [mode for mode in ("eval", "train") if f"out0_{mode}" in case.arrays]:
-            module = still(build())
+            module = disable_dropout(build())
             module.load_state_dict(weights)
             module.to(dtype).train(mode == "train")
             zeros = ZeroGradients(module)
@@ -162,7 +162,7 @@ CONFIGS = {"deen": "deen", "deen_regdb": "regdb/deen"}
 def deen(case: Case, model: str) -> CrossModalityNet:
     classes = case.params["n_class"]
     weights = agw_recipe(model, classes, case.params["weight_seed"])
-    return still(whole(model, CONFIGS[model], weights, classes))
+    return disable_dropout(whole(model, CONFIGS[model], weights, classes))
 
 
 def tap(net: CrossModalityNet, taken: dict) -> None:

@@ -101,8 +101,8 @@ class _ChannelTokens(nn.Module):
 
     def forward(self, tokens: Tensor, attributes: Tensor) -> tuple[Tensor, Tensor]:
         rows = tokens.flatten(0, 1)
-        beside = attributes.repeat_interleave(tokens.shape[1], dim=0)
-        return tokens, self.attention(rows, beside).view_as(tokens)
+        extra = attributes.repeat_interleave(tokens.shape[1], dim=0)
+        return tokens, self.attention(rows, extra).view_as(tokens)
 
 
 @STAGES.register

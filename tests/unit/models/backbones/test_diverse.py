@@ -9,12 +9,12 @@ from vireid.models.backbones.diverse import DiverseBackbone, EmbeddingExpansion
 from vireid.models.cross_modality_net import CrossModalityNet, copies
 from vireid.models.heads.identity import IdentityHead
 from vireid.models.pooling import AveragePool
-from vireid.testing import still, tiny_batch
+from vireid.testing import disable_dropout, tiny_batch
 
 
 def backbone(**more) -> DiverseBackbone:
     torch.manual_seed(0)
-    return still(DiverseBackbone(**({"arch": "resnet10t"} | more)))
+    return disable_dropout(DiverseBackbone(**({"arch": "resnet10t"} | more)))
 
 
 def test_blocks_of_rows_with_their_source():
