@@ -97,7 +97,7 @@ class EpochContext(Protocol):
 
         Args:
             view: 0: every training image, without augmentation. Another view (an entry of VIEWS, the first is 1): the
-            images that have it, in this view, without any other augmentation.
+                images that have it, in this view, without any other augmentation.
         """
         ...
 
@@ -218,7 +218,7 @@ class TrainedIndex(Protocol):
 
     @property
     def limit(self) -> int | None:
-        """Number of vectors up to which the training counts; None: there is no training that could be outgrown."""
+        """Number of vectors up to which the training counts; None: the index has no training to outgrow."""
         ...
 
     def outgrown(self, number: int) -> bool:

@@ -35,8 +35,8 @@ class ModalityConfusion(nn.Module):
     batch-normalization statistics are those of each process, unless GATHER_FEATURES is on.
 
     Args:
-        semantics: Critic that computes the loss, D before its update or D' after it. "legacy": values (logits and
-            batch statistics) of D, derivatives (weights) of D'. This emulates the released code under torch 1.2, whose
+        semantics: Critic that computes the loss, D before its update or D' after it. "legacy": values (logits and batch
+            statistics) of D, derivatives (weights) of D'. This emulates the released code under torch 1.2, whose
             optimizers change weights without autograd noticing. Current torch raises an error. "stale": D for both, as
             if the loss were computed before the update of the critic. "fresh": D' for both, as in textbook adversarial
             training.

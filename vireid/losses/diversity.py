@@ -30,7 +30,7 @@ class CenterPairMining(nn.Module):
 
     Raises:
         ValueError: If the batch holds one identity only, no branch above 0, or no identity in both modalities. On
-        devices other than the CPU the loss is NaN instead.
+            devices other than the CPU the loss is NaN instead.
 
     Source:
         Zhang and Wang, "Diverse Embedding Expansion Network and Low-Light Cross-Modality Benchmark for
@@ -81,7 +81,7 @@ class CenterPairMining(nn.Module):
 
 
 def picked(values: Tensor, mask: Tensor) -> Tensor:
-    """The one entry of each row where the mask is True, 0 if there is none: (N, N), (N, N) bool -> (N,)."""
+    """The one entry of each row where the mask is True, 0 if no entry is True: (N, N), (N, N) bool -> (N,)."""
     return torch.where(mask, values, 0).sum(dim=1)
 
 

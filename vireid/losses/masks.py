@@ -59,8 +59,7 @@ class CenterCluster(nn.Module):
         the mean over ordered pairs of identities of max(0, margin - distance of their centers).
 
     Raises:
-        ValueError: If the batch holds fewer than two identities. On devices other than the CPU the loss is NaN
-            instead.
+        ValueError: If the batch holds fewer than two identities. On devices other than the CPU the loss is NaN instead.
 
     Source:
         MPANet (CVPR 2021), released code.

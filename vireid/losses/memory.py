@@ -90,7 +90,7 @@ class ConsistencyMemory(nn.Module):
         auxiliary_weight: Further factor of `auxiliary`.
         kl_weight: Factor of `kl`.
         align: Logits that `kl` compares: of the proxies from the start of the epoch ("frozen") or of the current ones
-        ("running").
+            ("running").
         auxiliary: View of the auxiliary stream; 0: no auxiliary stream.
         num_ids: Number of identities I.
         feature_dim: Width D of the embeddings.

@@ -119,8 +119,8 @@ class MarginMMD(nn.Module):
     Args:
         margin: Margin of the discrepancy; None or 0: no margin.
         mode: "threshold" (released code): l where l > margin, else 0, so that the loss jumps at the margin and an
-        active identity receives its full gradient. "hinge" (wording of the paper): max(0, l - margin), with the same
-        gradient.
+            active identity receives its full gradient. "hinge" (wording of the paper): max(0, l - margin), with the
+            same gradient.
         kernel_mul: Ratio of consecutive bandwidths.
         kernel_num: Number of Gaussian kernels.
 
@@ -129,8 +129,7 @@ class MarginMMD(nn.Module):
         contributions of their discrepancies l; formula: `discrepancies`.
 
     Raises:
-        ValueError: If an identity has rows of one modality only. On devices other than the CPU the loss is NaN
-            instead.
+        ValueError: If an identity has rows of one modality only. On devices other than the CPU the loss is NaN instead.
 
     Source:
         MMD-ReID (BMVC 2021), released code: margin 1.4 for 4 + 4 rows of an identity. Discrepancies depend on that

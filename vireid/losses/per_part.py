@@ -31,8 +31,7 @@ class PerPart(nn.Module):
         field `over` (R, P, ...) and the other fields of the inner loss -> its scalar, or its named scalars.
 
     Raises:
-        ValueError: If `over` does not begin with "part_", or the inner loss does not read the field without the
-            prefix.
+        ValueError: If `over` does not begin with "part_", or the inner loss does not read the field without the prefix.
 
     Source:
         HCT (TMM 2020), released code: identity loss and hetero-center triplet loss of each stripe are summed.

@@ -37,7 +37,7 @@ class InverseEpochLoss:
 
     Args:
         of: Terms whose logged means over the last epoch are summed, without weight and schedule. A term of several
-        named values counts as their sum.
+            named values counts as their sum.
 
     Source:
         DDAG (ECCV 2020), dynamic dual aggregation learning, released code: the loss of everything but the graph.

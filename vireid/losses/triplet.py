@@ -37,8 +37,7 @@ class BatchHardTriplet(nn.Module):
         features (R, D), labels (R,) -> scalar, the mean over rows of max(0, d_positive - d_negative + margin).
 
     Raises:
-        ValueError: If the batch holds fewer than two identities. On devices other than the CPU the loss is NaN
-            instead.
+        ValueError: If the batch holds fewer than two identities. On devices other than the CPU the loss is NaN instead.
 
     Source:
         Hermans et al., "In Defense of the Triplet Loss for Person Re-Identification", 2017; "OriTripletLoss" in the
@@ -79,8 +78,7 @@ class HeteroCenterTriplet(nn.Module):
         features (R, D), labels (R,), modality (R,) -> scalar, the mean over centers.
 
     Raises:
-        ValueError: If the batch holds fewer than two identities. On devices other than the CPU the loss is NaN
-            instead.
+        ValueError: If the batch holds fewer than two identities. On devices other than the CPU the loss is NaN instead.
 
     Source:
         Liu et al., "Parameter Sharing Exploration and Hetero-Center Triplet Loss for Visible-Thermal Person
@@ -124,8 +122,7 @@ class WeightedRegularizedTriplet(nn.Module):
         of d over the rows of the same identity (the row itself included), w- the softmax of -d over all other rows.
 
     Raises:
-        ValueError: If the batch holds fewer than two identities. On devices other than the CPU the loss is NaN
-            instead.
+        ValueError: If the batch holds fewer than two identities. On devices other than the CPU the loss is NaN instead.
 
     Source:
         Ye et al., "Deep Learning for Person Re-Identification: A Survey and Outlook" (AGW), TPAMI 2021.
@@ -174,8 +171,7 @@ class EnhancedSquaredTriplet(nn.Module):
         otherwise. A row above the limit of 88 has no gradient.
 
     Raises:
-        ValueError: If the batch holds fewer than two identities. On devices other than the CPU the loss is NaN
-            instead.
+        ValueError: If the batch holds fewer than two identities. On devices other than the CPU the loss is NaN instead.
 
     Source:
         Ye et al., "Channel Augmented Joint Learning for Visible-Infrared Recognition" (CAJ), ICCV 2021;

@@ -28,13 +28,13 @@ class AttributeSource(nn.Module):
 
     Args:
         test: Values at test time; no default. "labels": the labels of the test identities, an oracle that every table
-        marks. "predicted": the sigmoid of the predictor. "prior": the training mean, equal for all images.
+            marks. "predicted": the sigmoid of the predictor. "prior": the training mean, equal for all images.
         train: "labels", or "mixed": replace the labels of a row by `mixed_with` with `probability`.
         mixed_with: Replacement in "mixed" training.
         probability: Probability of the replacement.
         dropout: Probability in training that a single attribute is replaced by its training mean.
         predictor: Build the predictor; None: if `test` or `train` needs it. With True one checkpoint can be evaluated
-        with each value of `test`.
+            with each value of `test`.
         num_attributes: Number of attributes A.
         channels: Number of channels C of the feature map.
 

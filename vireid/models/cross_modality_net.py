@@ -26,14 +26,14 @@ class CrossModalityNet(nn.Module):
 
     Args:
         backbone: `(images, modality[, visible]) -> (map, source)` with `channels`; with several rows for each image
-        also `provides` {branch, source}.
+            also `provides` {branch, source}.
         pool: `map -> pooled`.
-        heads: Heads by name. A head requests fields by the parameter names of `forward` and declares `provides`,
-        `dims` and, if it has them, `training_only` fields.
+        heads: Heads by name. A head requests fields by the parameter names of `forward` and declares `provides`, `dims`
+            and, if it has them, `training_only` fields.
         uses: {head name: {parameter: field}} where parameter and field names differ.
         adapter: Rewrites the map with attributes; needs `attributes`.
         attributes: Attribute source: requests `pooled_image`, `attributes`, `attributes_known` by name and returns
-        (attributes (R, A), {field: tensor}).
+            (attributes (R, A), {field: tensor}).
         descriptor: Fields that form the embedding.
         unit: L2-normalize the embedding. Without it `descriptor` must be one field.
 

@@ -26,8 +26,8 @@ class CrossAttentionStage(nn.Module):
 
     Args:
         token: "vector" (paper): one token for the image and one for the attributes. "channel" (released code): each
-        channel is a token of width 1 (`layers.attention.ChannelTokenAttention`), in the same chain of norms, with Q =
-        f.
+            channel is a token of width 1 (`layers.attention.ChannelTokenAttention`), in the same chain of norms, with Q
+            = f.
         heads: Number of attention heads.
         width: Width of the FFN; None: C.
         dropout: Dropout probability of attention and FFN.
@@ -170,7 +170,7 @@ class ChannelGateStage(nn.Module):
 
     Args:
         width: Width of a ReLU layer in between. None: one linear layer 2C -> C for each attribute, as in the paper (67
-        M weights for eight attributes at C = 2048, 25 M with width 512).
+            M weights for eight attributes at C = 2048, 25 M with width 512).
         num_attributes: Number of attributes A.
         channels: Number of channels C of the feature map.
 

@@ -64,13 +64,13 @@ def cut(arch: str, *, last_stride: int = 1, pretrained: bool = False, weights: s
     Args:
         arch: Name of a timm model, optionally with a tag.
         last_stride: 1: every strided convolution and pooling of the last stage keeps the size of the map, without
-        dilation. 2: the network as in timm.
+            dilation. 2: the network as in timm.
         pretrained: Load the weights of timm (network or local cache).
         weights: Local file to load instead (safetensors, or a torch file that contains tensors only).
 
     Raises:
         ValueError: If timm does not know the name (with the closest known name), or the network does not consist of a
-        stem and four stages.
+            stem and four stages.
         CheckpointError: If weights are not available or do not fit.
     """
     if last_stride not in (1, 2):

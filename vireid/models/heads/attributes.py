@@ -22,7 +22,7 @@ class AttributeHead(nn.Module):
     Args:
         width: Width of the linear layers; None: C.
         neck: Apply a BN neck to the pooled features first. A small network trained from scratch needs it: without it,
-        its features vary little around their mean.
+            its features vary little around their mean.
         num_attributes: Number of attributes A.
         channels: Number of channels C of the feature map.
 
