@@ -223,7 +223,7 @@ SCORER: {NAME: FaisScorer}
         "x.yml: SCORER.NAME: no scorer is named 'FaisScorer'; did you mean 'FaissScorer'? Known:"
         " EuclideanScorer, FaissScorer,"
         " TorchScorer\n"
-        "command line: MODEL.BACKBONE (TwoStreamBackbone): arch 'resnet10' is no network of timm;"
+        "command line: MODEL.BACKBONE (TwoStreamBackbone): arch 'resnet10' is not a timm model;"
         " did you mean 'resnet10t'?\n"
         "command line: MODEL.POOL (GeM): p must be above 0, got -3.0\n"
         "x.yml: OBJECTIVE.ID (IdentityCrossEntropy): smoothing must be in [0, 1), got 2.0\n"

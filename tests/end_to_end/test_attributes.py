@@ -92,7 +92,7 @@ def test_a_source_without_test_is_refused(run):
 def test_pae_without_a_source_is_refused(run):
     code, text = run("run", "MODEL.ATTRIBUTES.NAME", "none", "OBJECTIVE.ATTRIBUTE_PRIOR.NAME", "none")
     assert code == 2
-    assert "MODEL.ADAPTER (ProgressiveAttributeEmbedding) needs attributes; choose where they come from" in text
+    assert "MODEL.ADAPTER (ProgressiveAttributeEmbedding) needs attributes; set MODEL.ATTRIBUTES" in text
 
 
 def test_a_predictor_that_no_loss_trains_is_refused(run):

@@ -14,7 +14,7 @@ from vireid.core.types import Batch
 from vireid.data.augment.color import GRAY, KEEP, gray_boxes_, mix_channels
 from vireid.data.augment.transforms import erase_, sides
 from vireid.evaluation.flips import with_mirror
-from vireid.layers.norms import unit_rows
+from vireid.layers.norms import l2_normalize
 
 # -- mirror images in the tests of CAJ and DEEN ----------------------------------------------------------------------
 
@@ -37,7 +37,7 @@ def described_in_batches(case: Case, network: Callable[[Tensor], Tensor]) -> Ten
 def tta_caj_flip(case: Case) -> None:
     for out, matrix in {"out0": "A1", "out1": "A2"}.items():
         weights = tensor(case.arrays[matrix], torch.float64)
-        rows = unit_rows(described_in_batches(case, lambda flat, weights=weights: unit_rows(flat @ weights)))
+        rows = l2_normalize(described_in_batches(case, lambda flat, weights=weights: l2_normalize(flat @ weights)))
         same(rows, case.arrays[out], FLIPS, out)
 
 
@@ -47,7 +47,7 @@ def tta_deen_flip(case: Case) -> None:
     branches = (lambda p: p, lambda p: p.roll(1, 1), lambda p: p.roll(2, 1) + 0.1)
     weights = [tensor(case.arrays[name], torch.float64) for name in ("A1", "A2")]
     networks = [
-        lambda flat, matrix=matrix, branch=branch: unit_rows(branch(unit_rows(flat @ matrix)))
+        lambda flat, matrix=matrix, branch=branch: l2_normalize(branch(l2_normalize(flat @ matrix)))
         for branch in branches
         for matrix in weights
     ]

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from vireid.core.types import EmbeddingTable, Progress
 from vireid.interop import released
-from vireid.layers.norms import unit_rows
+from vireid.layers.norms import l2_normalize
 from vireid.losses.identity import IdentityCrossEntropy
 from vireid.losses.memory import Bank, ConsistencyMemory
 from vireid.losses.soft_targets import SoftTargets
@@ -73,7 +73,7 @@ def mce_memory(case: Case) -> None:
         bank.fill(tensor(arrays["memory_before"], dtype))
         for step, (given_rows, loss, grad) in enumerate((("x", "loss", "grad_x"), ("x2", "loss2", "grad_x2")), start=1):
             given = leaf(arrays[given_rows], dtype)
-            unit = unit_rows(given)
+            unit = l2_normalize(given)
             scores = bank.scores(unit) / params["temp"]
             bank.update(unit.detach(), labels, every)
             value = F.cross_entropy(scores, labels)

@@ -21,7 +21,7 @@ from vireid.config import assemble
 from vireid.config.load import read_unchecked
 from vireid.core.types import DatasetInfo, Progress
 from vireid.layers.graph import GraphAttention
-from vireid.layers.norms import unit_rows
+from vireid.layers.norms import l2_normalize
 from vireid.layers.pairwise import groups
 from vireid.losses.graph import CrossModalityGraph
 from vireid.models.cross_modality_net import CrossModalityNet
@@ -145,7 +145,7 @@ def ddag_adjacency(case: Case) -> None:
     mask = groups(labels).same
     np.testing.assert_array_equal(mask.numpy(), case.arrays["out_adj_norm"] > 0)
     matrix = mask.double() + torch.eye(len(labels), dtype=torch.float64)
-    same(unit_rows(matrix), case.arrays["out_adj_norm"], {"rtol": 0, "atol": 1e-6}, "adjacency")
+    same(l2_normalize(matrix), case.arrays["out_adj_norm"], {"rtol": 0, "atol": 1e-6}, "adjacency")
 
 
 def released_head(case: Case, dtype: torch.dtype) -> PartAttentionHead:
@@ -168,7 +168,7 @@ def mod_ddag_head_eval(case: Case) -> None:
         head, x = released_head(case, dtype).eval(), leaf(case.arrays["in_x"], dtype)
         zeros = ZeroGradients(head.attention)
         out = head(AveragePool()(x), x)
-        results = {"out0": unit_rows(out["features_bn"]), "out1": unit_rows(out["features_att"])}
+        results = {"out0": l2_normalize(out["features_bn"]), "out1": l2_normalize(out["features_att"])}
         answer(results, case, "eval", dtype)
         same(x.grad, case.arrays["grad_x_eval"], AGW[dtype], f"gradient of x, {dtype}")
         check_attention(case, head.attention, zeros, "eval", dtype, "wpa.")
@@ -234,7 +234,7 @@ def full_ddag_eval(case: Case) -> None:
     with torch.no_grad():
         visible, infrared = case.arrays["in_visible"], case.arrays["in_infrared"]
         for short, batch in {"ir": rows(None, infrared), "vis": rows(visible, None)}.items():
-            neck = unit_rows(net(batch).values["features_bn"])
+            neck = l2_normalize(net(batch).values["features_bn"])
             same(neck, case.arrays[f"out_{short}_feat0"], exact, f"{short} after the neck")
             same(net.embed(batch), case.arrays[f"out_{short}_feat1"], exact, f"{short} part-attended")
         check_taps(case, taken)

@@ -15,13 +15,13 @@ from vireid.config import assemble
 from vireid.config.load import read_unchecked
 from vireid.core.types import DatasetInfo, Modality, Progress
 from vireid.layers.cross_stage import ChannelNonLocal, PositionNonLocal, StageAggregation
-from vireid.layers.norms import unit_rows
+from vireid.layers.norms import l2_normalize
 from vireid.losses.diversity import CenterPairMining, OrthogonalBranches
 from vireid.models.backbones.diverse import EmbeddingExpansion
 from vireid.models.cross_modality_net import CrossModalityNet
 from vireid.models.heads.identity import IdentityHead
 from vireid.models.pooling import AveragePool
-from vireid.testing import still
+from vireid.testing import disable_dropout
 from vireid.zoo.models import config_path
 
 AGW = {torch.float64: {"rtol": 1e-9, "atol": 1e-11}, torch.float32: {"rtol": 1e-4, "atol": 1e-4}}
@@ -57,7 +57,7 @@ def check_module(
     weights = {ours(key.removeprefix("w_")): tensor(v) for key, v in case.arrays.items() if key.startswith("w_")}
     for dtype, tolerance in AGW.items():
         for mode in [mode for mode in ("eval", "train") if f"out0_{mode}" in case.arrays]:
-            module = still(build())
+            module = disable_dropout(build())
             module.load_state_dict(weights)
             module.to(dtype).train(mode == "train")
             zeros = ZeroGradients(module)
@@ -137,7 +137,7 @@ def mod_deen_head(case: Case) -> None:
             head.to(dtype).train(mode == "train")
             x = leaf(case.arrays["in_x"], dtype)
             out = head(AveragePool()(x))
-            results = [unit_rows(out["features"]), unit_rows(out["features_bn"])]
+            results = [l2_normalize(out["features"]), l2_normalize(out["features_bn"])]
             if mode == "train":
                 results = [out["features"], out["logits"], OrthogonalBranches()(out["features"], branch, source)]
             total = torch.zeros((), dtype=dtype)
@@ -162,7 +162,7 @@ CONFIGS = {"deen": "deen", "deen_regdb": "regdb/deen"}
 def deen(case: Case, model: str) -> CrossModalityNet:
     classes = case.params["n_class"]
     weights = agw_recipe(model, classes, case.params["weight_seed"])
-    return still(whole(model, CONFIGS[model], weights, classes))
+    return disable_dropout(whole(model, CONFIGS[model], weights, classes))
 
 
 def tap(net: CrossModalityNet, taken: dict) -> None:
@@ -183,7 +183,7 @@ def check_eval(case: Case, model: str) -> None:
         for short, batch in {"ir": rows(None, infrared), "vis": rows(visible, None)}.items():
             values = net(batch).values
             for i, name in enumerate(("features", "features_bn")):
-                same(unit_rows(values[name]), case.arrays[f"out_{short}_feat{i}"], exact, f"{short} {name}")
+                same(l2_normalize(values[name]), case.arrays[f"out_{short}_feat{i}"], exact, f"{short} {name}")
         check_taps(case, taken)
         six = [tensor(case.arrays[f"out_vis_feat{i}"]).unflatten(0, (3, -1)) for i in range(2)]
         described = net.embed(rows(visible, None))  # the release adds up six inner products
@@ -191,7 +191,7 @@ def check_eval(case: Case, model: str) -> None:
         same(6 * described @ described.T, added.numpy(), exact, "sum of the six similarities")
         net.float()
         batch = rows(visible, None)
-        single = unit_rows(net(batch.with_images(batch.images.float())).values["features_bn"])
+        single = l2_normalize(net(batch.with_images(batch.images.float())).values["features_bn"])
         same(single, case.arrays["out_vis_feat1"], {"rtol": 0, "atol": 1e-4}, "float32")
 
 

@@ -14,9 +14,9 @@ from runner import Case, adapter
 from torch import Tensor, nn
 
 from vireid.core.types import Batch, Modality
-from vireid.layers.norms import unit_rows
+from vireid.layers.norms import l2_normalize
 from vireid.layers.pairwise import Hardest, distances, group_means, groups, hardest
-from vireid.layers.pooling import generalised_mean
+from vireid.layers.pooling import generalized_mean
 from vireid.losses.identity import IdentityCrossEntropy
 from vireid.losses.mmd import MMD, MarginMMD, discrepancies
 from vireid.losses.triplet import BatchHardTriplet, HeteroCenterTriplet, WeightedRegularizedTriplet
@@ -149,7 +149,7 @@ def gem(case: Case) -> None:
     pool = GeM(p=case.params["p"])
     for bits, dtype in PRECISIONS.items():
         x = leaf(case.arrays["in/x"], dtype)
-        for pooled in (pool(x), generalised_mean(x, case.params["p"], eps=case.params["eps"])):
+        for pooled in (pool(x), generalized_mean(x, case.params["p"], eps=case.params["eps"])):
             same(pooled, case.arrays["train/out64/pooled"], case.tolerance[f"f{bits}_vs_out64"], f"float{bits}")
             (grad,) = torch.autograd.grad((pooled * tensor(case.arrays["train/probe/pooled"], dtype)).sum(), x)
             same(grad, case.arrays["train/grad64/x"], case.tolerance[f"grad_f{bits}"], f"gradient, float{bits}")
@@ -190,8 +190,8 @@ def outputs(net: CrossModalityNet, x: Tensor, mode: str) -> tuple[Tensor, Tensor
     out = net.train(mode == "train")(batch_of(x)).values
     if mode == "train":
         return out["features"], out["logits"]
-    same(net.embed(batch_of(x)), unit_rows(out["features_bn"]).detach().numpy(), {"rtol": 1e-6}, "describe")
-    return unit_rows(out["features"]), unit_rows(out["features_bn"])
+    same(net.embed(batch_of(x)), l2_normalize(out["features_bn"]).detach().numpy(), {"rtol": 1e-6}, "describe")
+    return l2_normalize(out["features"]), l2_normalize(out["features_bn"])
 
 
 def gradient_of(net: CrossModalityNet, released_name: str) -> Tensor | None:

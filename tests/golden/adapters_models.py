@@ -13,7 +13,7 @@ from runner import Case, adapter
 from torch import Tensor, nn
 
 from vireid.layers.non_local import NonLocalBlock
-from vireid.layers.norms import unit_rows
+from vireid.layers.norms import l2_normalize
 from vireid.models.cross_modality_net import CrossModalityNet
 from vireid.models.heads.stripes import StripeHead
 from vireid.models.pooling import AveragePool, GeM
@@ -126,7 +126,7 @@ def part_head(case: Case) -> None:
             net.to(dtype).train(mode == "train")
             zeros, x = ZeroGradients(head), leaf(case.arrays["in/x"], dtype)
             out = net(batch_of(x)).values
-            results = {"feat_l2": unit_rows(out["features"])} if mode == "eval" else {"feat_all": out["features"]}
+            results = {"feat_l2": l2_normalize(out["features"])} if mode == "eval" else {"feat_all": out["features"]}
             if mode == "train":
                 for part in range(parts):
                     results |= {f"local{part}": out["part_features"][:, part]}
@@ -177,7 +177,7 @@ def mclnet_head(case: Case) -> None:
 @adapter("mpa", "mclnet_normalize")
 def mclnet_normalize(case: Case) -> None:
     for dtype, tolerance in MPA.items():
-        same(unit_rows(tensor(case.arrays["x"], dtype)), case.arrays["out"], tolerance, str(dtype))
+        same(l2_normalize(tensor(case.arrays["x"], dtype)), case.arrays["out"], tolerance, str(dtype))
 
 
 # -- MCE's learned pooling -------------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ import vireid
 from vireid.core.fields import BATCH_FIELDS
 from vireid.core.types import Batch, Modality, ModelOutput, Progress
 from vireid.interop import released
-from vireid.layers.norms import unit_rows
+from vireid.layers.norms import l2_normalize
 from vireid.losses.identity import IdentityCrossEntropy
 from vireid.losses.objective import Objective, Term
 from vireid.losses.triplet import BatchHardTriplet, WeightedRegularizedTriplet
@@ -119,7 +119,9 @@ def check_whole_eval(case: Case, model: str) -> None:
     with torch.no_grad():
         visible, infrared = case.arrays["in_visible"], case.arrays["in_infrared"]
         for short, batch in {"ir": rows(None, infrared), "vis": rows(visible, None)}.items():
-            same(unit_rows(net(batch).values["features"]), case.arrays[f"out_{short}_feat0"], exact, f"{short} pooled")
+            same(
+                l2_normalize(net(batch).values["features"]), case.arrays[f"out_{short}_feat0"], exact, f"{short} pooled"
+            )
             same(net.embed(batch), case.arrays[f"out_{short}_feat1"], exact, f"{short} after the neck")
         check_taps(case, taken)
         net.float()
@@ -230,7 +232,7 @@ def mclnet_model_eval(case: Case) -> None:
     with torch.no_grad():
         for modal, batch in enumerate(batches):
             exact = {"rtol": 1e-5, "atol": 1e-8}
-            same(unit_rows(net(batch).values["features"]), arrays[f"pool_{modal}"], exact, f"pooled, {modal}")
+            same(l2_normalize(net(batch).values["features"]), arrays[f"pool_{modal}"], exact, f"pooled, {modal}")
             same(net.embed(batch), arrays[f"bn_{modal}"], exact, f"after the neck, {modal}")
 
 

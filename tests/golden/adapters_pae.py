@@ -19,8 +19,8 @@ from torch import Tensor, nn
 from vireid.core.fields import BATCH_FIELDS
 from vireid.core.types import Batch, ModelOutput, Progress
 from vireid.layers.attention import ChannelTokenAttention, attention_over_positions
-from vireid.layers.norms import frozen_shift_neck, unit_rows
-from vireid.layers.pooling import generalised_mean
+from vireid.layers.norms import frozen_shift_neck, l2_normalize
+from vireid.layers.pooling import generalized_mean
 from vireid.layers.switch_norm import SwitchNorm
 from vireid.losses.attributes import AttributeBCE
 from vireid.losses.identity import IdentityCrossEntropy
@@ -179,7 +179,7 @@ class RegionAndNeck(nn.Module):
         self.region, self.neck = ReleasedRegion(channels), frozen_shift_neck(channels)
 
     def forward(self, x: Tensor, score: Tensor) -> Results:
-        pooled = generalised_mean(self.region(x, score), 3.0)
+        pooled = generalized_mean(self.region(x, score), 3.0)
         return {"pooled": pooled, "neck": self.neck(pooled)}
 
 
@@ -251,7 +251,7 @@ def whole_head(state: Mapping[str, Tensor]) -> CrossModalityNet:
 def head_results(net: CrossModalityNet, batch: Batch) -> Results:
     out = net(batch).values
     if not net.training:
-        return {"pooled_l2": unit_rows(out["features"]), "neck_l2": unit_rows(out["features_bn"])}
+        return {"pooled_l2": l2_normalize(out["features"]), "neck_l2": l2_normalize(out["features_bn"])}
     probabilities = out["attribute_logits"].sigmoid()
     return {"pooled": out["features"], "id_logits": out["logits"], "attr_prob": probabilities}
 

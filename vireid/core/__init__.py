@@ -1,1 +1,1 @@
-"""Types, registries and binding: torch, numpy and the standard library only."""
+"""Types, interfaces, registries, binding and errors; depends on torch, NumPy and the standard library only."""

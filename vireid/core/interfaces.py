@@ -1,4 +1,4 @@
-"""Structural types of the parts. Nobody has to inherit from these."""
+"""Interfaces of the parts, as structural types (`typing.Protocol`). A part does not have to inherit from them."""
 
 from __future__ import annotations
 
@@ -13,33 +13,37 @@ from vireid.core.types import DatasetInfo, EmbeddingTable, Progress, Sample, Tri
 
 
 class Backbone(Protocol):
+    """Images of both modalities to a feature map."""
+
     channels: int
 
     def __call__(self, images: Tensor, modality: Tensor) -> tuple[Tensor, Tensor | None]:
-        """(B, 3, h, w), (B,) -> (R, C, H, W) and the batch row of each output row, or None.
+        """Compute the map (R, C, H, W) of images (B, 3, h, w), and the batch row of each output row, or None.
 
-        One that has a third parameter `visible` is given `Batch.visible` with it. One that makes several rows of an
-        image says `provides = frozenset({"branch", "source"})`, so that heads and losses may ask for them.
+        A backbone with a third parameter `visible` receives `Batch.visible`. A backbone with several rows for each
+        image declares `provides = frozenset({"branch", "source"})`, so that heads and losses can request them.
         """
         ...
 
 
 class Pool(Protocol):
+    """Feature map to one vector for each row."""
+
     def __call__(self, feature_map: Tensor) -> Tensor:
-        """(R, C, H, W) -> (R, C)."""
+        """Pool a map, (R, C, H, W) -> (R, C)."""
         ...
 
 
 class AttributeStage(Protocol):
-    """One step of PAE. Emb1, Emb2 and Emb3 have this form; so does any variant of them."""
+    """Stage of progressive attribute embedding (Emb1, Emb2, Emb3 and variants)."""
 
     def __call__(self, tokens: Tensor, feature_map: Tensor, attributes: Tensor) -> Tensor:
-        """(R, T, C), (R, C, H, W), (R, A) -> (R, T', C); T starts at 1, Emb3 makes it A."""
+        """Compute new tokens: (R, T, C), (R, C, H, W), (R, A) -> (R, T', C). T starts at 1; Emb3 makes it A."""
         ...
 
 
 class Adapter(Protocol):
-    """Rewrites the map between backbone and heads. Absent in plain baselines."""
+    """Rewrite the feature map between backbone and heads. Plain baselines have none."""
 
     provides: frozenset[str]
 
@@ -49,97 +53,101 @@ class Adapter(Protocol):
 
 
 class Head(Protocol):
-    """Parameter names of `forward` are the request. `training_only` fields are skipped in evaluation."""
+    """Fields to further fields. The parameter names of `forward` are the requested fields.
+
+    `training_only` fields are not computed in evaluation.
+    """
 
     provides: frozenset[str]
-    dims: Mapping[str, int]  # width of each field it provides
+    dims: Mapping[str, int]  # width of each provided field
 
     def __call__(self, **fields: Tensor) -> Mapping[str, Tensor]: ...
 
 
 class Loss(Protocol):
-    """Parameter names are the request. Returns one scalar or several named ones."""
+    """Fields to one scalar or several named scalars. The parameter names of `forward` are the requested fields."""
 
     def __call__(self, **fields: Tensor) -> Tensor | Mapping[str, Tensor]: ...
 
 
 @runtime_checkable
 class Measures(Protocol):
-    """For losses that have more to say than their value: names and numbers for the log, which nothing learns from.
+    """Loss with further values for the log, which have no gradient.
 
-    Asked with the fields of the loss itself; NaN stands for "nothing to measure in this batch".
+    `measure` receives the fields of the loss. NaN means that the batch has nothing to measure.
     """
 
     def measure(self, **fields: Tensor) -> Mapping[str, Tensor]: ...
 
 
 class TermSchedule(Protocol):
-    """Factor of a loss term as training goes on."""
+    """Factor of a loss term during training."""
 
     def __call__(self, progress: Progress) -> float: ...
 
 
 class EpochContext(Protocol):
-    """What a part may ask for at the start of an epoch."""
+    """Data that a part may request at the start of an epoch."""
 
     progress: Progress
-    samples: Sequence[Sample]  # the training set: paths, labels, attributes; no images
+    samples: Sequence[Sample]  # training set: paths, labels, attributes; no images
 
     def training_features(self, view: int = 0) -> EmbeddingTable:
-        """Descriptors of the whole training set as evaluation sees it; computed once and kept for the epoch.
+        """Extract the embeddings of the training set as in evaluation; computed once for each epoch and view.
 
-        Another `view` (an entry of VIEWS, the first is 1): of the images that have it, in that view alone, without
-        any other augmentation.
+        Args:
+            view: 0: every training image, without augmentation. Another view (an entry of VIEWS, the first is 1): the
+                images that have it, in this view, without any other augmentation.
         """
         ...
 
 
 @runtime_checkable
 class StartsEpoch(Protocol):
-    """For parts that refresh state from the whole training set (memories)."""
+    """Part that refreshes its state from the training set before each epoch (memories)."""
 
     def start_epoch(self, context: EpochContext) -> None: ...
 
 
 class Dataset(Protocol):
-    """A data set on disk: lists images, opens none."""
+    """Dataset on disk. It lists images and opens none."""
 
     def train(self) -> Sequence[Sample]:
-        """Training images; identities contiguous from 0."""
+        """List the training images; identities are contiguous from 0."""
         ...
 
     def facts(self) -> DatasetInfo:
-        """The numbers of identities, cameras and attributes that the files on disk have."""
+        """Return the numbers of identities, cameras and attributes of the files on disk."""
         ...
 
     def test(self) -> Sequence[Sample]:
-        """Every image that any protocol may ask for or answer with; identities as the data set numbers them."""
+        """List every image that a protocol may use as query or gallery; identities as the dataset numbers them."""
         ...
 
 
 @runtime_checkable
 class Identified(Protocol):
-    """For data sets that say what a checkpoint trained on them must agree in: {"data": "RegDB", "trial": 3}."""
+    """Dataset that declares what a checkpoint must agree in: {"data": "RegDB", "trial": 3}."""
 
     @property
     def checkpoint_key(self) -> Mapping[str, str | int]:
-        """Plain values; the name of the data set, and its split where there are several. Opens no file."""
+        """Plain values: the name of the dataset, and its split if it has several. Opens no file."""
         ...
 
 
 @runtime_checkable
 class NamesCameras(Protocol):
-    """For datasets whose cameras have names: protocols accept them, reports print them beside the numbers."""
+    """Dataset whose cameras have names: protocols accept the names, reports print them."""
 
     @property
     def camera_names(self) -> Mapping[int, str]:
-        """Camera number -> name; empty where cameras have none. May raise DataError as `train` does."""
+        """Camera number -> name; empty if cameras have no names. May raise DataError, as `train` does."""
         ...
 
 
 @runtime_checkable
 class ConditionsOnTable(Protocol):
-    """For evaluation protocols whose conditions are more exact once the test images are known."""
+    """Evaluation protocol whose conditions depend on the test images."""
 
     def conditions_on(self, table: EmbeddingTable) -> Mapping[str, str | int]:
         """The protocol's `conditions`, with camera names beside numbers."""
@@ -148,42 +156,50 @@ class ConditionsOnTable(Protocol):
 
 @runtime_checkable
 class RemarksOnTable(Protocol):
-    """For evaluation protocols that have settings or rules without effect on some test images."""
+    """Evaluation protocol that reports settings or rules without effect on the test images."""
 
     def remarks_on(self, table: EmbeddingTable) -> Sequence[str]:
-        """What has no effect on these images, a sentence each."""
+        """Return one sentence for each setting or rule without effect on these images."""
         ...
 
 
 class GalleryIndex(Protocol):
-    """Finds the most similar of many rows. Rows are made unit; their ids are 0, 1, ... in the order they were added."""
+    """Nearest-neighbor index: find the most similar of many rows.
+
+    Rows are L2-normalized. Their ids are 0, 1, ... in the order in which they were added.
+    """
 
     @property
     def exact(self) -> bool:
-        """Whether an answer is the true one, or may miss some of it."""
+        """Whether the search is exact, or approximate."""
         ...
 
     @property
     def description(self) -> str:
-        """Name and values, as the conditions of a number state them."""
+        """Name and arguments, as printed with the conditions of a number."""
         ...
 
     def __len__(self) -> int: ...
 
     def add(self, features: np.ndarray) -> None:
-        """(G, D) float32."""
+        """Add rows, (G, D) float32."""
         ...
 
     def search(self, queries: np.ndarray, k: int, allowed: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """(Q, D), k -> cosine similarities and ids, (Q, k), best first, equal ones by id; -inf and -1 where
-        there are fewer.
+        """Find the k most similar rows of each query.
 
-        `allowed`: (G,) bool; rows where it is False are not found.
+        Args:
+            queries: (Q, D).
+            k: Number of neighbors.
+            allowed: (G,) bool; rows with False are excluded.
+
+        Returns:
+            Cosine similarities and ids, (Q, k), best first, equal similarities by id; -inf and -1 if fewer rows exist.
         """
         ...
 
     def save(self, path: Path) -> None:
-        """Keep the index as a file that `load` of an index made with the same arguments reads."""
+        """Write the index to a file that `load` of an index with the same arguments reads."""
         ...
 
     def load(self, path: Path) -> None: ...
@@ -191,7 +207,7 @@ class GalleryIndex(Protocol):
 
 @runtime_checkable
 class TrainedIndex(Protocol):
-    """For indexes that learn from the vectors they hold (centers of lists, codes, directions)."""
+    """Index that is trained on the vectors it holds (centers of lists, codes, directions)."""
 
     growth: float  # holding more than this times the vectors of its training, the index has outgrown it
 
@@ -202,7 +218,7 @@ class TrainedIndex(Protocol):
 
     @property
     def limit(self) -> int | None:
-        """Number of vectors up to which the training counts; None: there is no training that could be outgrown."""
+        """Number of vectors up to which the training counts; None: the index has no training to outgrow."""
         ...
 
     def outgrown(self, number: int) -> bool:
@@ -227,19 +243,21 @@ class Scorer(Protocol):
 
 
 class Reranker(Protocol):
-    """Other similarities than dot products, from the neighbours of queries and gallery."""
+    """Re-ranking: similarities that also depend on the neighbors of queries and gallery."""
 
     @property
     def description(self) -> str:
-        """Name and values, as the conditions of a number state them."""
+        """Name and arguments, as printed with the conditions of a number."""
         ...
 
     def __call__(self, queries: np.ndarray, gallery: np.ndarray) -> np.ndarray:
-        """(Q, D), (G, D) -> (Q, G) float, larger is closer; each depends on all of both sides."""
+        """Compute (Q, D), (G, D) -> (Q, G) float, larger is closer; values depend on all queries and gallery rows."""
         ...
 
 
 class RetrievalProtocol(Protocol):
+    """Evaluation protocol: query rows, gallery rows and ignored (junk) pairs."""
+
     def trials(self, table: EmbeddingTable) -> Iterator[Trial]:
-        """Row numbers and junk rule; no images."""
+        """Yield the trials: row numbers and junk rule; opens no image."""
         ...

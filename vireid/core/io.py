@@ -1,4 +1,4 @@
-"""Files that are either whole or not there."""
+"""Atomic writes of files and folders, and content digests."""
 
 from __future__ import annotations
 
@@ -14,15 +14,18 @@ from typing import IO, Any
 
 from vireid.core.errors import UserError
 
-TEMPORARY = ".partial-"  # prefix of everything unfinished; swept away at the start of a run
+TEMPORARY = ".partial-"  # prefix of unfinished files and folders; removed at the start of a run
 
 
 @contextmanager
 def replaced_folder(target: Path) -> Iterator[Path]:
-    """A new folder to write into; it takes the name `target` only after the block ended well.
+    """Write a folder atomically: yields a temporary folder that is renamed to `target` if the block succeeds.
 
-    Every file is flushed to the disk before the rename. A folder already there is replaced; after an error nothing
-    is left behind. OSError (a full disk, no permission) becomes a UserError that names the folder.
+    Every file is flushed to the disk before the rename. An existing folder is replaced. After an error nothing is left
+    behind.
+
+    Raises:
+        UserError: If the folder cannot be written (full disk, no permission).
     """
     aside = target.with_name(f"{TEMPORARY}{target.name}-{os.getpid()}-{uuid.uuid4().hex[:8]}")
     try:
@@ -48,7 +51,11 @@ def replaced_folder(target: Path) -> Iterator[Path]:
 
 @contextmanager
 def replaced_file(path: Path) -> Iterator[IO[bytes]]:
-    """A file to write into; it takes the name `path`, flushed to the disk, only after the block ended well."""
+    """Write a file atomically: yields a temporary file that is flushed and renamed to `path` if the block succeeds.
+
+    Raises:
+        UserError: If the file cannot be written.
+    """
     aside = path.with_name(f"{TEMPORARY}{path.name}-{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -65,25 +72,25 @@ def replaced_file(path: Path) -> Iterator[IO[bytes]]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Replace a small file in one step."""
+    """Write a small text file atomically."""
     with replaced_file(path) as file:
         file.write(text.encode("utf-8"))
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Replace a JSON file in one step."""
+    """Write a JSON file atomically."""
     write_text(path, json.dumps(value, indent=2) + "\n")
 
 
 def remove_folder(folder: Path) -> None:
-    """Remove a folder so that a kill in between leaves no half folder under its own name."""
+    """Remove a folder; an interruption leaves no incomplete folder under its name."""
     doomed = folder.with_name(f"{TEMPORARY}{folder.name}-{os.getpid()}-old")
     os.replace(folder, doomed)
     shutil.rmtree(doomed, ignore_errors=True)
 
 
 def sweep(folder: Path) -> None:
-    """Remove what an interrupted run left unfinished."""
+    """Remove unfinished files and folders of interrupted runs."""
     for path in folder.glob(f"{TEMPORARY}*"):
         shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
 
@@ -98,9 +105,9 @@ def digest(path: Path) -> str:
 
 
 def content_digest(path: Path) -> str:
-    """SHA-256 of a file, or of the names and contents of the files in a folder; "" where there is neither.
+    """SHA-256 of a file, or of the names and contents of the files in a folder; "" if the path does not exist.
 
-    Folders inside the folder do not count.
+    Subfolders are ignored.
     """
     if path.is_dir():
         files = {child.name: digest(child) for child in sorted(path.iterdir()) if child.is_file()}
@@ -109,7 +116,7 @@ def content_digest(path: Path) -> str:
 
 
 def _unwritable(path: Path, error: OSError) -> str:
-    return f"{path}: cannot be written ({error.strerror or error}); what was there before is whole"
+    return f"{path}: cannot be written ({error.strerror or error}); the previous version is unchanged"
 
 
 def _flush(path: Path) -> None:

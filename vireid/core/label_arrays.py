@@ -1,4 +1,4 @@
-"""Arrays of identity and camera labels that users pass in: one integer form, or one clear error."""
+"""Validation of identity and camera label arrays: convert to one integer or text form, or raise one clear error."""
 
 from __future__ import annotations
 
@@ -12,16 +12,23 @@ EXACT = 2**53  # the largest float64 below which every whole number has a float 
 
 
 def label_array(name: str, values: object, *, negative: bool = False) -> np.ndarray:
-    """(N,) labels as int64, or as text where some are names.
+    """Convert labels to (N,) int64, or to text if some labels are names.
 
-    Accepted: integers, whole floats (3.0), text. Text of whole numbers becomes numbers where all of it is one, so that
-    "4", "4.0" and 4 are one label. Other text is compared after Unicode normalization. `negative`: allow negative
-    integers, which many datasets write for images of no known identity.
-    Errors: UserError for true/false values, mixed types, integers beyond 64 bits and other kinds; DataError with the
-    row for NaN, fractions, negative numbers and empty text.
+    Accepted: integers, whole floats (3.0), text. Text becomes numbers if all of it is whole numbers, so that "4",
+    "4.0" and 4 are one label. Other text is compared after Unicode normalization.
 
-    >>> label_array("query_ids", ["0004", "7.0"]).tolist(), label_array("query_ids", [4.0, 7.0]).tolist()
-    ([4, 7], [4, 7])
+    Args:
+        name: Name of the argument, for errors.
+        values: Labels.
+        negative: Allow negative integers, which many datasets write for images without a known identity.
+
+    Raises:
+        UserError: For true/false values, mixed types, integers beyond 64 bits and other types.
+        DataError: With the row, for NaN, fractions, negative numbers and empty text.
+
+    Example:
+        >>> label_array("query_ids", ["0004", "7.0"]).tolist(), label_array("query_ids", [4.0, 7.0]).tolist()
+        ([4, 7], [4, 7])
     """
     array = _array(name, values)
     if array.dtype.kind in "US":
@@ -45,12 +52,15 @@ def label_array(name: str, values: object, *, negative: bool = False) -> np.ndar
 def comparable_labels(
     first: tuple[str, object], second: tuple[str, object], *, negative: tuple[bool, bool] = (False, False)
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Two label arrays (name, values) in one form: both int64, equal numbers where labels are equal.
+    """Convert two label arrays (name, values) to int64, with equal numbers for equal labels.
 
-    Errors: as `label_array`; UserError where one array holds numbers and the other names.
+    Raises:
+        UserError: As `label_array`, and if one array holds numbers and the other names.
+        DataError: As `label_array`.
 
-    >>> comparable_labels(("query_ids", ["mia"]), ("gallery_ids", ["leo", "mia"]))
-    (array([1]), array([0, 1]))
+    Example:
+        >>> comparable_labels(("query_ids", ["mia"]), ("gallery_ids", ["leo", "mia"]))
+        (array([1]), array([0, 1]))
     """
     arrays = [label_array(*side, negative=allowed) for side, allowed in zip((first, second), negative)]
     kinds = [array.dtype.kind for array in arrays]
@@ -70,7 +80,7 @@ def comparable_labels(
 
 
 def _array(name: str, values: object) -> np.ndarray:
-    """The values as an array, refused where a list mixes kinds that NumPy would convert silently."""
+    """Convert to an array; raise for lists of mixed types that NumPy would convert silently."""
     if isinstance(values, Tensor):
         values = values.detach().cpu().numpy() if values.dtype.is_floating_point is False else _float_tensor(values)
     if not isinstance(values, np.ndarray) or values.dtype == object:

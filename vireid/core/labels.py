@@ -1,4 +1,4 @@
-"""Identity and camera labels as text and as numbers: parsing, natural order, range checks."""
+"""Parse identity and camera labels: text and numbers, natural sort order, range checks."""
 
 from __future__ import annotations
 

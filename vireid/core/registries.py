@@ -1,4 +1,4 @@
-"""All registries, created empty on the lowest floor; components import down to them."""
+"""All registries, created empty; components register themselves on import."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ATTRIBUTE_SOURCES = Registry("attribute source")
 LOSSES = Registry("loss")
 TERM_SCHEDULES = Registry("term schedule")
 
-DATASETS = Registry("data set")
+DATASETS = Registry("dataset")
 SAMPLERS = Registry("sampler")
 AUGMENTATIONS = Registry("augmentation")
 

@@ -1,4 +1,4 @@
-"""Randomness that is a function of numbers, so that a resumed run repeats the uninterrupted one."""
+"""Random generators seeded by a tuple of numbers, so that a resumed run repeats the uninterrupted one."""
 
 from __future__ import annotations
 
@@ -10,34 +10,35 @@ import torch
 
 
 def derive(*key: int) -> int:
-    """A 63-bit seed from any number of non-negative integers; order matters.
+    """Derive a 63-bit seed from any number of non-negative integers; their order matters.
 
-    >>> derive(0, 1) == derive(0, 1), derive(0, 1) == derive(1, 0), derive(0, 1) == derive(0, 1, 0)
-    (True, False, False)
+    Example:
+        >>> derive(0, 1) == derive(0, 1), derive(0, 1) == derive(1, 0), derive(0, 1) == derive(0, 1, 0)
+        (True, False, False)
     """
     low, high = _sequence(*key).generate_state(2)
     return int(low) | (int(high) & 0x7FFFFFFF) << 32
 
 
 def torch_generator(*key: int) -> torch.Generator:
-    """A CPU generator seeded by the key, e.g. (seed, epoch, step, rank)."""
+    """Create a CPU generator seeded by the key, such as (seed, epoch, step, rank)."""
     return torch.Generator().manual_seed(derive(*key))
 
 
 def numpy_generator(*key: int) -> np.random.Generator:
-    """A NumPy generator seeded by the key."""
+    """Create a NumPy generator seeded by the key."""
     return np.random.default_rng(_sequence(*key))
 
 
 def _sequence(*key: int) -> np.random.SeedSequence:
-    return np.random.SeedSequence((len(key), *key))  # the length, because trailing zeros alone make no difference
+    return np.random.SeedSequence((len(key), *key))  # with the length, because SeedSequence ignores trailing zeros
 
 
 @contextmanager
 def seeded(*key: int) -> Iterator[None]:
-    """Run a block under torch's global generators seeded by the key and put their state back afterwards.
+    """Run a block with torch's global generators seeded by the key; restore their state afterwards.
 
-    Dropout and the like draw from the global generator; this makes one training step a function of its key.
+    Dropout draws from the global generator. Seeding it makes a training step a function of its key.
     """
     devices = [torch.cuda.current_device()] if torch.cuda.is_available() and torch.cuda.is_initialized() else []
     with torch.random.fork_rng(devices=devices):

@@ -1,4 +1,4 @@
-"""Values that cross a border between packages. Shape letters: see `vocabulary`."""
+"""Values that cross a border between packages. Shape letters: see `core.fields`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import Tensor
 
 
 class Modality(IntEnum):
-    """How a camera sees."""
+    """Imaging modality of a camera."""
 
     VISIBLE = 0
     INFRARED = 1
@@ -21,30 +21,30 @@ class Modality(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One image on disk and everything annotated about it."""
+    """One image on disk and its annotations."""
 
     path: Path
     identity: int  # contiguous in training, raw otherwise
     modality: Modality
     camera: int
-    attributes: tuple[int, ...] | None = None  # A zeros and ones, -1 where nobody annotated
-    time: float | None = None  # seconds from any fixed moment; None where nobody knows
+    attributes: tuple[int, ...] | None = None  # A values: 0, 1, or -1 if not annotated
+    time: float | None = None  # seconds from any fixed moment; None if unknown
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Rows of both modalities in one tensor; nothing may depend on their order."""
+    """Rows of both modalities. Results must not depend on their order."""
 
-    images: Tensor  # (B, 3, height, width), uint8 from the loader, normalised float in the model
+    images: Tensor  # (B, 3, height, width), uint8 from the loader, normalized float in the model
     labels: Tensor  # (B,) int64
     modality: Tensor  # (B,) int64, a Modality
     cameras: Tensor  # (B,) int64
     view: Tensor  # (B,) int64, 0 unless a loader makes extra views
-    index: Tensor  # (B,) int64, row in the data set
+    index: Tensor  # (B,) int64, row in the dataset
     attributes: Tensor | None = None  # (B, A) float in [0, 1]
-    attributes_known: Tensor | None = None  # (B, A) bool; False where nobody annotated
-    visible: int | None = None  # how many rows are visible, where those stand first and the host knows it
-    host: tuple[Tensor, Tensor] | None = None  # modality and view on the CPU, kept when the rows left it
+    attributes_known: Tensor | None = None  # (B, A) bool; True for annotated entries
+    visible: int | None = None  # number of visible rows, if these come first and the number is known on the host
+    host: tuple[Tensor, Tensor] | None = None  # modality and view on the CPU, kept when the batch moves to a device
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -57,29 +57,29 @@ class Batch:
         return replace(self, **changed, visible=visible, host=host)
 
     def to(self, device: torch.device | str) -> Batch:
-        """The batch on another device; copies do not wait for it.
+        """Copy the batch to another device, without waiting for the copies.
 
-        Rows that leave the host are counted before: asking a device for numbers means waiting for it.
+        Visible rows are counted before the batch leaves the host, because reading a value from a device synchronizes.
         """
         visible = _leading_visible(self.modality) if self.visible is None else self.visible
         host = (self.modality, self.view) if self.modality.device.type == "cpu" else self.host
         return self._map(lambda value: value.to(device, non_blocking=True), visible, host)
 
     def host_columns(self) -> tuple[Tensor, Tensor]:
-        """(B,) modality and (B,) view on the CPU; waits for the device only where the rows never were on the CPU."""
+        """Modality and view on the CPU, (B,) each; synchronizes only if the batch never was on the CPU."""
         return self.host or (self.modality.cpu(), self.view.cpu())
 
     def select(self, rows: Tensor | slice) -> Batch:
-        """The batch with other rows, or the same in another order: (N,) int64 or bool, or a slice."""
+        """Select or reorder rows: (N,) int64 or bool, or a slice."""
         return self._map(lambda value: value[rows], None, None)
 
     def with_images(self, images: Tensor) -> Batch:
-        """The same rows with other images."""
+        """Replace the images; the rows stay the same."""
         return replace(self, images=images)
 
 
 def _leading_visible(modality: Tensor) -> int | None:
-    """Number of visible rows, if modality is on the CPU and all of them stand before the infrared ones."""
+    """Number of visible rows, if modality is on the CPU and the visible rows precede the infrared rows."""
     if modality.device.type != "cpu":
         return None
     count = int((modality == Modality.VISIBLE).sum())
@@ -90,7 +90,7 @@ def _leading_visible(modality: Tensor) -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class ModelOutput:
-    """What a model says about a batch: named fields from the vocabulary."""
+    """Output of a model for a batch: named fields (`core.fields`), and the batch row of each feature row."""
 
     values: Mapping[str, Tensor]
     source: Tensor | None = None  # (R,) batch row of each feature row; None means the same rows
@@ -98,27 +98,27 @@ class ModelOutput:
 
 @dataclass(frozen=True, slots=True)
 class DatasetInfo:
-    """Numbers known only at run time. Given to any constructor that names them; never written in YAML."""
+    """Numbers known only at run time. Constructors receive them by parameter name; configs never contain them."""
 
     num_ids: int = 0
     num_cameras: int = 0
     num_attributes: int = 0
     channels: int = 0  # of the backbone's map
-    feature_dim: int = 0  # of the field the part is bound to
+    feature_dim: int = 0  # width of the field that the part reads
 
 
 @dataclass(slots=True)
 class Progress:
-    """Where a run stands; stored in every checkpoint."""
+    """Position of a run in its training; stored in every checkpoint."""
 
-    epoch: int = 0  # epochs finished
-    step: int = 0  # optimisation steps taken, over all epochs
+    epoch: int = 0  # finished epochs
+    step: int = 0  # optimizer steps over all epochs
     last_epoch: Mapping[str, float] = field(default_factory=dict)  # mean of each term in the last finished epoch
 
 
 @dataclass(frozen=True)
 class EmbeddingTable:
-    """Descriptors of a list of images and what is known about each."""
+    """Embeddings of a list of images, with labels, cameras, modality and conditions."""
 
     embeddings: np.ndarray  # (N, D) float32, L2-normalized rows
     labels: np.ndarray  # (N,) int64
@@ -134,9 +134,9 @@ class EmbeddingTable:
 
 @dataclass(frozen=True)
 class Trial:
-    """One evaluation: which rows ask, which rows answer, and which answers are not counted."""
+    """One evaluation: query rows, gallery rows and ignored (junk) pairs."""
 
     name: str
     query: np.ndarray  # (Q,) row numbers
     gallery: np.ndarray  # (G,) row numbers
-    junk: Callable[[np.ndarray, np.ndarray], np.ndarray]  # (query rows, gallery rows) -> (Q, G) bool, True: not counted
+    junk: Callable[[np.ndarray, np.ndarray], np.ndarray]  # (query rows, gallery rows) -> (Q, G) bool, True: ignored

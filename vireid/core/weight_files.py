@@ -1,7 +1,7 @@
-"""Files of weights made by other code: read named tensors without running code, and match their names to a network.
+"""Read weight files of other code: named tensors, without running code, matched to the names of a network.
 
-Checkpoints of torch are pickles, in which any code could stand. torch's reader for weights accepts tensors and plain
-containers only; NumPy objects beside them (accuracy, CMC) are replaced by empty objects; everything else is refused.
+Checkpoints of torch are pickles, which can contain any code. The weights-only reader of torch accepts tensors and plain
+containers. NumPy objects (accuracy, CMC) are replaced by empty objects. Everything else is refused.
 """
 
 from __future__ import annotations
@@ -79,23 +79,23 @@ def read_mappings(path: Path) -> list[NamedTensors]:
     """Read every mapping of names to tensors in a file of `torch.save` or a safetensors file, at least one.
 
     Raises:
-        CheckpointError: The file is missing, is another kind of file (the text names which), asks for code, or holds no
-            named tensors. No code in it runs.
+        CheckpointError: The file is missing, is another kind of file (named in the text), requires code, or contains no
+            named tensors. No code of the file runs.
     """
     if not path.is_file():
-        raise CheckpointError(f"{path}: {'is a folder' if path.is_dir() else 'there is no such file'}")
+        raise CheckpointError(f"{path}: {'is a folder' if path.is_dir() else 'file does not exist'}")
     if path.suffix == ".safetensors":
         return [NamedTensors("", read_safetensors(path))]
     try:
         with _stand_ins(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch advises to report the file to its developers
             content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a damaged file raises a dozen kinds; all mean that it is not what it should be
+    except Exception as error:  # damaged files raise exceptions of many types
         raise CheckpointError(f"{path}: {unreadable(path, error)}") from error
-    found = list(_mappings(content, DEPTH))
-    if not found:
-        raise CheckpointError(f"{path}: holds no named tensors")
-    return found
+    mappings = list(_mappings(content, DEPTH))
+    if not mappings:
+        raise CheckpointError(f"{path}: contains no named tensors")
+    return mappings
 
 
 def read_safetensors(path: Path) -> dict[str, Tensor]:
@@ -122,10 +122,10 @@ def _mappings(content: object, depth: int, place: str = "") -> Iterator[NamedTen
 
 
 def unreadable(path: Path, error: Exception) -> str:
-    """Describe why torch could not read a file: the code that it asks for, or the kind of file that it is."""
+    """Describe why torch could not read a file: the code that it requires, or the kind of the file."""
     if match := re.search(r"GLOBAL (\S+)|function (<.*>)", str(error)):
         wanted = match[1] or match[2]
-        return f"asks for {wanted}, which no file of weights needs; refused, and nothing of it was run"
+        return f"requires {wanted}, which files of weights do not need; refused, no code of the file was run"
     return f"cannot be read as a file of torch.save: {file_kind(path)}"
 
 
@@ -188,7 +188,7 @@ def _tensor_file_kind(path: Path, head: bytes, size: int, torch_wanted: bool) ->
 
 @dataclass(frozen=True)
 class Renamed:
-    """Tensors under the names of a network, and what was changed to get there."""
+    """Tensors renamed to the names of a network, and the changes."""
 
     tensors: dict[str, Tensor]
     prefix: str = ""  # removed from every name
@@ -199,16 +199,16 @@ class Renamed:
 
     @property
     def changes(self) -> list[str]:
-        """What was changed, in words; empty where names were as they should be."""
-        found = []
+        """Changes of the names, in words; empty if there were none."""
+        changes = []
         if self.prefix:
-            found.append(f"removed the prefix {self.prefix!r} from {len(self.tensors)} names")
+            changes.append(f"removed the prefix {self.prefix!r} from {len(self.tensors)} names")
         if self.compiled:
-            found.append(f"removed {COMPILED!r}, which torch.compile inserts")
+            changes.append(f"removed {COMPILED!r}, which torch.compile inserts")
         if self.outside:
             also = f" ({', '.join(map(repr, self.others))} fits as well)" if self.others else ""
-            found.append(f"left out {self.outside} tensors outside that prefix{also}")
-        return found
+            changes.append(f"left out {self.outside} tensors outside that prefix{also}")
+        return changes
 
 
 def without_prefix(tensors: Mapping[str, Tensor], known: Iterable[str]) -> Renamed:
@@ -267,7 +267,7 @@ def _preference(place: str) -> int:
 
 
 def missing_prefix(saved: Iterable[str], known: Iterable[str]) -> str:
-    """The prefix that the names of a file lack to be those of a network; "" where that is not what is wrong."""
+    """Prefix that the names of a file lack to match a network; "" if the difference is not one prefix."""
     saved = list(saved)
     blank = torch.empty(0)
     reverse = without_prefix(dict.fromkeys(known, blank), saved)

@@ -1,4 +1,4 @@
-"""Pure layers and tensor functions: no labels of a data set, no files, no configuration."""
+"""Layers and tensor functions without labels of a dataset, files or configuration."""
 
 from vireid.layers import (
     attention,

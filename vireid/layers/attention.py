@@ -1,4 +1,4 @@
-"""Attention as the attribute embeddings use it: over tokens, over channels, over positions."""
+"""Attention layers of progressive attribute embedding: over tokens, over channels, over positions."""
 
 from __future__ import annotations
 
@@ -7,16 +7,26 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-CHUNK = 128  # queries at a time, where no fused kernel helps
+CHUNK = 128  # queries per chunk if no fused kernel is available
 
 
 class TokenAttention(nn.Module):
-    """Softmax attention of a few tokens on a few others, in `heads` parts of the channels.
+    """Multi-head softmax attention of query tokens over context tokens.
 
-    Shapes: query (R, T, C), context (R, S, C) -> (the projected query (R, T, C), what it attends to (R, T, C)).
-    The projection of the keys has no bias: a shift that all keys share leaves the softmax as it is, so that it could
-    not learn.
-    Source: PAENet (ACM MM 2022), equation 3; with one head the scale is 1 / sqrt(C).
+    The key projection has no bias: a shift of all keys does not change the softmax, so that it could not learn.
+
+    Args:
+        channels: Number of channels C.
+        heads: Number of heads; divides C.
+
+    Shape:
+        query (R, T, C), context (R, S, C) -> projected query (R, T, C) and attention output (R, T, C).
+
+    Raises:
+        ValueError: If `heads` does not divide `channels`.
+
+    Source:
+        PAENet (ACM MM 2022), equation 3; with one head the scale is 1 / sqrt(C).
     """
 
     def __init__(self, channels: int, heads: int = 1) -> None:
@@ -35,7 +45,7 @@ class TokenAttention(nn.Module):
         return projected, attended.transpose(1, 2).flatten(2)
 
     def _parts(self, tokens: Tensor) -> Tensor:
-        """(R, T, C) -> (R, heads, T, C / heads)."""
+        """Split into heads, (R, T, C) -> (R, heads, T, C / heads)."""
         return tokens.unflatten(-1, (self.heads, -1)).transpose(1, 2)
 
     def extra_repr(self) -> str:
@@ -43,46 +53,59 @@ class TokenAttention(nn.Module):
 
 
 class ChannelTokenAttention(nn.Module):
-    """Every channel a token of width 1: attention of C channels on C + A numbers.
+    """Attention with every channel as a token of width 1: C channels over C + A numbers.
 
-    Shapes: rows (R, C), beside (R, A) -> (R, C). With q = W_q rows and r = W_kv [rows, beside], keys are r at even
-    places and values r at odd ones; o_i = sum_j softmax_j(q_i k_j) v_j with scale 1; result W_p (o + rows) + b.
-    Never holds (R, C, C + A) in memory where the device has a fused attention.
-    Source: PAENet as released ("MultiHeadCrossAttention"); paper-like parts use `TokenAttention`.
+    With q = W_q rows and r = W_kv [rows, extra], the keys are r at even positions and the values r at odd positions;
+    o_i = sum_j softmax_j(q_i k_j) v_j with scale 1; result W_p (o + rows) + b. No tensor of (R, C, C + A) is kept
+    where the device has a fused attention kernel.
+
+    Args:
+        channels: Number of channels C.
+        extra: Number of further tokens A.
+        dropout: Dropout probability of the attention weights.
+
+    Shape:
+        rows (R, C), extra (R, A) -> (R, C).
+
+    Source:
+        "MultiHeadCrossAttention" of PAENet as released. The paper's form is `TokenAttention`.
     """
 
-    def __init__(self, channels: int, beside: int, dropout: float = 0.0) -> None:
+    def __init__(self, channels: int, extra: int, dropout: float = 0.0) -> None:
         super().__init__()
         self.to_q = nn.Linear(channels, channels, bias=False)
-        self.to_kv = nn.Linear(channels + beside, 2 * (channels + beside), bias=False)
+        self.to_kv = nn.Linear(channels + extra, 2 * (channels + extra), bias=False)
         self.proj = nn.Linear(channels, channels)
-        self.weights_dropout = nn.Dropout(dropout)  # on the weights, inside the attention
+        self.weights_dropout = nn.Dropout(dropout)  # applied to the weights inside the attention
 
-    def forward(self, rows: Tensor, beside: Tensor) -> Tensor:
+    def forward(self, rows: Tensor, extra: Tensor) -> Tensor:
         query = self.to_q(rows)
-        key, value = self.to_kv(torch.cat([rows, beside.to(rows.dtype)], dim=-1)).unflatten(-1, (-1, 2)).unbind(-1)
+        key, value = self.to_kv(torch.cat([rows, extra.to(rows.dtype)], dim=-1)).unflatten(-1, (-1, 2)).unbind(-1)
         attended = scalar_attention(query, key, value, dropout=self.weights_dropout.p if self.training else 0.0)
         return self.proj(attended + rows)
 
 
 def scalar_attention(query: Tensor, key: Tensor, value: Tensor, *, dropout: float = 0.0) -> Tensor:
-    """o_i = sum_j softmax_j(q_i k_j) v_j over numbers as tokens of width 1.
+    """Attention over numbers as tokens of width 1: o_i = sum_j softmax_j(q_i k_j) v_j.
 
-    Shapes: (R, N), (R, M), (R, M) -> (R, N). The width is filled up with zeros to 8, which changes nothing and is what
-    fused kernels ask for. The one for CPUs knows no dropout: with it, `CHUNK` queries at a time are computed, and again
-    in backward, so that (R, N, M) is not in memory there either.
+    The width is padded with zeros to 8, which fused kernels need and which changes nothing. The CPU kernel does not
+    support dropout: with dropout, `CHUNK` queries at a time are computed and recomputed in the backward pass, so that
+    no tensor of (R, N, M) is kept.
+
+    Shape:
+        query (R, N), key (R, M), value (R, M) -> (R, N).
     """
     q, k, v = (F.pad(each[:, None, :, None], (0, 7)) for each in (query, key, value))
     if not dropout or query.device.type != "cpu":
         return F.scaled_dot_product_attention(q, k, v, dropout_p=dropout, scale=1.0)[:, 0, :, 0]
 
-    def attend(some: Tensor) -> Tensor:
-        return F.scaled_dot_product_attention(some, k, v, dropout_p=dropout, scale=1.0)
+    def attend(chunk: Tensor) -> Tensor:
+        return F.scaled_dot_product_attention(chunk, k, v, dropout_p=dropout, scale=1.0)
 
-    parts = [checkpoint(attend, some, use_reentrant=False) for some in q.split(CHUNK, dim=2)]
+    parts = [checkpoint(attend, chunk, use_reentrant=False) for chunk in q.split(CHUNK, dim=2)]
     return torch.cat(parts, dim=2)[:, 0, :, 0]  # type: ignore[arg-type]
 
 
 def attention_over_positions(scores: Tensor) -> Tensor:
-    """Softmax over the positions of a map, for each channel by itself: (R, C, H, W) -> (R, C, H, W)."""
+    """Softmax over the positions of each channel: (R, C, H, W) -> (R, C, H, W)."""
     return scores.flatten(2).softmax(dim=-1).view_as(scores)

@@ -1,4 +1,4 @@
-"""Attention between the rows of a batch that a mask allows to see each other."""
+"""Graph attention between the rows of a batch."""
 
 from __future__ import annotations
 
@@ -8,18 +8,31 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-GAIN = 1.414  # of the released initialisation
+GAIN = 1.414  # of the initialization in the released code
 
 
 class GraphAttention(nn.Module):
-    """Graph attention layers side by side, one for each head, over the same rows.
+    """Multi-head graph attention layer over the rows of a batch.
 
-    Shapes: rows (N, D) and adjacent (N, N) bool, each row adjacent to itself -> (N, heads, F). For each head, with
-    h = rows W, u = h a1, v = h a2: weights = softmax over adjacent j of LeakyReLU(u_i + v_j), out_i = sum_j weight_ij
-    h_j; `dropout` falls on the weights.
-    Source: the graph attention layer of DDAG (ECCV 2020), released code, where a1 and a2 are one vector and u_i + v_j
-    its product with all N x N pairs of rows side by side: the same numbers, from N x N x 2F of memory. The release's
-    ELU is left to the caller. Weights start Xavier uniform with gain 1.414, as there.
+    For each head, with h = rows W, u = h a1, v = h a2: weights = softmax over adjacent j of LeakyReLU(u_i + v_j),
+    out_i = sum_j weight_ij h_j. Weights start Xavier uniform with gain 1.414, as in the released code.
+
+    Args:
+        inputs: Width D of the rows.
+        outputs: Width F of each head.
+        heads: Number of heads.
+        dropout: Dropout probability of the attention weights.
+        slope: Negative slope of the LeakyReLU.
+
+    Shape:
+        rows (N, D), adjacent (N, N) bool, each row adjacent to itself -> (N, heads, F).
+
+    Source:
+        Velickovic et al., "Graph Attention Networks", ICLR 2018; DDAG (ECCV 2020), released code.
+
+    Departs:
+        Not in any number. In the released code a1 and a2 are one vector that multiplies all N x N concatenated pairs,
+        which needs N x N x 2F of memory. Its ELU is left to the caller.
     """
 
     def __init__(self, inputs: int, outputs: int, *, heads: int = 1, dropout: float = 0.2, slope: float = 0.2) -> None:

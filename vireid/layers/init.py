@@ -1,4 +1,4 @@
-"""Initial values that the methods share."""
+"""Weight initialization shared by several methods."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from torch import nn
 
 
 def classifier(width: int, classes: int, *, bias: bool = False) -> nn.Linear:
-    """A linear classifier with weights from N(0, 0.001) and, where there is one, a zero bias.
+    """Build a linear classifier with weights from N(0, 0.001) and, with `bias`, a bias of 0.
 
-    Source: HCT, MMD, AGW as released (bias only in HCT's stripe classifiers).
+    Source:
+        HCT, MMD-ReID and AGW as released (bias only in HCT's stripe classifiers).
     """
     linear = nn.Linear(width, classes, bias=bias)
     nn.init.normal_(linear.weight, 0.0, 0.001)

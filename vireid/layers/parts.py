@@ -1,4 +1,4 @@
-"""Layers that hold one set of weights for each part and run all parts in one product."""
+"""Layers with separate weights for each part, computed in one product."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from torch import Tensor, nn
 
 
 class PartLinear(nn.Module):
-    """A linear layer of its own for each part.
+    """Linear layer with separate weights for each part.
 
-    Shapes: (R, P, D) -> (R, P, `outputs`); weight (P, outputs, D), bias (P, outputs).
-    Starts as `nn.Linear` does: uniform within 1 / sqrt(D), the bias too.
+    Weights and bias start as in `nn.Linear`: uniform within 1 / sqrt(D).
+
+    Shape:
+        (R, P, D) -> (R, P, outputs); weight (P, outputs, D), bias (P, outputs).
     """
 
     def __init__(self, num_parts: int, inputs: int, outputs: int) -> None:

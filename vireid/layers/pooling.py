@@ -1,4 +1,4 @@
-"""Feature map to vector."""
+"""Pooling functions: feature map to one vector for each row."""
 
 from __future__ import annotations
 
@@ -8,9 +8,18 @@ from vireid.layers.precision import float32_or_more, without_autocast
 
 
 def power_mean(x: Tensor, p: float | Tensor = 3.0, *, eps: float = 1e-12, floor: float | None = None) -> Tensor:
-    """(mean of x^p + eps)^(1/p) over the last axis, in float32 or more: in half precision x^3 overflows above 40.3.
+    """Power mean over the last axis: (mean of x^p + eps)^(1/p).
 
-    Shapes: (..., N), entries >= 0 -> (...). Entries below `floor` are raised to it first.
+    In float32 or more, because x^3 overflows above 40.3 in float16.
+
+    Args:
+        x: (..., N), entries >= 0.
+        p: Exponent.
+        eps: Added to the mean before the root.
+        floor: Lower bound of the entries; None: no bound.
+
+    Returns:
+        (...) means.
     """
     with without_autocast(x):
         x = float32_or_more(x)
@@ -19,25 +28,38 @@ def power_mean(x: Tensor, p: float | Tensor = 3.0, *, eps: float = 1e-12, floor:
         return (powers.mean(dim=-1) + eps).pow(1 / p)
 
 
-def generalised_mean(
+def generalized_mean(
     feature_map: Tensor, p: float | Tensor = 3.0, *, eps: float = 1e-12, floor: float | None = None
 ) -> Tensor:
-    """Pooling between average (p = 1) and maximum (p -> infinity).
+    """Generalized-mean (GeM) pooling: between average (p = 1) and maximum (p -> infinity).
 
-    Shapes: (R, C, H, W), entries >= 0 (after a ReLU) -> (R, C) in float32 or more. A negative mean of powers gives NaN,
-    which stops a run; maps of networks that do not end in a ReLU (ConvNeXt) need average or max pooling, or a `floor`.
-    Source: AGW (TPAMI 2021), equation of GeM pooling; the released code of AGW, HCT, MMD (`eps`) and MCE (`floor`).
-    Departs from the paper: `eps` is added to the mean, under the root, as in the released code, so an all-zero
-    channel gives eps^(1/p): 1e-4 for p = 3, 0.063 for p = 10.
+    A negative mean of powers gives NaN, which stops a run. Maps of networks without a final ReLU (ConvNeXt) need
+    average or max pooling, or a `floor`.
+
+    Args:
+        feature_map: (R, C, H, W), entries >= 0.
+        p: Exponent.
+        eps: Added to the mean before the root.
+        floor: Lower bound of the entries; None: no bound.
+
+    Returns:
+        (R, C), in float32 or more.
+
+    Source:
+        AGW (TPAMI 2021), GeM pooling; released code of AGW, HCT and MMD-ReID (`eps`) and of MCE (`floor`).
+
+    Departs:
+        `eps` is not in the paper. As in the released code, a channel of zeros gives eps^(1/p): 1e-4 for p = 3, 0.063
+        for p = 10.
     """
     return power_mean(feature_map.flatten(2), p, eps=eps, floor=floor)
 
 
 def average(feature_map: Tensor) -> Tensor:
-    """(R, C, H, W) -> (R, C) in float32 or more."""
+    """Global average pooling, (R, C, H, W) -> (R, C) in float32 or more."""
     return float32_or_more(feature_map).mean(dim=(2, 3))
 
 
 def maximum(feature_map: Tensor) -> Tensor:
-    """(R, C, H, W) -> (R, C) in float32 or more; equal maxima share the gradient."""
+    """Global max pooling, (R, C, H, W) -> (R, C) in float32 or more; equal maxima share the gradient."""
     return float32_or_more(feature_map).amax(dim=(2, 3))

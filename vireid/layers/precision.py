@@ -1,4 +1,4 @@
-"""Where single precision is not a matter of taste: pooling, necks, classifiers, distances and losses."""
+"""Precision helpers: float32 for pooling, necks, classifiers, distances and losses."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ from torch import Tensor
 
 
 def float32_or_more(tensor: Tensor) -> Tensor:
-    """Half-precision floats as float32; everything else (float64, integers, masks) unchanged.
+    """Cast half-precision floats to float32; float64, integers and masks stay unchanged.
 
-    >>> float32_or_more(torch.ones(1, dtype=torch.bfloat16)).dtype
-    torch.float32
-    >>> float32_or_more(torch.ones(1, dtype=torch.float64)).dtype
-    torch.float64
+    Example:
+        >>> float32_or_more(torch.ones(1, dtype=torch.bfloat16)).dtype
+        torch.float32
+        >>> float32_or_more(torch.ones(1, dtype=torch.float64)).dtype
+        torch.float64
     """
     return tensor.float() if tensor.dtype in (torch.float16, torch.bfloat16) else tensor
 
 
 def without_autocast(tensor: Tensor) -> AbstractContextManager:
-    """Context manager: no autocast on the device of `tensor` (nothing to do on devices that have none)."""
+    """Context manager that disables autocast on the device of a tensor, if the device has autocast."""
     kind = tensor.device.type
     return torch.autocast(kind, enabled=False) if torch.amp.is_autocast_available(kind) else nullcontext()

@@ -1,4 +1,4 @@
-"""What layers and losses that keep state of their own need where a run has several processes."""
+"""Reductions over processes for layers and losses that keep state."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from torch import Tensor, distributed
 
 
 def mean_over_processes(tensors: Sequence[Tensor]) -> Sequence[Tensor]:
-    """Each tensor's mean over all processes, without gradients; the same tensors where there is one process.
+    """Average each tensor over all processes, without gradients; with one process the tensors are returned unchanged.
 
-    Every process has to call this equally often, with tensors of the same shapes in the same order.
+    Every process must call this equally often, with tensors of the same shapes in the same order.
     """
     if not distributed.is_initialized() or distributed.get_world_size() == 1:
         return tensors

@@ -1,4 +1,4 @@
-"""What a teacher's scores cost a student, for each row."""
+"""Distillation losses for each row: soft cross-entropy and divergence."""
 
 from __future__ import annotations
 
@@ -6,17 +6,21 @@ from torch import Tensor
 
 
 def soft_cross_entropy(student: Tensor, teacher: Tensor) -> Tensor:
-    """- sum p_teacher log p_student: (N, I), (N, I) scores -> (N,). No gradient to the teacher.
+    """Soft cross-entropy - sum p_teacher log p_student: (N, I), (N, I) logits -> (N,). The teacher gets no gradient.
 
-    Source: "CoRefineLoss" of CAJ's second release (PAMI 2023).
+    Source:
+        "CoRefineLoss" of CAJ's second release (TPAMI 2023).
     """
     return -(teacher.detach().softmax(dim=1) * student.log_softmax(dim=1)).sum(dim=1)
 
 
 def soft_divergence(student: Tensor, teacher: Tensor, *, temperature: float = 1.0, eps: float = 0.0) -> Tensor:
-    """T^2 KL(teacher || student) of scores divided by T: (N, I), (N, I) -> (N,). No gradient to the teacher.
+    """Distillation loss T^2 KL(teacher || student) of logits divided by T: (N, I), (N, I) -> (N,).
 
-    `eps` is added to the teacher's probabilities. Source: "KLDivLoss" of CAJ (T 3, eps 1e-7); MCE's alignment (T 1).
+    The teacher gets no gradient. `eps` is added to its probabilities.
+
+    Source:
+        "KLDivLoss" of CAJ (T = 3, eps = 1e-7); alignment of MCE (T = 1).
     """
     scores = (teacher / temperature).detach()
     log_p = scores.log_softmax(dim=1)

@@ -1,4 +1,4 @@
-"""Switchable normalisation of a short vector."""
+"""Switchable normalization of vectors."""
 
 from __future__ import annotations
 
@@ -7,13 +7,26 @@ from torch import Tensor, nn
 
 
 class SwitchNorm(nn.Module):
-    """Mixes the statistics of each row with those of the batch, by weights that are learned.
+    """Switchable normalization: learned mixture of the statistics of each row and of the batch.
 
-    Shapes: (R, A) -> (R, A), A >= 2. Mean and variance are softmax mixtures of the row's own (over its A entries) and
-    the batch's (for each entry); variances divide by n - 1, so a training batch of one row has none and gives NaN.
-    In evaluation the batch's part are running averages, new = 0.997 old + 0.003 batch.
-    Source: "SwitchNorm1d" in PAENet as released, where both averages start at 0, the variance too; no departure. About
-    1000 steps pass before they are of use. Attributes are cast to the type of the weights.
+    Mean and variance are softmax mixtures of those of the row (over its A entries) and of the batch (for each entry).
+    Variances divide by n - 1, so that a training batch of one row gives NaN. In evaluation the statistics of the batch
+    are running averages, new = 0.997 old + 0.003 batch. Inputs are cast to the type of the weights.
+
+    Args:
+        width: Number of entries A, at least 2.
+        momentum: Weight of the old running average.
+        eps: Added to the variance.
+
+    Shape:
+        (R, A) -> (R, A).
+
+    Source:
+        "SwitchNorm1d" of PAENet as released, where both running averages start at 0, also the variance. They are not
+        usable before about 1000 steps.
+
+    Departs:
+        Not in any number.
     """
 
     running_mean: Tensor
@@ -39,7 +52,7 @@ class SwitchNorm(nn.Module):
                 self.running_var.lerp_(batch_var, 1 - self.momentum)
         else:
             batch_mean, batch_var = self.running_mean, self.running_var
-        of_mean, of_var = self.mean_weight.softmax(0), self.var_weight.softmax(0)
-        mean = of_mean[0] * mean + of_mean[1] * batch_mean
-        var = of_var[0] * var + of_var[1] * batch_var
+        mean_mix, var_mix = self.mean_weight.softmax(0), self.var_weight.softmax(0)
+        mean = mean_mix[0] * mean + mean_mix[1] * batch_mean
+        var = var_mix[0] * var + var_mix[1] * batch_var
         return (rows - mean) / (var + self.eps).sqrt() * self.weight + self.bias

@@ -1,4 +1,8 @@
-"""Losses of cross-modality training and the objective that sums them. Each is a module that receives fields by name."""
+"""Losses of cross-modality training, and the objective that sums them.
+
+Every loss is an `nn.Module`. The parameter names of its `forward` are the fields that it receives (`core/fields.py`).
+A loss returns one scalar or a mapping of named scalars. No loss depends on the order of the rows in a batch.
+"""
 
 from vireid.losses.adversarial import ModalityConfusion
 from vireid.losses.attributes import AttributeBCE

@@ -1,4 +1,4 @@
-"""MCLNet's modality confusion: a critic tells the modalities apart, the features learn to leave it undecided."""
+"""Adversarial modality confusion (MCLNet)."""
 
 from __future__ import annotations
 
@@ -16,30 +16,51 @@ from vireid.layers.processes import mean_over_processes
 Semantics = Literal["legacy", "stale", "fresh"]
 Weights = Mapping[str, Tensor]
 
-EPS = 1e-5  # under the root of the deviation, as in batch normalisation
+EPS = 1e-5  # added to the variance, as in batch normalization
 
 
 @LOSSES.register
 class ModalityConfusion(nn.Module):
-    """A critic learns which modality a row is of; features learn to make it answer half and half.
+    """Adversarial modality confusion loss.
 
-    Shapes: features (R, D), modality (R,) -> scalar: the mean over rows of the cross-entropy between the critic's two
-    scores and (1/2, 1/2). The critic, two linear layers without an activation and a batch normalisation with the
-    statistics of the batch, is a state of this loss: buffers, no parameters of the run's optimizer. Each training step
-    first moves it, by its own SGD with Nesterov momentum at a constant rate, on the cross-entropy with the true
-    modality of the detached features; gradients of the loss then reach the features alone. So the backward pass of the
-    step goes through the network once (the release's goes through it twice, and throws the first away).
+    Train the features so that the modality discriminator outputs a uniform distribution.
 
-    `semantics` says which critic confuses, D before or D' after its step:
-      legacy  values (scores, their statistics) of D, slopes (weights) of D': what the release computes with the torch
-              1.2 that it asks for, whose optimizers change weights behind autograd's back. Its statements raise an
-              error on today's torch, so this form is an emulation
-      stale   D throughout: as if the confusion were computed before the critic's step
-      fresh   D' throughout: adversarial training as in textbooks
-    Source: MCLNet (ICCV 2021), released code: hidden width 128, rate 0.1, momentum 0.9, weight decay 5e-4. Departs: the
-    release also keeps running statistics and a third layer; neither has an effect, and they are not kept here. With
-    several processes the critic's gradient is their mean, so that all have the same critic; the statistics of its
-    normalisation are each one's own, unless GATHER_FEATURES is on.
+    The discriminator (critic) has two linear layers without an activation and a batch normalization with the
+    statistics of the batch. Its weights are buffers of this loss, not parameters of the optimizer of the run. Each
+    training step first updates the critic by SGD with Nesterov momentum on the cross-entropy with the true modality of
+    the detached features. The gradients of the loss then reach the features only, so that one backward pass through
+    the network is enough. The released code needs two and discards the first.
+
+    With several processes the gradient of the critic is averaged, so that all processes hold the same critic. The
+    batch-normalization statistics are those of each process, unless GATHER_FEATURES is on.
+
+    Args:
+        semantics: Critic that computes the loss, D before its update or D' after it. "legacy": values (logits and batch
+            statistics) of D, derivatives (weights) of D'. This emulates the released code under torch 1.2, whose
+            optimizers change weights without autograd noticing. Current torch raises an error. "stale": D for both, as
+            if the loss were computed before the update of the critic. "fresh": D' for both, as in textbook adversarial
+            training.
+        hidden: Width of the hidden layer.
+        lr: Constant learning rate of the critic.
+        momentum: Nesterov momentum of the critic.
+        weight_decay: Weight decay of the critic.
+        feature_dim: Width D of the features.
+
+    Shape:
+        features (R, D), modality (R,) -> scalar, the mean over rows of the cross-entropy between the two logits of the
+        critic and the target (1/2, 1/2).
+
+    Source:
+        Hao et al., "Cross-Modality Person Re-Identification via Modality Confusion and Center Aggregation" (MCLNet),
+        ICCV 2021; released code, whose values are the defaults.
+
+    Departs:
+        The released code also keeps running statistics and a third layer. Neither has an effect; both are left out.
+
+    Example:
+        >>> loss = ModalityConfusion(feature_dim=4).eval()
+        >>> loss(torch.ones(4, 4), modality=torch.tensor([0, 0, 1, 1]))  # equal rows: the critic outputs 1/2, log 2
+        tensor(0.6931)
     """
 
     def __init__(
@@ -62,7 +83,7 @@ class ModalityConfusion(nn.Module):
             )
         self.semantics, self.lr, self.momentum, self.weight_decay = semantics, lr, momentum, weight_decay
         first, second = nn.Linear(feature_dim, hidden), nn.Linear(hidden, 2)
-        starts = {
+        initial = {
             "weight1": first.weight,
             "bias1": first.bias,
             "weight2": second.weight,
@@ -70,13 +91,13 @@ class ModalityConfusion(nn.Module):
             "scale": torch.ones(2),
             "shift": torch.zeros(2),
         }
-        self.names = tuple(starts)
-        for name, value in starts.items():
+        self.names = tuple(initial)
+        for name, value in initial.items():
             self.register_buffer(name, value.detach().clone())
             self.register_buffer(f"{name}_momentum", torch.zeros_like(value))
 
     def critic(self) -> dict[str, Tensor]:
-        """A copy of the critic's weights."""
+        """Copy the weights of the critic."""
         return {name: self.get_buffer(name).clone() for name in self.names}
 
     def forward(self, features: Tensor, modality: Tensor) -> Tensor:
@@ -89,11 +110,11 @@ class ModalityConfusion(nn.Module):
         return soft_cross_entropy(scores, torch.full_like(scores, 0.5))
 
     def measure(self, features: Tensor, modality: Tensor) -> dict[str, Tensor]:
-        """How well the critic tells the modalities apart: log 2 = 0.69 where it cannot."""
+        """Compute the cross-entropy of the critic, for the log; log 2 = 0.69 if it cannot separate the modalities."""
         return {"critic": self._critic_loss(self.critic(), features, modality)}
 
     def _step(self, weights: Weights, features: Tensor, modality: Tensor) -> None:
-        """One step of the critic on rows that carry no graph."""
+        """Update the critic once, on detached features."""
         with torch.enable_grad():
             leaves = {name: value.detach().requires_grad_() for name, value in weights.items()}
             loss = self._critic_loss(leaves, features, modality)
@@ -113,23 +134,23 @@ class ModalityConfusion(nn.Module):
 
 
 def soft_cross_entropy(scores: Tensor, target: Tensor) -> Tensor:
-    """Mean over rows of - sum target log softmax(scores): (R, K), (R, K) -> scalar."""
+    """Cross-entropy with soft targets, averaged over rows: (R, K), (R, K) -> scalar."""
     return F.cross_entropy(scores, target)
 
 
 def critic_scores(features: Tensor, values: Weights, slopes: Weights) -> Tensor:
-    """(R, D) -> (R, 2): what the critic `values` answers, with the derivative that `slopes` has at those values."""
+    """Logits of the critic, (R, D) -> (R, 2), with the values of one set of weights and the derivative of another."""
 
-    def answers(weights: Weights) -> Tensor:
+    def logits(weights: Weights) -> Tensor:
         hidden = F.linear(features, weights["weight1"], weights["bias1"])
         return F.linear(hidden, weights["weight2"], weights["bias2"])
 
-    raw = _graft(answers(values), answers(slopes))
+    raw = _graft(logits(values), logits(slopes))
     variance, mean = torch.var_mean(raw, dim=0, correction=0)
-    normal = (raw - mean) * torch.rsqrt(variance + EPS)
-    return _graft(*(normal * weights["scale"] + weights["shift"] for weights in (values, slopes)))
+    normalized = (raw - mean) * torch.rsqrt(variance + EPS)
+    return _graft(*(normalized * weights["scale"] + weights["shift"] for weights in (values, slopes)))
 
 
 def _graft(value: Tensor, slope: Tensor) -> Tensor:
-    """The value of one tensor with the derivative of another; the same tensor twice gives it back."""
+    """Return the value of one tensor with the derivative of another; the same tensor twice is returned unchanged."""
     return slope + (value - slope).detach()

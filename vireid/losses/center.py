@@ -1,4 +1,4 @@
-"""MCLNet's centre aggregation: rows no farther from their class's centre than its best row, by a margin."""
+"""Center aggregation losses (MCLNet): pull rows to the center of their class, push the centers apart."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from vireid.layers.pairwise import groups, squared_distances
 
 
 class _MarginCenters(nn.Module):
-    """A table of centres, and the pull and push of a batch to it; the subclasses say what a class is."""
+    """Table of class centers with a pull and a push term; a subclass chooses the class labels."""
 
     centers: Tensor
 
@@ -21,7 +21,7 @@ class _MarginCenters(nn.Module):
     ) -> None:
         super().__init__()
         if classes < 2:
-            raise ValueError(f"centres of at least 2 classes are needed, got {classes}")
+            raise ValueError(f"center losses need at least 2 classes, got {classes}")
         if rows_of_class is not None and rows_of_class < 1:
             raise ValueError(f"rows_of_class must be at least 1, got {rows_of_class}")
         if rho < 0 or sigma < 0:
@@ -34,36 +34,60 @@ class _MarginCenters(nn.Module):
             self.register_buffer("centers", table)
 
     def _terms(self, features: Tensor, classes: Tensor) -> dict[str, Tensor]:
-        own = self.centers[classes]
-        squared = (features - own).square().sum(dim=1)
-        return {"pull": self._pull(squared, classes), "push": self._push(own, classes)}
+        row_centers = self.centers[classes]
+        squared = (features - row_centers).square().sum(dim=1)
+        return {"pull": self._pull(squared, classes), "push": self._push(row_centers, classes)}
 
     def _pull(self, squared: Tensor, classes: Tensor) -> Tensor:
-        together = groups(classes)
-        best = squared.expand(len(squared), -1).masked_fill(~together.same, float("inf")).amin(dim=1)
+        same_class = groups(classes)
+        smallest = squared.expand(len(squared), -1).masked_fill(~same_class.same, float("inf")).amin(dim=1)
         if self.rows_of_class is not None:
-            best = best * together.first * self.rows_of_class  # once for each class, as if it had that many rows
-        return (squared.mean() - best.mean() - self.sigma).relu()
+            smallest = smallest * same_class.first * self.rows_of_class  # once for each class, with a fixed weight
+        return (squared.mean() - smallest.mean() - self.sigma).relu()
 
-    def _push(self, own: Tensor, classes: Tensor) -> Tensor:
-        apart = squared_distances(own, self.centers)
-        itself = classes.unsqueeze(1) == torch.arange(len(self.centers), device=classes.device)
-        nearest = apart.masked_fill(itself, float("inf")).amin(dim=1).clamp(1e-12, 1e12)
+    def _push(self, row_centers: Tensor, classes: Tensor) -> Tensor:
+        between_centers = squared_distances(row_centers, self.centers)
+        same_center = classes.unsqueeze(1) == torch.arange(len(self.centers), device=classes.device)
+        nearest = between_centers.masked_fill(same_center, float("inf")).amin(dim=1).clamp(1e-12, 1e12)
         return (self.rho - nearest.mean()).relu()
 
 
 @LOSSES.register
 class IdentityMarginCenters(_MarginCenters):
-    """Rows near the centre of their identity, centres apart.
+    """Center aggregation loss over identities: pull rows to the center of their identity, push the centers apart.
 
-    Shapes: features_bn (R, D), labels (R,) -> `pull` = max(0, mean d - mean over rows of the smallest d of the row's
-    identity - sigma) with d the squared distance of a row to its identity's centre, and `push` = max(0, rho - mean over
-    rows of the squared distance of their centre to the nearest other one).
-    Centres are drawn from N(0, 1) and stay as they are; `push` is then a constant, which moves nothing. `learn` makes
-    them parameters. `rows_of_class` counts the smallest d of each identity that many times instead of its rows.
-    Source: MCLNet (ICCV 2021), released code: rho 4500, sigma 8, and centres that no optimizer is given. Departs: the
-    release counts eight rows of every identity, which is what its sampler gives; here they are counted
-    (`rows_of_class: 8` is the release on other batches).
+    The centers are drawn from N(0, 1) and stay fixed; `push` is then a constant without gradient.
+
+    Args:
+        rho: Margin of `push`, a squared distance.
+        sigma: Margin of `pull`, a squared distance.
+        learn: Train the centers.
+        rows_of_class: Weight of the smallest distance of each identity in its mean. None: the number of its rows.
+        num_ids: Number of identities.
+        feature_dim: Width D of the features.
+
+    Shape:
+        features_bn (R, D), labels (R,) -> `pull` = max(0, mean d - mean over rows of the smallest d of the identity -
+        sigma), where d is the squared distance of a row to the center of its identity; `push` = max(0, rho - mean over
+        rows of the squared distance of their center to the nearest other center).
+
+    Raises:
+        ValueError: If there are fewer than two identities or an argument is out of range.
+
+    Source:
+        Hao et al., "Cross-Modality Person Re-Identification via Modality Confusion and Center Aggregation" (MCLNet),
+        ICCV 2021; released code: rho 4500, sigma 8, centers that no optimizer updates.
+
+    Departs:
+        The released code assumes eight rows of each identity, as its sampler gives. Rows are counted here;
+        `rows_of_class=8` is the released form for other batches.
+
+    Example:
+        >>> loss = IdentityMarginCenters(rho=4.0, sigma=0.0, num_ids=2, feature_dim=2)
+        >>> _ = loss.centers.copy_(torch.eye(2))
+        >>> features = torch.tensor([[1.0, 0.0], [0.0, 0.0], [0.0, 1.0], [0.0, 2.0]])
+        >>> loss(features, labels=torch.tensor([0, 0, 1, 1]))
+        {'pull': tensor(0.5000), 'push': tensor(2.)}
     """
 
     example: ClassVar[dict] = {"sigma": 0.0, "learn": True}  # few narrow rows are within any margin
@@ -86,11 +110,36 @@ class IdentityMarginCenters(_MarginCenters):
 
 @LOSSES.register
 class CameraMarginCenters(_MarginCenters):
-    """Rows near the centre of their camera, centres apart: `IdentityMarginCenters` with cameras instead of identities.
+    """Center aggregation loss over cameras: `IdentityMarginCenters` with cameras instead of identities.
 
-    Shapes: features_bn (R, D), cameras (R,) -> `pull`, `push`. Camera c has row c modulo the number of cameras, whether
-    a data set counts from 0 or from 1; where cameras are the two modalities (RegDB) these are centres of modalities.
-    Source: MCLNet (ICCV 2021), released code; no departure.
+    The center of camera c is row c modulo the number of cameras, so that camera numbers may start at 0 or 1. Where the
+    two cameras are the two modalities (RegDB), the centers are those of the modalities.
+
+    Args:
+        rho: Margin of `push`, a squared distance.
+        sigma: Margin of `pull`, a squared distance.
+        learn: Train the centers.
+        num_cameras: Number of cameras.
+        feature_dim: Width D of the features.
+
+    Shape:
+        features_bn (R, D), cameras (R,) -> `pull` and `push`, as in `IdentityMarginCenters`.
+
+    Raises:
+        ValueError: If there are fewer than two cameras or an argument is out of range.
+
+    Source:
+        MCLNet (ICCV 2021), released code.
+
+    Departs:
+        Not in any number.
+
+    Example:
+        >>> loss = CameraMarginCenters(rho=4.0, sigma=0.0, num_cameras=2, feature_dim=2)
+        >>> _ = loss.centers.copy_(torch.eye(2))
+        >>> features = torch.tensor([[1.0, 0.0], [0.0, 0.0], [0.0, 1.0], [0.0, 2.0]])
+        >>> loss(features, cameras=torch.tensor([2, 2, 1, 1]))
+        {'pull': tensor(0.5000), 'push': tensor(2.)}
     """
 
     example: ClassVar[dict] = {"sigma": 0.0, "learn": True}  # few narrow rows are within any margin

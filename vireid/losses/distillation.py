@@ -1,4 +1,4 @@
-"""MPANet's mutual learning: a classifier for each modality, taught by the slow copy of the other one."""
+"""Modality mutual learning (MPANet): modality-specific classifiers that distill from EMA copies of each other."""
 
 from __future__ import annotations
 
@@ -13,17 +13,42 @@ from vireid.core.types import Modality
 
 @LOSSES.register
 class ModalityMutualLearning(nn.Module):
-    """Identity classifiers of one modality each; every row also learns to agree with the other modality's slow copy.
+    """Mutual learning of modality-specific classifiers, each with the EMA copy of the other modality as its teacher.
 
-    Shapes: features_bn (R, D), labels (R,), modality (R,) -> `id` = id_weight (mean cross-entropy of the visible rows
-    by the visible classifier + the same of the infrared rows), and `kl` = kl_weight mean over rows of KL(p || q): p of
-    the row's own classifier, with gradient, q of the running copy of the other modality's, without.
-    Each training step first moves the copies: copy <- (1 - r) copy + r classifier, r = `update` min(1, 100 / (e + 1))
-    in epoch e, counted from 1: constant for 99 epochs, then falling. The copies and r are buffers.
-    A modality that the batch lacks adds nothing.
-    Source: MPANet (CVPR 2021), released code: `update_rate` 0.2, `weight_KL` 2.5. The release adds its
-    `weight_sid` (v + i) = 0.5 (v + i) twice: `id_weight` 1 is what it trains with. Departs: copies start as copies; on
-    the CPU the release's start as the very tensors of the classifiers.
+    Each training step first updates the EMA copies: copy <- (1 - r) copy + r classifier, with r = update * min(1, 100
+    / (e + 1)) in epoch e, counted from 1: constant for 99 epochs, then decreasing. The copies and r are buffers. A
+    modality that is missing in the batch contributes 0.
+
+    Args:
+        update: Rate of the EMA update in the first epochs, in [0, 1].
+        id_weight: Factor of `id`.
+        kl_weight: Factor of `kl`.
+        num_ids: Number of identities I.
+        feature_dim: Width D of the features.
+
+    Shape:
+        features_bn (R, D), labels (R,), modality (R,) -> `id` = id_weight (mean cross-entropy of visible rows by the
+        visible classifier + that of infrared rows by the infrared classifier), and `kl` = kl_weight times the mean
+        over rows of KL(p || q), where p is the softmax of the classifier of the row's modality, with gradient, and q
+        that of the EMA copy of the other modality, without.
+
+    Raises:
+        ValueError: If `update` is outside [0, 1] or a weight is negative.
+
+    Source:
+        Wu et al., "Discover Cross-Modality Nuances for Visible-Infrared Person Re-Identification" (MPANet), CVPR 2021;
+        released code: `update_rate` 0.2, `weight_KL` 2.5. It adds `weight_sid` (v + i) = 0.5 (v + i) twice, which is
+        `id_weight=1`.
+
+    Departs:
+        The copies start as copies. On the CPU those of the released code start as the same tensors as the classifiers.
+
+    Example:
+        >>> loss = ModalityMutualLearning(num_ids=2, feature_dim=4)
+        >>> _ = nn.init.zeros_(loss.visible.weight), nn.init.zeros_(loss.infrared.weight)  # equal logits: log 2 each
+        >>> values = loss(torch.eye(4), labels=torch.tensor([0, 0, 1, 1]), modality=torch.tensor([0, 1, 0, 1]))
+        >>> round(values["id"].item(), 4)
+        1.3863
     """
 
     visible_copy: Tensor
@@ -52,34 +77,35 @@ class ModalityMutualLearning(nn.Module):
         self.register_buffer("rate", torch.tensor(float(update)))
 
     def start_epoch(self, context: EpochContext) -> None:
-        """Set the rate of the copies for this epoch."""
+        """Set the rate of the EMA update for this epoch."""
         self.rate.fill_(self.rate_in(context.progress.epoch + 1))
 
     def rate_in(self, epoch: int) -> float:
-        """How far the copies move in each step of an epoch, counted from 1.
+        """Rate of the EMA update in an epoch, counted from 1.
 
-        >>> loss = ModalityMutualLearning(update=0.2, num_ids=2, feature_dim=2)
-        >>> loss.rate_in(1), loss.rate_in(99), loss.rate_in(199)
-        (0.2, 0.2, 0.1)
+        Example:
+            >>> loss = ModalityMutualLearning(update=0.2, num_ids=2, feature_dim=2)
+            >>> loss.rate_in(1), loss.rate_in(99), loss.rate_in(199)
+            (0.2, 0.2, 0.1)
         """
         return self.update * min(1.0, 100 / (epoch + 1))
 
     def forward(self, features_bn: Tensor, labels: Tensor, modality: Tensor) -> dict[str, Tensor]:
         visible = modality == Modality.VISIBLE
-        both = self.visible(features_bn), self.infrared(features_bn)  # all rows by each: cheaper than sorting them
-        scores = torch.where(visible.unsqueeze(1), *both)
+        logits = self.visible(features_bn), self.infrared(features_bn)  # all rows by both: cheaper than sorting
+        scores = torch.where(visible.unsqueeze(1), *logits)
         log_p = scores.log_softmax(dim=1)
         identity = F.nll_loss(log_p, labels, reduction="none")
-        log_q = self._taught(features_bn.detach(), visible)
-        agreement = (log_p.exp() * (log_p - log_q)).sum(dim=1).mean()
+        log_q = self._teacher_log_probabilities(features_bn.detach(), visible)
+        divergence = (log_p.exp() * (log_p - log_q)).sum(dim=1).mean()
         return {
             "id": self.id_weight * (_mean(identity, visible) + _mean(identity, ~visible)),
-            "kl": self.kl_weight * agreement,
+            "kl": self.kl_weight * divergence,
         }
 
     @torch.no_grad()
-    def _taught(self, features_bn: Tensor, visible: Tensor) -> Tensor:
-        """(R, D), (R,) bool -> (R, I) log-probabilities by the copies, which move first."""
+    def _teacher_log_probabilities(self, features_bn: Tensor, visible: Tensor) -> Tensor:
+        """Update the EMA copies in training, then return the teachers' log-probabilities (R, I)."""
         if self.training:
             self.visible_copy.lerp_(self.visible.weight, self.rate)
             self.infrared_copy.lerp_(self.infrared.weight, self.rate)
@@ -88,6 +114,6 @@ class ModalityMutualLearning(nn.Module):
 
 
 def _mean(values: Tensor, rows: Tensor) -> Tensor:
-    """Mean of (R,) values over rows that are True; 0 where none is."""
+    """Mean of (R,) values over the selected rows; 0 if no row is selected."""
     chosen = rows.to(values.dtype)
     return (values * chosen).sum() / chosen.sum().clamp_min(1)

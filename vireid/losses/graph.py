@@ -1,4 +1,4 @@
-"""Classification of a person after its row has seen the others of the same person, in both modalities."""
+"""Cross-modality graph attention (DDAG): classify rows after they attended to rows of the same identity."""
 
 from __future__ import annotations
 
@@ -12,15 +12,38 @@ from vireid.layers.pairwise import groups
 
 @LOSSES.register
 class CrossModalityGraph(nn.Module):
-    """Identity loss on rows that were mixed with the other rows of their identity by two graph attention layers.
+    """Cross-modality graph attention loss: identity loss after two graph attention layers over rows of equal identity.
 
-    Shapes: features (R, D), labels (R,) -> scalar. `num_heads` layers D -> `width`, ELU, side by side, then one layer
-    to the identities, ELU, log-softmax, negative log-likelihood. Neighbours of a row are the rows of its identity in
-    both modalities, itself among them. Owns its layers: the branch is gone at test time, where labels are unknown.
-    Dropout falls on the features, on the joined heads and on every attention weight.
-    Source: DDAG (ECCV 2020), cross-modality graph-structured attention, released code (4 heads of 512, dropout 0.2,
-    slope 0.2). Departs: neighbours are read from the labels on the device instead of a normalised adjacency matrix, of
-    which only the positive entries count.
+    The neighbors of a row are the rows of its identity in both modalities, the row itself included. The layers belong
+    to the loss: the branch does not exist at test time, where labels are unknown. Dropout is applied to the features,
+    to the concatenated heads and to every attention weight.
+
+    Args:
+        num_heads: Number of graph attention heads of the first layer.
+        width: Width of each head.
+        dropout: Dropout probability.
+        slope: Negative slope of the LeakyReLU of the attention logits.
+        num_ids: Number of identities I.
+        feature_dim: Width D of the features.
+
+    Shape:
+        features (R, D), labels (R,) -> scalar. `num_heads` layers D -> `width`, ELU, concatenation, one layer to I,
+        ELU, log-softmax, negative log-likelihood.
+
+    Source:
+        Ye et al., "Dynamic Dual-Attentive Aggregation Learning for Visible-Infrared Person Re-Identification" (DDAG),
+        ECCV 2020, cross-modality graph-structured attention; released code: 4 heads of 512, dropout 0.2, slope 0.2.
+
+    Departs:
+        Neighbors are computed from the labels on the device. The released code builds a normalized adjacency matrix,
+        of which only the positive entries matter.
+
+    Example:
+        >>> import torch
+        >>> loss = CrossModalityGraph(num_heads=2, width=3, num_ids=2, feature_dim=4)
+        >>> _ = nn.init.zeros_(loss.out.weight)  # equal logits: log 2
+        >>> round(loss(torch.eye(4), labels=torch.tensor([0, 0, 1, 1])).item(), 4)
+        0.6931
     """
 
     def __init__(
@@ -45,7 +68,7 @@ class CrossModalityGraph(nn.Module):
         self.out = GraphAttention(num_heads * width, num_ids, dropout=dropout, slope=slope)
 
     def scores(self, features: Tensor, labels: Tensor) -> Tensor:
-        """(R, D), (R,) -> (R, I): what the log-softmax is taken of."""
+        """Logits of the second layer, (R, D), (R,) -> (R, I)."""
         adjacent = groups(labels).same
         joined = F.elu(self.heads(self.dropout(features), adjacent)).flatten(1)
         return F.elu(self.out(self.dropout(joined), adjacent).squeeze(1))

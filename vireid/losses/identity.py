@@ -1,4 +1,4 @@
-"""Classification of the person."""
+"""Identity loss: cross-entropy over identities."""
 
 from __future__ import annotations
 
@@ -10,11 +10,24 @@ from vireid.core.registries import LOSSES
 
 @LOSSES.register
 class IdentityCrossEntropy(nn.Module):
-    """Cross-entropy over identities, averaged over rows.
+    """Cross-entropy over identities, averaged over rows (identity loss).
 
-    Shapes: logits (R, I), labels (R,) -> scalar.
-    With `smoothing` e the target is (1 - e) one-hot + e / I, as in HCT's label smoothing (e = 0.1 for RegDB).
-    Source: HCT, MMD, AGW as released; no departure.
+    Args:
+        smoothing: Label smoothing e. The target is (1 - e) one-hot + e / I.
+
+    Shape:
+        logits (R, I), labels (R,) -> scalar.
+
+    Source:
+        Released code of HCT (e = 0.1 on RegDB), MMD-ReID and AGW.
+
+    Departs:
+        Not in any number.
+
+    Example:
+        >>> import torch
+        >>> IdentityCrossEntropy(smoothing=0.1)(torch.tensor([[2.0, 0.0], [0.0, 1.0]]), labels=torch.tensor([0, 1]))
+        tensor(0.2951)
     """
 
     def __init__(self, *, smoothing: float = 0.0) -> None:

@@ -1,4 +1,4 @@
-"""MCE: proxies of every identity, kept for each modality and for all of them, that descriptors are compared with."""
+"""Memory banks of identity proxies for each modality (MCE), and the losses that compare embeddings with them."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from vireid.core.errors import ConfigError
 from vireid.core.interfaces import EpochContext
 from vireid.core.registries import LOSSES
 from vireid.core.types import EmbeddingTable, Modality
-from vireid.layers.norms import unit_rows
+from vireid.layers.norms import l2_normalize
 from vireid.layers.pairing import follow, partners
-from vireid.layers.pairwise import distances, groups, insist
+from vireid.layers.pairwise import distances, groups, require
 from vireid.layers.soft_targets import soft_divergence
 
 Rows = dict[str, Tensor]  # stream -> (R,) bool, its rows in a batch
 
 
 class Bank(nn.Module):
-    """One vector for each identity: `features` follow the training, `centers` stay as they were when it was filled.
+    """Memory bank: one proxy for each identity. `features` are updated in every step, `centers` stay as last filled.
 
-    An update moves a vector to unit(momentum old + (1 - momentum) v); the momentum belongs to the OLD vector. v is the
-    mean of the identity's rows, or with `hard` its row that is least like the vector (of equal ones the first).
-    Before it is filled it holds random directions.
+    An update sets a proxy to normalize(momentum old + (1 - momentum) v). The momentum is the weight of the OLD proxy.
+    v is the mean of the rows of the identity; with `hard` it is the row that is least similar to the proxy (the first
+    of equal ones). Until it is filled, a bank holds random directions.
     """
 
     features: Tensor
@@ -37,59 +37,97 @@ class Bank(nn.Module):
         if not 0 <= momentum < 1:
             raise ValueError(f"momentum must lie in [0, 1), got {momentum}")
         self.momentum, self.hard = momentum, hard
-        start = unit_rows(torch.randn(num_ids, width))
+        start = l2_normalize(torch.randn(num_ids, width))
         self.register_buffer("features", start)
         self.register_buffer("centers", start.clone())
 
     @torch.no_grad()
     def fill(self, vectors: Tensor) -> None:
-        """(I, D): both tables start from these."""
+        """Set both tables to the given proxies, (I, D)."""
         self.features.copy_(vectors)
         self.centers.copy_(vectors)
 
     def scores(self, rows: Tensor, *, frozen: bool = False) -> Tensor:
-        """(R, D) -> (R, I) dot products with the running table, or with that of the epoch's start."""
-        table = self.centers if frozen else self.features.clone()  # an update must not reach into a backward pass
+        """Dot products with the running proxies, or with those of the start of the epoch: (R, D) -> (R, I)."""
+        table = self.centers if frozen else self.features.clone()  # `update` writes in place before the backward pass
         return rows @ table.T
 
     @torch.no_grad()
     def update(self, rows: Tensor, labels: Tensor, chosen: Tensor) -> None:
-        """Move the vectors of the identities in the chosen rows: (R, D) unit rows, (R,), (R,) bool."""
+        """Update the proxies of the identities of the chosen rows: (R, D) L2-normalized, (R,), (R,) bool."""
         if self.hard:
             chosen = self._least_like(rows, labels, chosen)
         member = _members(labels, len(self.features)) & chosen
         count = member.sum(dim=1, keepdim=True)
         mean = member.to(rows.dtype) @ rows / count.clamp_min(1)
-        moved = unit_rows(self.momentum * self.features + (1 - self.momentum) * mean)
+        moved = l2_normalize(self.momentum * self.features + (1 - self.momentum) * mean)
         self.features.copy_(torch.where(count > 0, moved, self.features))
 
     def _least_like(self, rows: Tensor, labels: Tensor, chosen: Tensor) -> Tensor:
-        """(R,) bool: one of the chosen rows of each identity."""
-        likeness = (rows * self.features[labels]).sum(dim=1)
-        among = groups(labels).same & chosen
-        hit = chosen & (likeness <= likeness.expand_as(among).masked_fill(~among, float("inf")).amin(dim=1))
-        return hit & ~(among & hit).tril(diagonal=-1).any(dim=1)
+        """Select the hardest of the chosen rows of each identity, (R,) bool."""
+        similarity = (rows * self.features[labels]).sum(dim=1)
+        candidates = groups(labels).same & chosen
+        lowest = similarity.expand_as(candidates).masked_fill(~candidates, float("inf")).amin(dim=1)
+        hardest = chosen & (similarity <= lowest)
+        return hardest & ~(candidates & hardest).tril(diagonal=-1).any(dim=1)
 
 
 @LOSSES.register
 class ConsistencyMemory(nn.Module):
-    """Descriptors against the proxies of all identities; four banks, filled anew from the training set each epoch.
+    """Contrastive losses against memory banks of identity proxies, refilled from the training set before each epoch.
 
-    Shapes: features_bn (R, D), labels (R,), modality (R,), view (R,), index (R,) -> scalars, their weights included:
-    `center`: max(0, d(x, own) - d(x, nearest other identity of the batch) + margin), to the frozen joint bank;
-    `memory`: cross-entropy of x M / temperature with the running joint bank; `visible`, `infrared`, `auxiliary`: the
-    same of each stream with its own bank; `kl`: KL(teacher || student) of scores on frozen banks (`align` "running": on
-    the running ones). x are unit rows. Visible and infrared rows teach each other: a visible row's teacher is the
-    infrared row beside it (the r-th of the identity, counted by `index`) scored on the visible bank, and the other way
-    round; an auxiliary row is taught by itself scored on the infrared bank.
-    Streams are the visible and infrared rows of view 0 and the visible rows of view `auxiliary` (0: there are none).
-    A training step moves the banks after it used them: that of a modality with `momentum` to the mean of its rows, the
-    joint one with `joint_momentum` to the row that is least like it.
-    Errors: fewer than two identities in a batch are a ValueError on the CPU and NaN on other devices; ConfigError where
-    MODEL.DESCRIPTOR is as wide as nothing that the banks could hold.
-    Source: MCE (AAAI 2023), released code, whose values are the defaults. Departs: banks move in the forward pass and
-    not in the backward one, which is the same once per step; rows without a partner in the other modality are left out
-    of `kl` (the release needs its sampler's order).
+    There is one bank for each stream and a joint bank. The streams are the visible rows of view 0, the infrared rows
+    of view 0 and the visible rows of view `auxiliary`. A training step updates the banks after it used them: the bank
+    of a stream with `momentum` and the mean of its rows, the joint bank with `joint_momentum` and the hardest row.
+
+    Args:
+        temperature: Temperature of the logits.
+        momentum: Weight of the old proxy in an update of a stream's bank.
+        joint_momentum: Weight of the old proxy in an update of the joint bank.
+        margin: Margin of `center`.
+        center_weight: Factor of `center`.
+        identity_weight: Factor of `visible`, `infrared` and `auxiliary`.
+        auxiliary_weight: Further factor of `auxiliary`.
+        kl_weight: Factor of `kl`.
+        align: Logits that `kl` compares: of the proxies from the start of the epoch ("frozen") or of the current ones
+            ("running").
+        auxiliary: View of the auxiliary stream; 0: no auxiliary stream.
+        num_ids: Number of identities I.
+        feature_dim: Width D of the embeddings.
+
+    Shape:
+        features_bn (R, D), labels (R,), modality (R,), view (R,), index (R,) -> named scalars, weights included. With
+        x the L2-normalized rows: `center`: max(0, d(x, proxy of its identity) - d(x, nearest proxy of another identity
+        of the batch) + margin), with the frozen joint bank. `memory`: cross-entropy of the logits x M / temperature
+        with the running joint bank. `visible`, `infrared`, `auxiliary`: the same for each stream with its bank. `kl`:
+        KL(teacher || student). The teacher of a visible row is the infrared row of the same identity and rank (by
+        `index`), with logits of the visible bank, and vice versa. The teacher of an auxiliary row is the same row with
+        logits of the infrared bank.
+
+    Raises:
+        ValueError: If a batch holds fewer than two identities. On devices other than the CPU the loss is NaN instead.
+        ConfigError: If the width of MODEL.DESCRIPTOR differs from that of the field that this loss reads.
+
+    Source:
+        MCE (AAAI 2023), released code, whose values are the defaults.
+
+    Departs:
+        Banks are updated in the forward pass instead of the backward pass, which is the same for one update per step.
+        Rows without a partner in the other modality are left out of `kl`; the released code relies on the order of its
+        sampler.
+
+    Example:
+        >>> _ = torch.manual_seed(0)
+        >>> loss = ConsistencyMemory(num_ids=2, feature_dim=4)
+        >>> values = loss(
+        ...     torch.eye(4),
+        ...     labels=torch.tensor([0, 0, 1, 1]),
+        ...     modality=torch.tensor([0, 1, 0, 1]),
+        ...     view=torch.zeros(4),
+        ...     index=torch.arange(4),
+        ... )
+        >>> list(values)
+        ['center', 'memory', 'visible', 'infrared', 'auxiliary', 'kl']
     """
 
     def __init__(
@@ -126,7 +164,7 @@ class ConsistencyMemory(nn.Module):
     # -- the banks -----------------------------------------------------------------------------------------------
 
     def start_epoch(self, context: EpochContext) -> None:
-        """Fill the banks with the descriptors that the network gives to the training set now."""
+        """Fill the banks with the current embeddings of the training set."""
         table = context.training_features()
         visible = table.modality == Modality.VISIBLE
         self._fill("visible", table, visible)
@@ -147,14 +185,14 @@ class ConsistencyMemory(nn.Module):
             raise ConfigError(
                 [
                     f"MODEL.DESCRIPTOR is {table.embeddings.shape[1]} wide and the memories read a field of "
-                    f"{bank.features.shape[1]}: they compare rows with descriptors, so both must be the same field"
+                    f"{bank.features.shape[1]}; name the same field in MODEL.DESCRIPTOR and in the USES of this loss"
                 ]
             )
         rows, labels = torch.from_numpy(table.embeddings[chosen]), torch.from_numpy(table.labels[chosen])
         bank.fill(identity_means(rows.to(bank.features), labels.to(bank.features.device), len(bank.features)))
 
     def join(self) -> None:
-        """The joint bank from the others: their mean, not made unit."""
+        """Fill the joint bank with the mean of the other banks, not L2-normalized."""
         self.joint.fill(torch.stack([self._bank(name).features for name in self.banks]).mean(dim=0))
 
     # -- the terms -----------------------------------------------------------------------------------------------
@@ -162,7 +200,7 @@ class ConsistencyMemory(nn.Module):
     def forward(
         self, features_bn: Tensor, labels: Tensor, modality: Tensor, view: Tensor, index: Tensor
     ) -> dict[str, Tensor]:
-        x = unit_rows(features_bn)
+        x = l2_normalize(features_bn)
         streams = self._streams(modality, view)
         every = torch.stack(list(streams.values())).any(dim=0)
         terms = {
@@ -171,7 +209,7 @@ class ConsistencyMemory(nn.Module):
         }
         for name, rows in streams.items():
             terms[name] = self.weights[name] * self._contrast(self._bank(name), x, labels, rows)
-        terms["kl"] = self.kl_weight * self._alignment(x, labels, index, streams)
+        terms["kl"] = self.kl_weight * self._distillation(x, labels, index, streams)
         if self.training and torch.is_grad_enabled():
             self._update(x.detach(), labels, streams, every)
         return terms
@@ -182,19 +220,19 @@ class ConsistencyMemory(nn.Module):
         return streams | ({"auxiliary": visible & (view == self.auxiliary)} if self.auxiliary else {})
 
     def center(self, x: Tensor, labels: Tensor, every: Tensor) -> Tensor:
-        """The triplet of rows and frozen joint vectors: (R, D), (R,), (R,) bool, the rows that count -> scalar."""
+        """Triplet loss of rows and frozen joint proxies: (R, D), (R,), (R,) bool selection of rows -> scalar."""
         distance = distances(x, self.joint.centers)
         member = _members(labels, len(self.joint.centers))
         present = (member & every).any(dim=1)
-        own = distance.gather(1, labels.unsqueeze(1)).squeeze(1)
-        others = distance.masked_fill(~present | member.T, float("inf")).amin(dim=1)
-        text = "the memories need at least two identities in the batch; all rows have the same"
-        return _mean((own - others + self.margin).relu(), every) + insist(present.sum() > 1, text)
+        positive = distance.gather(1, labels.unsqueeze(1)).squeeze(1)
+        negative = distance.masked_fill(~present | member.T, float("inf")).amin(dim=1)
+        text = "ConsistencyMemory needs at least two identities in the batch; all rows have the same"
+        return _mean((positive - negative + self.margin).relu(), every) + require(present.sum() > 1, text)
 
     def _contrast(self, bank: Bank, x: Tensor, labels: Tensor, rows: Tensor) -> Tensor:
         return _mean(F.cross_entropy(bank.scores(x) / self.temperature, labels, reduction="none"), rows)
 
-    def _alignment(self, x: Tensor, labels: Tensor, index: Tensor, streams: Rows) -> Tensor:
+    def _distillation(self, x: Tensor, labels: Tensor, index: Tensor, streams: Rows) -> Tensor:
         visible, infrared = streams["visible"], streams["infrared"]
         scores = {name: self._bank(name).scores(x, frozen=self.frozen) / self.temperature for name in self.banks}
         pairs = partners(visible, infrared, labels, index)
@@ -217,9 +255,9 @@ class ConsistencyMemory(nn.Module):
 
 
 def identity_means(rows: Tensor, labels: Tensor, num_ids: int) -> Tensor:
-    """Mean of each identity's rows at length 1, zeros for one without rows: (N, D), (N,) -> (num_ids, D)."""
+    """L2-normalized mean of the rows of each identity, zeros without rows: (N, D), (N,) -> (num_ids, D)."""
     totals = rows.new_zeros(num_ids, rows.shape[1]).index_add(0, labels, rows)
-    return unit_rows(totals)
+    return l2_normalize(totals)
 
 
 def _members(labels: Tensor, num_ids: int) -> Tensor:
@@ -228,5 +266,5 @@ def _members(labels: Tensor, num_ids: int) -> Tensor:
 
 
 def _mean(values: Tensor, rows: Tensor) -> Tensor:
-    """Mean of (R,) values over rows that are True; 0 where none is."""
+    """Mean of (R,) values over the selected rows; 0 if no row is selected."""
     return torch.where(rows, values, 0).sum() / rows.sum().clamp_min(1)

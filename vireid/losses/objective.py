@@ -1,4 +1,4 @@
-"""The sum of named loss terms, each served the fields it asks for by name."""
+"""Training objective: the weighted sum of named loss terms, each called with the fields that it requests by name."""
 
 from __future__ import annotations
 
@@ -19,21 +19,33 @@ from vireid.layers.precision import float32_or_more, without_autocast
 
 @dataclass(frozen=True)
 class Term:
-    """One loss of the objective and how much it counts."""
+    """One loss term of the objective: the loss, its weight and its schedule."""
 
     loss: nn.Module
     weight: float = 1.0
     uses: Mapping[str, str] | None = None  # {forward parameter: field}, where they differ
-    # Factor on top of the weight. One that reads the last epoch's means names those terms in `reads_terms`.
+    # Further factor. A schedule that reads the means of the last epoch lists these terms in `reads_terms`.
     schedule: Callable[[Progress], float] | None = None
 
 
 class Objective(nn.Module):
-    """Weighted sum of loss terms. A module, because losses may own parameters and buffers.
+    """Training objective: weighted sum of loss terms.
 
-    `terms` by lower-case name; `provided` are the fields that model and batch will bring. Each loss is a direct child
-    under its term's name, so that the parameters of term "confusion" are `objective.confusion.*`.
-    Errors: ConfigError with every request that nothing serves, all at once, before any image is read.
+    A module, because losses may have parameters and buffers. Each loss is a child under the name of its term, so that
+    the parameters of term "confusion" are `objective.confusion.*`.
+
+    Args:
+        terms: Loss terms by lower-case name.
+        provided: Names of the fields that model and batch provide.
+
+    Raises:
+        ConfigError: All requested fields that nothing provides and all invalid names, before any image is read.
+
+    Example:
+        >>> from vireid.losses import IdentityCrossEntropy
+        >>> objective = Objective({"id": Term(IdentityCrossEntropy(), weight=0.5)}, provided=["logits", "labels"])
+        >>> sorted(objective.reads)
+        ['labels', 'logits']
     """
 
     def __init__(self, terms: Mapping[str, Term], *, provided: Iterable[str]) -> None:
@@ -42,7 +54,7 @@ class Objective(nn.Module):
         self._bindings: dict[str, dict[str, str]] = {}
         provided, problems = frozenset(provided), []
         if not terms:
-            problems.append("OBJECTIVE has no terms: there is nothing to train for")
+            problems.append("OBJECTIVE has no terms; add at least one loss, such as ID: {NAME: IdentityCrossEntropy}")
         for name, term in terms.items():
             binding, faults = bind(term.loss, term.uses, provided)
             problems += [f"{self._place(name)} {fault}" for fault in faults]
@@ -51,10 +63,11 @@ class Objective(nn.Module):
                     place = f"OBJECTIVE.{name.upper()}.SCHEDULE ({type(term.schedule).__name__})"
                     known = ", ".join(terms)
                     problems.append(
-                        f"{place} reads the term {other!r}, which is not there{nearest(other, terms)} (terms: {known})"
+                        f"{place} reads the term {other!r}, which does not exist{nearest(other, terms)}"
+                        f" (terms: {known})"
                     )
             if hasattr(self, name) or "." in name or not name:
-                problems.append(f"OBJECTIVE.{name.upper()}: a term cannot have this name; call it something else")
+                problems.append(f"OBJECTIVE.{name.upper()}: a term cannot have this name; rename the term")
                 continue
             self._bindings[name] = binding
             self.add_module(name, term.loss)
@@ -63,15 +76,15 @@ class Objective(nn.Module):
 
     @property
     def reads(self) -> frozenset[str]:
-        """Names of all fields that some term reads."""
+        """Names of all fields that the terms read."""
         return frozenset(field for binding in self._bindings.values() for field in binding.values())
 
     def forward(self, batch: Batch, out: ModelOutput, progress: Progress) -> tuple[Tensor, dict[str, Tensor]]:
-        """The total to differentiate, and each term without weight and schedule, detached, for the log.
+        """Compute the total loss, and each term without weight and schedule, detached, for the log.
 
-        A loss that returns several named scalars counts as their sum and is logged as "term/name", and so is what a
-        loss measures beside its value (`core.protocols.Measures`). Everything is computed in float32 (float64 stays),
-        without autocast. Fields of the batch follow `out.source`.
+        A loss that returns several named scalars counts as their sum and is logged as "term/name". The values of
+        `measure` (`core.interfaces.Measures`) are logged in the same way. Everything is computed in float32 or more,
+        without autocast. Fields of the batch are selected by `out.source`.
         """
         fields = self._fields(batch, out)
         anchor = next(iter(out.values.values()), batch.labels)
@@ -91,7 +104,7 @@ class Objective(nn.Module):
         from_batch = {name: value for name, value in from_batch.items() if value is not None}
         if out.source is not None:
             from_batch = {name: value.index_select(0, out.source) for name, value in from_batch.items()}
-            return from_batch | dict(out.values) | {"source": out.source}  # of all processes, where rows were gathered
+            return from_batch | dict(out.values) | {"source": out.source}  # of all processes if rows were gathered
         return from_batch | dict(out.values)
 
     def _place(self, name: str) -> str:
@@ -99,20 +112,22 @@ class Objective(nn.Module):
 
     def _named_values(self, name: str, term: Term, fields: dict[str, Tensor]) -> dict[str, Tensor]:
         binding, required = self._bindings[name], requested(term.loss)
-        absent = sorted(field for parameter, field in binding.items() if field not in fields and required[parameter])
-        if absent:
-            raise DataError(f"{self._place(name)} needs {', '.join(absent)}, which this batch does not carry")
+        missing = sorted(field for parameter, field in binding.items() if field not in fields and required[parameter])
+        if missing:
+            raise DataError(f"{self._place(name)} needs {', '.join(missing)}, which this batch does not contain")
         result: Any = term.loss(**self._served(name, fields))
         named = (
             {f"{name}/{key}": value for key, value in result.items()} if isinstance(result, Mapping) else {name: result}
         )
         for key, value in named.items():
             if value.dim() != 0:
-                raise ValueError(f"{self._place(name)} gave {key} of shape {tuple(value.shape)}; a scalar is needed")
+                raise ValueError(
+                    f"{self._place(name)} returned {key} of shape {tuple(value.shape)}; a loss must return scalars"
+                )
         return named
 
     def _served(self, name: str, fields: dict[str, Tensor]) -> dict[str, Tensor]:
-        """The inputs of a term in float32 or more; only what somebody reads is cast, and once."""
+        """Collect the inputs of a term in float32 or more; each field is cast once, and only if a term reads it."""
         present = {parameter: field for parameter, field in self._bindings[name].items() if field in fields}
         fields |= {field: float32_or_more(fields[field]) for field in present.values()}
         return serve(fields, present)

@@ -1,4 +1,4 @@
-"""Factors of loss terms that change as training goes on. A schedule is `(Progress) -> float`."""
+"""Schedules of loss weights: factors that change during training, `(Progress) -> float`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,16 @@ from vireid.core.types import Progress
 
 @TERM_SCHEDULES.register
 class LinearRamp:
-    """From 0 to 1 in equal steps over the first `epochs` epochs, then 1."""
+    """Linear warm-up of a loss weight: from 0 to 1 in equal steps over the first `epochs` epochs, then 1.
+
+    Args:
+        epochs: Length of the ramp.
+
+    Example:
+        >>> schedule = LinearRamp(epochs=4)
+        >>> [schedule(Progress(epoch=epoch)) for epoch in range(5)]
+        [0.25, 0.5, 0.75, 1.0, 1.0]
+    """
 
     def __init__(self, *, epochs: int = 10) -> None:
         if epochs < 1:
@@ -24,12 +33,22 @@ class LinearRamp:
 
 @TERM_SCHEDULES.register
 class InverseEpochLoss:
-    """1 / (1 + loss of the last epoch), and 0 in the first: the better the others are learned, the more this counts.
+    """Inverse of the last epoch's loss: 1 / (1 + loss), and 0 in the first epoch.
 
-    `of` names the terms whose means over the last epoch are added up, as they are logged: without weight and schedule.
-    A term of several named values counts as their sum.
-    Source: DDAG (ECCV 2020), "dynamic dual aggregation learning", released code: the loss of everything but the graph.
-    Departs: the release forgets the last epoch when it resumes.
+    Args:
+        of: Terms whose logged means over the last epoch are summed, without weight and schedule. A term of several
+            named values counts as their sum.
+
+    Source:
+        DDAG (ECCV 2020), dynamic dual aggregation learning, released code: the loss of everything but the graph.
+
+    Departs:
+        The released code forgets the loss of the last epoch when training is resumed.
+
+    Example:
+        >>> schedule = InverseEpochLoss(of=["id"])
+        >>> schedule(Progress(epoch=0)), schedule(Progress(epoch=1, last_epoch={"id": 3.0}))
+        (0.0, 0.25)
     """
 
     example: ClassVar[dict] = {"of": ["id"]}
@@ -49,5 +68,5 @@ class InverseEpochLoss:
         means = [value for name, value in progress.last_epoch.items() if name.split("/")[0] == term]
         if not means:
             known = ", ".join(progress.last_epoch) or "none"
-            raise ValueError(f"nothing is known of the term {term!r} in the last epoch (known: {known})")
+            raise ValueError(f"the last epoch has no mean of the term {term!r} (means: {known}); correct `of`")
         return sum(means)

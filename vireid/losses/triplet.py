@@ -1,4 +1,4 @@
-"""Triplet losses. Rows may come in any order: groups are found by labels and modality."""
+"""Triplet losses: batch-hard, hetero-center, weighted regularized and enhanced squared."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vireid.core.registries import LOSSES
-from vireid.layers.norms import unit_rows
-from vireid.layers.pairwise import Groups, distances, group_means, groups, hardest, insist
+from vireid.layers.norms import l2_normalize
+from vireid.layers.pairwise import Groups, distances, group_means, groups, hardest, require
 
 
 def _checked_margin(margin: float) -> float:
@@ -17,20 +17,40 @@ def _checked_margin(margin: float) -> float:
 
 
 def _two_identities(identities: Groups) -> Tensor:
-    """0 to add to a loss; see `insist` for batches of one identity, in which nothing is a negative."""
+    """Return 0, to add to a loss; see `require` for the error of a batch of one identity, which has no negatives."""
     rows = len(identities.first)
     text = f"a triplet needs at least two identities in the batch; all {rows} rows have the same"
-    return insist(~identities.same.all(), text)
+    return require(~identities.same.all(), text)
 
 
 @LOSSES.register
 class BatchHardTriplet(nn.Module):
-    """Farthest positive against nearest negative for every row, both modalities mixed.
+    """Batch-hard triplet loss: farthest positive and nearest negative of each row, over both modalities.
 
-    Shapes: features (R, D), labels (R,) -> scalar: the mean over rows of max(0, d_positive - d_negative + margin),
-    Euclidean distances of unnormalised features. The row itself is among its positives, at distance 1e-6.
-    Errors: fewer than two identities in the batch are a ValueError on the CPU and NaN on other devices.
-    Source: the "OriTripletLoss" of AGW, DDAG and HCT; no departure (they loop over rows).
+    Distances are Euclidean, between features that are not L2-normalized. Each row is also its own positive, at
+    distance 1e-6.
+
+    Args:
+        margin: Margin of the hinge.
+
+    Shape:
+        features (R, D), labels (R,) -> scalar, the mean over rows of max(0, d_positive - d_negative + margin).
+
+    Raises:
+        ValueError: If the batch holds fewer than two identities. On devices other than the CPU the loss is NaN instead.
+
+    Source:
+        Hermans et al., "In Defense of the Triplet Loss for Person Re-Identification", 2017; "OriTripletLoss" in the
+        released code of AGW, DDAG and HCT.
+
+    Departs:
+        Not in any number; the released code loops over rows.
+
+    Example:
+        >>> import torch
+        >>> features = torch.tensor([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
+        >>> BatchHardTriplet(margin=0.3)(features, labels=torch.tensor([0, 0, 1, 1]))
+        tensor(0.3000)
     """
 
     def __init__(self, *, margin: float = 0.3) -> None:
@@ -45,14 +65,35 @@ class BatchHardTriplet(nn.Module):
 
 @LOSSES.register
 class HeteroCenterTriplet(nn.Module):
-    """Batch-hard triplet over the centres of each identity in each modality.
+    """Hetero-center triplet loss: batch-hard triplets over the center of each identity in each modality.
 
-    Shapes: features (R, D), labels (R,), modality (R,) -> scalar: the mean over the centres. With both modalities
-    present the positive of a centre is the centre of the same identity in the other one.
-    Errors: fewer than two identities in the batch are a ValueError on the CPU and NaN on other devices.
-    Source: HCT (TMM 2020), released code. Departs: the release cuts the batch into equal chunks and so needs its
-    sampler's row order; here rows are grouped by labels and modality, and numbers of rows may differ. A centre whose
-    identity lacks the other modality has only itself as a positive.
+    The anchor is a center. With both modalities in the batch, the positive is the center of the same identity in the
+    other modality. The negative is the nearest center of another identity. A center whose identity is missing in the
+    other modality has only itself as a positive.
+
+    Args:
+        margin: Margin of the hinge.
+
+    Shape:
+        features (R, D), labels (R,), modality (R,) -> scalar, the mean over centers.
+
+    Raises:
+        ValueError: If the batch holds fewer than two identities. On devices other than the CPU the loss is NaN instead.
+
+    Source:
+        Liu et al., "Parameter Sharing Exploration and Hetero-Center Triplet Loss for Visible-Thermal Person
+        Re-Identification" (HCT), TMM 2020; released code.
+
+    Departs:
+        The released code cuts the batch into chunks of equal size and relies on the row order of its sampler. Rows are
+        grouped by labels and modality here, and the groups may differ in size.
+
+    Example:
+        >>> import torch
+        >>> features = torch.tensor([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
+        >>> loss = HeteroCenterTriplet(margin=0.3)
+        >>> loss(features, labels=torch.tensor([0, 0, 1, 1]), modality=torch.tensor([0, 1, 0, 1]))
+        tensor(0.3000)
     """
 
     def __init__(self, *, margin: float = 0.3) -> None:
@@ -61,22 +102,41 @@ class HeteroCenterTriplet(nn.Module):
 
     def forward(self, features: Tensor, labels: Tensor, modality: Tensor) -> Tensor:
         identities, centers = groups(labels), groups(labels, modality)
-        distance = distances(group_means(features, centers.same))  # a centre stands at each of its rows; one counts
+        distance = distances(group_means(features, centers.same))  # each row holds its center; `first` keeps one
         positive, negative = hardest(distance, identities.same, centers.first)
         return centers.mean((positive - negative + self.margin).relu()) + _two_identities(identities)
 
 
 @LOSSES.register
 class WeightedRegularizedTriplet(nn.Module):
-    """Softly weighted positives against softly weighted negatives for every row, without a margin.
+    """Weighted regularized triplet loss: softmax-weighted positives and negatives, no margin.
 
-    Shapes: features (R, D), labels (R,) -> scalar: the mean over rows of softplus(sum w+ d - sum w- d), where w+ is the
-    softmax of +d over rows of the same identity (the row itself included) and w- that of -d over all others. Gradients
-    flow through the weights. `normalize` puts features to length 1 first (off in the releases).
-    Errors: fewer than two identities in the batch are a ValueError on the CPU and NaN on other devices.
-    Source: AGW (TPAMI 2021). Departs: the release adds 1e-6 to the sum of each softmax's exponentials, and shifts those
-    of the negatives by nothing, so that its negative weights vanish where all negatives are farther than about 14.
-    `released_eps` is that form, which the published results were trained with; the default is the plain softmax.
+    Gradients flow through the weights.
+
+    Args:
+        released_eps: Use the weights of the released code instead of the plain softmax; see Departs.
+        normalize: L2-normalize the features first. The released codes do not.
+
+    Shape:
+        features (R, D), labels (R,) -> scalar, the mean over rows of softplus(sum w+ d - sum w- d). w+ is the softmax
+        of d over the rows of the same identity (the row itself included), w- the softmax of -d over all other rows.
+
+    Raises:
+        ValueError: If the batch holds fewer than two identities. On devices other than the CPU the loss is NaN instead.
+
+    Source:
+        Ye et al., "Deep Learning for Person Re-Identification: A Survey and Outlook" (AGW), TPAMI 2021.
+
+    Departs:
+        The released code adds 1e-6 to the sum of exponentials of each softmax and does not shift the exponents of the
+        negatives. Its negative weights vanish where all negatives are farther than about 14. `released_eps=True` is
+        that form, with which the published results were trained. The default is the plain softmax.
+
+    Example:
+        >>> import torch
+        >>> features = torch.tensor([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
+        >>> WeightedRegularizedTriplet()(features, labels=torch.tensor([0, 0, 1, 1]))
+        tensor(0.4996)
     """
 
     def __init__(self, *, released_eps: bool = False, normalize: bool = False) -> None:
@@ -86,23 +146,45 @@ class WeightedRegularizedTriplet(nn.Module):
 
     def forward(self, features: Tensor, labels: Tensor) -> Tensor:
         identities = groups(labels)
-        distance = distances(unit_rows(features) if self.normalize else features)
+        distance = distances(l2_normalize(features) if self.normalize else features)
         positive, negative = self.weigh(distance, identities.same)
         difference = ((positive - negative) * distance).sum(dim=1)
-        # torch's softplus is a straight line from 20 on
+        # F.softplus is linear above 20; -logsigmoid(-x) is exact
         return -F.logsigmoid(-difference).mean() + _two_identities(identities)
 
 
 @LOSSES.register
 class EnhancedSquaredTriplet(nn.Module):
-    """The weighted-regularised triplet on the squared difference of its two distances.
+    """Enhanced squared-difference triplet loss.
 
-    Shapes: features (R, D), labels (R,) -> scalar: the mean over rows of softplus(s q), where p = sum w+ d and
-    n = sum w- d as in `WeightedRegularizedTriplet` with weights of `alpha` d, q = min(gamma (p - n)^2, 88), and s = 1
-    where p > n, else -1. Beyond the limit of 88 a row has no gradient. Without `square` it is softplus(gamma (p - n)).
-    Errors: fewer than two identities in the batch are a ValueError on the CPU and NaN on other devices.
-    Source: CAJ (ICCV 2021), "TripletLoss_ADP" with alpha, gamma and square 1. `released_eps` as in
-    `WeightedRegularizedTriplet`: the published form of the weights; the default is the plain softmax.
+    Weighted regularized triplet loss on the squared difference of its two weighted distances.
+
+    Args:
+        alpha: Factor of the distances inside the softmax weights.
+        gamma: Factor of the difference or of its square.
+        square: Square the difference. Without it the loss of a row is softplus(gamma (p - n)).
+        released_eps: Use the weights of the released code; see `WeightedRegularizedTriplet`.
+
+    Shape:
+        features (R, D), labels (R,) -> scalar, the mean over rows of softplus(s q). p = sum w+ d and n = sum w- d are
+        the weighted distances of `WeightedRegularizedTriplet`, q = min(gamma (p - n)^2, 88), s = 1 where p > n and -1
+        otherwise. A row above the limit of 88 has no gradient.
+
+    Raises:
+        ValueError: If the batch holds fewer than two identities. On devices other than the CPU the loss is NaN instead.
+
+    Source:
+        Ye et al., "Channel Augmented Joint Learning for Visible-Infrared Recognition" (CAJ), ICCV 2021;
+        "TripletLoss_ADP" in the released code, with alpha, gamma and square 1.
+
+    Departs:
+        The default is the plain softmax; `released_eps=True` gives the published weights.
+
+    Example:
+        >>> import torch
+        >>> features = torch.tensor([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
+        >>> EnhancedSquaredTriplet()(features, labels=torch.tensor([0, 0, 1, 1]))
+        tensor(0.6035)
     """
 
     limit = 88.0
@@ -126,18 +208,18 @@ class EnhancedSquaredTriplet(nn.Module):
             penalty = sign * (self.gamma * difference.square()).clamp_max(self.limit)
         else:
             penalty = self.gamma * difference
-        # torch's softplus is a straight line from 20 on
+        # F.softplus is linear above 20; -logsigmoid(-x) is exact
         return -F.logsigmoid(-penalty).mean() + _two_identities(identities)
 
 
 def _softmax_weights(distance: Tensor, same: Tensor) -> tuple[Tensor, Tensor]:
-    """(N, N), (N, N) bool -> weights of positives and of negatives, rows summing to 1."""
+    """Softmax weights of positives and negatives, (N, N), (N, N) bool -> two of (N, N), each row summing to 1."""
     positive = distance.masked_fill(~same, float("-inf")).softmax(dim=1)
     return positive, (-distance).masked_fill(same, float("-inf")).softmax(dim=1)
 
 
 def _released_weights(distance: Tensor, same: Tensor) -> tuple[Tensor, Tensor]:
-    """As the release computes them: rows sum to less than 1, those of far negatives to almost 0."""
+    """Weights of the released code: each row sums to less than 1, the weights of far negatives to almost 0."""
     farthest = distance.masked_fill(~same, 0).amax(dim=1, keepdim=True)
     positive = (distance - farthest).exp() * same
     negative = (-distance).exp() * ~same

@@ -1,4 +1,4 @@
-"""The cross-modality network and its parts: backbones, pooling, inserts, adapters, attribute sources and heads."""
+"""Networks for cross-modality re-identification: `CrossModalityNet`, backbones, pools, inserts, adapters and heads."""
 
 from vireid.models.adapters import (
     ChannelGateStage,

@@ -1,4 +1,4 @@
-"""Where the attributes that PAE embeds come from, in training and at test time."""
+"""Attribute source: choose the attribute values that PAE embeds, in training and at test time."""
 
 from __future__ import annotations
 
@@ -20,24 +20,40 @@ Substitute = Literal["predicted", "prior"]
 
 @ATTRIBUTE_SOURCES.register
 class AttributeSource(nn.Module):
-    """Chooses for each row between its labels, a prediction from the image alone, and the training mean.
+    """Choose between attribute labels, predictions from the image and the training mean, for each row.
 
-    Shapes: pooled_image (R, C), attributes (R, A), attributes_known (R, A) -> the attributes to embed (R, A) in [0, 1],
-    and, where there is a predictor, {attribute_prior_logits (R, A)}.
+    Entries without annotation are replaced by the training mean. Predictions enter without gradient; a loss on
+    attribute_prior_logits (AttributeBCE with USES) trains the predictor. The buffer `prior` holds the mean of the
+    known labels over the training images, updated at the start of each epoch; in an untrained network it is 1/2.
 
-    `test` has no default: "labels" gives the test images the labels of their identities, which is an oracle, and every
-    table says so; "predicted" is the sigmoid of the predictor; "prior" the training mean, the same for everybody.
-    `train`: "labels", or "mixed", where with `probability` a row's labels give way to `mixed_with`. In training
-    `dropout` is the chance of each single attribute to be replaced by its training mean.
-    What nobody annotated enters as the training mean. Predictions enter without gradient: what trains the predictor is
-    a loss of its own (OBJECTIVE entry AttributeBCE reading attribute_prior_logits).
-    `predictor`: whether there is one; None: where `test` or `train` uses it. True in training lets one checkpoint be
-    evaluated under each `test`.
-    The mean of the known labels over the training images is the buffer `prior`, set at the start of each epoch; in a
-    network that nobody trained it is 1/2.
-    Errors: DataError where labels are wanted and the batch has none.
-    Source: PAENet (ACM MM 2022) says nothing on attributes at test time; its released code uses the labels of the test
-    identities. Prediction, mean and mixing are ours.
+    Args:
+        test: Values at test time; no default. "labels": the labels of the test identities, an oracle that every table
+            marks. "predicted": the sigmoid of the predictor. "prior": the training mean, equal for all images.
+        train: "labels", or "mixed": replace the labels of a row by `mixed_with` with `probability`.
+        mixed_with: Replacement in "mixed" training.
+        probability: Probability of the replacement.
+        dropout: Probability in training that a single attribute is replaced by its training mean.
+        predictor: Build the predictor; None: if `test` or `train` needs it. With True one checkpoint can be evaluated
+            with each value of `test`.
+        num_attributes: Number of attributes A.
+        channels: Number of channels C of the feature map.
+
+    Shape:
+        pooled_image (R, C), attributes (R, A), attributes_known (R, A) -> attributes to embed (R, A) in [0, 1], and,
+        with a predictor, {attribute_prior_logits: (R, A)}.
+
+    Raises:
+        ValueError: If a probability is outside [0, 1], or predictions are required without a predictor.
+        DataError: If labels are required and the batch has none.
+
+    Source:
+        PAENet (ACM MM 2022) does not describe the attributes at test time. Its released code uses the labels of the
+        test identities. Prediction, mean and mixing are additions of vireid.
+
+    Example:
+        >>> source = AttributeSource(test="prior", num_attributes=2, channels=4).eval()
+        >>> source(torch.randn(1, 4))
+        (tensor([[0.5000, 0.5000]]), {})
     """
 
     example: ClassVar[dict] = {"test": "predicted", "train": "mixed"}
@@ -61,7 +77,9 @@ class AttributeSource(nn.Module):
                 raise ValueError(f"{name} must lie in [0, 1], got {value}")
         needed = test == "predicted" or (train == "mixed" and mixed_with == "predicted")
         if needed and predictor is False:
-            raise ValueError("predictor is false, but predictions are asked for (test or mixed_with is 'predicted')")
+            raise ValueError(
+                "predictor is false, but test or mixed_with is 'predicted', which needs it; leave predictor out"
+            )
         self.test, self.train_with, self.mixed_with = test, train, mixed_with
         self.probability = probability if train == "mixed" else 0.0
         self.dropout = dropout
@@ -76,11 +94,11 @@ class AttributeSource(nn.Module):
 
     @property
     def conditions(self) -> dict[str, str]:
-        """What a number must be printed with."""
+        """Conditions to report with every number of this model."""
         return {"attribute_source": self.test}
 
     def start_epoch(self, context: EpochContext) -> None:
-        """Measure the training mean."""
+        """Compute the training mean of each attribute."""
         rows = [sample.attributes for sample in context.samples if sample.attributes is not None]
         if not rows:
             return
@@ -90,7 +108,7 @@ class AttributeSource(nn.Module):
         self.prior.copy_(torch.where(known.any(0), mean, 0.5))
 
     def validate(self, samples: Sequence[Sample]) -> None:
-        """DataError where labels are wanted at test time and none of the test images has any."""
+        """Raise DataError if labels are required at test time and no test image has any."""
         if self.test == "labels" and not any(sample.attributes is not None for sample in samples):
             raise DataError(
                 f"MODEL.ATTRIBUTES.TEST = 'labels', but none of the {len(samples)} test images has attributes; "
@@ -105,9 +123,9 @@ class AttributeSource(nn.Module):
         rows = len(pooled_image)
         prior = self.prior.to(pooled_image.dtype).expand(rows, -1)
         choices = {"prior": prior} if logits is None else {"prior": prior, "predicted": logits.detach().sigmoid()}
-        wanted = "labels" if self.training else self.test
-        if wanted != "labels":
-            return choices[wanted], extra
+        mode = "labels" if self.training else self.test
+        if mode != "labels":
+            return choices[mode], extra
         chosen = self._labels(attributes, attributes_known, prior)
         if self.training and self.probability:
             replaced = torch.rand(rows, 1, device=prior.device) < self.probability
@@ -120,11 +138,14 @@ class AttributeSource(nn.Module):
     def _labels(attributes: Tensor | None, known: Tensor | None, prior: Tensor) -> Tensor:
         if attributes is None:
             raise DataError(
-                "MODEL.ATTRIBUTES (AttributeSource) needs the labels of the images, which this batch does not carry; "
-                "set DATA.ATTRIBUTES to their table"
+                "MODEL.ATTRIBUTES (AttributeSource) needs the attribute labels of the images, which this batch does "
+                "not contain; set DATA.ATTRIBUTES to the attribute table"
             )
         if attributes.shape[1] != prior.shape[1]:
-            raise DataError(f"the batch has {attributes.shape[1]} attributes, the model was built for {prior.shape[1]}")
+            raise DataError(
+                f"the batch has {attributes.shape[1]} attributes, but the model was built for {prior.shape[1]}; use "
+                "the attribute table of its training"
+            )
         attributes = attributes.to(prior.dtype)
         return attributes if known is None else torch.where(known, attributes, prior)
 

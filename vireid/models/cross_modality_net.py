@@ -1,4 +1,4 @@
-"""The one meta-architecture: backbone, pool, optional adapter, heads in named slots."""
+"""Meta-architecture of all methods: backbone, pool, optional adapter, and heads in named slots."""
 
 from __future__ import annotations
 
@@ -12,26 +12,43 @@ from vireid.core.binding import bind, requested, serve
 from vireid.core.errors import ConfigError, DataError, nearest
 from vireid.core.fields import ATTRIBUTE_FIELDS, FIELDS, MODEL_FIELDS
 from vireid.core.types import Batch, ModelOutput, Sample
-from vireid.layers.norms import unit_rows
+from vireid.layers.norms import l2_normalize
 from vireid.layers.precision import float32_or_more, without_autocast
 
 
 class CrossModalityNet(nn.Module):
-    """Images of both modalities to named fields; knows slots, no names of methods.
+    """Cross-modality network: backbone, pool, optional attribute adapter, and named heads.
 
-    images, modality -> backbone -> map -> pool -> pooled; where there is an adapter: attribute source -> attributes,
-    adapter -> new map and further fields -> pool again; then each head in the order of `heads`. Backbone and adapter
-    run under the caller's autocast; pool and heads compute in float32 (float64 stays), and a head that reads the map
-    gets it in float32. A map that no head reads keeps its precision: a cast would double the memory that it takes.
+    Order: images and modality -> backbone -> feature map -> pool -> pooled features; with an adapter: attribute source
+    -> attributes, adapter -> new feature map and further fields -> pool again; then each head in the order of `heads`.
+    Backbone and adapter run under the caller's autocast. Pool and heads compute in float32 or more. The map is cast
+    for a head only if a head reads it, because the cast doubles its memory.
 
-    `backbone(images, modality[, visible]) -> (map, source)` with `channels` and, where it makes several rows of an
-    image, `provides` {branch, source}; `pool(map)`; a head asks by parameter
-    names and declares `provides`, `dims` and, where it has them, `training_only` fields. `attributes`, the attribute
-    source, asks by name for `pooled_image`, `attributes`, `attributes_known` and returns (attributes (R, A), {field:
-    tensor}).
-    `uses` maps head name -> {parameter: field} where they differ. `descriptor` names the fields that retrieval uses;
-    without `unit` it is one, and keeps its length.
-    Errors: ConfigError with every request that nothing serves, all at once.
+    Args:
+        backbone: `(images, modality[, visible]) -> (map, source)` with `channels`; with several rows for each image
+            also `provides` {branch, source}.
+        pool: `map -> pooled`.
+        heads: Heads by name. A head requests fields by the parameter names of `forward` and declares `provides`, `dims`
+            and, if it has them, `training_only` fields.
+        uses: {head name: {parameter: field}} where parameter and field names differ.
+        adapter: Rewrites the map with attributes; needs `attributes`.
+        attributes: Attribute source: requests `pooled_image`, `attributes`, `attributes_known` by name and returns
+            (attributes (R, A), {field: tensor}).
+        descriptor: Fields that form the embedding.
+        unit: L2-normalize the embedding. Without it `descriptor` must be one field.
+
+    Raises:
+        ConfigError: All requests that no part provides, and all invalid slots.
+
+    Example:
+        >>> from vireid.models import AveragePool, IdentityHead
+        >>> from vireid.testing import TinyBackbone, tiny_batch
+        >>> head = IdentityHead(num_ids=4, channels=16)
+        >>> model = CrossModalityNet(backbone=TinyBackbone(width=16), pool=AveragePool(), heads={"id": head}).eval()
+        >>> with torch.no_grad():
+        ...     embeddings = model.embed(tiny_batch())
+        >>> embeddings.shape
+        torch.Size([24, 16])
     """
 
     def __init__(
@@ -48,7 +65,7 @@ class CrossModalityNet(nn.Module):
     ) -> None:
         super().__init__()
         self.backbone, self.pool = backbone, pool
-        self._tells_visible = "visible" in requested(backbone)
+        self._passes_visible = "visible" in requested(backbone)
         self.attributes, self.adapter = attributes, adapter
         self.heads = nn.ModuleDict(heads)
         self.descriptor, self.unit = tuple(descriptor), unit
@@ -56,15 +73,15 @@ class CrossModalityNet(nn.Module):
         self.dims: dict[str, int] = dict.fromkeys(MODEL_FIELDS, int(backbone.channels))  # type: ignore[arg-type]
         self._training_only: frozenset[str] = frozenset()
 
-        self._of_backbone = frozenset(getattr(backbone, "provides", ()))  # beside the map: branch and source
-        provided, problems = set(MODEL_FIELDS | self._of_backbone), self._check_slots()
+        backbone_fields = frozenset(getattr(backbone, "provides", ()))  # besides the map: branch and source
+        provided, problems = set(MODEL_FIELDS | backbone_fields), self._check_slots()
         if adapter is not None and attributes is not None:
             problems += self._join("MODEL.ATTRIBUTES", attributes, {}, {"pooled_image"} | ATTRIBUTE_FIELDS, provided)
             problems += self._join("MODEL.ADAPTER", adapter, {}, {"pooled", "feature_map", "attributes"}, provided)
         uses = dict(uses or {})
         for name in sorted(set(uses) - set(heads)):
             problems.append(
-                f"MODEL.HEADS.{name.upper()}: USES is given for a head that is not there{nearest(name, heads)}"
+                f"MODEL.HEADS.{name.upper()}: USES is set, but this head does not exist{nearest(name, heads)}"
             )
         for name, head in heads.items():
             problems += self._join(
@@ -78,9 +95,12 @@ class CrossModalityNet(nn.Module):
     def _check_slots(self) -> list[str]:
         adapter, attributes = type(self.adapter).__name__, type(self.attributes).__name__
         if self.adapter is not None and self.attributes is None:
-            return [f"MODEL.ADAPTER ({adapter}) needs attributes; choose where they come from in MODEL.ATTRIBUTES"]
+            return [f"MODEL.ADAPTER ({adapter}) needs attributes; set MODEL.ATTRIBUTES to their source"]
         if self.adapter is None and self.attributes is not None:
-            return [f"MODEL.ATTRIBUTES ({attributes}) has no reader, since MODEL.ADAPTER is none; set it to NAME: none"]
+            return [
+                f"MODEL.ATTRIBUTES ({attributes}) is unused because MODEL.ADAPTER is none; set "
+                "MODEL.ATTRIBUTES: {NAME: none}"
+            ]
         return []
 
     def _join(
@@ -92,25 +112,28 @@ class CrossModalityNet(nn.Module):
         provided: set[str],
         key: str = "",
     ) -> list[str]:
-        """Bind a part, take over what it declares (into `provided`), and tell what is wrong with it."""
+        """Bind a part, add what it declares to `provided`, and return its problems."""
         place = f"{place} ({type(part).__name__})"
-        binding, faults = bind(part, uses, offered)
+        binding, problems = bind(part, uses, offered)
         self._bindings[f"heads.{key}" if key else place.split(" ")[0]] = binding
-        gives = frozenset(getattr(part, "provides", ()))
-        for field in sorted(gives):
+        declared = frozenset(getattr(part, "provides", ()))
+        for field in sorted(declared):
             if field not in FIELDS:
-                faults.append(f"provides {field!r}, which the vocabulary does not name{nearest(field, FIELDS)}")
+                problems.append(f"provides {field!r}, which core/fields.py does not define{nearest(field, FIELDS)}")
             elif field in provided:
-                faults.append(f"provides {field!r}, which something before it provides already")
-        provided |= gives
+                problems.append(f"provides {field!r}, which a part before it already provides")
+        provided |= declared
         self.dims |= dict(getattr(part, "dims", {}))
         self._training_only |= frozenset(getattr(part, "training_only", ()))
-        return [f"{place} {fault}" for fault in faults]
+        return [f"{place} {problem}" for problem in problems]
 
     def _check_descriptor(self, provided: set[str]) -> list[str]:
         problems = [] if self.descriptor else ["MODEL.DESCRIPTOR is empty; retrieval needs at least one field"]
         if not self.unit and len(self.descriptor) > 1:
-            problems.append("MODEL.UNIT false is for a MODEL.DESCRIPTOR of one field: several are joined at length 1")
+            problems.append(
+                "MODEL.UNIT false needs a MODEL.DESCRIPTOR of one field, because several fields are L2-normalized "
+                "before they are concatenated; set MODEL.UNIT: true"
+            )
         for field in self.descriptor:
             if field not in provided:
                 known = ", ".join(sorted(provided))
@@ -120,15 +143,18 @@ class CrossModalityNet(nn.Module):
             elif field in self._training_only:
                 problems.append(f"MODEL.DESCRIPTOR: {field!r} is computed in training only")
             elif len(shape := FIELDS[field].shape) not in (2, 3) or shape[-1] not in ("C", "D"):
-                problems.append(f"MODEL.DESCRIPTOR: {field!r} is no descriptor (its shape is {', '.join(shape)})")
+                problems.append(
+                    f"MODEL.DESCRIPTOR: {field!r} has the shape ({', '.join(shape)}) and is not an embedding; name a "
+                    "field such as features_bn"
+                )
         return problems
 
     def forward(self, batch: Batch) -> ModelOutput:
-        """Every field in training; in evaluation those that are not `training_only`."""
+        """Compute all fields in training; in evaluation those that are not `training_only`."""
         if not batch.images.is_floating_point():
-            raise ValueError(f"images must be normalised floats, got {batch.images.dtype}")
-        known = {"visible": batch.visible} if self._tells_visible else {}
-        feature_map, source = self.backbone(batch.images, batch.modality, **known)
+            raise ValueError(f"images must be normalized floats, got {batch.images.dtype}")
+        extra = {"visible": batch.visible} if self._passes_visible else {}
+        feature_map, source = self.backbone(batch.images, batch.modality, **extra)
         with without_autocast(feature_map):
             pooled = self.pool(feature_map)
         fields = {"feature_map": feature_map, "pooled": pooled, "pooled_image": pooled}
@@ -155,10 +181,13 @@ class CrossModalityNet(nn.Module):
             if value is not None:
                 offered[name] = value if source is None else value.index_select(0, source)
         required = requested(self.attributes)
-        absent = sorted(field for parameter, field in binding.items() if field not in offered and required[parameter])
-        if absent:
+        missing = sorted(field for parameter, field in binding.items() if field not in offered and required[parameter])
+        if missing:
             place = f"MODEL.ATTRIBUTES ({type(self.attributes).__name__})"
-            raise DataError(f"{place} needs {', '.join(absent)}, which the batch does not carry; set DATA.ATTRIBUTES")
+            raise DataError(
+                f"{place} needs {', '.join(missing)}, which the batch does not contain; set DATA.ATTRIBUTES to the "
+                "attribute table"
+            )
         with without_autocast(feature_map):
             present = {parameter: field for parameter, field in binding.items() if field in offered}
             attributes, extra = self.attributes(**serve(offered, present))  # type: ignore[misc]
@@ -170,39 +199,41 @@ class CrossModalityNet(nn.Module):
 
     @property
     def conditions(self) -> dict[str, str]:
-        """What numbers of this network must be printed with: whence its attributes come, how they are embedded."""
+        """Conditions to report with every number of this network."""
         lengths = {} if self.unit else {"descriptor_lengths": "kept"}
         parts = (self.attributes, self.adapter)
         return {k: v for part in parts for k, v in getattr(part, "conditions", {}).items()} | lengths
 
     def validate(self, samples: Sequence[Sample]) -> None:
-        """What the test images lack is said before one of them is opened: DataError of the attribute source."""
+        """Check the test images before one of them is opened; DataError of the attribute source."""
         check = getattr(self.attributes, "validate", None)
         if check is not None:
             check(samples)
 
     def embed(self, batch: Batch) -> Tensor:
-        """(B, D) rows for retrieval, of length 1 unless `unit` is off; the module must be in evaluation mode.
+        """Compute the embeddings for retrieval, (B, D), L2-normalized unless `unit` is false; needs evaluation mode.
 
-        One field of one vector: that vector at length 1. Several fields, several parts (R, P, D) or several rows of an
-        image: each vector at length 1, put side by side (fields in the order of `descriptor`), then at length 1 again.
+        A single field of one row for each image is L2-normalized. Several fields, part features (R, P, D) or several
+        rows of an image are each L2-normalized, concatenated (fields in the order of `descriptor`) and L2-normalized
+        again.
         """
-        assert not self.training, "describe() needs evaluation mode: batch statistics would leak between images"
+        assert not self.training, "embed() needs evaluation mode: batch statistics would leak between images"
         out = self(batch)
-        pieces = [self._sized(float32_or_more(out.values[field])).flatten(1) for field in self.descriptor]
-        rows = torch.cat(pieces, dim=1)
-        if out.source is not None:  # rows of one image side by side, in the order in which they come
-            rows = rows[torch.argsort(out.source, stable=True)].reshape(len(batch), -1)
-        return self._sized(rows)
+        pieces = [self._normalized(float32_or_more(out.values[field])).flatten(1) for field in self.descriptor]
+        embeddings = torch.cat(pieces, dim=1)
+        if out.source is not None:  # concatenate the rows of each image, in their order
+            embeddings = embeddings[torch.argsort(out.source, stable=True)].reshape(len(batch), -1)
+        return self._normalized(embeddings)
 
-    def _sized(self, rows: Tensor) -> Tensor:
-        return unit_rows(rows) if self.unit else rows
+    def _normalized(self, embeddings: Tensor) -> Tensor:
+        return l2_normalize(embeddings) if self.unit else embeddings
 
 
 def copies(source: Tensor) -> Tensor:
-    """(R,) batch row of each feature row -> (R,) how many rows of the same image stand before it.
+    """Index of each row among the rows of its image: (R,) batch row of each feature row -> (R,).
 
-    >>> copies(torch.tensor([0, 1, 0, 1, 1]))
-    tensor([0, 0, 1, 1, 2])
+    Example:
+        >>> copies(torch.tensor([0, 1, 0, 1, 1]))
+        tensor([0, 0, 1, 1, 2])
     """
     return (source.unsqueeze(0) == source.unsqueeze(1)).tril(diagonal=-1).sum(dim=1)

@@ -1,4 +1,4 @@
-"""Pools: the map of the backbone to one vector for each row."""
+"""Pooling layers: feature map to one vector for each row."""
 
 from __future__ import annotations
 
@@ -8,18 +8,36 @@ import torch
 from torch import Tensor, nn
 
 from vireid.core.registries import POOLS
-from vireid.layers.pooling import average, generalised_mean, maximum
+from vireid.layers.pooling import average, generalized_mean, maximum
 
 
 @POOLS.register
 class GeM(nn.Module):
-    """Generalised mean; see `vireid.layers.pooling.generalised_mean`.
+    """Generalized-mean (GeM) pooling, with a constant or a learned exponent.
 
-    Shapes: (R, C, H, W), entries >= 0 -> (R, C) in float32 or more.
-    `learn` makes the exponent one trained number that starts at `p` and stays above 0: its logarithm is the parameter.
-    Source: constant, with 1e-12 under the root: AGW, HCT and MMD as released (p = 3; HCT's stripes p = 10 on RegDB).
-    Learned, with entries raised to at least 1e-6 instead (a zero has no gradient to the exponent): MCE as released;
-    departs: MCE trains the exponent itself.
+    The result is in float32 or more.
+
+    Args:
+        p: Exponent; 1 is average pooling, infinity max pooling.
+        learn: Train the exponent, starting at `p`. The parameter is its logarithm, so that it stays above 0.
+
+    Shape:
+        feature_map (R, C, H, W), entries >= 0 -> (R, C).
+
+    Raises:
+        ValueError: If `p` is not above 0.
+
+    Source:
+        Radenovic et al., "Fine-tuning CNN Image Retrieval with No Human Annotation", TPAMI 2018. Constant exponent:
+        AGW, HCT and MMD-ReID as released (p = 3; p = 10 for HCT's stripes on RegDB). Learned exponent, entries clamped
+        to 1e-6 because a zero has no gradient to the exponent: MCE as released.
+
+    Departs:
+        MCE trains the exponent itself, not its logarithm.
+
+    Example:
+        >>> GeM(p=3.0)(torch.tensor([[[[0.0, 2.0]]]]))  # ((0^3 + 2^3) / 2)^(1/3)
+        tensor([[1.5874]])
     """
 
     def __init__(self, *, p: float = 3.0, learn: bool = False) -> None:
@@ -31,13 +49,13 @@ class GeM(nn.Module):
 
     @property
     def p(self) -> float | Tensor:
-        """The exponent as it is now."""
+        """Current exponent."""
         return self.start if self.log_p is None else self.log_p.exp()
 
     def forward(self, feature_map: Tensor) -> Tensor:
         if self.log_p is None:
-            return generalised_mean(feature_map, self.start)
-        return generalised_mean(feature_map, self.log_p.exp(), eps=0.0, floor=1e-6)
+            return generalized_mean(feature_map, self.start)
+        return generalized_mean(feature_map, self.log_p.exp(), eps=0.0, floor=1e-6)
 
     def extra_repr(self) -> str:
         return f"p={self.start}, learn={self.log_p is not None}"
@@ -45,7 +63,15 @@ class GeM(nn.Module):
 
 @POOLS.register
 class AveragePool(nn.Module):
-    """Mean over positions: (R, C, H, W) -> (R, C) in float32 or more."""
+    """Global average pooling, in float32 or more.
+
+    Shape:
+        feature_map (R, C, H, W) -> (R, C).
+
+    Example:
+        >>> AveragePool()(torch.tensor([[[[0.0, 2.0]]]]))
+        tensor([[1.]])
+    """
 
     def forward(self, feature_map: Tensor) -> Tensor:
         return average(feature_map)
@@ -53,7 +79,15 @@ class AveragePool(nn.Module):
 
 @POOLS.register
 class MaxPool(nn.Module):
-    """Maximum over positions: (R, C, H, W) -> (R, C) in float32 or more."""
+    """Global max pooling, in float32 or more; equal maxima share the gradient.
+
+    Shape:
+        feature_map (R, C, H, W) -> (R, C).
+
+    Example:
+        >>> MaxPool()(torch.tensor([[[[0.0, 2.0]]]]))
+        tensor([[2.]])
+    """
 
     def forward(self, feature_map: Tensor) -> Tensor:
         return maximum(feature_map)

@@ -1,4 +1,4 @@
-"""What the checks of parts are made of: gradients, shapes, state, equality."""
+"""Building blocks of the contract checks: gradients, shapes, state, equality."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from torch import Tensor, nn
 
 from vireid.core.fields import FIELDS
 
-ROUNDING = 1e-6  # a parameter whose largest gradient is below this share of the largest of all learns nothing
+ROUNDING = 1e-6  # gradients below this fraction of the largest gradient count as rounding errors
 
 Build = Callable[[], Any]
 
 
 def fill_zeros(module: nn.Module, *, seed: int = 0) -> None:
-    """Noise into parameters that start at zero, which would otherwise hide or stop gradients."""
+    """Add noise to parameters that are all zero, which would hide or stop gradients."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in module.parameters():
@@ -26,8 +26,8 @@ def fill_zeros(module: nn.Module, *, seed: int = 0) -> None:
                 parameter.add_(0.1 * torch.randn(parameter.shape, generator=generator).to(parameter))
 
 
-def still(module: Any) -> Any:
-    """The same module without dropout."""
+def disable_dropout(module: Any) -> Any:
+    """Set every dropout probability of a module to 0; returns the module."""
     for part in module.modules():
         if isinstance(part, nn.modules.dropout._DropoutNd):
             part.p = 0.0
@@ -35,7 +35,7 @@ def still(module: Any) -> Any:
 
 
 def shifts_before_norms(module: nn.Module) -> set[str]:
-    """Names of biases that a batch normalisation right behind them takes away again."""
+    """Names of biases without effect, because a batch normalization follows them."""
     names: set[str] = set()
     norms = (nn.BatchNorm1d, nn.BatchNorm2d, nn.SyncBatchNorm)
     for path, parent in module.named_modules():
@@ -46,39 +46,41 @@ def shifts_before_norms(module: nn.Module) -> set[str]:
     return names
 
 
-def check_gradients(module: nn.Module, what: str, *, rounding: float = ROUNDING) -> None:
-    """After a backward pass: each trainable parameter has a finite gradient, none of them at rounding level.
+def check_gradients(module: nn.Module, part_name: str, *, rounding: float = ROUNDING) -> None:
+    """Check after a backward pass that each trainable parameter has a finite gradient above rounding level.
 
-    A layer that has no effect (an attention that is uniform whatever its weights) is found by this.
+    This finds layers without effect, such as an attention that is uniform for any weights.
     """
     sizes = {}
     exempt = shifts_before_norms(module)
     for name, parameter in module.named_parameters():
         if not parameter.requires_grad:
             continue
-        assert parameter.grad is not None, f"{what}: nothing reaches parameter {name}"
-        assert parameter.grad.isfinite().all(), f"{what}: the gradient of {name} is not finite"
+        assert parameter.grad is not None, f"{part_name}: nothing reaches parameter {name}"
+        assert parameter.grad.isfinite().all(), f"{part_name}: the gradient of {name} is not finite"
         if name not in exempt:
             sizes[name] = float(parameter.grad.abs().max())
     largest = max(sizes.values(), default=0.0)
-    silent = [name for name, size in sizes.items() if size <= rounding * largest]
-    assert not silent, f"{what}: gradients at rounding level, so these learn nothing: {', '.join(silent)}"
+    tiny = [name for name, size in sizes.items() if size <= rounding * largest]
+    assert not tiny, f"{part_name}: gradients at rounding level, so these learn nothing: {', '.join(tiny)}"
 
 
-def check_shape(name: str, value: Tensor, rows: int, dims: Mapping[str, int], what: str) -> None:
-    """The shape that the vocabulary gives a field; D and I as the part declares in `dims`."""
+def check_shape(name: str, value: Tensor, rows: int, dims: Mapping[str, int], part_name: str) -> None:
+    """Check the shape of a field against `core.fields`; D and I against the `dims` of the part."""
     letters = FIELDS[name].shape
-    assert value.dim() == len(letters), f"{what}: {name} has {value.dim()} axes, the vocabulary says {letters}"
+    assert value.dim() == len(letters), f"{part_name}: {name} has {value.dim()} axes, core/fields.py defines {letters}"
     for axis, letter in enumerate(letters):
         size = value.shape[axis]
         if letter == "R":
-            assert size == rows, f"{what}: {name} has {size} rows, not {rows}"
+            assert size == rows, f"{part_name}: {name} has {size} rows, not {rows}"
     if name in dims and letters[-1] in ("C", "D", "I", "A"):
-        assert value.shape[-1] == dims[name], f"{what}: {name} is {value.shape[-1]} wide, `dims` says {dims[name]}"
+        assert value.shape[-1] == dims[name], (
+            f"{part_name}: {name} is {value.shape[-1]} wide, `dims` declares {dims[name]}"
+        )
 
 
 def close(a: Any, b: Any, *, rtol: float = 1e-4, atol: float = 1e-5) -> bool:
-    """Whether two results (tensors, tuples or maps of them, None) are equal up to rounding."""
+    """Compare two results (tensors, tuples or mappings of tensors, None) up to rounding."""
     if isinstance(a, Tensor):
         return isinstance(b, Tensor) and a.shape == b.shape and torch.allclose(a, b, rtol=rtol, atol=atol)
     if isinstance(a, Mapping):
@@ -89,7 +91,7 @@ def close(a: Any, b: Any, *, rtol: float = 1e-4, atol: float = 1e-5) -> bool:
 
 
 def total_of(result: Any, *, seed: int = 0) -> Tensor:
-    """A scalar that depends on every entry of a result: the sum of its tensors, each times fixed random weights."""
+    """Reduce a result to a scalar that depends on every entry: the sum of its tensors times fixed random weights."""
     tensors = list(result.values()) if isinstance(result, Mapping) else [result]
     generator = torch.Generator().manual_seed(seed)
     parts = [(t * torch.randn(t.shape, generator=generator).to(t)).sum() for t in tensors if t.requires_grad]
@@ -97,8 +99,8 @@ def total_of(result: Any, *, seed: int = 0) -> Tensor:
     return torch.stack(parts).sum()
 
 
-def check_state(build: Build, run: Callable[[nn.Module], Any], what: str) -> None:
-    """A second instance that loads the state dict of a used one gives the same result."""
+def check_state(build: Build, run: Callable[[nn.Module], Any], part_name: str) -> None:
+    """Check that a second instance with the state dict of a used instance returns the same result."""
     used, fresh = build(), build()
     used.train()
     for _ in range(2):
@@ -109,11 +111,13 @@ def check_state(build: Build, run: Callable[[nn.Module], Any], what: str) -> Non
         module.eval()
         torch.manual_seed(0)
         results.append(run(module))
-    assert close(*results), f"{what}: `state_dict` does not hold all state: a copy that loads it gives another result"
+    assert close(*results), (
+        f"{part_name}: `state_dict` does not hold all state: a copy that loads it gives another result"
+    )
 
 
 def seeded_build(build: Build) -> Build:
-    """Builds under the caller's generators forked and seeded: another initialisation on each call."""
+    """Seed torch before each build, with another seed for each call, so that initializations differ."""
     calls = iter(range(1_000_000))
 
     def make() -> Any:

@@ -1,4 +1,4 @@
-"""Tiny inputs, a tiny backbone, and parts built from their examples."""
+"""Tiny inputs, a tiny backbone, and parts built from their example arguments."""
 
 from __future__ import annotations
 
@@ -22,7 +22,12 @@ SIZES = {"C": 16, "D": 16, "H": 6, "W": 3, "I": 4, "A": 8, "A|1": 8, "P": 3}
 def tiny_batch(
     *, identities: int = 4, per_modality: int = 3, size: tuple[int, int] = (64, 32), attributes: int = 8, seed: int = 0
 ) -> Batch:
-    """A batch of both modalities in no order: 2 x identities x per_modality rows of normalised images, in two views."""
+    """Create a batch of both modalities in random order: 2 x identities x per_modality normalized images, two views.
+
+    Example:
+        >>> len(tiny_batch(identities=4, per_modality=3))
+        24
+    """
     generator = torch.Generator().manual_seed(seed)
     rows = 2 * identities * per_modality
     order = torch.randperm(rows, generator=generator)
@@ -42,12 +47,12 @@ def tiny_batch(
 
 
 def tiny_field(name: str, batch: Batch, *, seed: int = 0) -> Tensor:
-    """A value of a vocabulary field with the shape that stands there: maps are >= 0, masks sum to 1 over parts."""
+    """Create a random value of a field with its shape: maps are >= 0, masks sum to 1 over parts."""
     if name in BATCH_FIELDS:
         value = getattr(batch, name)
-        assert value is not None, f"the tiny batch has no {name}"
+        assert value is not None, f"the tiny batch does not contain {name}"
         return value.clone()
-    if name in ("branch", "source"):  # rows of one identity and modality pose as copies of one image
+    if name in ("branch", "source"):  # rows of one identity and modality serve as copies of one image
         source = 2 * batch.labels + batch.modality
         earlier = (source.unsqueeze(0) == source.unsqueeze(1)).tril(diagonal=-1)
         return source if name == "source" else earlier.sum(dim=1)
@@ -60,15 +65,27 @@ def tiny_field(name: str, batch: Batch, *, seed: int = 0) -> Tensor:
 
 
 def tiny_fields(names: Iterable[str], batch: Batch, *, seed: int = 0) -> dict[str, Tensor]:
-    """Values for these fields; a name that the vocabulary does not have is an error saying so."""
+    """Create values of several fields; AssertionError for names that `core.fields` does not define."""
     unknown = sorted(set(names) - set(FIELDS) - set(BATCH_FIELDS))
-    assert not unknown, f"the vocabulary has no {', '.join(unknown)}: add the field there, with its shape, first"
+    assert not unknown, f"core/fields.py does not define {', '.join(unknown)}: add the field with its shape there"
     return {name: tiny_field(name, batch, seed=seed) for name in names}
 
 
 @BACKBONES.register
 class TinyBackbone(nn.Module):
-    """A two-stream network of three convolutions for tests: (B, 3, h, w) -> (B, width, h/16, w/16)."""
+    """Two-stream backbone of three convolutions for tests.
+
+    Args:
+        width: Number of output channels.
+
+    Shape:
+        images (B, 3, h, w), modality (B,) -> feature map (B, width, h/16, w/16) and None.
+
+    Example:
+        >>> batch = tiny_batch()
+        >>> TinyBackbone(width=16)(batch.images, batch.modality)[0].shape
+        torch.Size([24, 16, 4, 2])
+    """
 
     def __init__(self, *, width: int = 16) -> None:
         super().__init__()
@@ -89,13 +106,18 @@ class TinyBackbone(nn.Module):
         return self.shared(rows), None
 
 
-def build_example(target: Callable[..., Any], facts: DatasetInfo = TINY, **runtime: Any) -> Any:
-    """An instance of a registered class from its defaults, its `example` arguments and facts.
+def build_example(target: Callable[..., Any], info: DatasetInfo = TINY, **runtime: Any) -> Any:
+    """Build a registered class from its defaults, its `example` arguments and a DatasetInfo.
 
-    A class with other required arguments carries a class attribute `example` with keyword arguments for them.
+    A class with other required arguments needs a class attribute `example` with keyword arguments for them.
+
+    Args:
+        target: Class or function to call.
+        info: Numbers of a dataset, passed by parameter name.
+        runtime: Further arguments, passed by parameter name.
     """
     parameters = inspect.signature(target).parameters
-    arguments = {name: value for name, value in (asdict(facts) | runtime).items() if name in parameters}
+    arguments = {name: value for name, value in (asdict(info) | runtime).items() if name in parameters}
     arguments |= copy.deepcopy(getattr(target, "example", {}))
     missing = [
         name

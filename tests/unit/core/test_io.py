@@ -35,7 +35,9 @@ def test_a_full_disk_leaves_the_old_folder_and_names_the_place(tmp_path):
 
     with pytest.raises(UserError) as error:
         fail()
-    assert str(error.value) == f"{target}: cannot be written (No space left on device); what was there before is whole"
+    assert (
+        str(error.value) == f"{target}: cannot be written (No space left on device); the previous version is unchanged"
+    )
     assert (target / "a").read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 

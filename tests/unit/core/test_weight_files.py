@@ -96,7 +96,7 @@ def test_safetensors_that_are_cut_short_or_are_a_torch_file(refused):
 
 
 def test_a_missing_file_and_a_folder(tmp_path):
-    with pytest.raises(CheckpointError, match="there is no such file"):
+    with pytest.raises(CheckpointError, match="file does not exist"):
         read_mappings(tmp_path / "none.pth")
     with pytest.raises(CheckpointError, match="is a folder"):
         read_mappings(tmp_path)
@@ -109,7 +109,7 @@ def test_code_is_refused_without_the_advice_to_run_it(refused):
 
     out = io.BytesIO()
     torch.save({"a": Evil()}, out)
-    assert refused(out.getvalue()).startswith(f"asks for {os.name}.getcwd, which no file of weights needs")
+    assert refused(out.getvalue()).startswith(f"requires {os.name}.getcwd, which files of weights do not need")
 
 
 @pytest.mark.parametrize(

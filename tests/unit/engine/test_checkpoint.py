@@ -228,7 +228,7 @@ def test_a_full_disk_leaves_the_checkpoints_before_whole(tmp_path, small_disk, r
         with small_disk(room), pytest.raises(UserError) as error:
             folder.save(model, objective, state, FACTS)
         assert str(error.value).startswith(f"{tmp_path / f'epoch_{epoch:04d}'}: cannot be written (")
-        assert str(error.value).endswith("; what was there before is whole")
+        assert str(error.value).endswith("; the previous version is unchanged")
         assert [path.name for path in tmp_path.iterdir()] == ["epoch_0001"]
     assert {path.name: path.read_bytes() for path in (tmp_path / "epoch_0001").iterdir()} == content
     assert folder.newest(FACTS) == 1

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from vireid.layers.pairwise import distances, group_means, groups, hardest, insist, squared_distances
+from vireid.layers.pairwise import distances, group_means, groups, hardest, require, squared_distances
 
 
 def rows(n: int, d: int, seed: int = 0, dtype=torch.float64) -> torch.Tensor:
@@ -104,7 +104,7 @@ def test_hardest_equals_the_loop(among):
 
 
 def test_a_broken_condition_is_told_at_once_on_the_cpu_and_is_no_wait_elsewhere():
-    assert float(insist(torch.tensor(True), "never shown")) == 0
+    assert float(require(torch.tensor(True), "never shown")) == 0
     with pytest.raises(ValueError, match="what is wrong"):
-        insist(torch.tensor(False), "what is wrong")
-    assert insist(torch.tensor(False, device="meta"), "what is wrong").shape == ()
+        require(torch.tensor(False), "what is wrong")
+    assert require(torch.tensor(False, device="meta"), "what is wrong").shape == ()

@@ -5,7 +5,7 @@ import itertools
 import pytest
 import torch
 
-from vireid.layers.pooling import average, generalised_mean, maximum
+from vireid.layers.pooling import average, generalized_mean, maximum
 
 
 def feature_map(dtype=torch.float64) -> torch.Tensor:
@@ -15,7 +15,7 @@ def feature_map(dtype=torch.float64) -> torch.Tensor:
 @pytest.mark.parametrize("p", [1.0, 2.5, 3.0, 10.0])
 def test_equals_the_loop(p):
     x = feature_map()
-    pooled = generalised_mean(x, p)
+    pooled = generalized_mean(x, p)
     for r in range(2):
         for c in range(3):
             expected = (sum(float(v) ** p for v in x[r, c].flatten()) / 20 + 1e-12) ** (1 / p)
@@ -24,7 +24,7 @@ def test_equals_the_loop(p):
 
 def test_lies_between_average_and_maximum_and_grows_with_p():
     x = feature_map()
-    values = [average(x), generalised_mean(x, 3), generalised_mean(x, 10), maximum(x)]
+    values = [average(x), generalized_mean(x, 3), generalized_mean(x, 10), maximum(x)]
     for lower, upper in itertools.pairwise(values):
         assert (lower < upper).all()
 
@@ -32,13 +32,13 @@ def test_lies_between_average_and_maximum_and_grows_with_p():
 @pytest.mark.parametrize(("p", "expected"), [(3.0, 1e-4), (10.0, 0.0631)])
 def test_a_channel_of_zeros_pools_to_the_root_of_eps(p, expected):
     x = torch.zeros(1, 1, 2, 2, requires_grad=True)
-    pooled = generalised_mean(x, p)
+    pooled = generalized_mean(x, p)
     assert pooled.item() == pytest.approx(expected, rel=1e-3)
     pooled.sum().backward()
     assert torch.equal(x.grad, torch.zeros_like(x))
 
 
-@pytest.mark.parametrize("pool", [generalised_mean, average, maximum])
+@pytest.mark.parametrize("pool", [generalized_mean, average, maximum])
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_half_precision_is_pooled_in_float32(pool, dtype):
     """50^3 and 50^10 do not fit into float16."""
@@ -53,16 +53,16 @@ def test_gradients_of_the_cube_equal_those_of_the_power():
     x = feature_map().requires_grad_()
     general = (x.flatten(2).pow(torch.tensor(3.0)).mean(-1) + 1e-12).pow(1 / 3)
     (expected,) = torch.autograd.grad(general.sum(), x)
-    (ours,) = torch.autograd.grad(generalised_mean(x, 3).sum(), x)
+    (ours,) = torch.autograd.grad(generalized_mean(x, 3).sum(), x)
     torch.testing.assert_close(ours, expected)
 
 
 def test_a_floor_raises_what_is_below():
     x = feature_map() - 0.5
-    torch.testing.assert_close(generalised_mean(x, 2.5, floor=0.1), generalised_mean(x.clamp_min(0.1), 2.5))
+    torch.testing.assert_close(generalized_mean(x, 2.5, floor=0.1), generalized_mean(x.clamp_min(0.1), 2.5))
 
 
 def test_an_exponent_that_is_a_tensor_gets_its_gradient():
     p = torch.tensor(3.0, dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradcheck(lambda p: generalised_mean(feature_map(), p), (p,))
-    torch.testing.assert_close(generalised_mean(feature_map(), p), generalised_mean(feature_map(), 3.0))
+    assert torch.autograd.gradcheck(lambda p: generalized_mean(feature_map(), p), (p,))
+    torch.testing.assert_close(generalized_mean(feature_map(), p), generalized_mean(feature_map(), 3.0))

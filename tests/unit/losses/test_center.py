@@ -69,7 +69,7 @@ def test_centres_stay_unless_they_learn():
 
 
 def test_arguments_are_checked():
-    with pytest.raises(ValueError, match="at least 2 classes are needed, got 1"):
+    with pytest.raises(ValueError, match="at least 2 classes, got 1"):
         CameraMarginCenters(num_cameras=1, feature_dim=4)
     with pytest.raises(ValueError, match="rows_of_class must be at least 1, got 0"):
         IdentityMarginCenters(rows_of_class=0, num_ids=3, feature_dim=4)

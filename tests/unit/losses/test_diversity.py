@@ -76,7 +76,7 @@ def test_one_person_is_a_clear_error():
 
 def test_no_branches_is_a_clear_error():
     features, labels, modality, branch, _ = expanded()
-    with pytest.raises(ValueError, match="nothing to mine"):
+    with pytest.raises(ValueError, match="in a branch above 0"):
         CenterPairMining()(features, labels, modality, branch * 0)
 
 

@@ -119,18 +119,18 @@ def test_every_fault_is_told_at_once():
         "OBJECTIVE.TRIPLET (HeteroCenterTriplet) needs 'featres', which nothing before it provides;"
         f" did you mean 'features'?{listed}",
         f"OBJECTIVE.ID (IdentityCrossEntropy) needs 'logits', which nothing before it provides{listed}",
-        "OBJECTIVE.TRAIN: a term cannot have this name; call it something else",
+        "OBJECTIVE.TRAIN: a term cannot have this name; rename the term",
     ]
 
 
 def test_no_terms_are_refused():
-    with pytest.raises(ConfigError, match="OBJECTIVE has no terms: there is nothing to train for"):
+    with pytest.raises(ConfigError, match="OBJECTIVE has no terms; add at least one loss"):
         Objective({}, provided=PROVIDED)
 
 
 def test_a_batch_that_lacks_a_promised_field(batch):
     objective = Objective({"seen": Term(Seen())}, provided=PROVIDED)
-    text = r"OBJECTIVE\.SEEN \(Seen\) needs attributes, which this batch does not carry"
+    text = r"OBJECTIVE\.SEEN \(Seen\) needs attributes, which this batch does not contain"
     with pytest.raises(DataError, match=text):
         objective(replace(batch, attributes=None), features(batch), Progress())
 
@@ -141,7 +141,7 @@ def test_a_term_is_one_value(batch):
             return features.sum(1)
 
     objective = Objective({"rows": Term(Rows())}, provided=PROVIDED)
-    text = r"OBJECTIVE\.ROWS \(Rows\) gave rows of shape \(24,\); a scalar is needed"
+    text = r"OBJECTIVE\.ROWS \(Rows\) returned rows of shape \(24,\); a loss must return scalars"
     with pytest.raises(ValueError, match=text):
         objective(batch, features(batch), Progress())
 
@@ -166,6 +166,6 @@ def test_a_schedule_that_reads_a_term_that_is_not_there_is_refused():
     with pytest.raises(ConfigError) as error:
         Objective(terms, provided=PROVIDED)
     assert error.value.problems == [
-        "OBJECTIVE.GRAPH.SCHEDULE (InverseEpochLoss) reads the term 'tripelt', which is not there; did you mean "
+        "OBJECTIVE.GRAPH.SCHEDULE (InverseEpochLoss) reads the term 'tripelt', which does not exist; did you mean "
         "'triplet'? (terms: id, graph, triplet)"
     ]

@@ -53,8 +53,8 @@ def test_in_an_objective_it_is_served_by_name_and_follows_uses(batch):
 @pytest.mark.parametrize(
     ("over", "text"),
     [
-        ("logits", "over 'logits' is no field of parts"),
-        ("part_features", "would give IdentityCrossEntropy 'features', which it does not ask for"),
+        ("logits", "over 'logits' is not a field of parts"),
+        ("part_features", "provides 'features', which IdentityCrossEntropy does not read"),
         ("part_logit", "did you mean 'logits'"),
     ],
 )

@@ -27,7 +27,7 @@ def test_inverse_epoch_loss_adds_the_means_of_its_terms():
 
 
 def test_inverse_epoch_loss_without_a_known_term_says_so():
-    with pytest.raises(ValueError, match=r"nothing is known of the term 'idd' in the last epoch \(known: id\)"):
+    with pytest.raises(ValueError, match=r"the last epoch has no mean of the term .idd. \(means: id\)"):
         InverseEpochLoss(of=["idd"])(Progress(epoch=1, last_epoch={"id": 1.0}))
 
 

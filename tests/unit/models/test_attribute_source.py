@@ -118,15 +118,15 @@ def test_the_mean_is_that_of_known_labels_and_lies_in_the_state_dict():
 
 
 def test_no_labels_in_training_is_one_clear_error(given):
-    with pytest.raises(DataError, match=r"needs the labels of the images, .* set DATA.ATTRIBUTES"):
+    with pytest.raises(DataError, match=r"needs the attribute labels of the images, .* set DATA.ATTRIBUTES"):
         build(test="prior").train()(given[0])
-    with pytest.raises(DataError, match="needs the labels"):
+    with pytest.raises(DataError, match="needs the attribute labels"):
         build(test="labels").eval()(given[0])
 
 
 def test_another_number_of_attributes_is_an_error(given):
     pooled, attributes, _ = given
-    with pytest.raises(DataError, match="the batch has 2 attributes, the model was built for 3"):
+    with pytest.raises(DataError, match="the batch has 2 attributes, but the model was built for 3"):
         build()(pooled, attributes[:, :2])
 
 
@@ -145,7 +145,7 @@ def test_conditions_say_what_was_used():
     [
         ({"dropout": 1.5}, r"dropout must lie in \[0, 1\], got 1.5"),
         ({"train": "mixed", "probability": -0.1}, "probability must lie in"),
-        ({"test": "predicted", "predictor": False}, "predictor is false, but predictions are asked for"),
+        ({"test": "predicted", "predictor": False}, "predictor is false, but test or mixed_with is 'predicted'"),
     ],
 )
 def test_bad_arguments(arguments, text):

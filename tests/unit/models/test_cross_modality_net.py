@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from vireid.core.errors import ConfigError, DataError
-from vireid.layers.norms import unit_rows
+from vireid.layers.norms import l2_normalize
 from vireid.models.cross_modality_net import CrossModalityNet
 from vireid.models.heads.identity import IdentityHead
 from vireid.models.pooling import AveragePool, GeM
@@ -143,7 +143,7 @@ def test_half_precision_ends_at_the_pool(batch):
 
 
 def test_images_must_be_normalised(batch):
-    with pytest.raises(ValueError, match=r"images must be normalised floats, got torch\.uint8"):
+    with pytest.raises(ValueError, match=r"images must be normalized floats, got torch\.uint8"):
         net()(batch.with_images(batch.images.byte()))
 
 
@@ -153,7 +153,7 @@ def test_images_must_be_normalised(batch):
 def test_one_field_at_length_1(batch):
     model = net().eval()
     rows = model.embed(batch)
-    torch.testing.assert_close(rows, unit_rows(model(batch).values["features_bn"]))
+    torch.testing.assert_close(rows, l2_normalize(model(batch).values["features_bn"]))
     torch.testing.assert_close(rows.norm(dim=1), torch.ones(len(batch)))
 
 
@@ -162,7 +162,7 @@ def test_one_field_may_keep_its_length_and_results_say_so(batch):
     torch.testing.assert_close(model.embed(batch), model(batch).values["features_bn"])
     assert model.conditions == {"descriptor_lengths": "kept"}
     assert net().conditions == {}
-    with pytest.raises(ConfigError, match=r"MODEL.UNIT false is for a MODEL.DESCRIPTOR of one field"):
+    with pytest.raises(ConfigError, match=r"MODEL.UNIT false needs a MODEL.DESCRIPTOR of one field"):
         net(unit=False, descriptor=["features", "features_bn"])
 
 
@@ -184,7 +184,7 @@ def test_rows_of_one_image_side_by_side(batch):
     assert rows.shape == (len(batch), 48)
     for image in range(len(batch)):
         pieces = out.values["features"][out.source == image]
-        torch.testing.assert_close(rows[image], torch.cat(list(unit_rows(pieces))) / 3**0.5)
+        torch.testing.assert_close(rows[image], torch.cat(list(l2_normalize(pieces))) / 3**0.5)
 
 
 def test_descriptors_follow_the_order_of_rows(batch):
@@ -221,7 +221,7 @@ def test_attributes_follow_the_rows(batch):
 
 def test_a_batch_without_attributes_says_where_they_come_from(batch):
     model = net(adapter=Gate(), attributes=Labels())
-    text = r"MODEL\.ATTRIBUTES \(Labels\) needs attributes, which the batch does not carry; set DATA\.ATTRIBUTES"
+    text = r"MODEL\.ATTRIBUTES \(Labels\) needs attributes, which the batch does not contain; set DATA\.ATTRIBUTES"
     with pytest.raises(DataError, match=text):
         model(replace(batch, attributes=None, attributes_known=None))
     model(replace(batch, attributes_known=None))  # this one is optional
@@ -240,7 +240,7 @@ def test_every_fault_is_told_at_once():
     heads = {"id": IdentityHead(num_ids=4, channels=16), "attributes": PriorHead()}
     uses = {"id": {"poled": "pooled"}, "atributes": {"attribute_feature": "pooled"}}
     assert problems(heads=heads, uses=uses, descriptor=["featurs_bn", "logits", "feature_map"]) == [
-        "MODEL.HEADS.ATRIBUTES: USES is given for a head that is not there; did you mean 'attributes'?",
+        "MODEL.HEADS.ATRIBUTES: USES is set, but this head does not exist; did you mean 'attributes'?",
         "MODEL.HEADS.ID (IdentityHead) USES names 'poled', which is not a parameter; did you mean 'pooled'?"
         " (parameters: pooled)",
         "MODEL.HEADS.ATTRIBUTES (PriorHead) needs 'attribute_feature', which nothing before it provides"
@@ -248,22 +248,23 @@ def test_every_fault_is_told_at_once():
         "MODEL.DESCRIPTOR: nothing provides 'featurs_bn'; did you mean 'features_bn'?"
         "\n    (provided: attribute_logits, feature_map, features, features_bn, logits, pooled, pooled_image)",
         "MODEL.DESCRIPTOR: 'logits' is computed in training only",
-        "MODEL.DESCRIPTOR: 'feature_map' is no descriptor (its shape is R, C, H, W)",
+        "MODEL.DESCRIPTOR: 'feature_map' has the shape (R, C, H, W) and is not an embedding; name a field such as"
+        " features_bn",
     ]
 
 
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        ({"adapter": Gate()}, "MODEL.ADAPTER (Gate) needs attributes; choose where they come from in MODEL.ATTRIBUTES"),
+        ({"adapter": Gate()}, "MODEL.ADAPTER (Gate) needs attributes; set MODEL.ATTRIBUTES to their source"),
         (
             {"attributes": Labels()},
-            "MODEL.ATTRIBUTES (Labels) has no reader, since MODEL.ADAPTER is none; set it to NAME: none",
+            "MODEL.ATTRIBUTES (Labels) is unused because MODEL.ADAPTER is none; set MODEL.ATTRIBUTES: {NAME: none}",
         ),
         ({"descriptor": []}, "MODEL.DESCRIPTOR is empty; retrieval needs at least one field"),
         (
             {"heads": {name: IdentityHead(num_ids=4, channels=16) for name in ("a", "b")}},
-            "MODEL.HEADS.B (IdentityHead) provides 'features', which something before it provides already",
+            "MODEL.HEADS.B (IdentityHead) provides 'features', which a part before it already provides",
         ),
     ],
 )
@@ -276,7 +277,7 @@ def test_a_field_outside_the_vocabulary_is_refused():
     head.provides = head.provides | {"logitss"}
     (text,) = problems(heads={"id": head})
     assert text == (
-        "MODEL.HEADS.ID (IdentityHead) provides 'logitss', which the vocabulary does not name; did you mean 'logits'?"
+        "MODEL.HEADS.ID (IdentityHead) provides 'logitss', which core/fields.py does not define; did you mean 'logits'?"
     )
 
 

@@ -94,7 +94,7 @@ class Idle(nn.Module):
         (Forgetful, "Forgetful: .*(depends on the order of rows|does not hold all state)"),
         (Steep, "Steep: the gradient of features is not finite"),
         (InPlace, "InPlace: it changes its input features"),
-        (Unknown, "the vocabulary has no feetures: add the field there"),
+        (Unknown, "core/fields.py does not define feetures: add the field"),
         (Idle, "Idle: nothing reaches parameter unused"),
     ],
 )
@@ -159,7 +159,7 @@ class BatchDependent(nn.Module):
     ("head", "text"),
     [
         (UniformAttention, r"UniformAttention: gradients at rounding level, .*: score\.weight, score\.bias"),
-        (Wide, "Wide: features_bn is 16 wide, `dims` says 17"),
+        (Wide, "Wide: features_bn is 16 wide, `dims` declares 17"),
         (Silent, "Silent: it provides .* in training and declares"),
         (BatchDependent, "BatchDependent: in evaluation a row depends on the others"),
     ],
@@ -222,7 +222,7 @@ class Climbing:
     [
         (check_pool, KeepsHalf, "KeepsHalf: half precision must be pooled in float32"),
         (check_backbone, Sorting, "Sorting: its rows do not follow the order of the images"),
-        (check_backbone, Narrow, r"Narrow: the map is \(16, 16, 4, 2\); 16 rows and `channels` 15 were promised"),
+        (check_backbone, Narrow, r"Narrow: the map is \(16, 16, 4, 2\); 16 rows and `channels` 15 expected"),
         (check_insert, Shrinking, r"Shrinking: \(24, 16, 6, 3\) became \(24, 16, 4, 1\)"),
         (check_term_schedule, Climbing, r"Climbing: it gives 1\.0, then 2\.0"),
     ],

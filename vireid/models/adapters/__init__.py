@@ -1,4 +1,4 @@
-"""Adapters between backbone and heads; PAENet's progressive attribute embedding is one of them."""
+"""Adapters between backbone and heads: progressive attribute embedding (PAE) and its stages."""
 
 from vireid.models.adapters.progressive import ProgressiveAttributeEmbedding
 from vireid.models.adapters.released import ReleasedPAE

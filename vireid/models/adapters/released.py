@@ -1,4 +1,4 @@
-"""The head of PAENet's public code, for parity with it. The paper's form is `progressive`."""
+"""Released form of PAE (public code of PAENet), for parity. The form of the paper is in `progressive`."""
 
 from __future__ import annotations
 
@@ -15,10 +15,12 @@ from vireid.layers.switch_norm import SwitchNorm
 
 
 class ReleasedCrossEncoder(nn.Module):
-    """Emb1 as released: channels as tokens of width 1, norms before, residual from the normalised input.
+    """Emb1 of the released code: channels as tokens of width 1, pre-norm, residual from the normalized input.
 
-    Shapes: rows (R, C), attributes (R, A) -> (R, C). u = LayerNorm(rows), a = SwitchNorm(attributes),
-    e = u + attention(u, a), result e + MLP(LayerNorm(e)).
+    u = LayerNorm(rows), a = SwitchNorm(attributes), e = u + attention(u, a), result e + MLP(LayerNorm(e)).
+
+    Shape:
+        rows (R, C), attributes (R, A) -> (R, C).
     """
 
     def __init__(self, channels: int, num_attributes: int, *, dropout: bool = True) -> None:
@@ -39,10 +41,12 @@ class ReleasedCrossEncoder(nn.Module):
 
 
 class ReleasedGate(nn.Module):
-    """Emb3 as released: one gate of two layers for all attributes, at length 1.
+    """Emb3 of the released code: one L2-normalized gate of two layers for all attributes.
 
-    Shapes: rows (R, C), attributes (R, A) -> (R, C) > 0. With b = ReLU(U attributes) the gate is
-    g = sigmoid(V2 ReLU(V1 [rows, b])); the result is g / |g|.
+    With b = ReLU(U attributes) the gate is g = sigmoid(V2 ReLU(V1 [rows, b])); the result is g / |g|.
+
+    Shape:
+        rows (R, C), attributes (R, A) -> (R, C) > 0.
     """
 
     def __init__(self, channels: int, num_attributes: int) -> None:
@@ -51,7 +55,7 @@ class ReleasedGate(nn.Module):
         self.fc1, self.fc2 = nn.Linear(2 * channels, channels), nn.Linear(channels, channels)
 
     def gate(self, rows: Tensor, attributes: Tensor) -> Tensor:
-        """g, before it is made 1 long."""
+        """Compute the gate g before its L2 normalization."""
         embedded = F.relu(self.embed(attributes))
         return self.fc2(F.relu(self.fc1(torch.cat([rows.to(embedded.dtype), embedded], dim=-1)))).sigmoid()
 
@@ -61,9 +65,10 @@ class ReleasedGate(nn.Module):
 
 
 class ReleasedRegion(nn.Module):
-    """The identity branch as released: the map times a score map behind BN and sigmoid, and a sigmoid once more.
+    """Identity branch of the released code: sigmoid(map * sigmoid(BN(score))).
 
-    Shapes: feature_map, score (R, C, H, W) -> (R, C, H, W) in [1/2, 1) where the map is >= 0.
+    Shape:
+        feature_map, score (R, C, H, W) -> (R, C, H, W), in [1/2, 1) where the map is >= 0.
     """
 
     def __init__(self, channels: int) -> None:
@@ -76,9 +81,12 @@ class ReleasedRegion(nn.Module):
 
 
 class ReleasedFusion(nn.Module):
-    """The block that the code computes for AAL and then does not use, kept so that its numbers can be compared.
+    """Fusion block that the released code computes for AAL and does not use; kept to compare its numbers.
 
-    Shapes: scores, features (R, A C) -> (R, C): BN(linear(features sigmoid(BN(scores)))). Not a part of `ReleasedPAE`.
+    Not a part of `ReleasedPAE`.
+
+    Shape:
+        scores, features (R, A C) -> (R, C), BN(linear(features sigmoid(BN(scores)))).
     """
 
     def __init__(self, channels: int, num_attributes: int) -> None:
@@ -93,16 +101,36 @@ class ReleasedFusion(nn.Module):
 
 @ADAPTERS.register
 class ReleasedPAE(nn.Module):
-    """PAENet's public code between backbone and neck, kept for parity; `ProgressiveAttributeEmbedding` is the paper's.
+    """Released form of progressive attribute embedding, for parity with the public code.
 
-    Shapes: pooled (R, C), feature_map (R, C, H, W), attributes (R, A) -> the new map (R, C, H, W) and
-    attribute_feature (R, 1, C), the one gate that the code copies for every attribute.
-    gate = Emb3(Emb1(neck(pooled))); new map = sigmoid(X sigmoid(BN(X gate))). Its heads are `IdentityHead` and
-    `AttributeClassifier` on attribute_feature; its pool is GeM with exponent 3.
-    Departs from the code in what has no effect on any output: its Emb2 looks at a map of 1 x 1 and returns its input
-    (8.4 M weights whose gradient is rounding), the fusion block and three more maps are computed and not used (33.6 M
-    weights), eight copies of one map are averaged. Attributes follow the type of the weights instead of float32.
-    `dropout` false switches off the code's dropout (0.1 and 0.3).
+    The form of the paper is `ProgressiveAttributeEmbedding`.
+
+    gate = Emb3(Emb1(neck(pooled))). The heads of the released code are `IdentityHead` and `AttributeClassifier` on
+    attribute_feature; its pool is GeM with exponent 3.
+
+    Args:
+        dropout: Use the dropout of the released code (0.1 and 0.3).
+        num_attributes: Number of attributes A.
+        channels: Number of channels C of the feature map.
+
+    Shape:
+        pooled (R, C), feature_map (R, C, H, W), attributes (R, A) -> new map sigmoid(X sigmoid(BN(X gate))),
+        (R, C, H, W), and attribute_feature (R, 1, C), the one gate that the released code copies for every attribute.
+
+    Source:
+        PAENet (ACM MM 2022), released code.
+
+    Departs:
+        Left out, because they have no effect on any output: Emb2, which reads a map of 1 x 1 and returns its input
+        (8.4 M weights whose gradient is rounding), the fusion block and three more maps that are computed and not used
+        (33.6 M weights), and the mean of eight copies of one map. Attributes are cast to the type of the weights, not
+        to float32.
+
+    Example:
+        >>> adapter = ReleasedPAE(num_attributes=2, channels=4)
+        >>> feature_map, fields = adapter(torch.randn(5, 4), torch.rand(5, 4, 6, 3), torch.rand(5, 2))
+        >>> feature_map.shape, fields["attribute_feature"].shape
+        (torch.Size([5, 4, 6, 3]), torch.Size([5, 1, 4]))
     """
 
     provides: ClassVar[frozenset[str]] = frozenset({"attribute_feature"})
@@ -117,7 +145,7 @@ class ReleasedPAE(nn.Module):
 
     @property
     def conditions(self) -> dict[str, str]:
-        """What a number must be printed with."""
+        """Conditions to report with every number of this model."""
         return {"attribute_embedding": "released code's form"}
 
     def forward(self, pooled: Tensor, feature_map: Tensor, attributes: Tensor) -> tuple[Tensor, dict[str, Tensor]]:

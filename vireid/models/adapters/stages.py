@@ -1,6 +1,7 @@
-"""The three embeddings of PAE: each takes tokens, the map and the attributes, and hands on tokens.
+"""Stages of progressive attribute embedding: Emb1 (cross-attention), Emb2 (spatial attention), Emb3 (channel gates).
 
-Each owns its projection of the attributes, so that any of them can be left out.
+A stage maps tokens, feature map and attributes to new tokens. Each stage has its projection of the attributes, so that
+any stage can be left out.
 """
 
 from __future__ import annotations
@@ -18,16 +19,37 @@ from vireid.layers.parts import PartLinear
 
 @STAGES.register
 class CrossAttentionStage(nn.Module):
-    """Emb1: the image asks, image and attributes answer.
+    """Emb1: cross-attention. Query: image token; keys and values: image and attribute tokens.
 
-    Shapes: tokens (R, T, C), attributes (R, A) -> (R, T, C). With f_a = linear(attributes), Q = W_q f and keys and
-    values from {f, f_a}: f_ca = Norm(Att + Q), z = Norm(f_ca + f), result Norm(z + FFN(z)); Norm is LayerNorm and FFN
-    linear - GELU - linear of `width` (None: C) between.
-    `token`: "vector", as in the paper, one token for the image and one for the attributes; "channel", as in the
-    release, where each channel is a token of width 1 (`layers.attention.ChannelTokenAttention`), inside the same chain
-    of norms, its Q being f.
-    Source: PAENet (ACM MM 2022), equations 3 and 4. The paper leaves open the number of heads (1 here), dropout and the
-    FFN's form.
+    f_a = linear(attributes), Q = W_q f, keys and values from {f, f_a}; f_ca = Norm(attention + Q), z = Norm(f_ca + f),
+    result Norm(z + FFN(z)). Norm is LayerNorm, FFN linear - GELU - linear.
+
+    Args:
+        token: "vector" (paper): one token for the image and one for the attributes. "channel" (released code): each
+            channel is a token of width 1 (`layers.attention.ChannelTokenAttention`), in the same chain of norms, with Q
+            = f.
+        heads: Number of attention heads.
+        width: Width of the FFN; None: C.
+        dropout: Dropout probability of attention and FFN.
+        num_attributes: Number of attributes A.
+        channels: Number of channels C of the feature map.
+
+    Shape:
+        tokens (R, T, C), feature_map (unused), attributes (R, A) -> (R, T, C).
+
+    Raises:
+        ValueError: If `width` is below 1, or `heads` does not fit the tokens.
+
+    Source:
+        PAENet (ACM MM 2022), equations 3 and 4.
+
+    Departs:
+        The paper does not state the number of heads (1 here), dropout and the form of the FFN.
+
+    Example:
+        >>> stage = CrossAttentionStage(num_attributes=2, channels=4)
+        >>> stage(torch.randn(5, 1, 4), torch.rand(5, 4, 6, 3), torch.rand(5, 2)).shape
+        torch.Size([5, 1, 4])
     """
 
     def __init__(
@@ -58,7 +80,7 @@ class CrossAttentionStage(nn.Module):
 
 
 class _VectorTokens(nn.Module):
-    """(R, T, C), (R, A) -> (R, T, C) twice: the query, and what it finds in {image tokens, attributes}."""
+    """Attention over image and attribute tokens: (R, T, C), (R, A) -> query and result, both (R, T, C)."""
 
     def __init__(self, channels: int, num_attributes: int, heads: int) -> None:
         super().__init__()
@@ -71,7 +93,7 @@ class _VectorTokens(nn.Module):
 
 
 class _ChannelTokens(nn.Module):
-    """The same, where the channels of each token and the attributes are the tokens of the attention."""
+    """The same with the channels of each token and the attributes as tokens of width 1."""
 
     def __init__(self, channels: int, num_attributes: int, heads: int) -> None:
         super().__init__()
@@ -79,21 +101,40 @@ class _ChannelTokens(nn.Module):
 
     def forward(self, tokens: Tensor, attributes: Tensor) -> tuple[Tensor, Tensor]:
         rows = tokens.flatten(0, 1)
-        beside = attributes.repeat_interleave(tokens.shape[1], dim=0)
-        return tokens, self.attention(rows, beside).view_as(tokens)
+        extra = attributes.repeat_interleave(tokens.shape[1], dim=0)
+        return tokens, self.attention(rows, extra).view_as(tokens)
 
 
 @STAGES.register
 class SpatialAttentionStage(nn.Module):
-    """Emb2: where on the map each channel looks, guided by attributes.
+    """Emb2: spatial attention for each channel, guided by attributes.
 
-    Shapes: tokens (R, 1, C), feature_map (R, C, H, W), attributes (R, A) -> (R, 1, C). With G = map * token (the token
-    at every position), scores = tanh(conv(tanh(conv G) * tanh(linear(attributes)))), 1 x 1 convolutions C -> `width`
-    -> C (None: C, as in paper and release, which makes it the most expensive stage); softmax over positions for each
-    channel; result sum over positions of G * softmax.
-    Errors: ValueError for more than one token; it stands before the gates.
-    Source: PAENet (ACM MM 2022), equation 5, read over the real map; tanh as in the release. Departs from the released
-    code, which gives it a map of 1 x 1, where the softmax over positions is constant and nothing here can learn.
+    G = map * token (the token at every position), scores = tanh(conv(tanh(conv G) * tanh(linear(attributes)))) with 1
+    x 1 convolutions C -> `width` -> C; softmax over positions for each channel; result: sum over positions of G *
+    softmax.
+
+    Args:
+        width: Inner width; None: C, as in paper and released code, which is the most expensive stage.
+        num_attributes: Number of attributes A.
+        channels: Number of channels C of the feature map.
+
+    Shape:
+        tokens (R, 1, C), feature_map (R, C, H, W), attributes (R, A) -> (R, 1, C).
+
+    Raises:
+        ValueError: If `width` is below 1, or a row has more than one token.
+
+    Source:
+        PAENet (ACM MM 2022), equation 5, on the feature map; tanh as in the released code.
+
+    Departs:
+        The released code applies it to a map of 1 x 1, where the softmax over positions is constant and nothing can
+        learn.
+
+    Example:
+        >>> stage = SpatialAttentionStage(width=8, num_attributes=2, channels=4)
+        >>> stage(torch.randn(5, 1, 4), torch.rand(5, 4, 6, 3), torch.rand(5, 2)).shape
+        torch.Size([5, 1, 4])
     """
 
     def __init__(self, *, width: int | None = 512, num_attributes: int, channels: int) -> None:
@@ -105,27 +146,50 @@ class SpatialAttentionStage(nn.Module):
 
     def forward(self, tokens: Tensor, feature_map: Tensor, attributes: Tensor) -> Tensor:
         if tokens.shape[1] != 1:
-            raise ValueError(f"SpatialAttentionStage takes one token for each row, got {tokens.shape[1]}: put it first")
+            raise ValueError(
+                f"SpatialAttentionStage takes one token for each row, got {tokens.shape[1]}: place it before "
+                "ChannelGateStage"
+            )
         guided = feature_map * tokens[:, 0, :, None, None].to(feature_map.dtype)
         weights = attention_over_positions(self.scores(guided, attributes))
         return (guided * weights).sum(dim=(2, 3))[:, None]
 
     def scores(self, guided: Tensor, attributes: Tensor) -> Tensor:
-        """(R, C, H, W), (R, A) -> (R, C, H, W) in [-1, 1]."""
-        wanted = self.embed(attributes).tanh()[:, :, None, None]
-        seen = self.look(guided).tanh()
-        return self.score(seen * wanted.to(seen.dtype)).tanh()
+        """Compute the attention logits, (R, C, H, W), (R, A) -> (R, C, H, W) in [-1, 1]."""
+        attribute_gate = self.embed(attributes).tanh()[:, :, None, None]
+        visual = self.look(guided).tanh()
+        return self.score(visual * attribute_gate.to(visual.dtype)).tanh()
 
 
 @STAGES.register
 class ChannelGateStage(nn.Module):
-    """Emb3: for each attribute, which channels count.
+    """Emb3: channel gates, one for each attribute.
 
-    Shapes: tokens (R, T, C), attributes (R, A) -> (R, A, C), gates before their sigmoid: for each attribute a layer of
-    its own on [f_a, f], f_a = linear(attributes), f the mean of the tokens (there is one unless stages were added).
-    `width`: a ReLU layer of that width between; None: one linear layer 2C -> C for each attribute, as in the paper
-    (67 M weights for eight attributes at C = 2048, 25 M with 512).
-    Source: PAENet (ACM MM 2022), equation 6. Departs from the released code, which makes one gate and copies it.
+    For each attribute a layer on [f_a, f], with f_a = linear(attributes) and f the mean of the tokens (one token
+    unless stages were added).
+
+    Args:
+        width: Width of a ReLU layer in between. None: one linear layer 2C -> C for each attribute, as in the paper (67
+            M weights for eight attributes at C = 2048, 25 M with width 512).
+        num_attributes: Number of attributes A.
+        channels: Number of channels C of the feature map.
+
+    Shape:
+        tokens (R, T, C), feature_map (unused), attributes (R, A) -> (R, A, C), gates before their sigmoid.
+
+    Raises:
+        ValueError: If `width` is below 1.
+
+    Source:
+        PAENet (ACM MM 2022), equation 6.
+
+    Departs:
+        The released code computes one gate and copies it.
+
+    Example:
+        >>> stage = ChannelGateStage(width=8, num_attributes=2, channels=4)
+        >>> stage(torch.randn(5, 1, 4), torch.rand(5, 4, 6, 3), torch.rand(5, 2)).shape
+        torch.Size([5, 2, 4])
     """
 
     def __init__(self, *, width: int | None = 512, num_attributes: int, channels: int) -> None:

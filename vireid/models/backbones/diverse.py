@@ -1,4 +1,4 @@
-"""DEEN's network: two stems, one trunk whose stages see the stage before them, and several rows for each image."""
+"""Backbone of DEEN: two stems, a shared trunk with stage aggregation, and several output rows for each image."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ from vireid.models.backbones.two_stream import by_modality
 
 
 class Branch(nn.Module):
-    """Another map of the same person: three dilated convolutions, averaged, ReLU, and back to all channels.
+    """Branch of the embedding expansion: mean of three dilated convolutions, ReLU, 1 x 1 convolution.
 
-    Shapes: (R, C, H, W) -> (R, C, H, W).
+    Shape:
+        (R, C, H, W) -> (R, C, H, W).
     """
 
     def __init__(self, channels: int) -> None:
@@ -40,10 +41,18 @@ class Branch(nn.Module):
 
 
 class EmbeddingExpansion(nn.Module):
-    """The rows themselves, then the same rows through each branch: (R, C, H, W) -> ((1 + branches) R, C, H, W).
+    """Diverse embedding expansion: concatenate the rows and their output of each branch.
 
-    Source: the diverse embedding expansion of DEEN (CVPR 2023), released code: 2 branches, element dropout 0.01 on all
-    rows, no residual, no normalisation.
+    Args:
+        channels: Number of channels C.
+        branches: Number of branches.
+        dropout: Element dropout on all rows.
+
+    Shape:
+        (R, C, H, W) -> ((1 + branches) R, C, H, W).
+
+    Source:
+        DEEN (CVPR 2023), released code: 2 branches, dropout 0.01, no residual, no normalization.
     """
 
     def __init__(self, channels: int, *, branches: int = 2, dropout: float = 0.01) -> None:
@@ -57,16 +66,45 @@ class EmbeddingExpansion(nn.Module):
 
 @BACKBONES.register
 class DiverseBackbone(nn.Module):
-    """Two stems, one trunk with `StageAggregation` behind its stages, rows multiplied before its last stage.
+    """DEEN backbone: two stems, a shared trunk with `StageAggregation`, and rows expanded before the last stage.
 
-    Shapes: images (B, 3, h, w), modality (B,) -> map (R, C, H, W) and source (R,), R = (1 + `branches`) B: all rows as
-    they are, then all of them through branch 1, then branch 2. `CrossModalityNet` makes `branch` of it.
-    Stages up to `expand_after` are each followed by an aggregation with the stage before; then `EmbeddingExpansion`,
-    then one more stage, the last. `last_stride` belongs to stage 4, where that is the last.
-    `visible`, `arch`, `pretrained`, `weights` and rows of any order: as in `TwoStreamBackbone`.
-    Source: DEEN (CVPR 2023), released code, on ResNet-50; expansion after stage 3 for SYSU-MM01 and LLCM, after stage 2
-    (so without a stage 4, 1024 channels) for RegDB. Departs: none that changes a number; the release builds maps of
-    positions x positions, here products are taken in the other order.
+    Each stage up to `expand_after` is followed by an aggregation with the stage before it, then comes
+    `EmbeddingExpansion`, then one more stage. Rows may be in any order. `CrossModalityNet` computes the field `branch`
+    from `source`.
+
+    Args:
+        arch: timm model; see `TwoStreamBackbone`.
+        expand_after: Stage after which rows are expanded: "stage1" to "stage3".
+        branches: Number of branches.
+        dropout: Element dropout after the expansion.
+        last_stride: Stride of stage 4, if stage 4 is the last stage.
+        pretrained: Load the weights of timm; see `TwoStreamBackbone`.
+        weights: Local file of weights; see `TwoStreamBackbone`.
+
+    Shape:
+        images (B, 3, h, w), modality (B,) -> feature map (R, C, H, W) and source (R,), R = (1 + branches) B: all
+        original rows, then all rows of branch 1, then branch 2.
+
+    Raises:
+        ValueError: If an argument is out of range or `arch` cannot be split into stages.
+        CheckpointError: If weights cannot be loaded.
+
+    Source:
+        Zhang and Wang, "Diverse Embedding Expansion Network and Low-Light Cross-Modality Benchmark for
+        Visible-Infrared Person Re-identification" (DEEN), CVPR 2023; released code on ResNet-50: expansion after stage
+        3 for SYSU-MM01 and LLCM, after stage 2 (so without stage 4, 1024 channels) for RegDB.
+
+    Departs:
+        Not in any number. The released code builds maps of positions x positions; the products are taken in the other
+        order here.
+
+    Example:
+        >>> from vireid.models import DiverseBackbone
+        >>> backbone = DiverseBackbone(arch="resnet10t", branches=2).eval()
+        >>> with torch.no_grad():
+        ...     feature_map, source = backbone(torch.randn(2, 3, 64, 32), torch.tensor([0, 1]))
+        >>> feature_map.shape, source
+        (torch.Size([6, 512, 4, 2]), tensor([0, 1, 0, 1, 0, 1]))
     """
 
     example: ClassVar[dict] = {"arch": "resnet10t"}
@@ -93,7 +131,7 @@ class DiverseBackbone(nn.Module):
         if not 0 <= dropout < 1:
             raise ValueError(f"dropout must be in [0, 1), got {dropout}")
         stages = cut(arch, last_stride=last_stride, pretrained=pretrained, weights=weights)
-        kept = UNITS[1 : UNITS.index(expand_after) + 2]  # of the trunk, the last one behind the expansion
+        kept = UNITS[1 : UNITS.index(expand_after) + 2]  # stages of the trunk; the last one follows the expansion
         widths = stages.channels
         self.channels = widths[kept[-1]]
         self.visible = nn.Sequential(OrderedDict(stem=stages.units["stem"]))

@@ -1,4 +1,4 @@
-"""Cuts a timm CNN into a stem and four stages. The only file that imports timm."""
+"""Split a timm CNN into a stem and four stages. The only module that imports timm."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ UNITS = ("stem", "stage1", "stage2", "stage3", "stage4")
 
 @dataclass(frozen=True)
 class Layout:
-    """Names of the children that make up the stem and the four stages, for one family of timm networks."""
+    """Names of the children that form the stem and the four stages, for one family of timm networks."""
 
     stem: tuple[str, ...]
     optional: frozenset[str]  # parts of the stem that some members of the family lack
@@ -52,20 +52,26 @@ HEAD = frozenset({"global_pool", "head", "head_drop", "fc", "classifier", "last_
 
 @dataclass(frozen=True)
 class Stages:
-    """The five units of a network and the number of channels that each puts out."""
+    """The five units of a network and the number of output channels of each."""
 
     units: OrderedDict[str, nn.Module]
     channels: dict[str, int]
 
 
 def cut(arch: str, *, last_stride: int = 1, pretrained: bool = False, weights: str | None = None) -> Stages:
-    """The named timm network without its classifier, as stem, stage1, ..., stage4.
+    """Split a timm network without its classifier into stem, stage1, ..., stage4.
 
-    `last_stride` 1 makes every strided convolution and pool of the last stage keep the size of the map, without
-    dilation; 2 leaves the network as timm has it. `pretrained` takes timm's own weights (network or local cache),
-    `weights` a local file instead of those, whatever `pretrained` says (safetensors, or a torch file of tensors only).
-    Errors: ValueError for a name that timm does not know (with the nearest that it does) or a network without a stem
-    and four stages; CheckpointError for weights that cannot be had or do not fit.
+    Args:
+        arch: Name of a timm model, optionally with a tag.
+        last_stride: 1: every strided convolution and pooling of the last stage keeps the size of the map, without
+            dilation. 2: the network as in timm.
+        pretrained: Load the weights of timm (network or local cache).
+        weights: Local file to load instead (safetensors, or a torch file that contains tensors only).
+
+    Raises:
+        ValueError: If timm does not know the name (with the closest known name), or the network does not consist of a
+            stem and four stages.
+        CheckpointError: If weights are not available or do not fit.
     """
     if last_stride not in (1, 2):
         raise ValueError(f"last_stride must be 1 or 2, got {last_stride}")
@@ -82,7 +88,7 @@ def cut(arch: str, *, last_stride: int = 1, pretrained: bool = False, weights: s
 
 def _create(arch: str, pretrained: bool) -> nn.Module:
     if ":" in arch or not timm.is_model(arch):
-        raise ValueError(f"arch {arch!r} is no network of timm{nearest(arch, timm.list_models())}")
+        raise ValueError(f"arch {arch!r} is not a timm model{nearest(arch, timm.list_models())}")
     name, _, tag = arch.partition(".")
     tagged = [known for known in timm.list_pretrained(f"{name}.*") or timm.list_pretrained(name) if known != name]
     if tag and arch not in tagged:
@@ -90,11 +96,11 @@ def _create(arch: str, pretrained: bool) -> nn.Module:
         raise ValueError(f"arch {arch!r}: timm has no such weights{nearest(arch, tagged)} (of {name}: {known})")
     try:
         return timm.create_model(arch, pretrained=pretrained, num_classes=0)
-    except Exception as error:  # whatever the network layer raises
+    except Exception as error:  # network libraries raise exceptions of many types
         if not pretrained:
             raise
         text = (
-            f"the pretrained weights of {arch} cannot be had here: {_first_line(error)}; give a local file in WEIGHTS"
+            f"the pretrained weights of {arch} cannot be downloaded: {_first_line(error)}; set WEIGHTS to a local file"
         )
         raise CheckpointError(text) from error
 
@@ -111,17 +117,17 @@ def _units(model: nn.Module, arch: str) -> OrderedDict[str, nn.Module]:
         if stages is None or set(layout.stem) - set(stem) - layout.optional:
             continue
         if len(stages) != len(UNITS) - 1:
-            raise ValueError(f"arch {arch!r} has {len(stages)} stages; a backbone here has 4")
+            raise ValueError(f"arch {arch!r} has {len(stages)} stages; choose a network with 4")
         first = children[stem[0]]
         joined = first if layout.stem == ("stem",) else nn.Sequential(OrderedDict((n, children[n]) for n in stem))
         last = _with_tail(children, stages[-1])
         return OrderedDict(zip(UNITS, [joined, *stages[:-1], last], strict=True))
     forms = "conv1/bn1/maxpool + layer1..4, stem + stages, or stem + s1..s4"
-    raise ValueError(f"arch {arch!r} has no stages to cut (it has {', '.join(children)}); take a CNN with {forms}")
+    raise ValueError(f"arch {arch!r} has no stages (its modules: {', '.join(children)}); choose a CNN with {forms}")
 
 
 def _with_tail(children: OrderedDict[str, nn.Module], last: nn.Module) -> nn.Module:
-    """The last stage and what stands between it and the classifier (final norm or convolution), if anything."""
+    """Return the last stage with the modules between it and the classifier (final norm or convolution)."""
     names = list(children)
     owner = max(i for i, child in enumerate(children.values()) if child is last or last in list(child.children()))
     tail = [name for name in names[owner + 1 :] if name not in HEAD and not isinstance(children[name], nn.Identity)]
@@ -136,7 +142,7 @@ def _example(model: nn.Module) -> Tensor:
 
 
 def _check_cut(model: nn.Module, units: OrderedDict[str, nn.Module], arch: str) -> None:
-    """The five units one after the other must be the network's own forward pass."""
+    """Check that the five units in sequence compute the forward pass of the network."""
     training = model.training
     model.eval()
     with torch.no_grad():
@@ -146,16 +152,21 @@ def _check_cut(model: nn.Module, units: OrderedDict[str, nn.Module], arch: str) 
             for unit in units.values():
                 x = unit(x)
         except (AssertionError, RuntimeError) as error:
-            raise ValueError(f"arch {arch!r} takes images of one size only") from error
+            raise ValueError(
+                f"arch {arch!r} takes images of one size only; choose a fully convolutional network"
+            ) from error
     model.train(training)
     if x.dim() != 4 or x.shape != expected.shape or (x.device.type != "meta" and not torch.equal(x, expected)):
-        raise ValueError(f"arch {arch!r} is more than a stem and stages in a row; it cannot be cut")
+        raise ValueError(
+            f"arch {arch!r} is not a sequence of a stem and stages and cannot be split; choose another CNN, such as "
+            "resnet50"
+        )
 
 
 def keep_size(stage: nn.Module) -> None:
-    """Make every strided convolution and pool of a stage keep the size of its map, in place, without dilation.
+    """Set the stride of every convolution and pooling of a stage to 1, in place, without dilation.
 
-    A convolution with an even kernel (ConvNeXt's 2 x 2) is padded by one at the end; a pool (the shortcut of
+    A convolution with an even kernel (2 x 2 in ConvNeXt) is padded by one at the end. A pooling layer (shortcut of
     ResNet-D, anti-aliasing) becomes the identity, as timm builds it for stride 1.
     """
     for name, module in list(stage.named_modules()):
@@ -181,44 +192,51 @@ def _channels(units: OrderedDict[str, nn.Module], arch: str, last_stride: int) -
             channels[name], sizes[name] = x.shape[1], x.shape[2:]
             unit.train(training[name])
     if last_stride == 1 and sizes["stage4"] != sizes["stage3"]:
-        raise ValueError(f"last_stride 1 is not possible with {arch}; take 2")
+        raise ValueError(f"last_stride 1 is not possible with {arch}; set last_stride: 2")
     return channels
 
 
 def load_weights(model: nn.Module, path: Path) -> None:
-    """Fill a timm network from a local file, strictly.
+    """Load the weights of a timm network from a local file, strictly.
 
-    Every tensor of the network must be in the file with its shape and every tensor of the file must be in the
-    network, with one exception: tensors of the file's own classifier (fc.* of a ResNet) are left out. Batch counters
-    missing from files of the first torch versions start at 0, as in torch itself.
+    Every tensor of the network must be in the file with its shape, and every tensor of the file must be in the
+    network. Exceptions: the classifier of the file (fc.* of a ResNet) is left out, and batch counters that are missing
+    in files of early torch versions start at 0, as in torch.
 
-    The mapping of the file that fits best is read ("state_dict", "model", ...), and a prefix that all of its names have
-    is removed ("module.encoder_q."); a warning says so in one line.
+    The mapping of the file that fits best is read ("state_dict", "model", ...), and a prefix that all of its names
+    have ("module.encoder_q.") is removed. A one-line warning reports both.
+
+    Args:
+        model: Network to fill.
+        path: File of weights.
+
+    Raises:
+        CheckpointError: If the file cannot be read or does not fit, with all names.
     """
-    own = model.state_dict()
-    renamed, changes = best_mapping(read_mappings(path), own)
+    expected = model.state_dict()
+    renamed, changes = best_mapping(read_mappings(path), expected)
     tensors = renamed.tensors
     classifier = model.pretrained_cfg.get("classifier") or ()  # type: ignore[union-attr]
     heads = (classifier,) if isinstance(classifier, str) else tuple(classifier)
     tensors = {
         name: value
         for name, value in tensors.items()
-        if name in own or not any(name.startswith(f"{head}.") for head in heads)
+        if name in expected or not any(name.startswith(f"{head}.") for head in heads)
     }
-    counters = {name for name in own if name.endswith("num_batches_tracked")}
-    faults = {
-        "missing": sorted(set(own) - set(tensors) - counters),
-        "not of this network": sorted(set(tensors) - set(own)),
+    counters = {name for name in expected if name.endswith("num_batches_tracked")}
+    mismatches = {
+        "missing": sorted(set(expected) - set(tensors) - counters),
+        "not of this network": sorted(set(tensors) - set(expected)),
         "of another shape": [
-            f"{name} {tuple(value.shape)}, here {tuple(own[name].shape)}"
+            f"{name} {tuple(value.shape)}, expected {tuple(expected[name].shape)}"
             for name, value in tensors.items()
-            if name in own and value.shape != own[name].shape
+            if name in expected and value.shape != expected[name].shape
         ],
     }
-    if any(faults.values()):
-        texts = [f"\n    {kind}: {_listed(names)}" for kind, names in faults.items() if names]
-        done = f" ({changes})" if changes else ""
-        raise CheckpointError(f"{path} does not fit the backbone{done}:{''.join(texts)}")
+    if any(mismatches.values()):
+        texts = [f"\n    {kind}: {_listed(names)}" for kind, names in mismatches.items() if names]
+        note = f" ({changes})" if changes else ""
+        raise CheckpointError(f"{path} does not fit the backbone{note}:{''.join(texts)}")
     if changes:
         log.warning("%s: %s", path, changes)
     model.load_state_dict(tensors, strict=False)

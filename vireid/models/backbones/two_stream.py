@@ -1,4 +1,4 @@
-"""The two-stream network: early units twice, later units shared."""
+"""Two-stream backbone: modality-specific early stages, shared late stages."""
 
 from __future__ import annotations
 
@@ -18,31 +18,56 @@ from vireid.models.backbones.timm_stages import UNITS, cut
 
 
 class Insert(Protocol):
-    """Something to put behind blocks of a stage, such as a non-local block. A map goes in and comes out."""
+    """Module to place after blocks of a stage, such as a non-local block; it keeps the shape of the map."""
 
-    count: int  # behind each of the last `count` blocks of the stage
+    count: int  # after each of the last `count` blocks of the stage
 
     def build(self, channels: int) -> nn.Module:
-        """A new module for maps of that many channels: (R, C, H, W) -> (R, C, H, W)."""
+        """Build a module for maps of this number of channels: (R, C, H, W) -> (R, C, H, W)."""
         ...
 
 
 @BACKBONES.register(inserts=INSERTS)
 class TwoStreamBackbone(nn.Module):
-    """A timm CNN whose first units exist once for each modality and whose other units see both.
+    """Two-stream timm CNN: the first units exist once for each modality, the other units are shared.
 
-    Shapes: images (B, 3, h, w), modality (B,) -> map (B, C, h/16, w/16) with `last_stride` 1 (h/32 with 2), no source.
-    `visible` (`Batch.visible`) spares the wait for the device that finding the rows of each modality takes.
-    Units are the stem (0) and the four stages (1..4); those below `share_from` exist twice and start from equal
-    weights. 0 shares everything, 5 nothing. Rows may come in any order; one modality alone is fine. Shared units run
-    on the joint batch, so that their batch statistics are those of both modalities.
-    `arch` is any timm CNN with a stem and four stages, optionally with a tag ("resnet50.tv_in1k"); `pretrained`,
-    `weights` and errors as in `timm_stages.cut`. `inserts` maps stage names to what follows their blocks.
-    Source: HCT (TMM 2020), released code, `share_net` there; resnet50 has its parameter counts to the last one.
+    The units are the stem (0) and the four stages (1 to 4). The modality-specific units start from equal weights.
+    Shared units run on the joint batch, so that their batch statistics are those of both modalities. Rows may be in
+    any order, and a batch may hold one modality only.
+
+    Args:
+        arch: timm CNN with a stem and four stages, optionally with a tag ("resnet50.tv_in1k").
+        share_from: First shared unit: 0 shares all units, 5 none.
+        last_stride: Stride of the last stage, 1 or 2; see `timm_stages.cut`.
+        pretrained: Load the weights of timm (network or local cache).
+        weights: Local file of weights to load instead; see `timm_stages.load_weights`.
+        inserts: Modules to place after blocks of a stage, by stage name ("stage2").
+
+    Shape:
+        images (B, 3, h, w), modality (B,) -> feature map (B, C, h/16, w/16) with `last_stride` 1, or h/32 with 2;
+        source None. The optional input `visible` (`Batch.visible`) avoids a device synchronization.
+
+    Raises:
+        ValueError: If an argument is out of range or `arch` cannot be split into stages.
+        CheckpointError: If weights cannot be loaded.
+
+    Source:
+        HCT (TMM 2020), released code (`share_net`). With resnet50 the parameter count is the same.
+
+    Departs:
+        Not in any number.
+
+    Example:
+        >>> from vireid.models import TwoStreamBackbone
+        >>> backbone = TwoStreamBackbone(arch="resnet10t", share_from=1).eval()
+        >>> with torch.no_grad():
+        ...     feature_map, source = backbone(torch.randn(2, 3, 64, 32), torch.tensor([0, 1]))
+        >>> feature_map.shape, source
+        (torch.Size([2, 512, 4, 2]), None)
     """
 
     example: ClassVar[dict] = {"arch": "resnet10t"}
-    without_weights: ClassVar[dict] = {"pretrained": False, "weights": None}  # for shapes alone, as checks want them
+    without_weights: ClassVar[dict] = {"pretrained": False, "weights": None}  # for checks of shapes only
 
     def __init__(
         self,
@@ -65,11 +90,11 @@ class TwoStreamBackbone(nn.Module):
                 known = f"{nearest(name, UNITS[1:])} (stages: stage1 to stage4)"
                 raise ValueError(f"inserts: {stage!r} is not a stage{known}")
             units[name] = _with_inserts(units[name], insert, stages.channels[name], name)
-        own, joint = list(units.items())[:share_from], list(units.items())[share_from:]
+        specific, shared = list(units.items())[:share_from], list(units.items())[share_from:]
         self.channels = stages.channels[UNITS[-1]]
-        self.visible = nn.Sequential(OrderedDict(own))
+        self.visible = nn.Sequential(OrderedDict(specific))
         self.infrared = copy.deepcopy(self.visible)
-        self.shared = nn.Sequential(OrderedDict(joint))
+        self.shared = nn.Sequential(OrderedDict(shared))
 
     def forward(self, images: Tensor, modality: Tensor, visible: int | None = None) -> tuple[Tensor, None]:
         return self.shared(by_modality(self.visible, self.infrared, images, modality, visible)), None
@@ -78,43 +103,51 @@ class TwoStreamBackbone(nn.Module):
 def by_modality(
     visible_units: nn.Sequential, infrared_units: nn.Sequential, images: Tensor, modality: Tensor, visible: int | None
 ) -> Tensor:
-    """Each row through the units of its modality, the rows in their old order.
+    """Run each row through the units of its modality, keeping the order of the rows.
 
-    `visible`: how many rows are visible, where those stand first; None looks at `modality`, which waits for the device.
+    Args:
+        visible_units: Units for visible rows.
+        infrared_units: Units for infrared rows.
+        images: (B, 3, h, w).
+        modality: (B,).
+        visible: Number of visible rows if these come first. None: read `modality`, which synchronizes with the device.
     """
     if not len(visible_units):
         return images
-    sorted_already = True
+    is_sorted = True
     if visible is None:
-        visible, sorted_already = _look(modality)
+        visible, is_sorted = _count_visible(modality)
     if visible == len(images):
         return visible_units(images)
     if visible == 0:
         return infrared_units(images)
-    order = None if sorted_already else torch.argsort(modality, stable=True)
-    images = images if order is None else images[order]  # this indexing keeps channels_last, index_select does not
+    order = None if is_sorted else torch.argsort(modality, stable=True)
+    images = images if order is None else images[order]  # keeps channels_last; index_select does not
     joined = torch.cat([visible_units(images[:visible]), infrared_units(images[visible:])])
     return joined if order is None else joined[torch.argsort(order)]
 
 
-def _look(modality: Tensor) -> tuple[int, bool]:
-    """How many rows are visible, and whether all of those stand first; waits for the device once."""
-    seen = modality == Modality.VISIBLE
-    unknown = ~seen & (modality != Modality.INFRARED)
-    in_order = (modality[1:] >= modality[:-1]).all()
-    visible, in_order, strangers = torch.stack([seen.sum(), in_order.long(), unknown.sum()]).tolist()
-    if strangers:
-        raise ValueError(f"modality must be {list(map(int, Modality))}; {strangers} rows have something else")
-    return visible, bool(in_order)
+def _count_visible(modality: Tensor) -> tuple[int, bool]:
+    """Number of visible rows, and whether these come first; synchronizes with the device once."""
+    is_visible = modality == Modality.VISIBLE
+    unknown = ~is_visible & (modality != Modality.INFRARED)
+    is_sorted = (modality[1:] >= modality[:-1]).all()
+    visible, is_sorted, invalid = torch.stack([is_visible.sum(), is_sorted.long(), unknown.sum()]).tolist()
+    if invalid:
+        raise ValueError(f"modality must be one of {list(map(int, Modality))}; {invalid} rows have another value")
+    return visible, bool(is_sorted)
 
 
 def _with_inserts(stage: nn.Module, insert: Insert, channels: int, name: str) -> nn.Module:
-    """The stage with a module behind each of its last `insert.count` blocks (behind every block where there are fewer).
+    """Place a module after each of the last `insert.count` blocks of a stage (after every block if there are fewer).
 
-    Blocks keep their names in the state dict; the module behind block "3" is called "3_insert".
+    Blocks keep their names in the state dict; the module after block "3" is "3_insert".
     """
     if not isinstance(stage, nn.Sequential):
-        raise ValueError(f"inserts: {name} of this network is no plain row of blocks; nothing can be put into it")
+        raise ValueError(
+            f"inserts: {name} of this network is not a sequence of blocks, so nothing can be inserted; choose another "
+            "arch, or leave this insert out"
+        )
     if insert.count < 1:
         raise ValueError(f"inserts: count in {name} must be at least 1, got {insert.count}")
     blocks = dict(stage.named_children())

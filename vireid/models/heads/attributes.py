@@ -1,4 +1,4 @@
-"""Heads that predict attributes, for losses only: an exported model does not have them."""
+"""Attribute heads: attribute prediction for training; exported models do not contain them."""
 
 from __future__ import annotations
 
@@ -14,16 +14,38 @@ from vireid.layers.parts import PartLinear
 
 @HEADS.register
 class AttributeHead(nn.Module):
-    """AAL: attributes predicted from the whole image's vector, weighted by what PAE made of each attribute.
+    """Attribute head (AAL of PAENet): predict attributes from pooled features, weighted by attribute features.
 
-    Shapes: attribute_feature (R, A, C), or (R, C) or (R, 1, C), which counts for every attribute; pooled_image (R, C)
-    -> attribute_logits (R, A), in training only. With W = sigmoid(attribute_feature), the pooled vector times W_i goes
-    through a linear layer of `width` (None: C) and a classifier, both of each attribute's own.
-    Without PAE: USES {attribute_feature: pooled}.
-    `neck` puts a BN neck in front of the pooled vector: without one, features that hardly differ beside their mean, as
-    those of a small network that starts from nothing, teach the classifiers little.
-    Source: PAENet (ACM MM 2022), equations 8 and 9. The paper's layer is C -> C, `width` null here; its classifier is
-    not described, and a neck is not mentioned.
+    With W = sigmoid(attribute_feature), pooled_image times W_i passes a linear layer and a classifier of attribute i.
+    Without PAE set USES {attribute_feature: pooled}.
+
+    Args:
+        width: Width of the linear layers; None: C.
+        neck: Apply a BN neck to the pooled features first. A small network trained from scratch needs it: without it,
+            its features vary little around their mean.
+        num_attributes: Number of attributes A.
+        channels: Number of channels C of the feature map.
+
+    Shape:
+        attribute_feature (R, A, C), or (R, C) or (R, 1, C) for all attributes; pooled_image (R, C) -> attribute_logits
+        (R, A), in training only.
+
+    Raises:
+        ValueError: If `width` is below 1.
+
+    Source:
+        Zheng et al., "Progressive Attribute Embedding for Accurate Cross-Modality Person Re-ID" (PAENet), ACM MM 2022,
+        equations 8 and 9.
+
+    Departs:
+        The layer of the paper is C -> C, which is `width=None`. The paper does not describe the classifier and has no
+        neck.
+
+    Example:
+        >>> import torch
+        >>> head = AttributeHead(width=3, num_attributes=2, channels=4)
+        >>> head(torch.randn(5, 2, 4), torch.randn(5, 4))["attribute_logits"].shape
+        torch.Size([5, 2])
     """
 
     provides: ClassVar[frozenset[str]] = frozenset({"attribute_logits"})
@@ -49,12 +71,25 @@ class AttributeHead(nn.Module):
 
 @HEADS.register
 class AttributeClassifier(nn.Module):
-    """One linear layer without bias on a vector of each image: the plain way to learn attributes.
+    """Linear attribute classifier without bias.
 
-    Shapes: features_bn (R, D) or (R, 1, D) -> attribute_logits (R, A), in training only. As it is, it makes the ATTR
-    baseline: attribute labels as one more loss and nothing else.
-    Source: PAENet as released, where it reads the one gate that its attributes produce
-    (USES {features_bn: attribute_feature}).
+    With its defaults it is the ATTR baseline: attribute labels as one more loss.
+
+    Args:
+        num_attributes: Number of attributes A.
+        feature_dim: Width D of the features.
+
+    Shape:
+        features_bn (R, D) or (R, 1, D) -> attribute_logits (R, A), in training only.
+
+    Source:
+        PAENet as released, where it reads the gate that its attributes produce (USES {features_bn:
+        attribute_feature}).
+
+    Example:
+        >>> import torch
+        >>> AttributeClassifier(num_attributes=2, feature_dim=4)(torch.randn(5, 4))["attribute_logits"].shape
+        torch.Size([5, 2])
     """
 
     provides: ClassVar[frozenset[str]] = frozenset({"attribute_logits"})

@@ -1,4 +1,4 @@
-"""The plain head: BN neck and identity classifier."""
+"""Identity head: BN neck and identity classifier."""
 
 from __future__ import annotations
 
@@ -13,12 +13,30 @@ from vireid.layers.norms import frozen_shift_neck
 
 @HEADS.register
 class IdentityHead(nn.Module):
-    """Pooled vector -> BN neck -> identity scores without bias.
+    """BN neck and identity classifier without bias, on the pooled features.
 
-    Shapes: pooled (R, C) -> features (R, C), the pooled vector itself; features_bn (R, C); in training also
-    logits (R, I).
-    Source: the global head of HCT, MMD-ReID and AGW as released. Departs: descriptors are returned as they are; unit
-    length is the business of `CrossModalityNet.embed`.
+    Args:
+        num_ids: Number of identities I.
+        channels: Number of channels C of the feature map.
+
+    Shape:
+        pooled (R, C) -> features (R, C), the pooled features; features_bn (R, C); in training also logits (R, I).
+
+    Raises:
+        ValueError: If an argument is below 1.
+
+    Source:
+        Luo et al., "Bag of Tricks and a Strong Baseline for Deep Person Re-identification", CVPRW 2019; global head of
+        HCT, MMD-ReID and AGW as released.
+
+    Departs:
+        Embeddings are not L2-normalized here but in `CrossModalityNet.embed`.
+
+    Example:
+        >>> import torch
+        >>> head = IdentityHead(num_ids=5, channels=4)
+        >>> {name: tuple(value.shape) for name, value in head(torch.randn(2, 4)).items()}
+        {'features': (2, 4), 'features_bn': (2, 4), 'logits': (2, 5)}
     """
 
     provides: ClassVar[frozenset[str]] = frozenset({"features", "features_bn", "logits"})

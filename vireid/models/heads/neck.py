@@ -1,4 +1,4 @@
-"""A BN neck and nothing behind it."""
+"""BN neck without a classifier."""
 
 from __future__ import annotations
 
@@ -11,11 +11,30 @@ from vireid.core.registries import HEADS
 
 @HEADS.register
 class NeckHead(nn.Module):
-    """Pooled vector -> BN neck, for methods that train without an identity classifier.
+    """BN neck without a classifier, for methods that train without an identity loss.
 
-    Shapes: pooled (R, C) -> features (R, C), the pooled vector itself; features_bn (R, C).
-    The neck's scale starts at 1; its shift is 0 and never trained.
-    Source: MCE (AAAI 2023) as released; with its option --nce use `IdentityHead` (whose scale starts around 1).
+    The scale of the batch normalization starts at 1; its shift is 0 and not trained.
+
+    Args:
+        channels: Number of channels C of the feature map.
+
+    Shape:
+        pooled (R, C) -> features (R, C), the pooled features; features_bn (R, C).
+
+    Raises:
+        ValueError: If `channels` is below 1.
+
+    Source:
+        MCE (AAAI 2023), released code. For its option --nce use `IdentityHead`.
+
+    Departs:
+        Not in any number.
+
+    Example:
+        >>> import torch
+        >>> NeckHead(channels=1)(torch.tensor([[1.0], [3.0]]))["features_bn"].detach()
+        tensor([[-1.0000],
+                [ 1.0000]])
     """
 
     provides: ClassVar[frozenset[str]] = frozenset({"features", "features_bn"})

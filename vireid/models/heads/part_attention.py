@@ -1,4 +1,4 @@
-"""DDAG's head: the plain head, and a second descriptor that looks at the parts of the same person."""
+"""Part attention head (DDAG): identity head and a second embedding from attention between body parts."""
 
 from __future__ import annotations
 
@@ -14,14 +14,26 @@ from vireid.models.heads.identity import IdentityHead
 
 
 class PartAttention(nn.Module):
-    """Parts of a map look at each other; their weighted sum is added to the global descriptor, then normalised.
+    """Self-attention between horizontal parts of a feature map, added to the global embedding.
 
-    Shapes: feature_map (R, C, H, W), features_bn (R, C) -> (R, C). With Q the map averaged over each of `num_parts`
-    horizontal bands (bands overlap where H is no multiple of them), A = softmax((Q W1 + b1)(Q W2)^T) over the last axis
-    without scaling, r = sum_p softmax(gate)_p (A (Q W3 + b3))_p, the result is BN(r + features_bn).
-    Source: DDAG (ECCV 2020), "intra-modality weighted-part aggregation", released code; 1 x 1 convolutions there are
-    linear layers here. Departs: W2 has no bias; that of the release shifts each row of scores by one number, which the
-    softmax takes away again.
+    Q is the map averaged over each of `num_parts` horizontal bands (bands overlap if H is not a multiple of their
+    number). A = softmax((Q W1 + b1)(Q W2)^T) over the last axis, without scaling, and r = sum_p softmax(gate)_p (A (Q
+    W3 + b3))_p.
+
+    Args:
+        channels: Number of channels C.
+        num_parts: Number of bands.
+
+    Shape:
+        feature_map (R, C, H, W), features_bn (R, C) -> (R, C), BN(r + features_bn).
+
+    Source:
+        Ye et al., "Dynamic Dual-Attentive Aggregation Learning for Visible-Infrared Person Re-Identification" (DDAG),
+        ECCV 2020, intra-modality weighted-part aggregation; released code, whose 1 x 1 convolutions are linear layers
+        here.
+
+    Departs:
+        W2 has no bias. The bias of the released code adds a constant to each row of scores, which softmax ignores.
     """
 
     def __init__(self, channels: int, num_parts: int) -> None:
@@ -42,12 +54,31 @@ class PartAttention(nn.Module):
 
 @HEADS.register
 class PartAttentionHead(nn.Module):
-    """`IdentityHead` and a part-attended descriptor that goes through the same classifier.
+    """`IdentityHead` with a second, part-attended embedding that shares its classifier.
 
-    Shapes: pooled (R, C), feature_map (R, C, H, W) -> features (R, C), the pooled vector itself; features_bn (R, C);
-    features_att (R, C), see `PartAttention`; in training also logits and logits_att, both (R, I).
-    Source: DDAG (ECCV 2020), released code (3 parts; retrieval by features_att). Departs: see `PartAttention`; unit
-    length is the business of `CrossModalityNet.embed`.
+    Args:
+        num_parts: Number of horizontal bands.
+        num_ids: Number of identities I.
+        channels: Number of channels C of the feature map.
+
+    Shape:
+        pooled (R, C), feature_map (R, C, H, W) -> features (R, C), the pooled features; features_bn (R, C);
+        features_att (R, C), see `PartAttention`; in training also logits and logits_att (R, I).
+
+    Raises:
+        ValueError: If an argument is below 1.
+
+    Source:
+        DDAG (ECCV 2020), released code: 3 parts, retrieval by features_att.
+
+    Departs:
+        See `PartAttention`. Embeddings are not L2-normalized here but in `CrossModalityNet.embed`.
+
+    Example:
+        >>> head = PartAttentionHead(num_parts=3, num_ids=5, channels=4)
+        >>> fields = head(torch.randn(2, 4), torch.rand(2, 4, 6, 3))
+        >>> {name: tuple(value.shape) for name, value in fields.items()}
+        {'features': (2, 4), 'features_bn': (2, 4), 'logits': (2, 5), 'features_att': (2, 4), 'logits_att': (2, 5)}
     """
 
     provides: ClassVar[frozenset[str]] = IdentityHead.provides | {"features_att", "logits_att"}

@@ -1,4 +1,4 @@
-"""MPANet's head: learned soft masks instead of stripes, all parts and the whole as one descriptor."""
+"""Pattern head (MPANet): soft part masks, the part features and the pooled features in one embedding."""
 
 from __future__ import annotations
 
@@ -13,14 +13,36 @@ from vireid.layers.norms import frozen_shift_neck
 
 @HEADS.register
 class PatternHead(nn.Module):
-    """`num_parts` soft masks over the map; what each of them sees, then the pooled vector, side by side; neck; scores.
+    """Soft part masks, one embedding of all part features and the pooled features, BN neck and classifier.
 
-    Shapes: feature_map (R, C, H, W), pooled (R, C) -> part_masks (R, P, H, W), sigmoids of a 1 x 1 convolution;
-    features (R, (P + 1) C), the mean over positions of mask times map for each part, the pooled vector last;
-    features_bn the same behind a BN neck; in training also logits (R, I) without bias.
-    Parts are divided by the number of positions, not by what the mask covers; with `AveragePool` a mask of ones would
-    give the pooled vector. All masks go over the map in one product.
-    Source: pattern alignment of MPANet (CVPR 2021), released code (`num_parts: 6`); no departure.
+    Part features are divided by the number of positions, not by the area of the mask: with `AveragePool` a mask of
+    ones gives the pooled features. All masks are applied in one matrix product.
+
+    Args:
+        num_parts: Number of masks P.
+        num_ids: Number of identities I.
+        channels: Number of channels C of the feature map.
+
+    Shape:
+        feature_map (R, C, H, W), pooled (R, C) -> part_masks (R, P, H, W), sigmoids of a 1 x 1 convolution; features
+        (R, (P + 1) C), the mean over positions of mask times map for each part, then the pooled features; features_bn,
+        the same after a BN neck; in training also logits (R, I), without bias.
+
+    Raises:
+        ValueError: If an argument is below 1.
+
+    Source:
+        Wu et al., "Discover Cross-Modality Nuances for Visible-Infrared Person Re-Identification" (MPANet), CVPR 2021,
+        pattern alignment; released code (`num_parts=6`).
+
+    Departs:
+        Not in any number.
+
+    Example:
+        >>> head = PatternHead(num_parts=2, num_ids=5, channels=4)
+        >>> fields = head(torch.rand(2, 4, 6, 3), torch.randn(2, 4))
+        >>> {name: tuple(value.shape) for name, value in fields.items()}
+        {'part_masks': (2, 2, 6, 3), 'features': (2, 12), 'features_bn': (2, 12), 'logits': (2, 5)}
     """
 
     provides: ClassVar[frozenset[str]] = frozenset({"part_masks", "features", "features_bn", "logits"})
@@ -37,13 +59,13 @@ class PatternHead(nn.Module):
         self.masks = nn.Conv2d(channels, num_parts, 1)
         nn.init.zeros_(self.masks.bias)  # type: ignore[arg-type]
         self.neck = frozen_shift_neck(width)
-        nn.init.ones_(self.neck.weight)  # the other releases draw it
+        nn.init.ones_(self.neck.weight)  # 1 as in this released code; the others draw it at random
         self.classifier = nn.Linear(width, num_ids, bias=False)
 
     def forward(self, feature_map: Tensor, pooled: Tensor) -> dict[str, Tensor]:
         masks = torch.sigmoid(self.masks(feature_map))
-        places, rows = feature_map.flatten(2), masks.flatten(2)
-        parts = torch.bmm(rows, places.transpose(1, 2)) / places.shape[2]
+        positions, flat_masks = feature_map.flatten(2), masks.flatten(2)
+        parts = torch.bmm(flat_masks, positions.transpose(1, 2)) / positions.shape[2]
         features = torch.cat([parts.flatten(1), pooled], dim=1)
         features_bn = self.neck(features)
         fields = {"part_masks": masks, "features": features, "features_bn": features_bn}

@@ -1,4 +1,4 @@
-"""HCT's head: the map in horizontal stripes, one descriptor and one classifier for each."""
+"""Stripe head (HCT): horizontal stripes of the feature map, each with its embedding and classifier."""
 
 from __future__ import annotations
 
@@ -16,15 +16,38 @@ from vireid.layers.pooling import power_mean
 
 @HEADS.register
 class StripeHead(nn.Module):
-    """The map cut into `num_parts` equal stripes: GeM -> linear layer -> BN -> ReLU -> identity scores, each its own.
+    """Part-based head: horizontal stripes, each with GeM pooling, linear layer, BN, ReLU and identity classifier.
 
-    Shapes: feature_map (R, C, H, W), H a multiple of P -> part_features (R, P, `dim`); features (R, P `dim`), the parts
-    side by side; in training also part_logits (R, P, I). There is no BN neck: descriptor and metric losses use
-    `features`.
-    Errors: ConfigError at the first batch where the height of the map is no multiple of `num_parts`.
-    Source: the part head of HCT (TMM 2020), released code: 1 x 1 convolution with bias, weights Kaiming normal by fan
-    in; classifiers with bias, weights N(0, 0.001); `p` 10 on RegDB and 3 on SYSU-MM01. Departs: the layers of all parts
-    run as one product, which computes the same.
+    The layers of all stripes run as one product. There is no BN neck: retrieval and metric losses use `features`.
+
+    Args:
+        num_parts: Number of stripes P.
+        dim: Width of the embedding of each stripe.
+        p: Exponent of GeM pooling.
+        num_ids: Number of identities I.
+        channels: Number of channels C of the feature map.
+
+    Shape:
+        feature_map (R, C, H, W), H a multiple of P -> part_features (R, P, dim); features (R, P dim), the parts
+        concatenated; in training also part_logits (R, P, I).
+
+    Raises:
+        ValueError: If an argument is out of range.
+        ConfigError: In the first batch, if the height of the map is not a multiple of `num_parts`.
+
+    Source:
+        Liu et al., "Parameter Sharing Exploration and Hetero-Center Triplet Loss for Visible-Thermal Person
+        Re-Identification" (HCT), TMM 2020; released code: 1 x 1 convolution with bias and Kaiming normal weights (fan
+        in), classifiers with bias and weights from N(0, 0.001), `p` 10 on RegDB and 3 on SYSU-MM01.
+
+    Departs:
+        Not in any number.
+
+    Example:
+        >>> import torch
+        >>> head = StripeHead(num_parts=3, dim=2, num_ids=5, channels=4)
+        >>> {name: tuple(value.shape) for name, value in head(torch.rand(2, 4, 6, 3)).items()}
+        {'features': (2, 6), 'part_features': (2, 3, 2), 'part_logits': (2, 3, 5)}
     """
 
     provides: ClassVar[frozenset[str]] = frozenset({"features", "part_features", "part_logits"})
@@ -55,7 +78,7 @@ class StripeHead(nn.Module):
         return fields
 
     def _stripes(self, feature_map: Tensor) -> Tensor:
-        """(R, C, H, W) -> (R, P, C), each stripe pooled."""
+        """Pool each stripe, (R, C, H, W) -> (R, P, C)."""
         height = feature_map.shape[2]
         if height % self.num_parts:
             raise ConfigError(
@@ -65,5 +88,5 @@ class StripeHead(nn.Module):
                     f"multiple of it"
                 ]
             )
-        stripes = feature_map.unflatten(2, (self.num_parts, -1)).flatten(3)  # a view, channels_last too
+        stripes = feature_map.unflatten(2, (self.num_parts, -1)).flatten(3)  # a view, also in channels_last
         return power_mean(stripes, self.p).transpose(1, 2)

@@ -1,4 +1,4 @@
-"""Layers that a config inserts behind blocks of a backbone stage."""
+"""Inserts: modules that a config places after blocks of a backbone stage."""
 
 from vireid.models.inserts.modality import ModalityAlleviation
 

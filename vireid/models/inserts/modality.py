@@ -1,4 +1,4 @@
-"""MPANet's insert: channels that carry the modality are normalised away, the others stay as they are."""
+"""Modality alleviation (MPANet): gated instance normalization of the feature map."""
 
 from __future__ import annotations
 
@@ -9,18 +9,30 @@ from torch import Tensor, nn
 from vireid.core.registries import INSERTS
 from vireid.layers.precision import float32_or_more, without_autocast
 
-EPS = 1e-5  # under the root of the deviation, as in instance normalisation
+EPS = 1e-5  # added to the variance, as in instance normalization
 
 
 class ModalityAlleviationBlock(nn.Module):
-    """Each channel between itself and its instance-normalised form, as a gate that looks at the image decides.
+    """Gated instance normalization: blend each channel with its instance-normalized form.
 
-    Shapes: (R, C, H, W) -> (R, C, H, W): m x + (1 - m) IN(x) with m = sigmoid(W2 relu(W1 mean(x))), one number for each
-    channel of each image; IN has no parameters and takes the statistics of the image, in training and evaluation alike.
-    For one image and channel both parts are straight lines in x, so that the whole is scale x + shift: one pass over
-    the map, whose mean serves the gate too. Statistics and result are computed in float32 or more; the result has the
-    map's own precision.
-    Source: modality alleviation module of MPANet (CVPR 2021), released code; no departure.
+    m = sigmoid(W2 relu(W1 mean(x))) is one gate for each channel of each image. IN has no parameters and uses the
+    statistics of the image in training and evaluation. Both parts are linear in x for one image and channel, so that
+    the block is one multiplication and addition. It is computed in float32 or more and cast back to the type of the
+    map.
+
+    Args:
+        channels: Number of channels C.
+        reduction: The inner layer of the gate has C / reduction channels, at least one.
+
+    Shape:
+        (R, C, H, W) -> (R, C, H, W), m x + (1 - m) IN(x).
+
+    Source:
+        Wu et al., "Discover Cross-Modality Nuances for Visible-Infrared Person Re-Identification" (MPANet), CVPR 2021,
+        modality alleviation module; released code.
+
+    Departs:
+        Not in any number.
     """
 
     def __init__(self, channels: int, *, reduction: int = 16) -> None:
@@ -36,16 +48,28 @@ class ModalityAlleviationBlock(nn.Module):
             x = float32_or_more(feature_map)
             variance, mean = torch.var_mean(x, dim=(2, 3), correction=0, keepdim=True)
             gate = torch.sigmoid(self.excite(F.relu(self.squeeze(mean))))
-            normalised = (1 - gate) * torch.rsqrt(variance + EPS)
-            return torch.addcmul(-normalised * mean, gate + normalised, x).to(feature_map.dtype)
+            scale = (1 - gate) * torch.rsqrt(variance + EPS)
+            return torch.addcmul(-scale * mean, gate + scale, x).to(feature_map.dtype)
 
 
 @INSERTS.register
 class ModalityAlleviation:
-    """Modality alleviation behind the last `count` blocks of a stage; see `ModalityAlleviationBlock`.
+    """Insert `ModalityAlleviationBlock` after the last `count` blocks of a stage.
 
-    `reduction`: the gate's inner layer has C / reduction channels, at least one.
-    Source: MPANet as released has one behind stage 3 and one behind stage 4 of ResNet-50 (`modality_attention: 2`).
+    Args:
+        count: Number of blocks of the stage that are followed by one.
+        reduction: The inner layer of the gate has C / reduction channels, at least one.
+
+    Raises:
+        ValueError: If an argument is below 1.
+
+    Source:
+        MPANet as released has one after stage 3 and one after stage 4 of ResNet-50 (`modality_attention: 2`).
+
+    Example:
+        >>> insert = ModalityAlleviation(count=1, reduction=2)
+        >>> insert.build(channels=4)(torch.rand(2, 4, 6, 3)).shape
+        torch.Size([2, 4, 6, 3])
     """
 
     def __init__(self, *, count: int = 1, reduction: int = 16) -> None:
@@ -54,5 +78,5 @@ class ModalityAlleviation:
         self.count, self.reduction = count, reduction
 
     def build(self, channels: int) -> ModalityAlleviationBlock:
-        """One block for maps of that many channels."""
+        """Build one block for maps of this number of channels."""
         return ModalityAlleviationBlock(channels, reduction=self.reduction)

@@ -85,7 +85,7 @@ def test_all_stages_off_is_an_error_that_says_what_to_write():
     off = [word for n in (1, 2, 3) for word in (f"MODEL.ADAPTER.STAGES.EMB{n}.NAME", "none")]
     with pytest.raises(ConfigError, match="all of them are off") as caught:
         assemble.load(CONFIG, off)
-    assert "write ADAPTER: {NAME: none}" in str(caught.value)
+    assert "set ADAPTER: {NAME: none}" in str(caught.value)
 
 
 def test_without_stages_it_cannot_be_built():

@@ -101,7 +101,7 @@ def test_emb2_position_by_position(given, width):
 
 def test_emb2_takes_one_token(given):
     tokens, feature_map, attributes = given
-    with pytest.raises(ValueError, match="takes one token for each row, got 2: put it first"):
+    with pytest.raises(ValueError, match="takes one token for each row, got 2: place it before"):
         build(SpatialAttentionStage)(tokens.expand(-1, 2, -1), feature_map, attributes)
 
 

@@ -4,17 +4,17 @@ import pytest
 import torch
 
 from vireid.core.types import Modality
-from vireid.layers.norms import unit_rows
+from vireid.layers.norms import l2_normalize
 from vireid.models.backbones.diverse import DiverseBackbone, EmbeddingExpansion
 from vireid.models.cross_modality_net import CrossModalityNet, copies
 from vireid.models.heads.identity import IdentityHead
 from vireid.models.pooling import AveragePool
-from vireid.testing import still, tiny_batch
+from vireid.testing import disable_dropout, tiny_batch
 
 
 def backbone(**more) -> DiverseBackbone:
     torch.manual_seed(0)
-    return still(DiverseBackbone(**({"arch": "resnet10t"} | more)))
+    return disable_dropout(DiverseBackbone(**({"arch": "resnet10t"} | more)))
 
 
 def test_blocks_of_rows_with_their_source():
@@ -91,7 +91,7 @@ def test_the_descriptor_has_every_row_of_an_image_before_and_after_the_neck():
     with torch.no_grad():
         out, described = net(batch), net.embed(batch)
     assert described.shape == (len(batch), 6 * module.channels)
-    six = [unit_rows(out.values[name]).unflatten(0, (3, -1)) for name in ("features", "features_bn")]
+    six = [l2_normalize(out.values[name]).unflatten(0, (3, -1)) for name in ("features", "features_bn")]
     similarity = sum(rows @ rows.T for half in six for rows in half) / 6
     torch.testing.assert_close(described @ described.T, similarity, rtol=1e-4, atol=1e-5)
 

@@ -75,12 +75,12 @@ def test_channels_of_each_unit():
 @pytest.mark.parametrize(
     ("arch", "text"),
     [
-        ("resnet5", "arch 'resnet5' is no network of timm; did you mean 'resnet50'?"),
+        ("resnet5", "arch 'resnet5' is not a timm model; did you mean 'resnet50'?"),
         ("resnet18.a1_in2k", "arch 'resnet18.a1_in2k': timm has no such weights; did you mean 'resnet18.a1_in1k'?"),
-        ("vit_tiny_patch16_224", "arch 'vit_tiny_patch16_224' has no stages to cut (it has patch_embed, pos_drop,"),
-        ("efficientnet_b0", "arch 'efficientnet_b0' has no stages to cut (it has conv_stem, bn1, blocks,"),
+        ("vit_tiny_patch16_224", "arch 'vit_tiny_patch16_224' has no stages (its modules: patch_embed, pos_drop,"),
+        ("efficientnet_b0", "arch 'efficientnet_b0' has no stages (its modules: conv_stem, bn1, blocks,"),
         ("halonet26t", "arch 'halonet26t' takes images of one size only"),
-        ("hf-hub:someone/net", "arch 'hf-hub:someone/net' is no network of timm"),
+        ("hf-hub:someone/net", "arch 'hf-hub:someone/net' is not a timm model"),
     ],
 )
 def test_a_network_that_cannot_be_cut_is_refused(arch, text):
@@ -140,7 +140,7 @@ def test_every_tensor_that_does_not_fit_is_listed(tmp_path, tensors):
         f"{path} does not fit the backbone:"
         "\n    missing: layer1.0.conv2.weight"
         "\n    not of this network: neck.weight"
-        "\n    of another shape: layer2.0.conv1.weight (2, 3), here (128, 64, 3, 3)"
+        "\n    of another shape: layer2.0.conv1.weight (2, 3), expected (128, 64, 3, 3)"
     )
 
 
@@ -189,7 +189,7 @@ class Evil:
 
 def test_nothing_in_a_file_is_executed(tmp_path, capsys):
     torch.save({"conv1.weight": Evil()}, tmp_path / "evil.pth")
-    with pytest.raises(CheckpointError, match=r"evil\.pth: asks for print, which no file"):
+    with pytest.raises(CheckpointError, match=r"evil\.pth: requires print, which files"):
         cut("resnet10t", weights=str(tmp_path / "evil.pth"))
     assert "executed" not in capsys.readouterr().out
 
@@ -197,7 +197,7 @@ def test_nothing_in_a_file_is_executed(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("name", "content", "text"),
     [
-        ("none.safetensors", None, "none.safetensors: there is no such file"),
+        ("none.safetensors", None, "none.safetensors: file does not exist"),
         ("broken.safetensors", b"not a file", "cannot be read as a safetensors file: is text that begins 'not a file'"),
         ("broken.pth", b"not a file", "cannot be read as a file of torch.save: is text that begins 'not a file'"),
     ],
@@ -234,5 +234,5 @@ def test_pretrained_weights_that_cannot_be_had_name_the_way_out(monkeypatch):
     monkeypatch.setattr(timm, "create_model", offline)
     with pytest.raises(CheckpointError) as error:
         cut("resnet10t", pretrained=True)
-    expected = "the pretrained weights of resnet10t cannot be had here: no route to host; give a local file in WEIGHTS"
+    expected = "the pretrained weights of resnet10t cannot be downloaded: no route to host; set WEIGHTS to a local file"
     assert str(error.value) == expected

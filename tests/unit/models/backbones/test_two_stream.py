@@ -106,7 +106,7 @@ def test_names_in_the_state_dict_stay():
 
 
 def test_a_modality_that_is_none_is_refused(backbone):
-    with pytest.raises(ValueError, match=r"modality must be \[0, 1\]; 2 rows have something else"):
+    with pytest.raises(ValueError, match=r"modality must be one of \[0, 1\]; 2 rows have another value"):
         backbone(IMAGES, torch.tensor([0, 1, 2, 1, 0, -1]))
 
 
@@ -178,7 +178,7 @@ def test_inserts_that_change_nothing_change_nothing():
     [
         ("resnet18", {"stage5": Scaling()}, "inserts: 'stage5' is not a stage; did you mean"),
         ("resnet18", {"stage2": Scaling(count=0)}, "inserts: count in stage2 must be at least 1, got 0"),
-        ("convnext_atto", {"stage2": Scaling()}, "inserts: stage2 of this network is no plain row of blocks"),
+        ("convnext_atto", {"stage2": Scaling()}, "inserts: stage2 of this network is not a sequence of blocks"),
     ],
 )
 def test_inserts_are_checked(arch, inserts, text):

@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from vireid.core.errors import ConfigError
-from vireid.layers.norms import unit_rows
-from vireid.layers.pooling import generalised_mean
+from vireid.layers.norms import l2_normalize
+from vireid.layers.pooling import generalized_mean
 from vireid.models.cross_modality_net import CrossModalityNet
 from vireid.models.heads.stripes import StripeHead
 from vireid.models.pooling import AveragePool
@@ -24,7 +24,7 @@ def stripe_by_stripe(module: StripeHead, feature_map: torch.Tensor):
     """Slices, a 1 x 1 convolution, a BN over maps and a linear layer for each stripe, as the release has them."""
     features, logits = [], []
     for part, stripe in enumerate(feature_map.chunk(module.num_parts, dim=2)):
-        pooled = generalised_mean(stripe, module.p)[:, :, None, None]
+        pooled = generalized_mean(stripe, module.p)[:, :, None, None]
         projected = nn.functional.conv2d(
             pooled, module.project.weight[part][:, :, None, None], module.project.bias[part]
         )
@@ -85,7 +85,7 @@ def test_the_descriptor_is_the_unit_concatenation():
     ).eval()
     batch = tiny_batch()
     with torch.no_grad():
-        expected = unit_rows(net(batch).values["features"])
+        expected = l2_normalize(net(batch).values["features"])
         torch.testing.assert_close(net.embed(batch), expected)
 
 
