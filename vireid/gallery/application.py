@@ -15,9 +15,9 @@ from vireid.config.coerce import Mismatch, convert, hints_of
 from vireid.core.errors import DataError, UserError, nearest
 from vireid.core.interfaces import GalleryIndex, TrainedIndex
 from vireid.core.paths import real_path
+from vireid.core.progress import progress_bar
 from vireid.core.registries import INDEXES
 from vireid.core.types import Sample
-from vireid.data.images.decode import progress
 from vireid.gallery.answers import Answers, gathered
 from vireid.gallery.filters import Filter, span
 from vireid.gallery.images import Stamp, latest_rows, read_images, real_paths, vanished
@@ -106,7 +106,7 @@ def _filled(store: GalleryStore, model: TrainedModel, samples: Sequence[Sample],
     samples = [replace(sample, path=real_path(sample.path)) for sample in samples]
     todo, done = planned(samples, store.columns(), refresh=refresh)
     again = {sample.path for sample in todo[len(todo) - done.outdated :]}
-    with progress(len(todo), "embedding images") as tell:
+    with progress_bar(len(todo), "embedding images") as tell:
         for portion, images, stamps in read_images(todo, model.size, done.bad, PORTION, model.depth):
             if portion:
                 vectors = model.embed(portion, images)

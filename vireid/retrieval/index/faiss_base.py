@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from vireid.core.errors import UserError
-from vireid.retrieval.best import ordered
+from vireid.retrieval.best import order_ties
 from vireid.retrieval.index.faiss_files import Note, read_index, write_index
 from vireid.retrieval.index.faiss_gpu import FaissGpuError, gpu_resources, import_faiss
 from vireid.retrieval.index.torch_exact import TorchExact
@@ -153,9 +153,9 @@ class FaissIndex(ABC):
         selector = None if allowed is None else faiss.IDSelectorBatch(np.flatnonzero(allowed))
         if self._small:
             scores, ids = index.search(rows, min(k, len(self)), params=flat_parameters(selector))
-            return filled(*ordered(scores, ids), k)
+            return filled(*order_ties(scores, ids), k)
         scores, ids = index.search(rows, min(k, len(self)), params=self._parameters(selector))
-        return filled(*ordered(self._cosines(scores), ids), k)
+        return filled(*order_ties(self._cosines(scores), ids), k)
 
     def save(self, path: Path) -> None:
         if self._instead is not None:

@@ -14,7 +14,7 @@ from vireid.core.errors import DataError, UserError, nearest
 from vireid.core.io import write_json
 from vireid.core.paths import normalized_path
 from vireid.core.registries import INDEXES
-from vireid.retrieval.best import ordered
+from vireid.retrieval.best import order_ties
 from vireid.retrieval.index.vectors import checked_search, filled, unit_rows
 
 EMBEDDED = ("FLAT", "HNSW", "HNSW_SQ", "IVF_FLAT", "IVF_SQ8")  # what the embedded server builds
@@ -123,7 +123,7 @@ class Milvus:
             for row, hits in enumerate(answers, start):
                 scores[row, : len(hits)] = [hit["distance"] for hit in hits]
                 ids[row, : len(hits)] = [hit["id"] for hit in hits]
-        return ordered(scores, ids)
+        return order_ties(scores, ids)
 
     def save(self, path: Path) -> None:
         """The vectors are with the server; the file says where."""
