@@ -16,8 +16,8 @@ from vireid.core.types import EmbeddingTable, Sample, Trial
 from vireid.evaluation.coverage import ProtocolCoverage, require_counted, trial_coverage
 from vireid.evaluation.indexed import IndexedScorer
 from vireid.evaluation.report import MeasuredQueries, Report
-from vireid.retrieval.metrics import Cmc, measure_queries, summarise
-from vireid.retrieval.ranking import NOBODY, Ranking, rank_rows
+from vireid.retrieval.metrics import Cmc, measure_queries, summarize
+from vireid.retrieval.ranking import NO_IMAGE, Ranking, rank_rows
 
 
 class MeasuredProtocol(Protocol):
@@ -78,7 +78,7 @@ class Evaluator:
         indexed = None if self.index is None else IndexedScorer(self.index, exact=self.score)
         scores = self._plain(table) if self.rerank is None and indexed is None else self._of_trial(table, indexed)
         found = {trial.name: self._measure(scores(trial), trial, table) for trial in self.protocol.trials(table)}
-        trials = {name: summarise(each.scores, self.ranks) for name, each in found.items()}
+        trials = {name: summarize(each.scores, self.ranks) for name, each in found.items()}
         own = {} if self.rerank is None else {"re_ranking": self.rerank.description}
         own |= {} if indexed is None else {"search": indexed.description}
         protocol = self.protocol
@@ -119,7 +119,7 @@ class Evaluator:
         )
         ranking = rank_rows(scores, junk=chosen.junk(chosen.query, chosen.gallery), k=k).mapped(chosen.gallery)
         same = table.labels[ranking.ids.clip(min=0)] == table.labels[chosen.query][:, None]
-        return RankedLists(chosen.query, ranking, same & (ranking.ids != NOBODY))
+        return RankedLists(chosen.query, ranking, same & (ranking.ids != NO_IMAGE))
 
     def _plain(self, table: EmbeddingTable) -> Callable[[Trial], np.ndarray]:
         """One matrix of dot products, of which each trial looks at a part."""

@@ -16,7 +16,7 @@ from vireid.core.errors import UserError
 from vireid.core.io import write_text
 from vireid.core.types import Modality, Sample
 from vireid.gallery.store import UNKNOWN
-from vireid.retrieval.ranking import NOBODY, Ranking
+from vireid.retrieval.ranking import NO_IMAGE, Ranking
 from vireid.visualize.markup import document, facts, paragraph, section
 from vireid.visualize.tiles import Photographs, data_uri
 
@@ -36,7 +36,7 @@ def gathered(
                 "answers": [
                     {"rank": place, "score": round(float(score), 6), **_known(columns, int(row))}
                     for place, (row, score) in enumerate(zip(ids, scores), 1)
-                    if row != NOBODY
+                    if row != NO_IMAGE
                 ],
             }
             for query, ids, scores in zip(queries, ranking.ids, ranking.scores)

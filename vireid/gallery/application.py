@@ -24,7 +24,7 @@ from vireid.gallery.images import Stamp, latest_rows, read_images, real_paths, v
 from vireid.gallery.model import TrainedModel
 from vireid.gallery.plan import Built, planned
 from vireid.gallery.store import FORMAT, GalleryStore, Header, Shard
-from vireid.retrieval.ranking import NOBODY, Ranking
+from vireid.retrieval.ranking import NO_IMAGE, Ranking
 
 PORTION = 512  # images that are read, embedded and kept at a time
 SHOWN = 20  # bad images that an error names
@@ -188,7 +188,7 @@ def search(
 def _outdated(columns: Mapping[str, np.ndarray], ranking: Ranking) -> int:
     """Images found whose files have another size or time than recorded, or do not exist."""
     count = 0
-    for row in np.unique(ranking.ids[ranking.ids != NOBODY]).tolist():
+    for row in np.unique(ranking.ids[ranking.ids != NO_IMAGE]).tolist():
         try:
             found = os.stat(str(columns["path"][row]))
         except OSError:

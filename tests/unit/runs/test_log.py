@@ -1,4 +1,3 @@
-
 import pytest
 from tensorboard.backend.event_processing import event_accumulator
 

@@ -96,7 +96,7 @@ class TorchExact:
         return self._parts[0]
 
     def _blocks(self, queries: int, width: int, k: int) -> tuple[int, int]:
-        """Number of queries and gallery rows at a time: similarities with the memory that `topk` needs, and the rows."""
+        """Return the numbers of queries and of gallery rows at a time that fit into the memory limit."""
         step = min(queries, QUERIES)
         each = 4 * step * 4 + (4 * width if self.device.type != "cpu" else 0)  # bytes for one gallery row
         return step, max(k, self.memory_mb * MIB // each)
