@@ -43,5 +43,5 @@ def test_a_trained_run_embeds_and_searches_without_its_data_set(train, run_tool,
     assert run_tool("gallery", *search, "--set", "WEIGHTS", weights) == 0, "the same weights by another way"
     assert run_tool("gallery", *search, "--set", "SIZE", "[48, 32]") == 2
     assert "was made by another model" in capsys.readouterr().err
-    assert np.isfinite(next(GalleryStore(gallery).portions()).vectors).all()
+    assert np.isfinite(next(GalleryStore(gallery).shards()).embeddings).all()
     assert os.listdir(portions) == ["000000.npz"]

@@ -86,7 +86,9 @@ def test_camera_0_for_every_image_is_refused_by_both(words, tmp_path, capsys):
 
 
 def test_cameras_of_the_settings_that_match_nothing_are_refused_by_both(words, tmp_path, capsys):
-    text = "EVALUATION.I2V: QueryGalleryProtocol: exclude: camera 6 does not exist (cameras of the test images: visible 1;"
+    text = (
+        "EVALUATION.I2V: QueryGalleryProtocol: exclude: camera 6 does not exist (cameras of the test images: visible 1;"
+    )
     check_both(words(EVALUATION__I2V__EXCLUDE="[[6, 1]]"), text, tmp_path, capsys)
     text = "EVALUATION.I2V: QueryGalleryProtocol: query_cameras: no camera is named 'gaet'; did you mean 'gate'?"
     named = words(
