@@ -34,7 +34,7 @@ def test_a_trained_run_embeds_and_searches_without_its_data_set(train, run_tool,
     kept = len(GalleryStore(gallery).columns()["path"])
     assert kept > 0, "nothing was acknowledged before the kill"
     assert run_tool("gallery", *build) == 0
-    assert f"{kept} were there" in capsys.readouterr().out
+    assert f"{kept} already in the gallery" in capsys.readouterr().out
     image = next((people / "cam1").rglob("*.jpg"))
     search = ["search", gallery, *config, "--images", image, "--modality", "visible", "--top", 1]
     assert run_tool("gallery", *search) == 0

@@ -196,7 +196,7 @@ def search(
     conditions = {
         "gallery": f"{folder} ({int(latest.sum())} images)",
         "model": store.header.model,
-        "search": index.description + ("" if index.exact else " (approximate: answers may be missing)"),
+        "search": index.description + ("" if index.exact else " (approximate: images may be missing)"),
     }
     if unknown := only.without_time(columns, latest):
         conditions["time"] = f"{unknown} images without a time are left out"
@@ -249,7 +249,7 @@ def _training(store: GalleryStore, number: int) -> list[str]:
     if "trained_on" not in note:
         return ["training    not recorded: the next search trains the index if its kind is trained"]
     trained_on, limit = note["trained_on"], note["limit"]
-    how = f"on {trained_on} embeddings" if trained_on else "none yet, embeddings are compared whole"
+    how = f"on {trained_on} embeddings" if trained_on else "none yet, embeddings are searched exactly"
     return [f"training    {how}; {number} now; trained again above {limit} (growth {store.header.growth:g})"]
 
 

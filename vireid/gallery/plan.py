@@ -49,7 +49,7 @@ class Built:
 
     def __str__(self) -> str:
         rate = self.embedded / self.seconds if self.seconds else 0.0
-        lines = [f"{self.added} images added, {self.already} were there ({rate:.1f} images/s)"]
+        lines = [f"{self.added} images added, {self.already} already in the gallery ({rate:.1f} images/s)"]
         if self.refreshed:
             lines.append(f"{self.refreshed} images embedded again; their earlier embeddings are no longer found")
         if self.repeated:

@@ -29,7 +29,7 @@ def found(answers):
 def test_the_same_people_are_found_in_other_cameras(tmp_path, model, samples):
     done = built(tmp_path / "g", model, samples)
     assert (done.added, done.already) == (30, 0)
-    assert str(done).startswith("30 images added, 0 were there (")
+    assert str(done).startswith("30 images added, 0 already in the gallery (")
     queries = [sample for sample in samples if sample.camera == 3]
     answers = application.search(tmp_path / "g", model, queries, k=2, only=Filter(cameras=(1, 2)))
     assert [set(names) for names in found(answers)] == [{f"{p}_1.png", f"{p}_2.png"} for p in range(10)]

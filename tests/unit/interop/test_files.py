@@ -140,7 +140,7 @@ def test_half_numbers_become_whole_ones(small, tmp_path, tensors):
 @pytest.mark.parametrize(
     ("family", "trial", "data", "text"),
     [
-        ("small", None, None, "a model of RegDB belongs to one of its 10 splits"),
+        ("small", None, None, "a model of RegDB was trained on one of its 10 splits"),
         ("small", 11, None, "--trial must be between 1 and 10, got 11"),
         ("small", 0, None, "--trial must be between 1 and 10, got 0"),
         ("small", 1, "LLCM", "LLCM has one split; --trial is for RegDB"),

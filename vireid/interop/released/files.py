@@ -128,8 +128,8 @@ def _trial(data: DataSet, trial: int | None) -> dict[str, int]:
         return {}
     if trial is None:
         raise UserError(
-            f"a model of {data.name} was trained on one of its {data.trials} splits, which hold test identities of the"
-            " others: name the split with --trial"
+            f"a model of {data.name} was trained on one of its {data.trials} splits: name it with --trial, because"
+            " the test identities of another split may be in its training data"
         )
     if not 1 <= trial <= data.trials:
         raise UserError(f"--trial must be between 1 and {data.trials}, got {trial}")

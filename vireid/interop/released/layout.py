@@ -45,7 +45,7 @@ class Place:
     """The place of a released tensor: a tensor of this package, or a share of the rows of one that joins several."""
 
     name: str
-    share: int | None = None  # which one, along axis 0; None: the whole tensor
+    share: int | None = None  # which one, along axis 0; None: the complete tensor
     form: Form = SAME
 
 
@@ -79,7 +79,7 @@ class Layout:
 
     Attributes:
         model: Name of the release.
-        config: Shipped method (or composition) of the network; None if there is none.
+        config: Shipped method (or composition) of the network; None if it has no config.
         rules: The first rule whose pattern matches a tensor places it.
         dead: Patterns of tensors that the release never uses in a forward pass, in addition to those marked in the key
             list.
