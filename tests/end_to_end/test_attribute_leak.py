@@ -69,13 +69,13 @@ def test_everything_that_is_refused(leak, released, people, tmp_path):
         ([*place, "--ids", missing], f"{missing} is missing; it holds the identities of the split"),
         ([*place, "--ids", tmp_path / "empty.txt"], "is empty; it should hold identities"),
         ([*place, "--ids", tmp_path / "ids.txt"], "has no label in any camera for"),
-        ([*released, "--matcher", "haming"], "no attribute matcher is named 'haming'; did you mean 'hamming'?"),
+        ([*released, "--matcher", "haming"], "unknown attribute matcher 'haming'; did you mean 'hamming'?"),
         ([*released, "--mode", "indor"], "mode must be one of ('all', 'indoor'), got 'indor'; did you mean 'indoor'?"),
         ([*released, "--tie-breaks", 0], "tie_breaks must be at least 1 and seed at least 0, got 0 and 0"),
         ([*released, "DATA.ROOT", people], "'DATA.ROOT' is a setting, and settings need --config-file"),
         ([*released, *config], "--attributes and --ids cannot stand with --config-file, which says it all"),
         (["--mode", "all", *config], "--mode cannot stand with --config-file, which says it all"),
-        (config, "test images has attributes: there is nothing to match by (DATA.ATTRIBUTES names them)"),
+        (config, "test images has attributes: set DATA.ATTRIBUTES"),
     ]:
         code, printed, said = leak(*words)
         assert (code, printed) == (2, ""), words

@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from vireid.retrieval import measure
+from vireid.retrieval.metrics import measure_queries
+from vireid.retrieval.metrics_reference import measure_queries_reference
 
 CMC = st.sampled_from(["identity", "image"])
 
@@ -31,6 +33,18 @@ def same(ours, other):
     np.testing.assert_allclose(ours.cmc, other.cmc, atol=1e-14)
     np.testing.assert_allclose((ours.mean_ap, ours.mean_inp), (other.mean_ap, other.mean_inp), atol=1e-14)
     assert ours.queries == other.queries
+
+
+@settings(deadline=None)
+@given(problems(), CMC, st.sampled_from([np.int64, np.float32, np.float64]))
+def test_the_fast_metrics_equal_the_reference(problem, cmc, dtype):
+    distances, query_ids, gallery_ids, junk = problem
+    fast = measure_queries(distances.astype(dtype), query_ids, gallery_ids, junk=junk, cmc=cmc)
+    reference = measure_queries_reference(distances, query_ids, gallery_ids, junk=junk, cmc=cmc)
+    np.testing.assert_array_equal(fast.counted, reference.counted)
+    np.testing.assert_array_equal(fast.first, reference.first)
+    for name in ("average_precision", "inverse_negative_penalty", "chance"):
+        np.testing.assert_allclose(getattr(fast, name), getattr(reference, name), rtol=0, atol=1e-14)
 
 
 @settings(deadline=None)

@@ -14,10 +14,11 @@ from typing import Any
 
 from vireid.core.errors import DataError
 from vireid.core.interfaces import Dataset
+from vireid.core.progress import progress_bar
 from vireid.core.types import Modality, Sample
 from vireid.data.attributes import UNKNOWN
 from vireid.data.faults import counted, faults_of
-from vireid.data.images.decode import mode_fault, progress, read_image
+from vireid.data.images.decode import mode_fault, read_image
 from vireid.data.images.depth import DepthMapping
 from vireid.data.images.digests import changed_unnoticed, content_digest
 from vireid.data.rows import open_array, open_rows, row_of
@@ -249,7 +250,7 @@ def _open_all(
     arrays = _opened(paths)
     with (
         ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool,
-        progress(len(paths), "checking images") as done,
+        progress_bar(len(paths), "checking images") as done,
     ):
         for start in range(0, len(paths), _CHUNK):
             chunk = paths[start : start + _CHUNK]

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from vireid.core.errors import CheckpointError, ConfigError, NonFiniteLoss
 from vireid.core.interfaces import StartsEpoch
+from vireid.core.progress import progress
 from vireid.core.rng import derive, seeded
 from vireid.core.types import Batch, EmbeddingTable, ModelOutput, Progress, Sample
 from vireid.engine.averaging import AveragedWeights
@@ -22,7 +23,7 @@ from vireid.engine.environment import Environment
 from vireid.engine.freezing import Freezing
 from vireid.engine.gather import gather_step
 from vireid.engine.optim import set_learning_rate
-from vireid.runs.log import JsonLines, Means, losses_text, progress
+from vireid.runs.log import JsonLines, Means, losses_text
 
 Select = Literal["last", "test", "heldout"]
 _STEP_SEED = 1  # key under which a step's dropout is drawn; augmentation has its own

@@ -1,4 +1,4 @@
-"""The metrics as two functions for anybody's features or distances, without a model or a data set."""
+"""Evaluate embeddings or distances by a published protocol, without a model or a dataset."""
 
 from __future__ import annotations
 
@@ -29,27 +29,39 @@ def evaluate_retrieval(
     protocol: ProtocolName = "sysu",
     ranks: Sequence[int] = (1, 5, 10, 20),
 ) -> Scores:
-    """CMC, mAP and mINP of a published protocol from features, by cosine similarity.
+    """Compute CMC, mAP and mINP of a published protocol from embeddings, by cosine similarity.
 
-    Shapes: (Q, D), (G, D), rows of any length, L2-normalized here; ids and cameras (Q,) and (G,). float64 features are
-    compared in float64, all others in float32.
-    Ids: whole numbers from 0, or names; text such as "0004" is the number 4; gallery images of no known identity may
-    have negative ids. Cameras: the numbers of the dataset.
-    `protocol`: "sysu" (camera 2 is ignored for queries of camera 3, CMC over identities; queries of cameras 3 and 6,
-    gallery of 1, 2, 4 and 5), "regdb" (nothing is ignored, CMC over images; cameras are not used and may be None) or
-    "llcm" (the same identity in the same camera is ignored, CMC over identities; cameras 1 to 9).
-    Queries without a correct gallery image that counts are in none of the means; `Scores.skipped` is their number.
-    Errors: a `UserError` (a ValueError) for shapes that do not fit, unknown protocols, features that are not finite,
-    cameras that the protocol does not know, labels that cannot be compared, and where no query has a correct image.
+    Queries without a correct gallery image that is not ignored are in no mean; `Scores.skipped` is their number.
 
-    >>> features = np.eye(3)
-    >>> scores = evaluate_retrieval(features, features, [1, 2, 3], [1, 2, 3], [6, 6, 6], [1, 2, 4], protocol="sysu")
-    >>> scores.rank(1), scores.mean_ap, scores.mean_inp
-    (1.0, 1.0, 1.0)
+    Args:
+        query_features: Embeddings (Q, D) of any norm; they are L2-normalized. float64 embeddings are compared in
+            float64, all others in float32.
+        gallery_features: Embeddings (G, D).
+        query_ids: Identities (Q,): whole numbers from 0, or names; text such as "0004" is the number 4.
+        gallery_ids: Identities (G,); images of unknown identity may have negative numbers.
+        query_cameras: Camera numbers (Q,) of the dataset; may be None for "regdb".
+        gallery_cameras: Camera numbers (G,).
+        protocol: "sysu": camera 2 is ignored for queries of camera 3, CMC over identities; queries of cameras 3 and 6,
+            gallery of 1, 2, 4 and 5. "regdb": nothing is ignored, CMC over images. "llcm": images of the same identity
+            in the same camera are ignored, CMC over identities; cameras 1 to 9.
+        ranks: Ranks to print; the CMC curve reaches the largest.
+
+    Raises:
+        UserError: A ValueError, for shapes that do not fit, unknown protocols, embeddings that are not finite, unknown
+            cameras, labels that cannot be compared, and if no query has a correct image.
+
+    Example:
+        >>> features = np.eye(3)
+        >>> scores = evaluate_retrieval(features, features, [1, 2, 3], [1, 2, 3], [6, 6, 6], [1, 2, 4], protocol="sysu")
+        >>> scores.rank(1), scores.mean_ap, scores.mean_inp
+        (1.0, 1.0, 1.0)
     """
-    query, gallery = _unit_rows("query_features", query_features), _unit_rows("gallery_features", gallery_features)
+    query, gallery = _normalize("query_features", query_features), _normalize("gallery_features", gallery_features)
     if query.shape[1] != gallery.shape[1]:
-        raise UserError(f"query features are {query.shape[1]} wide, gallery features {gallery.shape[1]}")
+        raise UserError(
+            f"query_features have the width {query.shape[1]}, but gallery_features {gallery.shape[1]};"
+            " both must be equal"
+        )
     similarity = query @ gallery.T
     return _evaluate(
         similarity, query_ids, gallery_ids, query_cameras, gallery_cameras, protocol, ranks, larger_is_closer=True
@@ -65,9 +77,12 @@ def evaluate_distances(
     protocol: ProtocolName = "sysu",
     ranks: Sequence[int] = (1, 5, 10, 20),
 ) -> Scores:
-    """The same from a matrix of distances (Q, G), smaller is closer; see `evaluate_retrieval`.
+    """Compute CMC, mAP and mINP from a matrix of distances (Q, G), smaller is closer; see `evaluate_retrieval`.
 
     Equal distances are ordered by gallery row. Infinite distances are allowed, NaN is an error.
+
+    >>> evaluate_distances([[0.2, 0.1]], [1], [1, 2], protocol="regdb").mean_ap
+    0.5
     """
     matrix = _array(distances)
     return _evaluate(
@@ -98,13 +113,13 @@ def _evaluate(
     junk = rule.junk
     if junk is None:
         return measure(matrix, query, gallery, cmc=rule.cmc, ranks=ranks, larger_is_closer=larger_is_closer)
-    query_seen = _cameras("query_cameras", query_cameras, rule, rule.query_cameras)
-    gallery_seen = _cameras("gallery_cameras", gallery_cameras, rule, rule.gallery_cameras)
+    query_camera_numbers = _cameras("query_cameras", query_cameras, rule, rule.query_cameras)
+    gallery_camera_numbers = _cameras("gallery_cameras", gallery_cameras, rule, rule.gallery_cameras)
     return measure(
         matrix,
         query,
         gallery,
-        junk=lambda rows: junk(query[rows], query_seen[rows], gallery, gallery_seen),
+        junk=lambda rows: junk(query[rows], query_camera_numbers[rows], gallery, gallery_camera_numbers),
         cmc=rule.cmc,
         ranks=ranks,
         larger_is_closer=larger_is_closer,
@@ -119,7 +134,7 @@ def _array(values: ArrayLike | Tensor) -> np.ndarray:
 
 
 def _check_length(name: str, side: str, values: ArrayLike | Tensor | None, length: int) -> None:
-    """UserError unless there is one label for each row (or column) of the matrix."""
+    """Raise UserError unless there is one label for each row (or column) of the matrix."""
     if values is None:
         raise UserError(f"{name} are missing: this protocol needs one entry for each of the {length} {side} images")
     shape = tuple(values.shape) if isinstance(values, (np.ndarray, Tensor)) else _shape(values)
@@ -135,7 +150,7 @@ def _shape(values: ArrayLike) -> tuple[int, ...]:
 
 
 def _cameras(name: str, values: object, rule: Rule, known: tuple[int, ...]) -> np.ndarray:
-    """(N,) int64 camera numbers that the rule knows."""
+    """Return camera numbers (N,) int64, checked by the rule."""
     cameras = label_array(name, values)
     if cameras.dtype.kind == "U":
         raise UserError(
@@ -146,7 +161,7 @@ def _cameras(name: str, values: object, rule: Rule, known: tuple[int, ...]) -> n
     return cameras
 
 
-def _unit_rows(name: str, values: ArrayLike | Tensor) -> np.ndarray:
+def _normalize(name: str, values: ArrayLike | Tensor) -> np.ndarray:
     rows = _array(values)
     if rows.ndim != 2 or 0 in rows.shape:
         raise UserError(f"{name} must be a matrix (images, width) with entries, got the shape {rows.shape}")

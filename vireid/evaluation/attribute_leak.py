@@ -1,6 +1,6 @@
-"""What the labelled attributes of the test people alone give under a protocol: the size of the leak.
+"""Attribute leak: the retrieval accuracy of the attribute labels of the test identities alone, without images.
 
-A method that is given these labels at test time starts from here, whatever its images say.
+A method that receives these labels at test time starts from this accuracy.
 """
 
 from __future__ import annotations
@@ -34,15 +34,25 @@ def attribute_only(
     seed: int = 0,
     ranks: Sequence[int] = (1, 5, 10, 20),
 ) -> Report:
-    """Rank test images by their attribute labels and nothing else.
+    """Rank test images by their attribute labels only.
 
-    `samples` are the test images; those without labels are left out of queries and gallery, and the conditions say how
-    many. `matcher`: "hamming", "exact" or "llr" (`attribute_matchers`), which learns from `others`, people who are not
-    tested. A few binary attributes tie most of the gallery, and the order of ties is no knowledge: each trial of the
-    protocol is measured with `tie_breaks` random orders, drawn for every query anew from (seed, trial, break); mean and
-    spread of the report are over all of them.
-    docs/attributes.md has the numbers for SYSU-MM01 ("What the labels give without any image").
-    Errors: DataError where no image has labels, or where their numbers differ; UserError for unknown matchers.
+    A few binary attributes tie most of the gallery, so each trial of the protocol is evaluated with `tie_breaks` random
+    orders of ties, drawn for each query from (seed, trial, tie-break). Mean and spread of the report are over all of
+    them. docs/attributes.md lists the numbers for SYSU-MM01.
+
+    Args:
+        samples: Test images; those without labels are left out of queries and gallery, and the conditions state how
+            many.
+        protocol: Evaluation protocol.
+        matcher: "hamming", "exact" or "llr" (`attribute_matchers`).
+        others: Images of other identities than those of the test, from which "llr" is fitted.
+        tie_breaks: Number of random orders for each trial.
+        seed: Random seed.
+        ranks: Ranks to print.
+
+    Raises:
+        DataError: If no image has labels, or their numbers of attributes differ.
+        UserError: For an unknown matcher.
     """
     if tie_breaks < 1 or seed < 0:
         raise UserError(f"tie_breaks must be at least 1 and seed at least 0, got {tie_breaks} and {seed}")
@@ -53,7 +63,9 @@ def attribute_only(
         levels = _levels(match, table.embeddings[trial.query], table.embeddings[trial.gallery])
         junk = trial.junk(trial.query, trial.gallery)
         for attempt in range(tie_breaks):
-            order = numpy_generator(seed, number, attempt).random(levels.shape)  # below 1: levels stay apart
+            order = numpy_generator(seed, number, attempt).random(
+                levels.shape
+            )  # below 1: the order of levels does not change
             trials[f"{trial.name}, tie-break {attempt}"] = measure(
                 levels + order,
                 table.labels[trial.query],
@@ -74,13 +86,10 @@ def attribute_only(
 
 
 def _table(samples: Sequence[Sample]) -> EmbeddingTable:
-    """The labelled samples as a table whose features are the codes."""
+    """Build a table of the labeled samples, with the attribute codes as embeddings."""
     kept = [sample for sample in samples if sample.attributes is not None]
     if not kept:
-        raise DataError(
-            f"none of the {counted(len(samples), 'test image')} has attributes: there is nothing to match by"
-            " (DATA.ATTRIBUTES names them)"
-        )
+        raise DataError(f"none of the {counted(len(samples), 'test image')} has attributes: set DATA.ATTRIBUTES")
     widths = sorted({len(sample.attributes or ()) for sample in kept})
     if len(widths) > 1:
         raise DataError(f"test images have different numbers of attributes: {listed(widths)}")
@@ -92,9 +101,9 @@ def _table(samples: Sequence[Sample]) -> EmbeddingTable:
 
 
 def _levels(match, query: np.ndarray, gallery: np.ndarray) -> np.ndarray:
-    """(Q, A), (G, A) -> (Q, G) distances as 0, 1, 2, ...: equal ones share a level.
+    """Replace distances by levels 0, 1, 2, ...: (Q, A), (G, A) -> (Q, G); equal distances have one level.
 
-    People with the same code are compared once, so that equal distances are equal to the bit.
+    Identical codes are compared once, so that equal distances are bitwise equal.
     """
     left, rows = np.unique(query, axis=0, return_inverse=True)
     right, columns = np.unique(gallery, axis=0, return_inverse=True)
@@ -104,24 +113,25 @@ def _levels(match, query: np.ndarray, gallery: np.ndarray) -> np.ndarray:
 
 
 def sysu_entries(table: AttributeTable, identities: Sequence[int]) -> list[Sample]:
-    """One sample for each (identity, camera) of SYSU-MM01 that is labelled, by identity and camera. No files.
+    """Return one sample for each labeled (identity, camera) of SYSU-MM01, by identity and camera, without files.
 
-    Errors: DataError where the table has rows without a camera, and for identities without any label.
+    Raises:
+        DataError: If the table has rows without a camera, or an identity has no label.
     """
     if any(camera is None for camera, _ in table.rows):
         raise DataError(
-            f"{table.source} has rows without a camera; which cameras saw a person is known from the released files"
-            " cam1_att.mat .. cam6_att.mat, or from a column `camera`"
+            f"{table.source} has rows without a camera: use the released files cam1_att.mat .. cam6_att.mat, or add a"
+            " column `camera`"
         )
     unknown = sorted(set(identities) - table.identities())
     if unknown:
-        named = counted(len(unknown), "identity", "identities")
+        text = counted(len(unknown), "identity", "identities")
         raise DataError(
-            f"{table.source} has no label in any camera for {named} of {len(set(identities))}: {listed(unknown)}"
+            f"{table.source} has no label in any camera for {text} of {len(set(identities))}: {listed(unknown)}"
             f" (it labels {len(table.identities())}, between {min(table.identities())} and {max(table.identities())})"
         )
-    wanted = set(identities)
-    keys = sorted((identity, camera) for camera, identity in table.rows if camera is not None and identity in wanted)
+    selected = set(identities)
+    keys = sorted((identity, camera) for camera, identity in table.rows if camera is not None and identity in selected)
     return [
         Sample(
             path=Path(f"cam{camera}/{identity:04d}"),
@@ -136,9 +146,10 @@ def sysu_entries(table: AttributeTable, identities: Sequence[int]) -> list[Sampl
 
 
 def read_test_identities(file: Path) -> list[int]:
-    """Identities of a file of the form of SYSU-MM01's `exp/test_id.txt`: separated by commas or line ends.
+    """Read identities from a file like `exp/test_id.txt` of SYSU-MM01: separated by commas or line ends.
 
-    Errors: DataError for a file that is missing, empty, or holds anything else.
+    Raises:
+        DataError: If the file is missing, empty or holds anything else.
     """
     faults: list[str] = []
     names = read_identities(file, str(file), faults)

@@ -1,4 +1,4 @@
-"""Count, before any feature exists, the queries that have a correct gallery image that counts."""
+"""Coverage of a protocol: the number of queries that can be scored, counted before any embedding exists."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ class TrialCoverage:
 
 @dataclass(frozen=True)
 class ProtocolCoverage:
-    """All trials of a protocol, and its settings that have no effect on the test images."""
+    """The coverage of all trials of a protocol, and its settings that have no effect on the test images."""
 
     trials: Sequence[TrialCoverage]
     remarks: Sequence[str] = ()
 
     def lines(self) -> list[str]:
-        """One line about skipped queries, where there are any, then the remarks."""
+        """Return one line about skipped queries, if there are any, then the remarks."""
         skipped = [trial.skipped for trial in self.trials]
         return [*([skipped_text(skipped, [t.queries for t in self.trials])] if any(skipped) else []), *self.remarks]
 
 
 def skipped_text(skipped: Sequence[int], queries: Sequence[int]) -> str:
-    """How many queries of the trials are skipped, in words; queries are counted and skipped ones together.
+    """Format the number of skipped queries; `queries` are evaluated and skipped ones together.
 
     >>> skipped_text([3], [20])
     'skipped queries: 3 of 20 (no correct gallery image counts for them; they are in no mean)'
@@ -85,7 +85,7 @@ def trial_coverage(trial: Trial, table: EmbeddingTable) -> TrialCoverage:
 
 
 def _blocks(query: np.ndarray, gallery: np.ndarray) -> Iterator[tuple[slice, slice]]:
-    """Blocks of queries and the gallery images of their identities; both sorted, both with the same identities."""
+    """Yield blocks of queries and the gallery images of their identities; both sides are sorted by identity."""
     low, high = np.searchsorted(gallery, query, side="left"), np.searchsorted(gallery, query, side="right")
     start = 0
     while start < len(query):
@@ -97,7 +97,7 @@ def _blocks(query: np.ndarray, gallery: np.ndarray) -> Iterator[tuple[slice, sli
 
 
 def require_counted(coverage: TrialCoverage, table: EmbeddingTable) -> None:
-    """DataError with the reason where no query of a trial has a correct gallery image that counts."""
+    """Raise DataError with the reason if no query of a trial has a correct gallery image that is not ignored."""
     if coverage.counted:
         return
     head = f"{coverage.trial}: none of the {coverage.queries} queries has a correct gallery image that counts"

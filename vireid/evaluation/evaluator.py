@@ -1,4 +1,4 @@
-"""A protocol applied to a table of features: one score matrix, trials as row selections."""
+"""Evaluate a table of embeddings by a protocol: one similarity matrix, trials as row selections."""
 
 from __future__ import annotations
 
@@ -16,34 +16,36 @@ from vireid.core.types import EmbeddingTable, Sample, Trial
 from vireid.evaluation.coverage import ProtocolCoverage, require_counted, trial_coverage
 from vireid.evaluation.indexed import IndexedScorer
 from vireid.evaluation.report import MeasuredQueries, Report
-from vireid.retrieval.metrics import Cmc, measure_queries, summarise
-from vireid.retrieval.ranking import NOBODY, Ranking, rank_rows
+from vireid.retrieval.metrics import Cmc, measure_queries, summarize
+from vireid.retrieval.ranking import NO_IMAGE, Ranking, rank_rows
 
 
 class MeasuredProtocol(Protocol):
-    """What an evaluator asks of a protocol."""
+    """The interface of a protocol that an evaluator needs."""
 
     metric: Cmc
 
     @property
     def conditions(self) -> Mapping[str, str | int]:
-        """What a number must be printed with: protocol, direction, mode, shots, trials."""
+        """Conditions printed with every number: protocol, direction, mode, shots, trials."""
         ...
 
     def query_rows(self, table: EmbeddingTable) -> np.ndarray:
-        """Rows that ask in any trial."""
+        """Return the rows that are queries in any trial."""
         ...
 
     def gallery_rows(self, table: EmbeddingTable) -> np.ndarray:
-        """Rows that answer in any trial."""
+        """Return the rows that are in the gallery of any trial."""
         ...
 
-    def trials(self, table: EmbeddingTable) -> Iterator[Trial]: ...
+    def trials(self, table: EmbeddingTable) -> Iterator[Trial]:
+        """Yield the trials."""
+        ...
 
 
 @dataclass(frozen=True)
 class RankedLists:
-    """The answers of one trial, for people to look at. All numbers are rows of the table."""
+    """The ranked lists of one trial, for display. All numbers are rows of the table."""
 
     queries: np.ndarray  # (Q,)
     ranking: Ranking  # (Q, K), ids are rows of the table
@@ -51,13 +53,21 @@ class RankedLists:
 
 
 class Evaluator:
-    """Measures a table of features by a protocol.
+    """Evaluate a table of embeddings by a protocol.
 
-    `score`: (Q, D), (G, D) float32 unit rows -> (Q, G) similarities, larger is closer (`TorchScorer`, `FaissScorer`).
-    `rerank`: replaces the dot products, for each trial by itself, since its answers depend on the whole gallery.
-    `index`: makes empty indexes; one is filled with each trial's gallery and asked for all of it. An approximate one
-    misses images: those stand last, and the report states the recall of its first 10 answers against `score`.
-    `ranks`: the ranks that are printed; the CMC curve reaches the largest.
+    Args:
+        protocol: Evaluation protocol.
+        score: Similarity: (Q, D), (G, D) float32 L2-normalized rows -> (Q, G), larger is closer (`TorchScorer`,
+            `FaissScorer`).
+        rerank: Re-ranking that replaces the similarities. It runs for each trial separately, because its result depends
+            on the complete gallery.
+        index: Factory of empty indexes. One is filled with the gallery of each trial and searched for all images.
+            Images that an approximate index does not return are last, and the report states its recall@10 against
+            `score`.
+        ranks: Ranks to print; the CMC curve reaches the largest.
+
+    Raises:
+        UserError: If both `rerank` and `index` are set.
     """
 
     def __init__(
@@ -70,28 +80,35 @@ class Evaluator:
         ranks: Sequence[int] = (1, 5, 10, 20),
     ) -> None:
         if rerank is not None and index is not None:
-            raise UserError("a row is either re-ranked or searched by an index: re-ranking needs all similarities")
+            raise UserError(
+                "an evaluation is either re-ranked or searched by an index, because re-ranking needs all similarities:"
+                " remove RERANKING or INDEX"
+            )
         self.protocol, self.score, self.rerank, self.index = protocol, score, rerank, index
         self.ranks = tuple(ranks)
 
     def __call__(self, table: EmbeddingTable) -> Report:
+        """Evaluate all trials."""
         indexed = None if self.index is None else IndexedScorer(self.index, exact=self.score)
         scores = self._plain(table) if self.rerank is None and indexed is None else self._of_trial(table, indexed)
-        found = {trial.name: self._measure(scores(trial), trial, table) for trial in self.protocol.trials(table)}
-        trials = {name: summarise(each.scores, self.ranks) for name, each in found.items()}
-        own = {} if self.rerank is None else {"re_ranking": self.rerank.description}
-        own |= {} if indexed is None else {"search": indexed.description}
+        measured = {trial.name: self._measure(scores(trial), trial, table) for trial in self.protocol.trials(table)}
+        trials = {name: summarize(each.scores, self.ranks) for name, each in measured.items()}
+        search = {} if self.rerank is None else {"re_ranking": self.rerank.description}
+        search |= {} if indexed is None else {"search": indexed.description}
         protocol = self.protocol
         stated = protocol.conditions_on(table) if isinstance(protocol, ConditionsOnTable) else protocol.conditions
-        conditions = {**stated, **table.conditions, **own}
-        return Report(conditions=conditions, trials=trials, queries=found)
+        conditions = {**stated, **table.conditions, **search}
+        return Report(conditions=conditions, trials=trials, queries=measured)
 
     def validate(self, samples: Sequence[Sample], camera_names: Mapping[int, str] | None = None) -> ProtocolCoverage:
-        """Draw all trials without features, so that what the protocol misses in the data is reported before training.
+        """Draw all trials without embeddings, to report before training what the protocol misses in the data.
 
-        Returns the number of queries of each trial and of those that have a correct gallery image that counts.
-        Errors: the protocol's own, such as `DataError` for cameras without images; `DataError` with the reason where no
-        query of a trial has a correct gallery image that counts.
+        Returns:
+            The number of queries of each trial, and of those with a correct gallery image that is not ignored.
+
+        Raises:
+            DataError: If no query of a trial has a correct gallery image that is not ignored, with the reason; errors
+                of the protocol, such as cameras without images.
         """
         labels, cameras, modality = (
             int64_array((getattr(sample, name) for sample in samples), name)
@@ -99,19 +116,23 @@ class Evaluator:
         )
         features = np.zeros((len(samples), 0), np.float32)
         table = EmbeddingTable(features, labels, cameras, modality, samples=samples, camera_names=camera_names or {})
-        found = []
+        coverage = []
         for trial in self.protocol.trials(table):
-            found.append(trial_coverage(trial, table))
-            require_counted(found[-1], table)
+            coverage.append(trial_coverage(trial, table))
+            require_counted(coverage[-1], table)
         remarks = self.protocol.remarks_on(table) if isinstance(self.protocol, RemarksOnTable) else ()
-        return ProtocolCoverage(tuple(found), tuple(remarks))
+        return ProtocolCoverage(tuple(coverage), tuple(remarks))
 
     def ranking(self, table: EmbeddingTable, trial: int = 0, k: int = 10) -> RankedLists:
-        """The first k answers to each query of one trial; equal scores in the order of the trial's gallery."""
+        """Return the k nearest gallery images of each query in one trial; equal scores in the order of its gallery.
+
+        Raises:
+            UserError: If the protocol does not have this trial.
+        """
         chosen = next(islice(self.protocol.trials(table), trial, None), None)
         if chosen is None:
             raise UserError(
-                f"there is no trial {trial}: the protocol has {self.protocol.conditions['trials']}, from 0 on"
+                f"trial {trial} does not exist: the protocol has {self.protocol.conditions['trials']} trials, from 0 on"
             )
         indexed = None if self.index is None else IndexedScorer(self.index, exact=self.score)
         scores = (self.rerank or indexed or self.score)(
@@ -119,21 +140,21 @@ class Evaluator:
         )
         ranking = rank_rows(scores, junk=chosen.junk(chosen.query, chosen.gallery), k=k).mapped(chosen.gallery)
         same = table.labels[ranking.ids.clip(min=0)] == table.labels[chosen.query][:, None]
-        return RankedLists(chosen.query, ranking, same & (ranking.ids != NOBODY))
+        return RankedLists(chosen.query, ranking, same & (ranking.ids != NO_IMAGE))
 
     def _plain(self, table: EmbeddingTable) -> Callable[[Trial], np.ndarray]:
-        """One matrix of dot products, of which each trial looks at a part."""
+        """Compute one similarity matrix, from which each trial selects rows and columns."""
         query, gallery = self.protocol.query_rows(table), self.protocol.gallery_rows(table)
         return _Selection(query, gallery, self.score(table.embeddings[query], table.embeddings[gallery])).of
 
     def _of_trial(self, table: EmbeddingTable, indexed: IndexedScorer | None) -> Callable[[Trial], np.ndarray]:
-        """A matrix for each trial, by what sees its gallery alone."""
+        """Compute a matrix for each trial, by a method that needs the gallery of the trial alone."""
         score = self.rerank or indexed
         assert score is not None
         return lambda trial: score(table.embeddings[trial.query], table.embeddings[trial.gallery])
 
     def _measure(self, scores: np.ndarray, trial: Trial, table: EmbeddingTable) -> MeasuredQueries:
-        found = measure_queries(
+        scores_of_queries = measure_queries(
             scores,
             table.labels[trial.query],
             table.labels[trial.gallery],
@@ -141,11 +162,11 @@ class Evaluator:
             cmc=self.protocol.metric,
             larger_is_closer=True,
         )
-        return MeasuredQueries(trial.query, found)
+        return MeasuredQueries(trial.query, scores_of_queries)
 
 
 class _Selection:
-    """The one score matrix, and the part of it that a trial looks at."""
+    """The similarity matrix of all queries and gallery images, and its selection by a trial."""
 
     def __init__(self, query: np.ndarray, gallery: np.ndarray, scores: np.ndarray) -> None:
         assert scores.shape == (len(query), len(gallery))
@@ -156,8 +177,10 @@ class _Selection:
         return columns if np.array_equal(self.query, trial.query) else columns[_positions(self.query, trial.query)]
 
 
-def _positions(rows: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+def _positions(rows: np.ndarray, selected: np.ndarray) -> np.ndarray:
     order = np.argsort(rows)
-    found = order[np.searchsorted(rows, wanted, sorter=order).clip(max=len(rows) - 1)]
-    assert np.array_equal(rows[found], wanted), "a trial names rows outside the protocol's query_rows or gallery_rows"
-    return found
+    positions = order[np.searchsorted(rows, selected, sorter=order).clip(max=len(rows) - 1)]
+    assert np.array_equal(rows[positions], selected), (
+        "a trial names rows outside the protocol's query_rows or gallery_rows"
+    )
+    return positions

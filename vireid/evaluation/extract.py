@@ -1,4 +1,4 @@
-"""Describe every test image once."""
+"""Extract the embedding of every test image."""
 
 from __future__ import annotations
 
@@ -26,15 +26,22 @@ def extract_features(
     conditions: Mapping[str, str] | None = None,
     unit: bool = True,
 ) -> EmbeddingTable:
-    """Rows in the order of the data set, each image once.
+    """Compute embeddings in the order of the dataset, each image once.
 
-    `describe`: Batch -> (B, D) unit rows. `prepare` turns a batch of the loader (uint8 images) into what `describe`
-    takes, after the batch has moved to `device`. `autocast` makes the context that `describe` runs in; rows are made
-    unit again in float32, because lower precision leaves them off by its rounding.
-    `gather`: this process's columns -> those of all processes (e.g. accelerate's gather_object of one); an image that
-    several processes described to fill their batches is kept once.
-    Without `unit` rows keep the lengths that `describe` gave them.
-    Errors: `DataError` naming the first image whose description is not finite or is zero, or if there are no images.
+    Args:
+        describe: Function from a batch to embeddings (B, D), L2-normalized if `unit`.
+        batches: Batches of the loader (uint8 images).
+        device: Device that the batches are moved to.
+        prepare: Function from a batch on the device to the batch that `describe` takes.
+        autocast: Factory of the context in which `describe` runs. Embeddings are normalized again in float32, because
+            lower precision rounds their norm.
+        gather: Function from the columns of this process to those of all processes (such as accelerate's
+            `gather_object`). An image that several processes embedded to fill their batches is kept once.
+        conditions: Conditions of the table.
+        unit: L2-normalize the rows; False keeps the norms that `describe` returns.
+
+    Raises:
+        DataError: If an embedding is not finite or zero, with the first such image; if there are no images.
     """
     kept: list[tuple[Tensor, Batch]] = []
     with torch.no_grad():
@@ -42,10 +49,10 @@ def extract_features(
             batch = batch.to(device)
             with autocast():
                 features = describe(prepare(batch) if prepare else batch)
-            assert features.shape[0] == len(batch), "describe must give one row for each image"
+            assert features.shape[0] == len(batch), "`describe` must return one row for each image"
             kept.append((features.float(), batch.with_images(batch.images[:0])))
     if not kept:
-        raise DataError("there are no test images to describe")
+        raise DataError("there are no test images: check DATA and the test split")
     columns = {
         "features": torch.cat([features for features, _ in kept]).cpu().numpy(),
         **{
@@ -69,12 +76,12 @@ def extract_features(
 
 
 def _lengths(features: np.ndarray, index: np.ndarray) -> np.ndarray:
-    """(N, 1) lengths of rows; DataError where one is zero or not finite."""
+    """Return the norms of rows (N, 1); DataError if one is zero or not finite."""
     length = np.linalg.norm(features, axis=1, keepdims=True)
     bad = ~(np.isfinite(length) & (length > 0))[:, 0]
     if bad.any():
         raise DataError(
-            f"the description of test image {int(index[bad.argmax()])} is zero or not finite"
-            f" ({int(bad.sum())} of {len(bad)} images): the weights or the image are broken"
+            f"the embedding of test image {int(index[bad.argmax()])} is zero or not finite"
+            f" ({int(bad.sum())} of {len(bad)} images): check the weights and the images"
         )
     return length

@@ -1,4 +1,4 @@
-"""Test images described together with their mirror images."""
+"""Horizontal-flip test-time augmentation."""
 
 from __future__ import annotations
 
@@ -12,15 +12,18 @@ Describe = Callable[[Batch], Tensor]
 
 
 def mirrored(batch: Batch) -> Batch:
-    """The same rows with left and right exchanged, on their device."""
+    """Flip the images of a batch horizontally."""
     return batch.with_images(batch.images.flip(-1))
 
 
 def with_mirror(describe: Describe) -> Describe:
-    """A `describe` that adds the description of the mirror image to that of the image.
+    """Return a `describe` that adds the embeddings of an image and of its horizontal flip.
 
-    Shapes as the given one, Batch -> (B, D) unit rows; the result has lengths between 0 and 2. Made unit again, it is
-    the mean of both at length 1 (CAJ's test); left as it is, an image whose mirror image looks different to the
-    network counts less (DEEN's test).
+    The result has norms between 0 and 2. Normalized again, it is the mean of both embeddings (test of CAJ). Without
+    normalization, an image whose flip has a different embedding has a smaller norm and so a smaller weight (test of
+    DEEN).
+
+    Shape:
+        As the function it takes: a batch -> (B, D), L2-normalized.
     """
     return lambda batch: describe(batch) + describe(mirrored(batch))

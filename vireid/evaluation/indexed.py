@@ -1,4 +1,4 @@
-"""The matrix of similarities as an index finds them, and how much of the exact answer that is."""
+"""Similarity matrix of an index search, with its recall against exact search."""
 
 from __future__ import annotations
 
@@ -9,16 +9,23 @@ import numpy as np
 from vireid.core.errors import UserError
 from vireid.core.interfaces import GalleryIndex
 
-MISSED = -2.0  # similarity of an image that was not found: below every cosine, so that it stands last
-DEPTH = 10  # answers of which the recall is taken
+MISSED = -2.0  # similarity of an image that the search did not return: below every cosine
+DEPTH = 10  # k of recall@k
 
 
 class IndexedScorer:
-    """Fills the matrix with what an index finds when it is asked for the whole gallery.
+    """Fill the similarity matrix with the results of an index that is searched for the complete gallery.
 
-    `make`: an empty index; each call fills one of its own. `exact`: what the recall is taken against.
+    Args:
+        make: Factory of empty indexes; each call fills one.
+        exact: Exact similarity, which the recall is measured against.
 
-    Shapes: (Q, D), (G, D) float32 unit rows -> (Q, G) float32, larger is closer; images not found have -2.
+    Shape:
+        queries (Q, D), gallery (G, D), float32 L2-normalized rows -> (Q, G) float32, larger is closer; -2 for images
+        that the search did not return.
+
+    Raises:
+        UserError: If `make` returns an index that is not empty.
     """
 
     def __init__(
@@ -32,7 +39,7 @@ class IndexedScorer:
         index = self._index = self.make()
         if len(index):
             raise UserError(
-                f"{index.description} holds {len(index)} vectors already: an evaluation needs an empty index"
+                f"{index.description} already holds {len(index)} embeddings: an evaluation needs an empty index"
             )
         index.add(gallery)
         scores, ids = index.search(queries, len(gallery))
@@ -45,22 +52,22 @@ class IndexedScorer:
 
     @property
     def recall(self) -> float | None:
-        """Share of the exact first 10 answers among the index's first 10, over all calls; None: the index is exact."""
+        """Recall@10 over all calls: the share of the exact first 10 images among those of the index; None: exact."""
         return float(np.mean(self._recalls)) if self._recalls else None
 
     @property
     def description(self) -> str:
-        """How results name the search, with its recall where it is approximate."""
+        """Name of the search for the conditions of a result, with its recall if it is approximate."""
         assert self._index is not None, "nothing was searched yet"
         if self.recall is None:
             return self._index.description
         return f"{self._index.description}: approximate with recall@{DEPTH} {self.recall:.3f} of the exact search"
 
 
-def _recall(found: np.ndarray, exact: np.ndarray) -> float:
-    """An answer is right that is at least as similar as the tenth exact one: ties are no misses."""
+def _recall(approximate: np.ndarray, exact: np.ndarray) -> float:
+    """Compute recall@10; an image is correct if it is at least as similar as the tenth exact one."""
     depth = min(DEPTH, exact.shape[1])
-    best = np.argsort(-found, axis=1, kind="stable")[:, :depth]
+    best = np.argsort(-approximate, axis=1, kind="stable")[:, :depth]
     least = np.sort(exact, axis=1)[:, -depth][:, None]
     right = np.take_along_axis(exact, best, axis=1) >= least - 1e-6
-    return float((right & (np.take_along_axis(found, best, axis=1) > MISSED)).mean())
+    return float((right & (np.take_along_axis(approximate, best, axis=1) > MISSED)).mean())

@@ -1,4 +1,4 @@
-"""Numbers with their conditions: as plain values for JSON, as a table."""
+"""Results with their conditions: as plain values for JSON and as a printed table."""
 
 from __future__ import annotations
 
@@ -21,26 +21,28 @@ DEFAULTS: Mapping[str, str] = {
 WORDS = {
     "re_ranking": "re-ranking",
     "flipped_images": "flipped images",
-}  # how a table prints a condition's name, where not as it stands
-ORACLE = "labels"  # the attribute source that knows the person's labels at test time
+}  # printed names of conditions that differ from their keys
+ORACLE = "labels"  # attribute source that reads the labels of the test identities (oracle)
 FOOTNOTE = "† oracle: the test images' attributes are the labels of their identities"
 
 
 @dataclass(frozen=True)
 class MeasuredQueries:
-    """The queries of one trial, each by itself."""
+    """The metrics of each query of one trial."""
 
-    rows: np.ndarray  # (Q,) rows of the table of features
+    rows: np.ndarray  # (Q,) rows of the table of embeddings
     scores: QueryScores
 
 
 @dataclass(frozen=True)
 class Report:
-    """The trials of one protocol on one table of features, and under which conditions they were measured.
+    """The scores of the trials of one protocol on one table of embeddings, with the conditions of the evaluation.
 
-    `conditions`: protocol, direction, mode, shots, trials, draw (from the protocol), feature, re_ranking,
-    attribute_source, checkpoint (from the table); what nobody stated is filled in from `DEFAULTS`, so that it is seen.
-    `queries`: what the trials average, where somebody wants to compare query by query.
+    Attributes:
+        trials: Scores by name of the trial.
+        conditions: Protocol, direction, mode, shots, trials, draw (from the protocol), feature, re_ranking,
+            attribute_source, checkpoint (from the table). Missing ones are filled in from `DEFAULTS`.
+        queries: The metrics of each query by name of the trial, for comparisons query by query.
     """
 
     trials: Mapping[str, Scores]
@@ -53,7 +55,7 @@ class Report:
 
     @property
     def mean(self) -> Scores:
-        """Means over the trials; `queries` and `skipped` are those of all trials together."""
+        """Means over the trials; `queries` and `skipped` are sums over all trials."""
         trials = list(self.trials.values())
         return Scores(
             cmc=np.mean([scores.cmc for scores in trials], axis=0),
@@ -67,13 +69,13 @@ class Report:
 
     @property
     def values(self) -> dict[str, list[float]]:
-        """{"rank1": [of each trial], ..., "mAP": ..., "mINP": ...}, in [0, 1]."""
+        """Scores of all trials in [0, 1]: {"rank1": [...], ..., "mAP": [...], "mINP": [...]}."""
         rows = [_row(scores) for scores in self.trials.values()]
         return {name: [row[name] for row in rows] for name in rows[0]}
 
     @property
     def spread(self) -> dict[str, float | None]:
-        """Sample standard deviation over the trials; None where there is one trial."""
+        """Sample standard deviation over the trials; None if there is one trial."""
         return {name: stdev(values) if len(values) > 1 else None for name, values in self.values.items()}
 
     @property
@@ -81,7 +83,7 @@ class Report:
         return self.conditions["attribute_source"] == ORACLE
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values for `json.dump`; all scores in [0, 1]."""
+        """Return plain values for `json.dump`; all scores are in [0, 1]."""
         return {
             "conditions": dict(self.conditions),
             "mean": _row(self.mean),
@@ -100,7 +102,7 @@ class Report:
 
 
 def format_table(reports: Mapping[str, Report]) -> str:
-    """A line for each report, in percent, and below them the conditions."""
+    """Format a table with one line for each report, in percent, followed by the conditions."""
     lines = [["", *dict.fromkeys(_heading(name) for report in reports.values() for name in report.values)]]
     for title, report in reports.items():
         cells = {_heading(name): _cell(values, report.oracle) for name, values in report.values.items()}
@@ -120,20 +122,20 @@ def format_table(reports: Mapping[str, Report]) -> str:
 
 
 def skipped_line(report: Report) -> str:
-    """How many queries of each trial have no correct gallery image that counts; empty where all have one."""
+    """Format the number of queries of each trial without a correct gallery image; empty if there are none."""
     skipped = [scores.skipped for scores in report.trials.values()]
     queries = [scores.queries + scores.skipped for scores in report.trials.values()]
     return skipped_text(skipped, queries) if any(skipped) else ""
 
 
 def _conditions(reports: Mapping[str, Report]) -> list[str]:
-    """What all reports share, once; then what is each one's own."""
+    """Format the conditions that all reports share, once, then those of each report."""
     stated = [report.conditions for report in reports.values()]
     shared = {key: value for key, value in stated[0].items() if all(other.get(key) == value for other in stated)}
     lines = [_phrase(shared)]
     for title, conditions in zip(reports, stated):
-        if own := {key: value for key, value in conditions.items() if key not in shared}:
-            lines.append(f"{title}: {_phrase(own)}")
+        if specific := {key: value for key, value in conditions.items() if key not in shared}:
+            lines.append(f"{title}: {_phrase(specific)}")
     return lines
 
 

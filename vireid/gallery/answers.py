@@ -1,4 +1,4 @@
-"""Ranked lists of a search as JSON, CSV or a page that opens without a network."""
+"""Ranked lists of a search as JSON, CSV or a self-contained HTML page."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from vireid.core.errors import UserError
 from vireid.core.io import write_text
 from vireid.core.types import Modality, Sample
 from vireid.gallery.store import UNKNOWN
-from vireid.retrieval.ranking import NOBODY, Ranking
+from vireid.retrieval.ranking import NO_IMAGE, Ranking
 from vireid.visualize.markup import document, facts, paragraph, section
 from vireid.visualize.tiles import Photographs, data_uri
 
@@ -27,7 +27,7 @@ FIELDS = ("query", "rank", "score", "path", "identity", "camera", "modality", "t
 def gathered(
     queries: Sequence[Sample], ranking: Ranking, columns: Mapping[str, np.ndarray], conditions: Mapping[str, str]
 ) -> Answers:
-    """Plain values: for each query its answers, best first."""
+    """Collect the ranked lists as plain values: for each query its gallery images, best first."""
     return {
         "conditions": dict(conditions),
         "queries": [
@@ -36,7 +36,7 @@ def gathered(
                 "answers": [
                     {"rank": place, "score": round(float(score), 6), **_known(columns, int(row))}
                     for place, (row, score) in enumerate(zip(ids, scores), 1)
-                    if row != NOBODY
+                    if row != NO_IMAGE
                 ],
             }
             for query, ids, scores in zip(queries, ranking.ids, ranking.scores)
@@ -54,12 +54,12 @@ def _known(columns: Mapping[str, np.ndarray], row: int) -> dict[str, Any]:
 
 
 def as_json(answers: Answers) -> str:
-    """All of it, with the conditions."""
+    """Format the ranked lists with their conditions as JSON."""
     return json.dumps(answers, indent=2) + "\n"
 
 
 def as_csv(answers: Answers) -> str:
-    """A line for each answer; the conditions are not in it."""
+    """Format one CSV line for each returned image, without the conditions."""
     out = io.StringIO()
     writer = csv.DictWriter(out, FIELDS, restval="", lineterminator="\n")
     writer.writeheader()
@@ -94,12 +94,12 @@ WRITERS = {".json": as_json, ".csv": as_csv, ".html": as_html}
 
 
 def checked_place(path: Path) -> Path:
-    """UserError for a file name that says no format that we write."""
+    """Return the path; UserError if its suffix is not a supported format."""
     if path.suffix.lower() not in WRITERS:
-        raise UserError(f"{path}: the name of a ranked list ends in one of {', '.join(WRITERS)}")
+        raise UserError(f"{path}: unknown format of a ranked list: use a name that ends in one of {', '.join(WRITERS)}")
     return path
 
 
 def write(path: Path, answers: Answers) -> None:
-    """In the format that the file's name says."""
+    """Write the ranked lists in the format of the file name's suffix."""
     write_text(path, WRITERS[checked_place(path).suffix.lower()](answers))

@@ -1,4 +1,4 @@
-"""Actions of `tools/gallery.py`: build, add, search, info."""
+"""Actions of the gallery tool: build, add, search, info."""
 
 from __future__ import annotations
 
@@ -15,24 +15,28 @@ from vireid.config.coerce import Mismatch, convert, hints_of
 from vireid.core.errors import DataError, UserError, nearest
 from vireid.core.interfaces import GalleryIndex, TrainedIndex
 from vireid.core.paths import real_path
+from vireid.core.progress import progress_bar
 from vireid.core.registries import INDEXES
 from vireid.core.types import Sample
-from vireid.data.images.decode import progress
 from vireid.gallery.answers import Answers, gathered
 from vireid.gallery.filters import Filter, span
 from vireid.gallery.images import Stamp, latest_rows, read_images, real_paths, vanished
 from vireid.gallery.model import TrainedModel
 from vireid.gallery.plan import Built, planned
 from vireid.gallery.store import FORMAT, GalleryStore, Header, Shard
-from vireid.retrieval.ranking import NOBODY, Ranking
+from vireid.retrieval.ranking import NO_IMAGE, Ranking
 
-PORTION = 512  # images that are read, embedded and kept at a time
-SHOWN = 20  # bad images that an error names
-FOLDER = "{folder}"  # in an argument of an index: the gallery's folder
+SHARD_SIZE = 512  # images that are read, embedded and stored at a time
+SHOWN = 20  # bad images that an error lists
+FOLDER = "{folder}"  # placeholder in an argument of an index: the folder of the gallery
 
 
 def index_node(name: str, arguments: Iterable[str]) -> dict[str, Any]:
-    """{"NAME": ..., "PROBES": 16} from words such as PROBES=16; UserError with the nearest right thing."""
+    """Parse the arguments of an index, such as PROBES=16, to {"NAME": ..., "PROBES": 16}.
+
+    Raises:
+        UserError: For an unknown index or argument, with the nearest known name, and for a value of another type.
+    """
     if name not in INDEXES:
         raise UserError(INDEXES.unknown(name))
     entry = INDEXES.get(name)
@@ -41,7 +45,9 @@ def index_node(name: str, arguments: Iterable[str]) -> dict[str, Any]:
         key, equals, value = word.partition("=")
         accepted = [parameter.upper() for parameter in entry.parameters()]
         if not equals or key not in accepted:
-            raise UserError(f"{word!r} is no argument of {name}{nearest(key, accepted)} (takes: {', '.join(accepted)})")
+            raise UserError(
+                f"{word!r} is not an argument of {name}{nearest(key, accepted)} (known: {', '.join(accepted)})"
+            )
         try:
             node[key] = convert(_plain(value), known[key.lower()])
         except Mismatch as fault:
@@ -59,7 +65,7 @@ def _plain(word: str) -> Any:
 
 
 def new_index(node: Mapping[str, Any], folder: Path) -> GalleryIndex:
-    """The index of a gallery's header, without vectors."""
+    """Create the empty index that a gallery header names."""
     if node.get("NAME") not in INDEXES:
         raise UserError(INDEXES.unknown(str(node.get("NAME"))))
     values = {key: v.replace(FOLDER, str(folder)) if isinstance(v, str) else v for key, v in node.items()}
@@ -75,18 +81,22 @@ def build(
     skip: bool,
     refresh: bool = False,
 ) -> Built:
-    """Make a gallery, or continue one that was interrupted, and its index.
+    """Build a gallery, or continue one that was interrupted, and its index.
 
     Args:
-        folder: Of the gallery.
-        model: Embeds the images.
-        samples: Images; each file is embedded once, whatever its path looks like.
+        folder: Folder of the gallery.
+        model: Model that embeds the images.
+        samples: Images; each file is embedded once, even if it is listed by several paths.
         node: Name and arguments of the index.
-        skip: Leave out and report images that cannot be read; otherwise they are an error, all of them together, after
-            the others were kept.
+        skip: Leave out and report images that cannot be read; otherwise they raise one DataError after the others were
+            stored.
         refresh: Embed images again that changed since they were embedded, or whose values in the list changed.
+
+    Raises:
+        UserError: For an index that cannot be built, and for a gallery of another model or index.
+        DataError: For images that cannot be read.
     """
-    new_index(node, folder)  # raises for impossible arguments, before any work
+    new_index(node, folder)  # raises for invalid arguments before any work
     with GalleryStore.writing(folder):
         store = GalleryStore.create(folder, Header(model.fingerprint(), model.words, dict(node)))
         return _filled(store, model, samples, skip=skip, refresh=refresh)
@@ -106,16 +116,16 @@ def _filled(store: GalleryStore, model: TrainedModel, samples: Sequence[Sample],
     samples = [replace(sample, path=real_path(sample.path)) for sample in samples]
     todo, done = planned(samples, store.columns(), refresh=refresh)
     again = {sample.path for sample in todo[len(todo) - done.outdated :]}
-    with progress(len(todo), "embedding images") as tell:
-        for portion, images, stamps in read_images(todo, model.size, done.bad, PORTION, model.depth):
-            if portion:
-                vectors = model.embed(portion, images)
+    with progress_bar(len(todo), "embedding images") as advance:
+        for shard_samples, images, stamps in read_images(todo, model.size, done.bad, SHARD_SIZE, model.depth):
+            if shard_samples:
+                embeddings = model.embed(shard_samples, images)
                 if not done.embedded:
-                    _check_width(store, vectors.shape[1])
-                store.append(_portion(portion, vectors, stamps))
-                done.refreshed += sum(sample.path in again for sample in portion)
-                done.added += sum(sample.path not in again for sample in portion)
-            tell(len(portion))
+                    _check_width(store, embeddings.shape[1])
+                store.append(_shard(shard_samples, embeddings, stamps))
+                done.refreshed += sum(sample.path in again for sample in shard_samples)
+                done.added += sum(sample.path not in again for sample in shard_samples)
+            advance(len(shard_samples))
     done.seconds = time.monotonic() - start
     if done.bad and not skip:
         lines = [f"  - {path}: {fault}" for path, fault in list(done.bad.items())[:SHOWN]]
@@ -132,7 +142,7 @@ def _check_width(store: GalleryStore, width: int) -> None:
         index.check_width(width)
 
 
-def _portion(samples: Sequence[Sample], vectors: np.ndarray, stamps: Sequence[Stamp]) -> Shard:
+def _shard(samples: Sequence[Sample], embeddings: np.ndarray, stamps: Sequence[Stamp]) -> Shard:
     columns = {
         "path": [str(sample.path) for sample in samples],
         "identity": [sample.identity for sample in samples],
@@ -144,13 +154,25 @@ def _portion(samples: Sequence[Sample], vectors: np.ndarray, stamps: Sequence[St
         "ctime_ns": [stamp.ctime_ns for stamp in stamps],
         "digest": [stamp.digest.encode("ascii") for stamp in stamps],
     }
-    return Shard(vectors, {name: np.array(values) for name, values in columns.items()})
+    return Shard(embeddings, {name: np.array(values) for name, values in columns.items()})
 
 
 def search(
     folder: Path, model: TrainedModel, queries: Sequence[Sample], *, k: int = 20, only: Filter | None = None
 ) -> Answers:
-    """The k best images for each query. A query that cannot be read is an error."""
+    """Search the k nearest gallery images for each query.
+
+    Args:
+        folder: Folder of the gallery.
+        model: Model that embeds the queries; it must be the model of the gallery.
+        queries: Query images.
+        k: Number of images for each query.
+        only: Conditions on the gallery images.
+
+    Raises:
+        UserError: For an empty gallery, k below 1 or another model.
+        DataError: For queries that cannot be read.
+    """
     if k < 1:
         raise UserError(f"k must be at least 1, got {k}")
     store, only = GalleryStore(folder), only or Filter()
@@ -161,8 +183,8 @@ def search(
     latest = latest_rows(real_paths(columns))
     allowed = only.allowed(columns, latest)
     bad: dict[str, str] = {}
-    read = read_images(queries, model.size, bad, PORTION, model.depth)
-    vectors = [model.embed(part, images) for part, images, _ in read if part]
+    read = read_images(queries, model.size, bad, SHARD_SIZE, model.depth)
+    embeddings = [model.embed(part, images) for part, images, _ in read if part]
     if bad:
         raise DataError("\n  - ".join(["queries that cannot be used:", *(f"{p}: {f}" for p, f in bad.items())]))
     index = store.open_index(new_index(store.header.index, folder))
@@ -170,11 +192,11 @@ def search(
         columns = store.columns()
         latest = latest_rows(real_paths(columns))
         allowed = only.allowed(columns, latest)
-    ranking = store.ranking(index, np.concatenate(vectors), k, allowed)
+    ranking = store.ranking(index, np.concatenate(embeddings), k, allowed)
     conditions = {
         "gallery": f"{folder} ({int(latest.sum())} images)",
         "model": store.header.model,
-        "search": index.description + ("" if index.exact else " (approximate: answers may be missing)"),
+        "search": index.description + ("" if index.exact else " (approximate: images may be missing)"),
     }
     if unknown := only.without_time(columns, latest):
         conditions["time"] = f"{unknown} images without a time are left out"
@@ -186,29 +208,29 @@ def search(
 
 
 def _outdated(columns: Mapping[str, np.ndarray], ranking: Ranking) -> int:
-    """Images found whose files have another size or time than recorded, or do not exist."""
+    """Count the returned images whose files have another size or time than recorded, or do not exist."""
     count = 0
-    for row in np.unique(ranking.ids[ranking.ids != NOBODY]).tolist():
+    for row in np.unique(ranking.ids[ranking.ids != NO_IMAGE]).tolist():
         try:
-            found = os.stat(str(columns["path"][row]))
+            status = os.stat(str(columns["path"][row]))
         except OSError:
             count += 1
             continue
         stamp = Stamp.of_row(columns, row)
-        count += stamp is not None and (found.st_size, found.st_mtime_ns) != (stamp.size, stamp.mtime_ns)
+        count += stamp is not None and (status.st_size, status.st_mtime_ns) != (stamp.size, stamp.mtime_ns)
     return count
 
 
 def info(folder: Path) -> str:
-    """What a gallery holds, in lines."""
+    """Summarize the content of a gallery in lines."""
     store = GalleryStore(folder)
     columns, header = store.columns(), store.header
     latest = latest_rows(real_paths(columns))
     node = dict(header.index)
-    named = f"{node.pop('NAME')} {' '.join(f'{k}={v}' for k, v in node.items())}".rstrip()
+    index = f"{node.pop('NAME')} {' '.join(f'{k}={v}' for k, v in node.items())}".rstrip()
     lines = [f"gallery     {folder}", f"model       {header.model}", f"fingerprint {header.fingerprint[:12]}"]
     lines += [f"format      {header.format}" + ("" if header.format == FORMAT else f" (add makes it {FORMAT})")]
-    lines += [f"index       {named}", *_training(store, len(latest)), f"images      {int(latest.sum())}"]
+    lines += [f"index       {index}", *_training(store, len(latest)), f"images      {int(latest.sum())}"]
     if superseded := int((~latest).sum()):
         lines.append(f"superseded  {superseded} embeddings of images that were embedded again or under another path")
     for name in ("identity", "camera", "modality"):
@@ -220,19 +242,19 @@ def info(folder: Path) -> str:
 
 
 def _training(store: GalleryStore, number: int) -> list[str]:
-    """The line about a trained index: on how many embeddings, how many there are, and when it is trained again."""
+    """Format the line about a trained index: embeddings at its training, now and at the next training."""
     note = store.training()
     if note.get("limit") is None and "trained_on" in note:
         return []
     if "trained_on" not in note:
         return ["training    not recorded: the next search trains the index if its kind is trained"]
     trained_on, limit = note["trained_on"], note["limit"]
-    how = f"on {trained_on} embeddings" if trained_on else "none yet, embeddings are compared whole"
+    how = f"on {trained_on} embeddings" if trained_on else "none yet, embeddings are searched exactly"
     return [f"training    {how}; {number} now; trained again above {limit} (growth {store.header.growth:g})"]
 
 
 def _files(columns: Mapping[str, np.ndarray], rows: np.ndarray) -> list[str]:
-    """Lines about files that are not as they were when they were embedded."""
+    """Format lines about files that changed since they were embedded."""
     paths, stamps = columns["path"][rows].tolist(), [Stamp.of_row(columns, row) for row in rows.tolist()]
     missing = set(vanished(paths))
     touched = sum(

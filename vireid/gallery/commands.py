@@ -1,4 +1,4 @@
-"""Command line of `tools/gallery.py`: from its words to the text that is printed."""
+"""Commands of the gallery tool: convert command line arguments, run the action and format its output."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ def build(
     refresh: bool,
     index: Sequence[str],
 ) -> str:
-    """Make a gallery or continue one; what was done, in words."""
+    """Build a gallery or continue one; return the report."""
     node = application.index_node(index[0], index[1:])
     listing = _listing(images, modality, camera)
     model = _model(config_file, set)
     done = application.build(normalized_path(gallery), model, listing.samples, node, skip=skip_bad, refresh=refresh)
-    return _told(done, listing)
+    return _report(done, listing)
 
 
 def add(
@@ -49,11 +49,11 @@ def add(
     skip_bad: bool,
     refresh: bool,
 ) -> str:
-    """Add images to a gallery; what was done, in words."""
+    """Add images to a gallery; return the report."""
     listing = _listing(images, modality, camera)
     model = _model(config_file, set)
     done = application.add(normalized_path(gallery), model, listing.samples, skip=skip_bad, refresh=refresh)
-    return _told(done, listing)
+    return _report(done, listing)
 
 
 def search(
@@ -69,7 +69,10 @@ def search(
     before: str | None,
     out: Sequence[Path],
 ) -> str:
-    """Without `out` the answers are printed as CSV; what was left out goes to the error stream and the conditions."""
+    """Search a gallery; without `out` the ranked lists are returned as CSV.
+
+    Files that were left out are reported on standard error and in the conditions.
+    """
     places = [normalized_path(checked_place(path)) for path in out]
     if top < 1:
         raise UserError(f"k must be at least 1, got {top} (--top)")
@@ -91,7 +94,7 @@ def search(
 
 
 def info(gallery: Path) -> str:
-    """What a gallery holds, in lines."""
+    """Summarize the content of a gallery in lines."""
     return application.info(normalized_path(gallery))
 
 
@@ -102,7 +105,7 @@ def _listing(images: Path, modality: str | None, camera: str | None) -> Listing:
     return listed_images(images, Known(modality, UNKNOWN if camera is None else whole_number("camera", camera)))
 
 
-def _told(done: Built, listing: Listing) -> str:
+def _report(done: Built, listing: Listing) -> str:
     done.left_out.update(listing.left_out)
     return str(done)
 

@@ -11,12 +11,12 @@ from vireid.core.errors import DataError, UserError
 from vireid.core.types import Modality
 from vireid.gallery.store import UNKNOWN
 
-SHOWN = 20  # known values that an error names
+SHOWN = 20  # known values that an error lists
 
 
 @dataclass(frozen=True)
 class Filter:
-    """All conditions that are set must hold; an image without a time meets no condition on time."""
+    """Conditions on gallery images, all of which must hold. An image without a time meets no condition on time."""
 
     cameras: tuple[int, ...] = ()
     modality: Modality | None = None
@@ -24,14 +24,15 @@ class Filter:
     before: float | None = None
 
     def allowed(self, columns: Mapping[str, np.ndarray], among: np.ndarray | None = None) -> np.ndarray | None:
-        """(G,) bool, or None where every row is allowed.
+        """Return the allowed rows (G,) bool; None if all rows are allowed.
 
         Args:
             columns: Columns of the gallery, (G,) each.
             among: (G,) bool, rows that a search may return at all; every row if None.
 
         Raises:
-            DataError: If a condition is met by no image, whatever the others are, or if no image meets all of them.
+            UserError: If `after` is later than `before`.
+            DataError: If no image meets one of the conditions, or no image meets all of them.
         """
         rows = np.ones(len(columns["path"]), bool) if among is None else among
         if self.after is not None and self.before is not None and self.after > self.before:
@@ -53,7 +54,7 @@ class Filter:
         return None if keep.all() else keep
 
     def without_time(self, columns: Mapping[str, np.ndarray], among: np.ndarray) -> int:
-        """Images that a condition on time leaves out because their time is not known."""
+        """Count the images that a condition on time leaves out because their time is unknown."""
         if self.after is None and self.before is None:
             return 0
         return int((among & ~np.isfinite(columns["time"])).sum())
@@ -74,8 +75,8 @@ class Filter:
 class _Condition:
     text: str
     met: np.ndarray  # (G,) bool
-    known: Callable[[Mapping[str, np.ndarray], np.ndarray], str]  # the values of the rows, in words
-    any_of: bool = False  # one of several cameras is enough
+    known: Callable[[Mapping[str, np.ndarray], np.ndarray], str]  # formats the values of the rows
+    any_of: bool = False  # a row needs one of several cameras
 
 
 def _cameras(columns: Mapping[str, np.ndarray], rows: np.ndarray) -> str:
@@ -95,7 +96,7 @@ def _times(columns: Mapping[str, np.ndarray], rows: np.ndarray) -> str:
 
 
 def span(times: np.ndarray) -> str:
-    """First and last time.
+    """Format the first and the last time.
 
     >>> span(np.array([1717142400.0, 100.0]))
     '100 to 1717142400'

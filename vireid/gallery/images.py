@@ -1,4 +1,4 @@
-"""Image files of a gallery: read for pixels and digest, and compared with what was recorded at their embedding."""
+"""Image files of a gallery: read pixels and digests, and compare them with the state recorded at embedding time."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from vireid.core.types import Sample
 from vireid.data.images.decode import read_pixels
 from vireid.data.images.depth import DepthMapping
 
-PORTION = 512  # images that are read, embedded and kept at a time
+SHARD_SIZE = 512  # images that are read, embedded and stored at a time
 
 
 @dataclass(frozen=True)
 class Stamp:
-    """State of a file when it was read. `ctime_ns` also changes where a program sets the times of a file back."""
+    """State of a file when it was read. `ctime_ns` also changes if a program sets the times of a file back."""
 
     size: int
     mtime_ns: int
@@ -31,42 +31,42 @@ class Stamp:
 
     @classmethod
     def of_row(cls, columns: Mapping[str, np.ndarray], row: int) -> Stamp | None:
-        """As recorded in a gallery; None where an earlier version did not record it."""
+        """Read the stamp of a gallery row; None if an earlier version did not record it."""
         recorded = columns["digest"][row].decode("ascii")
         if not recorded:
             return None
         return cls(int(columns["size"][row]), int(columns["mtime_ns"][row]), int(columns["ctime_ns"][row]), recorded)
 
-    def touched(self, found: os.stat_result) -> bool:
-        """Whether size or times differ, so that the content has to be compared."""
-        return (found.st_size, found.st_mtime_ns, found.st_ctime_ns) != (self.size, self.mtime_ns, self.ctime_ns)
+    def touched(self, status: os.stat_result) -> bool:
+        """Return whether size or times differ, so that the content has to be compared."""
+        return (status.st_size, status.st_mtime_ns, status.st_ctime_ns) != (self.size, self.mtime_ns, self.ctime_ns)
 
 
 def read_image(
     path: Path, size: tuple[int, int], depth: DepthMapping | None = None
 ) -> tuple[np.ndarray | None, str, Stamp | None]:
-    """Pixels (H, W, 3), or what is wrong with the file; and its stamp."""
+    """Read pixels (H, W, 3) or the error of the file, and its stamp."""
     try:
-        found = os.stat(path)  # before reading: a file that changes meanwhile differs from its stamp
+        status = os.stat(path)  # before reading: a file that changes meanwhile differs from its stamp
         content = path.read_bytes()
     except OSError as error:
         return None, error.strerror or str(error), None
     pixels, fault = read_pixels(io.BytesIO(content), size, depth)
     digest = hashlib.sha256(content).hexdigest()
-    return pixels, fault, Stamp(found.st_size, found.st_mtime_ns, found.st_ctime_ns, digest)
+    return pixels, fault, Stamp(status.st_size, status.st_mtime_ns, status.st_ctime_ns, digest)
 
 
 def read_images(
     samples: Sequence[Sample],
     size: tuple[int, int],
     bad: dict[str, str],
-    portion: int = PORTION,
+    shard_size: int = SHARD_SIZE,
     depth: DepthMapping | None = None,
 ) -> Iterator[tuple[list[Sample], np.ndarray, list[Stamp]]]:
-    """Portions of images that could be read, with their stamps; the others go to `bad`."""
+    """Yield the readable images of one shard at a time with their stamps; the others are added to `bad`."""
     with ThreadPoolExecutor() as pool:
-        for start in range(0, len(samples), portion):
-            part = samples[start : start + portion]
+        for start in range(0, len(samples), shard_size):
+            part = samples[start : start + shard_size]
             read = list(pool.map(lambda sample: read_image(sample.path, size, depth), part))
             bad.update((str(sample.path), fault) for sample, (pixels, fault, _) in zip(part, read) if pixels is None)
             good = [(sample, pixels, stamp) for sample, (pixels, _, stamp) in zip(part, read) if pixels is not None]
@@ -75,15 +75,15 @@ def read_images(
 
 
 def changed(recorded: Mapping[Path, Stamp]) -> set[Path]:
-    """Files whose content differs from what was recorded. Only files with another size or time are read."""
+    """Return the files whose content differs from the recorded one. Only files with another size or time are read."""
 
     def differs(item: tuple[Path, Stamp]) -> bool:
         path, stamp = item
         try:
-            found = os.stat(path)
-            if not stamp.touched(found):
+            status = os.stat(path)
+            if not stamp.touched(status):
                 return False
-            return found.st_size != stamp.size or hashlib.sha256(path.read_bytes()).hexdigest() != stamp.digest
+            return status.st_size != stamp.size or hashlib.sha256(path.read_bytes()).hexdigest() != stamp.digest
         except OSError:
             return False  # vanished: reported as such
 
@@ -92,12 +92,12 @@ def changed(recorded: Mapping[Path, Stamp]) -> set[Path]:
 
 
 def vanished(paths: Iterable[str]) -> list[str]:
-    """Paths that do not exist."""
+    """Return the paths that do not exist."""
     return [path for path in paths if not os.path.exists(path)]
 
 
 def real_paths(columns: Mapping[str, np.ndarray]) -> list[str]:
-    """(G,) the path of each row. Format 1 holds paths as their user wrote them: these are resolved here."""
+    """Return the path of each row (G,). Paths of format 1 are not resolved in the gallery; they are resolved here."""
     return [
         path if recorded else str(real_path(path))
         for path, recorded in zip(columns["path"].tolist(), columns["digest"].tolist())
@@ -105,7 +105,7 @@ def real_paths(columns: Mapping[str, np.ndarray]) -> list[str]:
 
 
 def latest_rows(paths: Sequence[str]) -> np.ndarray:
-    """(G,) bool: the last row of each file. It supersedes the earlier ones.
+    """Mark the last row of each file (G,) bool. It supersedes the earlier ones.
 
     >>> latest_rows(["a", "b", "a"]).tolist()
     [False, True, True]

@@ -1,4 +1,4 @@
-"""Images of a gallery or of a search: a folder, a CSV file or a single image, and what was left out."""
+"""List the images of a gallery or of a search: a folder, a CSV file or a single image."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from vireid.data.images.image_files import IMAGE_SUFFIXES, LeftOut, find_images
 from vireid.gallery.store import UNKNOWN
 
 LARGEST = 2**63 - 1  # whole numbers are stored as int64
-FAULTS = 20  # bad lines that an error names
+FAULTS = 20  # bad lines that an error lists
 
 
 @dataclass(frozen=True)
 class Known:
-    """Values for all images whose list does not have them."""
+    """Default values for images whose list does not have them."""
 
     modality: str | None = None
     camera: int = UNKNOWN
@@ -36,25 +36,26 @@ class Listing:
 
 
 def images_of(place: Path, known: Known) -> list[Sample]:
-    """The images of `listed_images`."""
+    """Return the images of `listed_images`."""
     return listed_images(place, known).samples
 
 
 def listed_images(place: Path, known: Known) -> Listing:
-    """The images of a CSV file, below a folder (sorted by path), or a single image.
+    """List the images of a CSV file, below a folder (sorted by path), or a single image.
 
-    Columns of a CSV file: path (relative to its folder, or absolute), and where known identity, camera (whole numbers),
+    Columns of a CSV file: path (relative to its folder, or absolute), and optionally identity, camera (whole numbers),
     modality (visible or infrared) and time (seconds, or 2024-05-31T10:20:30).
 
     Raises:
+        UserError: If the place does not exist.
         DataError: With every line that cannot be used. A file that is listed twice must have the same values.
     """
     place = normalized_path(place)
     if not place.exists():
         place = real_path(place)  # may differ by its Unicode normalization
         if not place.exists():
-            beside = [other.name for other in place.parent.iterdir()] if place.parent.is_dir() else []
-            raise UserError(f"{place} does not exist{nearest(place.name, beside)}")
+            siblings = [other.name for other in place.parent.iterdir()] if place.parent.is_dir() else []
+            raise UserError(f"{place} does not exist{nearest(place.name, siblings)}")
     if place.is_dir():
         return _of_folder(place, known)
     if place.suffix.lower() == ".csv":
@@ -98,7 +99,7 @@ def _of_csv(file: Path, known: Known) -> Listing:
                 raise UserError(f"{len(words)} cells, but line 1 names {len(header)} columns")
             cells = dict(zip(header, (word.strip() for word in words)))
             if not cells["path"]:
-                raise UserError("it has no path")
+                raise UserError("the path is empty")
             sample = _sample(real_path(cells["path"], base=file.parent), cells, known)
             first, other = samples.setdefault(sample.path, (number, sample))
             if other is not sample:
@@ -117,7 +118,7 @@ def _of_csv(file: Path, known: Known) -> Listing:
 def _sample(path: Path, cells: Mapping[str, str], known: Known) -> Sample:
     word = cells.get("modality") or known.modality
     if word is None:
-        raise UserError("the modality is not known: name it in the column `modality`, or for all with --modality")
+        raise UserError("the modality is unknown: add a column `modality`, or set it for all images with --modality")
     identity, camera = cells.get("identity"), cells.get("camera")
     return Sample(
         path=path,
@@ -129,14 +130,14 @@ def _sample(path: Path, cells: Mapping[str, str], known: Known) -> Sample:
 
 
 def modality_of(word: str) -> Modality:
-    """The modality that a word names; UserError with the nearest known word."""
+    """Parse a modality; UserError with the nearest known word."""
     if word.lower() not in MODALITIES:
         raise UserError(f"modality {word!r} is unknown{nearest(word, MODALITIES)} (known: {', '.join(MODALITIES)})")
     return Modality[MODALITIES[word.lower()].upper()]
 
 
 def whole_number(role: str, word: str) -> int:
-    """An identity or a camera: `3`, or `3.0` as pandas writes it.
+    """Parse an identity or a camera: `3`, or `3.0` as pandas writes it.
 
     >>> whole_number("camera", "3.0")
     3

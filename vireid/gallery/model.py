@@ -1,4 +1,4 @@
-"""A trained model as a gallery uses it: images to vectors, and a fingerprint that says which model it is."""
+"""A trained model of a gallery: compute embeddings, and identify the model by a fingerprint."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ from vireid.models.cross_modality_net import CrossModalityNet
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """Describes images of `size` (height, width)."""
+    """A trained model for images of `size` (height, width)."""
 
     net: CrossModalityNet
     environment: Environment
     size: tuple[int, int]
     batch: int
     words: str
-    depth: DepthMapping | None = None  # how gray images of more than 8 bits become 8 bits
+    depth: DepthMapping | None = None  # conversion of gray images of more than 8 bits to 8 bits
 
     @classmethod
     def of(cls, path: str | Path, overrides: Sequence[Any] = ()) -> TrainedModel:
-        """The model that the run of a config would evaluate: its checkpoint that counts, or WEIGHTS.
+        """Load the model that the run of a config would evaluate: its selected checkpoint, or WEIGHTS.
 
-        The data set need not be there.
+        The dataset of the config does not have to exist.
         """
         experiment = Experiment.from_config(path, overrides)
         net, selection, environment = experiment.deployed()
@@ -45,7 +45,7 @@ class TrainedModel:
         return cls(net, environment, tuple(config.SIZE), config.TEST_BATCH, words, assemble.depth(config))
 
     def fingerprint(self) -> str:
-        """Changes with every weight, with the fields that are compared, and with size and DATA.DEPTH of images."""
+        """Return a digest of the weights, the compared fields, the image size and DATA.DEPTH."""
         total = hashlib.sha256(repr((self.size, tuple(self.net.descriptor))).encode())
         if self.depth is not None:
             total.update(str(self.depth).encode())
@@ -55,7 +55,7 @@ class TrainedModel:
         return total.hexdigest()
 
     def embed(self, samples: Sequence[Sample], images: np.ndarray) -> np.ndarray:
-        """(N, H, W, 3) uint8 images -> (N, D) float32 unit rows."""
+        """Embed images: (N, H, W, 3) uint8 -> (N, D) float32, L2-normalized."""
         table = extract_features(
             self.net.embed,
             BatchLoader(samples, images, sequential_batches(len(samples), self.batch)),

@@ -1,4 +1,4 @@
-"""What an addition to a gallery embeds: new images, and on request those that are outdated."""
+"""Plan an addition to a gallery: new images, and on request those that are outdated."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ class Built:
 
     Attributes:
         added: Images that are new in the gallery.
-        already: Listed images that the gallery had.
+        already: Listed images that the gallery already had.
         refreshed: Images that were embedded again.
         repeated: Entries of the list that name a file a second time.
         outdated: Images to embed again.
         seconds: Duration.
-        bad: Path -> what is wrong with the file.
+        bad: Path -> error of the file.
         notices: Sentences about changed, vanished and unrecorded files.
         left_out: Files that the listing left out.
     """
@@ -44,12 +44,12 @@ class Built:
 
     @property
     def embedded(self) -> int:
-        """Images that were embedded and kept."""
+        """Number of images that were embedded and stored."""
         return self.added + self.refreshed
 
     def __str__(self) -> str:
         rate = self.embedded / self.seconds if self.seconds else 0.0
-        lines = [f"{self.added} images added, {self.already} were there ({rate:.1f} images/s)"]
+        lines = [f"{self.added} images added, {self.already} already in the gallery ({rate:.1f} images/s)"]
         if self.refreshed:
             lines.append(f"{self.refreshed} images embedded again; their earlier embeddings are no longer found")
         if self.repeated:
@@ -63,32 +63,32 @@ class Built:
 def planned(
     samples: Sequence[Sample], columns: Mapping[str, np.ndarray], *, refresh: bool
 ) -> tuple[list[Sample], Built]:
-    """The images to embed, the outdated ones last, and the counts so far. The paths of the samples are real paths.
+    """Return the images to embed, the outdated ones last, and the counts. The paths of the samples are real paths.
 
     Raises:
         DataError: If a file is listed twice with different values.
     """
-    wanted: dict[Path, Sample] = {}
+    listed: dict[Path, Sample] = {}
     for sample in samples:
-        other = wanted.setdefault(sample.path, sample)
+        other = listed.setdefault(sample.path, sample)
         if other != sample:
             raise DataError(f"{sample.path} is listed twice with different values: {_values(other)}; {_values(sample)}")
     rows = {path: row for row, path in enumerate(real_paths(columns))}  # the last of each
-    known = {path: rows[str(path)] for path in wanted if str(path) in rows}
-    done = Built(already=len(known), repeated=len(samples) - len(wanted))
+    known = {path: rows[str(path)] for path in listed if str(path) in rows}
+    done = Built(already=len(known), repeated=len(samples) - len(listed))
     stamps = {path: Stamp.of_row(columns, row) for path, row in known.items()}
     content = changed({path: stamp for path, stamp in stamps.items() if stamp is not None})
     unrecorded = {path for path, stamp in stamps.items() if stamp is None}
-    merged = {path: _merged(wanted[path], columns, row) for path, row in known.items()}
-    values = {path for path, row in known.items() if not _agrees(wanted[path], columns, row)}
+    merged = {path: _merged(listed[path], columns, row) for path, row in known.items()}
+    values = {path for path, row in known.items() if not _agrees(listed[path], columns, row)}
     done.notices = _notices(content, unrecorded, values, vanished(rows), refresh=refresh)
     again = [merged[path] for path in known if refresh and path in content | unrecorded | values]
     done.outdated = len(again)
-    return [sample for path, sample in wanted.items() if path not in known] + again, done
+    return [sample for path, sample in listed.items() if path not in known] + again, done
 
 
 def _merged(sample: Sample, columns: Mapping[str, np.ndarray], row: int) -> Sample:
-    """The sample with the gallery's values where the list has none."""
+    """Fill in values from the gallery that the list does not have."""
     time = float(columns["time"][row])
     return replaced(
         sample,
@@ -114,9 +114,9 @@ def _values(sample: Sample) -> str:
 def _notices(
     content: set[Path], unrecorded: set[Path], values: set[Path], missing: Sequence[str], *, refresh: bool
 ) -> list[str]:
-    way_out = "" if refresh else "; their old embeddings are kept, --refresh embeds them again"
+    advice = "" if refresh else "; their old embeddings are kept, --refresh embeds them again"
     counts = [
-        (content, f"changed since embedded{way_out}"),
+        (content, f"changed since embedded{advice}"),
         (values, "have other values in the list than in the gallery" + ("" if refresh else "; --refresh takes them")),
         (
             unrecorded,

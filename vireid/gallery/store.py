@@ -1,4 +1,4 @@
-"""Gallery on disk: embeddings and columns of their images in portions; an index is derived from them."""
+"""Gallery on disk: shards of embeddings and columns, and an index that is derived from them."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from vireid.retrieval.index.faiss_base import GROWTH
 from vireid.retrieval.index.vectors import unit_rows
 from vireid.retrieval.ranking import Ranking
 
-FORMAT = 2  # of new galleries; format 1 has no FILE_COLUMNS and its paths are as their user wrote them
+FORMAT = 2  # of new galleries; format 1 has no FILE_COLUMNS, and its paths are not resolved
 READ = (1, FORMAT)
-UNKNOWN = -1  # identity, camera or modality that is not known
+UNKNOWN = -1  # unknown identity, camera or modality
 COLUMNS = {"path": np.str_, "identity": np.int64, "camera": np.int64, "modality": np.int64, "time": np.float64}
 FILE_COLUMNS = {"size": np.int64, "mtime_ns": np.int64, "ctime_ns": np.int64, "digest": np.bytes_}
 UNRECORDED: Mapping[str, Any] = {"size": UNKNOWN, "mtime_ns": UNKNOWN, "ctime_ns": UNKNOWN, "digest": b""}
@@ -35,8 +35,8 @@ class Header:
     """Content of `gallery.json`: the model of the embeddings and the index.
 
     Attributes:
-        fingerprint: Digest of the model's weights and of the pre-processing.
-        model: The model in words.
+        fingerprint: Digest of the weights and the preprocessing of the model.
+        model: Description of the model.
         index: Name and arguments of the index.
         format: Version of the folder's format.
         growth: A trained index is rebuilt from the stored embeddings when the gallery holds more than this times the
@@ -52,23 +52,33 @@ class Header:
 
 @dataclass(frozen=True)
 class Shard:
-    """Embeddings (N, D) and columns, (N,) each: those of `COLUMNS`, and of `FILE_COLUMNS` where they are recorded.
+    """A committed piece of a gallery.
 
-    `time` is NaN where it is not known.
+    Attributes:
+        embeddings: L2-normalized embeddings (N, D).
+        columns: Columns (N,): those of `COLUMNS`, and those of `FILE_COLUMNS` if they are recorded. An unknown time is
+            NaN.
     """
 
-    vectors: np.ndarray
+    embeddings: np.ndarray
     columns: Mapping[str, np.ndarray]
 
     def __len__(self) -> int:
-        return len(self.vectors)
+        return len(self.embeddings)
 
 
 class GalleryStore:
-    """A folder with `gallery.json`, `portions/000000.npz`, ... and `index.bin`, which can be made again from them.
+    """A folder with `gallery.json`, shards `portions/000000.npz`, ... and `index.bin`, which is derived from them.
 
-    Portions are written atomically: what `append` returned from survives a kill. An object sees the portions that
-    existed when it was made, and its own; `open_index` looks again.
+    Shards are written atomically: images are stored durably when `append` returns. An object reads the shards that
+    existed when it was created, and those that it appended; `open_index` lists them again.
+
+    Args:
+        folder: Folder of the gallery.
+
+    Raises:
+        UserError: If the folder is not a gallery, or has a format of a later version.
+        DataError: If `gallery.json` is damaged.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -78,31 +88,39 @@ class GalleryStore:
 
     @classmethod
     def create(cls, folder: Path, header: Header) -> GalleryStore:
-        """A new gallery; an existing one is continued if it has the same model and index."""
+        """Create a gallery; an existing one is continued if it has the same model and index.
+
+        Raises:
+            UserError: If the model or the index differs.
+        """
         if not (folder / "gallery.json").exists():
             (folder / "portions").mkdir(parents=True, exist_ok=True)
             write_json(folder / "gallery.json", asdict(header))
         store = cls(folder)
         if not store._files and (store.header.fingerprint, store.header.index) != (header.fingerprint, header.index):
-            write_json(folder / "gallery.json", asdict(header))  # nothing was embedded for the other one
+            write_json(folder / "gallery.json", asdict(header))  # no image was embedded by the previous model
             store.header = header
         store.require(header.fingerprint)
         if store.header.index != header.index:
             raise UserError(
-                f"{folder} is searched by {store.header.index}, not by {header.index}: name another folder, or remove"
-                " --index to go on with this one"
+                f"{folder} is searched by {store.header.index}, not by {header.index}: choose another folder, or remove"
+                " --index to continue this one"
             )
         return store
 
     @staticmethod
     @contextmanager
     def writing(folder: Path) -> Iterator[None]:
-        """Hold the gallery for additions; UserError if another process does. Removes what an interrupted one left."""
+        """Lock the gallery for additions, and remove temporary files of an interrupted process.
+
+        Raises:
+            UserError: If another process holds the lock, or the folder cannot be written.
+        """
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UserError(f"{folder}: cannot be written ({error.strerror or error})") from error
-        busy = f"{folder}: another process adds images to this gallery; wait until it has ended"
+        busy = f"{folder}: another process adds images to this gallery; wait until it ends"
         with file_lock(folder / "gallery.lock", wait=False, busy=busy) as writable:
             if not writable:
                 raise UserError(f"{folder}: cannot be written: no permission")
@@ -112,43 +130,43 @@ class GalleryStore:
             yield
 
     def require(self, fingerprint: str) -> None:
-        """Refuse another model than the one that made the embeddings."""
+        """Raise UserError unless the embeddings are of the model with this fingerprint."""
         if fingerprint != self.header.fingerprint:
             raise UserError(
                 f"{self.folder} was made by another model ({self.header.model}, fingerprint"
-                f" {self.header.fingerprint[:12]}, this one is {fingerprint[:12]}): their vectors cannot be compared"
+                f" {self.header.fingerprint[:12]}, this one is {fingerprint[:12]}): their embeddings cannot be compared"
             )
 
-    def append(self, portion: Shard) -> None:
-        """Keep these images; they are safe on return."""
-        assert set(COLUMNS) <= set(portion.columns) <= set(KINDS)
-        width = self._read(self._files[0]).vectors.shape[1] if self._files else None
-        vectors = unit_rows(portion.vectors, width=width, what="vectors")
+    def append(self, shard: Shard) -> None:
+        """Store these images durably."""
+        assert set(COLUMNS) <= set(shard.columns) <= set(KINDS)
+        width = self._read(self._files[0]).embeddings.shape[1] if self._files else None
+        embeddings = unit_rows(shard.embeddings, width=width, what="embeddings")
         number = int(self._files[-1].stem) + 1 if self._files else 0
-        columns = {name: np.full(len(portion), value) for name, value in UNRECORDED.items()} | dict(portion.columns)
-        if self.header.format != FORMAT:  # earlier versions do not know that a later row replaces an earlier one
+        columns = {name: np.full(len(shard), value) for name, value in UNRECORDED.items()} | dict(shard.columns)
+        if self.header.format != FORMAT:  # in format 1 a later row does not replace an earlier one
             self.header = Header(**{**asdict(self.header), "format": FORMAT})
             write_json(self.folder / "gallery.json", asdict(self.header))
         file = self.folder / "portions" / f"{number:06d}.npz"
         with replaced_file(file) as out:
             stored = {name: np.asarray(columns[name], kind) for name, kind in KINDS.items()}
-            np.savez(out, vectors=vectors, **stored)  # type: ignore[arg-type]
+            np.savez(out, vectors=embeddings, **stored)  # type: ignore[arg-type]
         self._files = [*self._files, file]
 
-    def portions(self) -> Iterator[Shard]:
-        """Everything that is stored, in the order of its addition."""
+    def shards(self) -> Iterator[Shard]:
+        """Read all shards in the order of their addition."""
         return map(self._read, self._files)
 
     def columns(self) -> dict[str, np.ndarray]:
-        """Everything but the embeddings; `UNRECORDED` where an earlier version did not record it."""
-        parts = [self._read(file, vectors=False).columns for file in self._files]
+        """Read the columns of all shards; `UNRECORDED` if an earlier version did not record them."""
+        parts = [self._read(file, with_embeddings=False).columns for file in self._files]
         return {
             name: np.concatenate([part[name] for part in parts]) if parts else np.empty(0, kind)
             for name, kind in KINDS.items()
         }
 
     def training(self) -> Mapping[str, Any]:
-        """Of the index file: `rows`, `trained_on` and `limit` (rows up to which it is used); empty if there is none."""
+        """Read the note of the index file: `rows`, `trained_on` and `limit` (rows up to which it is valid)."""
         try:
             note = json.loads((self.folder / "index.json").read_text(encoding="utf-8"))
             return note if isinstance(note, dict) and (self.folder / "index.bin").exists() else {}
@@ -156,9 +174,13 @@ class GalleryStore:
             return {}
 
     def open_index(self, index: GalleryIndex) -> GalleryIndex:
-        """Fill the (new) index with every embedding of the gallery: from its file as far as that is usable.
+        """Fill an empty index with all embeddings of the gallery, from the index file as far as it is usable.
 
         A trained index that the gallery has outgrown is trained and filled again from the stored embeddings.
+
+        Raises:
+            UserError: If the gallery is empty.
+            DataError: If the index file is damaged or does not belong to the shards.
         """
         with file_lock(self.folder / "index.lock", wait=True) as writable:
             self._files = self._listed()
@@ -172,32 +194,32 @@ class GalleryStore:
             total = len(self.columns()["path"])
             if len(index) > total:
                 raise DataError(
-                    f"{self.folder}: the index has {len(index)} vectors and the gallery {total}; remove {file}"
+                    f"{self.folder}: the index has {len(index)} embeddings and the gallery {total}; remove {file}"
                 )
             if total == 0:
                 raise UserError(f"{self.folder}: the gallery is empty: add images before searching")
-            again = trained is not None and len(index) > 0 and trained.outgrown(total)
-            if trained is not None and again:
+            outgrown = trained is not None and len(index) > 0 and trained.outgrown(total)
+            if trained is not None and outgrown:
                 trained.clear()
             changed = self._fill(index)
-            if writable and (changed or again or not file.exists()):
+            if writable and (changed or outgrown or not file.exists()):
                 index.save(file)
                 training = {} if trained is None else {"trained_on": trained.trained_on, "limit": trained.limit}
-                names = [portion.name for portion in self._files]
-                write_json(note, {"rows": total, "portions": names, "sha256": digest(file), **training})
+                shards = [shard.name for shard in self._files]
+                write_json(note, {"rows": total, "portions": shards, "sha256": digest(file), **training})
         return index
 
     def ranking(self, index: GalleryIndex, queries: np.ndarray, k: int, allowed: np.ndarray | None = None) -> Ranking:
-        """The k best rows of the gallery for each query (Q, D)."""
+        """Search the k nearest rows of the gallery for each query (Q, D)."""
         scores, ids = index.search(queries, k, allowed)
         return Ranking(ids, scores)
 
     def _fill(self, index: GalleryIndex) -> bool:
-        """Add the embeddings that the index does not hold; whether there were any."""
+        """Add the embeddings that the index does not hold; return whether there were any."""
         held, total = len(index), 0
-        for portion in self.portions():
-            new = portion.vectors[max(0, held - total) :]
-            total += len(portion)
+        for shard in self.shards():
+            new = shard.embeddings[max(0, held - total) :]
+            total += len(shard)
             if len(new):
                 index.add(new)
         return total > held
@@ -205,15 +227,15 @@ class GalleryStore:
     def _listed(self) -> Sequence[Path]:
         return sorted((self.folder / "portions").glob("[0-9]*.npz"))
 
-    def _read(self, file: Path, *, vectors: bool = True) -> Shard:
+    def _read(self, file: Path, *, with_embeddings: bool = True) -> Shard:
         try:
-            with np.load(file, allow_pickle=False) as stored:  # each member has a check sum
+            with np.load(file, allow_pickle=False) as stored:  # each member has a checksum
                 columns = {name: stored[name] for name in COLUMNS}
                 number = len(columns["path"])
                 columns |= {
                     name: stored[name] if name in stored else np.full(number, UNRECORDED[name]) for name in FILE_COLUMNS
                 }
-                return Shard(stored["vectors"] if vectors else np.empty((number, 0), np.float32), columns)
+                return Shard(stored["vectors"] if with_embeddings else np.empty((number, 0), np.float32), columns)
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise DataError(
                 f"{file} is damaged ({error}): move it away, then `gallery.py add` embeds its images again"
@@ -222,7 +244,9 @@ class GalleryStore:
     def _read_header(self) -> Header:
         file = self.folder / "gallery.json"
         if not file.is_file():
-            raise UserError(f"{self.folder} is no gallery: there is no {file.name} in it (gallery.py build makes one)")
+            raise UserError(
+                f"{self.folder} is not a gallery: {file.name} does not exist in it (gallery.py build creates it)"
+            )
         try:
             stored = json.loads(file.read_text(encoding="utf-8"))
             version = stored["format"]
@@ -242,13 +266,13 @@ class GalleryStore:
         return header
 
     def _check_index(self, file: Path, note: Path) -> None:
-        again = "remove it, and the next search makes it again from the vectors"
+        advice = "remove it, and the next search builds it again from the embeddings"
         try:
             stored = json.loads(note.read_text(encoding="utf-8"))
-            expected, made_from = stored["sha256"], list(stored["portions"])
+            expected, shards = stored["sha256"], list(stored["portions"])
         except (OSError, ValueError, KeyError, TypeError):
-            expected, made_from = "nothing", []
+            expected, shards = "nothing", []
         if digest(file) != expected:
-            raise DataError(f"{file} is damaged: {again}")
-        if made_from != [portion.name for portion in self._files][: len(made_from)]:
-            raise DataError(f"{file} was made from portions that are gone: {again}")
+            raise DataError(f"{file} is damaged: {advice}")
+        if shards != [shard.name for shard in self._files][: len(shards)]:
+            raise DataError(f"{file} was built from shards that do not exist any more: {advice}")

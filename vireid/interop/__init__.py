@@ -1,1 +1,1 @@
-"""Weights of published code and other libraries."""
+"""Convert weights of published code and other libraries."""

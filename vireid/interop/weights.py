@@ -1,4 +1,4 @@
-"""A network's weights as one safetensors file that says what it belongs to."""
+"""Weights of a network as one safetensors file with facts about their origin."""
 
 from __future__ import annotations
 
@@ -13,13 +13,16 @@ from torch import Tensor
 from vireid.core.io import replaced_file
 
 Facts = Mapping[str, str | int]
-FACTS = "vireid"  # the entry of the file's metadata
+FACTS = "vireid"  # key in the metadata of the file
 
 
 def write_weights(path: Path, tensors: Mapping[str, Tensor], facts: Facts) -> None:
-    """Write tensors under the names of our network; the file is whole or not there.
+    """Write tensors under the names of the network, by an atomic rename.
 
-    `facts`: what the weights belong to, such as {"data": "RegDB", "trial": 3, "num_ids": 206}.
+    Args:
+        path: File to write.
+        tensors: State dict of the network.
+        facts: Origin of the weights, such as {"data": "RegDB", "trial": 3, "num_ids": 206}.
     """
     plain = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
     content = save(plain, {"format": "pt", FACTS: json.dumps(dict(facts), sort_keys=True)})
@@ -28,10 +31,10 @@ def write_weights(path: Path, tensors: Mapping[str, Tensor], facts: Facts) -> No
 
 
 def read_facts(path: Path) -> dict[str, str | int]:
-    """What a file of weights says that it belongs to; empty where it says nothing or cannot be read."""
+    """Read the facts of a weights file; empty if there are none or the file cannot be read."""
     try:
         with safe_open(str(path), framework="pt") as file:
-            found = json.loads((file.metadata() or {}).get(FACTS, "{}"))
+            facts = json.loads((file.metadata() or {}).get(FACTS, "{}"))
     except (OSError, SafetensorError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return facts if isinstance(facts, dict) else {}

@@ -1,10 +1,12 @@
 """CMC, mAP and mINP of cross-modality retrieval: pure functions of distances, identities and a junk mask.
 
-With r_1 < ... < r_n the places of a query's correct images among the counted ones, AP = mean(k / r_k) and
-INP = n / r_n; `places.py` finds the places without a loop over queries.
+With r_1 < ... < r_n the ranks of the correct images of a query among the gallery images that are not ignored,
+AP = mean(k / r_k) and INP = n / r_n. CMC at rank k is the share of queries with a correct image (or identity) among the
+first k. `metrics_reference.py` has the same metrics as plain loops; `places.py` computes the ranks without a loop over
+queries.
 
-Equal distances are ordered by gallery row: the place of a correct image is the number of counted images that are
-nearer, plus the counted ones at the same distance that stand in an earlier row, plus one.
+Equal distances are ordered by gallery row: the rank of a correct image is one plus the number of images that are nearer
+or have the same distance and an earlier row, ignored images left out.
 """
 
 from __future__ import annotations
@@ -22,38 +24,41 @@ from vireid.core.label_arrays import comparable_labels
 from vireid.retrieval.places import Groups, Junk, Matrix, Worker
 
 Cmc = Literal["identity", "image"]
-LONGEST = 1_000_000  # the largest rank of a CMC curve
-CHUNK = 1 << 18  # matrix entries that are worked on at a time: they stay in the cache of a core
-SHARED = 1 << 20  # the same where several threads work: long steps, so that they seldom wait for the interpreter
+MAX_RANK = 1_000_000  # the longest CMC curve
+CHUNK = 1 << 18  # matrix entries that one thread works on at a time: they stay in the cache of a core
+SHARED = 1 << 20  # the same with several threads: long steps, so that they seldom wait for the interpreter lock
 
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """Means over the counted queries. Percentages are made when printed, never stored."""
+    """Means over the evaluated queries, in [0, 1]."""
 
     cmc: np.ndarray  # (max(ranks),) in [0, 1]; entry k - 1 is rank k
     mean_ap: float
     mean_inp: float
-    queries: int  # counted
-    skipped: int  # had no correct image among the counted gallery: in none of the means
-    chance: float  # rank-1 that a gallery in random order is expected to reach
-    ranks: tuple[int, ...] = (1, 5, 10, 20)  # the ones to print
+    queries: int  # evaluated queries
+    skipped: int  # queries without a correct gallery image that is not ignored; they are in no mean
+    chance: float  # expected rank-1 of a gallery in random order
+    ranks: tuple[int, ...] = (1, 5, 10, 20)  # ranks to print
 
     def rank(self, k: int) -> float:
+        """Return the CMC value at rank k."""
         if not 1 <= k <= len(self.cmc):
-            raise UserError(f"rank {k} is not in the CMC curve, which has the ranks 1 to {len(self.cmc)}")
+            raise UserError(
+                f"rank {k} is outside the CMC curve, which has the ranks 1 to {len(self.cmc)}: add the rank to `ranks`"
+            )
         return float(self.cmc[k - 1])
 
 
 @dataclass(frozen=True, slots=True)
 class QueryScores:
-    """What `Scores` averages, one entry a query; zero where `counted` is False."""
+    """The metrics of each query; zero where `counted` is False."""
 
-    counted: np.ndarray  # (Q,) bool: has a correct image among the counted gallery
-    first: np.ndarray  # (Q,) int64: place of the first correct image, or of its identity; from 1
+    counted: np.ndarray  # (Q,) bool: has a correct gallery image that is not ignored
+    first: np.ndarray  # (Q,) int64: rank of the first correct image, or of its identity; from 1
     average_precision: np.ndarray  # (Q,)
     inverse_negative_penalty: np.ndarray  # (Q,)
-    chance: np.ndarray  # (Q,) share of correct images among the counted ones
+    chance: np.ndarray  # (Q,) share of correct images among those that are not ignored
 
 
 def measure(
@@ -66,42 +71,62 @@ def measure(
     ranks: Sequence[int] = (1, 5, 10, 20),
     larger_is_closer: bool = False,
 ) -> Scores:
-    """CMC, mAP and mINP over all queries.
+    """Compute CMC, mAP and mINP over all queries.
 
-    Shapes: (Q, G), (Q,), (G,), junk (Q, G) bool where True is not counted, or a function that makes some of its rows
-    when they are needed: a slice of queries -> (b, G) bool.
-    `cmc`: "identity" ranks the distinct identities by their best image, "image" ranks the images.
-    Source: the metrics of AGW's release, `eval_sysu`, `eval_regdb` and `eval_llcm`.
-    Departs from them: equal distances are ordered by gallery row (theirs: as the platform's sort happens to); the curve
-    has max(ranks) entries, padded with the last value (theirs: as many as the gallery has images, and an error where
-    queries see different numbers of identities). Queries without a correct image are skipped in all means, as there.
+    Args:
+        distances: Distances (Q, G); similarities if `larger_is_closer`.
+        query_ids: Identities (Q,).
+        gallery_ids: Identities (G,).
+        junk: Pairs that are ignored: (Q, G) bool, or a function that computes some of its rows when they are needed,
+            from a slice of queries to (b, G) bool.
+        cmc: "identity" ranks the distinct identities by their nearest image, "image" ranks the images.
+        ranks: Ranks to print; the curve reaches the largest.
+        larger_is_closer: `distances` are similarities.
 
-    >>> scores = measure(np.array([[0.1, 0.3, 0.2]]), np.array([7]), np.array([5, 7, 7]), ranks=(1, 2))
-    >>> scores.cmc.tolist(), round(scores.mean_ap, 4), round(scores.mean_inp, 4)
-    ([0.0, 1.0], 0.5833, 0.6667)
+    Raises:
+        UserError: For shapes, types and names that do not fit.
+        DataError: If a distance is NaN, or no query has a correct gallery image that is not ignored.
+
+    Source:
+        `eval_sysu`, `eval_regdb` and `eval_llcm` in the release of AGW (Ye et al., "Deep Learning for Person
+        Re-identification: A Survey and Outlook", TPAMI 2021).
+
+    Departs:
+        Equal distances are ordered by gallery row (the release: as the sort of the platform happens to). The curve has
+        max(ranks) entries, padded with the last value (the release: one for each gallery image, and an error if queries
+        have different numbers of identities). As in the release, queries without a correct image are in no mean.
+
+    Example:
+        >>> scores = measure(np.array([[0.1, 0.3, 0.2]]), np.array([7]), np.array([5, 7, 7]), ranks=(1, 2))
+        >>> scores.cmc.tolist(), round(scores.mean_ap, 4), round(scores.mean_inp, 4)
+        ([0.0, 1.0], 0.5833, 0.6667)
     """
-    _checked_ranks(ranks)
-    found = measure_queries(distances, query_ids, gallery_ids, junk=junk, cmc=cmc, larger_is_closer=larger_is_closer)
-    return summarise(found, ranks)
+    _check_ranks(ranks)
+    queries = measure_queries(distances, query_ids, gallery_ids, junk=junk, cmc=cmc, larger_is_closer=larger_is_closer)
+    return summarize(queries, ranks)
 
 
-def summarise(found: QueryScores, ranks: Sequence[int] = (1, 5, 10, 20)) -> Scores:
-    """Means over the counted queries. DataError where none is counted."""
-    longest = _checked_ranks(ranks)
-    counted = int(found.counted.sum())
+def summarize(queries: QueryScores, ranks: Sequence[int] = (1, 5, 10, 20)) -> Scores:
+    """Average over the evaluated queries.
+
+    Raises:
+        DataError: If no query is evaluated.
+    """
+    longest = _check_ranks(ranks)
+    counted = int(queries.counted.sum())
     if counted == 0:
         raise DataError(
-            f"none of the {len(found.counted)} queries has a correct image in the gallery"
-            " (once the images that the protocol does not count are left out): check identities and cameras"
+            f"none of the {len(queries.counted)} queries has a correct image in the gallery"
+            " after ignored (junk) images are removed: check the identities and cameras"
         )
-    firsts = np.bincount(found.first[found.counted], minlength=longest + 1)[1 : longest + 1]
+    firsts = np.bincount(queries.first[queries.counted], minlength=longest + 1)[1 : longest + 1]
     return Scores(
         cmc=firsts.cumsum() / counted,
-        mean_ap=float(found.average_precision.sum() / counted),
-        mean_inp=float(found.inverse_negative_penalty.sum() / counted),
+        mean_ap=float(queries.average_precision.sum() / counted),
+        mean_inp=float(queries.inverse_negative_penalty.sum() / counted),
         queries=counted,
-        skipped=len(found.counted) - counted,
-        chance=float(found.chance.sum() / counted),
+        skipped=len(queries.counted) - counted,
+        chance=float(queries.chance.sum() / counted),
         ranks=tuple(int(rank) for rank in ranks),
     )
 
@@ -115,7 +140,12 @@ def measure_queries(
     cmc: Cmc = "identity",
     larger_is_closer: bool = False,
 ) -> QueryScores:
-    """The measurements of each query by itself; arguments as in `measure`."""
+    """Compute the metrics of each query; arguments as in `measure`.
+
+    >>> queries = measure_queries(np.array([[0.1, 0.3, 0.2]]), np.array([7]), np.array([5, 7, 7]))
+    >>> queries.first.tolist(), queries.inverse_negative_penalty.round(4).tolist()
+    ([2], [0.6667])
+    """
     if cmc not in get_args(Cmc):
         raise UserError(f"cmc = {cmc!r} is not one of {get_args(Cmc)}{nearest(cmc, get_args(Cmc))}")
     distances = np.asarray(distances)
@@ -130,19 +160,19 @@ def measure_queries(
     threads = min(torch.get_num_threads(), max(1, distances.size // (2 * SHARED)))
     step = max(1, (CHUNK if threads == 1 else SHARED) // distances.shape[1])
     chunks = [slice(start, min(start + step, len(distances))) for start in range(0, len(distances), step)]
-    found: list[tuple[np.ndarray, ...]] = [()] * len(chunks)
+    columns: list[tuple[np.ndarray, ...]] = [()] * len(chunks)
 
     def work(thread: int) -> None:
         worker = Worker(matrix, query_ids, groups, min(step, len(distances)), by_identity=cmc == "identity")
         for at in range(thread, len(chunks), threads):
-            found[at] = worker.measure(chunks[at])
+            columns[at] = worker.measure(chunks[at])
 
     if threads == 1:
         work(0)
     else:
-        with ThreadPoolExecutor(threads) as pool:  # numpy lets go of the interpreter while it works
+        with ThreadPoolExecutor(threads) as pool:  # NumPy releases the interpreter lock
             list(pool.map(work, range(threads)))
-    return QueryScores(*(np.concatenate(column) for column in zip(*found)))
+    return QueryScores(*(np.concatenate(column) for column in zip(*columns)))
 
 
 def _check_shapes(distances: np.ndarray, query_ids: np.ndarray, gallery_ids: np.ndarray, junk: Junk | None) -> None:
@@ -159,12 +189,12 @@ def _check_shapes(distances: np.ndarray, query_ids: np.ndarray, gallery_ids: np.
         raise UserError(f"junk must be bool {distances.shape}, got {junk.dtype} {junk.shape}")
 
 
-def _checked_ranks(ranks: Sequence[int]) -> int:
-    """The largest rank; UserError unless all are whole numbers from 1 to LONGEST."""
+def _check_ranks(ranks: Sequence[int]) -> int:
+    """Return the largest rank; UserError unless all are whole numbers from 1 to MAX_RANK."""
     kinds = (int, float, np.integer, np.floating)
     values = list(ranks) if isinstance(ranks, Iterable) and not isinstance(ranks, (str, bytes)) else []
     if not values or not all(isinstance(rank, kinds) and rank >= 1 and rank % 1 == 0 for rank in values):
         raise UserError(f"ranks must be whole numbers from 1 on, got {ranks!r}")
-    if max(values) > LONGEST:
-        raise UserError(f"ranks must be at most {LONGEST}, the longest CMC curve that is kept, got {ranks!r}")
+    if max(values) > MAX_RANK:
+        raise UserError(f"ranks must be at most {MAX_RANK}, got {ranks!r}")
     return int(max(values))

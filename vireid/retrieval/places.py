@@ -1,7 +1,7 @@
-"""Places of the correct images in rows of distances, without a loop over rows and without an argsort of whole rows.
+"""Ranks of the correct images in rows of distances, without a loop over queries and without an argsort.
 
-The values of a row are sorted once and its few correct ones searched in them. Where identities are ranked, only the
-images that are nearer than the first correct one are looked at. Rows in which a correct image has an equal are done
+The values of a row are sorted once, and its few correct images are searched in them. To rank identities, only the
+images nearer than the first correct one are examined. Rows in which a correct image ties with another are computed
 again with an argsort.
 """
 
@@ -20,44 +20,49 @@ Junk = np.ndarray | Callable[[slice], np.ndarray]  # (Q, G) bool, or some rows o
 
 @dataclass(frozen=True, slots=True)
 class Groups:
-    """The gallery's columns, identity by identity."""
+    """The columns of the gallery, grouped by identity."""
 
     ids: np.ndarray  # (I,) ascending
     of_column: np.ndarray  # (G,) index into `ids`
-    order: np.ndarray  # (G,) columns, those of one identity together
-    starts: np.ndarray  # (I,) where each identity begins in `order`
+    order: np.ndarray  # (G,) columns, grouped by identity
+    starts: np.ndarray  # (I,) first entry of each identity in `order`
     counts: np.ndarray  # (I,)
 
     @classmethod
     def of(cls, gallery_ids: np.ndarray) -> Groups:
+        """Group the columns of a gallery."""
         ids, of_column, counts = np.unique(gallery_ids, return_inverse=True, return_counts=True)
         return cls(ids, of_column, np.argsort(of_column, kind="stable"), counts.cumsum() - counts, counts)
 
     def columns(self, query_ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Columns of each query's identity, (Q, K), and which entries are real; K is at least 1."""
+        """Return the columns of each query's identity, (Q, K) with K at least 1, and which entries are valid."""
         group = np.searchsorted(self.ids, query_ids).clip(max=len(self.ids) - 1)
         counts = np.where(self.ids[group] == query_ids, self.counts[group], 0)
         steps = np.arange(max(int(counts.max()), 1))
-        present = steps < counts[:, None]
-        return self.order[np.where(present, self.starts[group][:, None] + steps, 0)], present
+        valid = steps < counts[:, None]
+        return self.order[np.where(valid, self.starts[group][:, None] + steps, 0)], valid
 
 
 @dataclass(frozen=True)
 class Matrix:
-    """Distances (Q, G), of which rows are handed out as smaller-is-closer, infinite where they are not counted."""
+    """Distances (Q, G), read in blocks of rows as smaller-is-closer; ignored entries are infinite."""
 
     distances: np.ndarray
     junk: Junk | None
     larger_is_closer: bool
 
     def fill(self, rows: slice, out: np.ndarray) -> np.ndarray | None:
-        """Writes the rows into `out` (b, G); gives their junk. DataError for NaN."""
+        """Write the rows into `out` (b, G) and return their junk mask.
+
+        Raises:
+            DataError: If an entry is NaN.
+        """
         if self.larger_is_closer:
             np.negative(self.distances[rows], out=out)
         else:
             np.copyto(out, self.distances[rows])
-        if np.isnan(out.min()):  # the minimum is NaN where one is among them
-            self._refuse(rows, out)
+        if np.isnan(out.min()):  # NaN if any entry is NaN
+            self._raise_nan(rows, out)
         if self.junk is None:
             return None
         junk = self.junk[rows] if isinstance(self.junk, np.ndarray) else self.junk(rows)
@@ -67,17 +72,17 @@ class Matrix:
         return junk
 
     @staticmethod
-    def _refuse(rows: slice, values: np.ndarray) -> None:
+    def _raise_nan(rows: slice, values: np.ndarray) -> None:
         bad = np.isnan(values)
         row, column = np.argwhere(bad)[0]
         raise DataError(
             f"the score of query {rows.start + row} and gallery image {column} is not a number (NaN);"
-            f" {int(bad.sum())} such entries in these rows: check what computed the scores, and its input"
+            f" {int(bad.sum())} such entries in these rows: check the embeddings or distances"
         )
 
 
 class Worker:
-    """Measures some rows at a time, in buffers of its own that it uses again (fresh ones cost more than the work)."""
+    """Measure a block of rows at a time in reused buffers (allocating them costs more than the computation)."""
 
     def __init__(self, matrix: Matrix, query_ids: np.ndarray, groups: Groups, most: int, *, by_identity: bool) -> None:
         self.matrix, self.query_ids, self.groups, self.by_identity = matrix, query_ids, groups, by_identity
@@ -86,7 +91,7 @@ class Worker:
         self.nearer = np.empty(shape, bool) if by_identity else None
 
     def measure(self, rows: slice) -> tuple[np.ndarray, ...]:
-        """The columns of `QueryScores` for these rows."""
+        """Compute the columns of `QueryScores` for these rows."""
         values = self.values[: rows.stop - rows.start]
         junk = self.matrix.fill(rows, values)
         columns, correct = self.groups.columns(self.query_ids[rows])
@@ -99,12 +104,12 @@ class Worker:
         np.copyto(ordered, values)
         ordered.sort(axis=1)
         places, ahead, tied = self._locate(values, ordered, columns, correct)
-        again = np.flatnonzero(tied & counted)
-        if len(again):
-            keys = _unique_keys(values[again], None if junk is None else junk[again])
-            places[again], ahead[again], _ = self._locate(keys, np.sort(keys, axis=1), columns[again], correct[again])
+        ties = np.flatnonzero(tied & counted)
+        if len(ties):
+            keys = _unique_keys(values[ties], None if junk is None else junk[ties])
+            places[ties], ahead[ties], _ = self._locate(keys, np.sort(keys, axis=1), columns[ties], correct[ties])
         last = np.iinfo(np.int64).max
-        places = np.sort(np.where(correct, places, last), axis=1)  # the real ones first
+        places = np.sort(np.where(correct, places, last), axis=1)  # valid entries first
         steps = np.arange(1, places.shape[1] + 1)
         precision = np.where(steps <= number[:, None], steps / places, 0.0)
         safe = number.clip(min=1)
@@ -121,23 +126,27 @@ class Worker:
     def _locate(
         self, values: np.ndarray, ordered: np.ndarray, columns: np.ndarray, correct: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Places from 1 of the correct images (b, K), number of identities before the first (b,), and rows (b,) in
-        which a tie may make either wrong."""
-        own = np.take_along_axis(values, columns, axis=1)
-        nearer = torch.searchsorted(torch.from_numpy(ordered), torch.from_numpy(own)).numpy()
+        """Locate the correct images.
+
+        Returns:
+            Ranks from 1 of the correct images (b, K), the number of identities before the first (b,), and the rows (b,)
+            in which a tie may make either wrong.
+        """
+        correct_values = np.take_along_axis(values, columns, axis=1)
+        nearer = torch.searchsorted(torch.from_numpy(ordered), torch.from_numpy(correct_values)).numpy()
         after = np.take_along_axis(ordered, (nearer + 1).clip(max=ordered.shape[1] - 1), axis=1)
-        tied = (correct & (after == own) & (nearer + 1 < ordered.shape[1])).any(axis=1)
+        tied = (correct & (after == correct_values) & (nearer + 1 < ordered.shape[1])).any(axis=1)
         ahead = np.zeros(len(values), dtype=np.int64)
         if self.nearer is not None:
             place = np.where(correct, nearer, len(self.groups.of_column)).argmin(axis=1)[:, None]
             some = np.flatnonzero(np.take_along_axis(nearer, place, axis=1)[:, 0] * correct.any(axis=1))
-            first = np.take_along_axis(own, place, axis=1)
+            first = np.take_along_axis(correct_values, place, axis=1)
             mask = np.less(values[some], first[some], out=self.nearer[: len(some)])
             ahead[some] = self._identities(mask)
         return nearer + 1, ahead, tied
 
     def _identities(self, chosen: np.ndarray) -> np.ndarray:
-        """(b, G) bool -> (b,): of how many identities the chosen images are."""
+        """Count the distinct identities of the chosen images: (b, G) bool -> (b,)."""
         entries = np.flatnonzero(chosen)
         row = entries // chosen.shape[1]
         seen = np.zeros((len(chosen), len(self.groups.ids)), bool)
@@ -146,12 +155,12 @@ class Worker:
 
 
 def _number(flags: np.ndarray) -> np.ndarray:
-    """(b, N) bool -> (b,): how many are True."""
+    """Count the True entries of each row: (b, N) bool -> (b,)."""
     return np.bitwise_count(np.packbits(flags, axis=1)).sum(axis=1, dtype=np.int64)
 
 
 def _unique_keys(values: np.ndarray, junk: np.ndarray | None) -> np.ndarray:
-    """(b, G) -> (b, G) int64 without equal entries in a row: ordered by value, counted before junk, then column."""
+    """Replace values by (b, G) int64 keys without ties, ordered by value, then ignored images last, then column."""
     if junk is None:
         order = np.argsort(values, axis=1, kind="stable")
     else:

@@ -1,21 +1,16 @@
-"""What a run says while it runs: JSON lines for programs, a progress bar or plain lines for people."""
+"""Logs of a run: JSON lines and TensorBoard event files."""
 
 from __future__ import annotations
 
 import json
 import os
-import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, TextIO, TypeVar
-
-from tqdm import tqdm
+from typing import Any, BinaryIO
 
 from vireid.core.errors import UserError
 from vireid.core.io import write_text
-
-T = TypeVar("T")
 
 
 class JsonLines:
@@ -103,22 +98,6 @@ class TensorBoard:
             self._event.Event(wall_time=time.time(), file_version="brain.Event:2"),
             self._event.Event(wall_time=time.time(), step=step, session_log=log),
         ]
-
-
-def progress(items: Iterable[T], *, total: int, label: str, stream: TextIO | None = None) -> Iterator[T]:
-    """A bar on a terminal; in a file at most one plain line every thirty seconds."""
-    out: TextIO = sys.stderr if stream is None else stream
-    if out.isatty():
-        yield from tqdm(items, total=total, desc=label, leave=False, dynamic_ncols=True, file=out)
-        return
-    began = said = time.monotonic()
-    for done, item in enumerate(items, 1):
-        yield item
-        now = time.monotonic()
-        if now - said > 30 and done < total:
-            said = now
-            left = (now - began) / done * (total - done)
-            print(f"{label}: {done}/{total}, about {left:.0f} s left", file=out, flush=True)
 
 
 class Means:

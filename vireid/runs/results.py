@@ -11,7 +11,7 @@ from vireid.core.io import replaced_file
 from vireid.core.types import EmbeddingTable, Sample
 from vireid.evaluation.evaluator import Evaluator
 from vireid.evaluation.report import Report
-from vireid.retrieval.ranking import NOBODY
+from vireid.retrieval.ranking import NO_IMAGE
 
 DEPTH = 20  # answers kept for each query
 
@@ -40,13 +40,13 @@ def save_rankings(
     for name, evaluator in evaluators.items():
         lists = evaluator.ranking(table, trial=0, k=k)
         order = lists.ranking.ids
-        rows = np.unique(order[order != NOBODY])
+        rows = np.unique(order[order != NO_IMAGE])
         sides = {"query": lists.queries, "gallery": rows}
         for side, of_side in sides.items():
             arrays[f"{name}/{side}_path"] = paths[of_side]
             arrays[f"{name}/{side}_id"] = table.labels[of_side]
             arrays[f"{name}/{side}_camera"] = table.cameras[of_side]
-        arrays[f"{name}/order"] = np.where(order == NOBODY, NOBODY, np.searchsorted(rows, order))
+        arrays[f"{name}/order"] = np.where(order == NO_IMAGE, NO_IMAGE, np.searchsorted(rows, order))
         arrays[f"{name}/score"] = lists.ranking.scores
         if table.camera_names:
             arrays[f"{name}/camera_number"] = np.array(list(table.camera_names), np.int64)

@@ -16,9 +16,9 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from PIL import Image
-from tqdm import tqdm
 
 from vireid.core.errors import UserError
+from vireid.core.progress import progress_bar
 from vireid.synthetic.layouts import LAYOUTS, People, layout_named
 from vireid.synthetic.sysu import MOST
 from vireid.synthetic.world import World
@@ -109,9 +109,9 @@ def write_dataset(out: str | Path, recipe: Recipe, *, workers: int = 1, progress
             for number in people.identities
         ]
         total = sum(len(pictures) for _, pictures in jobs)
-        with tqdm(total=total, unit="image", desc=f"{out.name}", disable=not progress, mininterval=0.5) as bar:
+        with progress_bar(total, f"writing {out.name}", show=progress) as advance:
             for written in _render_all(folder, recipe, jobs, workers):
-                bar.update(written)
+                advance(written)
         (folder / RECORD).write_text(recipe.record(), encoding="ascii")
     return True
 

@@ -237,7 +237,9 @@ def test_a_row_of_the_evaluation_can_be_searched_by_an_index():
     assert index().memory_mb == 64
     assert index() is not index()
     both = {**row, "RERANKING": {"NAME": "KReciprocal"}}
-    with pytest.raises(ConfigError, match=r"EVALUATION\.FAST: a row is either re-ranked or searched by an index"):
+    with pytest.raises(
+        ConfigError, match=r"EVALUATION\.FAST: an evaluation is either re-ranked or searched by an index"
+    ):
         assemble.evaluators(config(**{"EVALUATION.FAST": both}))
     with pytest.raises(ConfigError, match=r"EVALUATION\.FAST\.INDEX \(TorchExact\): memory_mb must be at least 1"):
         assemble.check(

@@ -86,7 +86,9 @@ def test_camera_0_for_every_image_is_refused_by_both(words, tmp_path, capsys):
 
 
 def test_cameras_of_the_settings_that_match_nothing_are_refused_by_both(words, tmp_path, capsys):
-    text = "EVALUATION.I2V: QueryGalleryProtocol: exclude: there is no camera 6 (cameras of the test images: visible 1;"
+    text = (
+        "EVALUATION.I2V: QueryGalleryProtocol: exclude: camera 6 does not exist (cameras of the test images: visible 1;"
+    )
     check_both(words(EVALUATION__I2V__EXCLUDE="[[6, 1]]"), text, tmp_path, capsys)
     text = "EVALUATION.I2V: QueryGalleryProtocol: query_cameras: no camera is named 'gaet'; did you mean 'gate'?"
     named = words(
@@ -134,7 +136,7 @@ def test_a_rule_without_effect_is_a_note(words):
 def test_faults_of_all_kinds_are_found_together(words):
     faults, _ = findings(words(EVALUATION__I2V__EXCLUDE="[[6, 1]]", SAMPLER__IDENTITIES=5))
     assert len(faults) == 2
-    assert faults[0].startswith("EVALUATION.I2V: QueryGalleryProtocol: exclude: there is no camera 6")
+    assert faults[0].startswith("EVALUATION.I2V: QueryGalleryProtocol: exclude: camera 6 does not exist")
     assert "SAMPLER.IDENTITIES = 5, but the training set has only 4 identities" in faults[1]
     faults, _ = findings(words(HELDOUT_IDENTITIES=3, SELECT="heldout", EVALUATE_EVERY=1))
     assert len(faults) == 1

@@ -105,8 +105,8 @@ def test_tensors_with_a_graph_and_in_bfloat16_are_taken(problem):
 @pytest.mark.parametrize(
     ("change", "text"),
     [
-        ({"protocol": "syssu"}, "no protocol is named 'syssu'; did you mean 'sysu'? Known: sysu, regdb, llcm"),
-        ({"protocol": "market"}, "no protocol is named 'market'; Known: sysu, regdb, llcm"),
+        ({"protocol": "syssu"}, "unknown protocol 'syssu'; did you mean 'sysu'? Known: sysu, regdb, llcm"),
+        ({"protocol": "market"}, "unknown protocol 'market'; Known: sysu, regdb, llcm"),
         ({"query_ids": [1, 2]}, "query_ids must have one entry for each of the 20 query images, got the shape (2,)"),
         (
             {"gallery_cameras": np.zeros((33, 1))},
@@ -116,7 +116,10 @@ def test_tensors_with_a_graph_and_in_bfloat16_are_taken(problem):
             {"query_features": np.zeros(7)},
             "query_features must be a matrix (images, width) with entries, got the shape (7,)",
         ),
-        ({"gallery_features": np.ones((33, 6))}, "query features are 7 wide, gallery features 6"),
+        (
+            {"gallery_features": np.ones((33, 6))},
+            "query_features have the width 7, but gallery_features 6; both must be equal",
+        ),
         ({"ranks": (1, 0.5)}, "ranks must be whole numbers from 1 on, got (1, 0.5)"),
     ],
 )

@@ -75,9 +75,9 @@ def test_what_never_changes_counts_more_than_a_coin():
     assert differing[0] < -1.5 < -0.5 < differing[2]
 
 
-def test_nobody_to_learn_from_is_an_error():
+def test_no_identities_to_fit_on_are_an_error():
     for samples in ([], [s for s in people() if s.modality == Modality.VISIBLE], people(identities=1)):
-        with pytest.raises(DataError, match="'llr' is fitted on people who are not tested"):
+        with pytest.raises(DataError, match="'llr' is fitted on identities that are not in the test"):
             matcher_named("llr", samples)
 
 
@@ -85,6 +85,6 @@ def test_an_unknown_name_gets_the_nearest():
     with pytest.raises(UserError) as caught:
         matcher_named("haming")
     assert str(caught.value) == (
-        "no attribute matcher is named 'haming'; did you mean 'hamming'? Known: hamming, exact, llr"
+        "unknown attribute matcher 'haming'; did you mean 'hamming'? Known: hamming, exact, llr"
     )
     assert list(MATCHERS) == ["hamming", "exact", "llr"]

@@ -89,7 +89,7 @@ def test_removed_images_are_never_correct(table):
 
 
 def test_a_trial_that_is_not_there_is_an_error(table):
-    with pytest.raises(UserError, match="no trial 10: the protocol has 10"):
+    with pytest.raises(UserError, match="trial 10 does not exist: the protocol has 10 trials"):
         Evaluator(SysuProtocol(), score=TorchScorer()).ranking(table, trial=10)
 
 

@@ -12,7 +12,7 @@ class Forgetful(TorchExact):
     """Never finds the images with odd ids."""
 
     exact = False
-    says = "forgetful"
+    description = "forgetful"
 
     def search(self, queries, k, allowed=None):
         return super().search(queries, k, np.arange(len(self)) % 2 == 0)
@@ -49,5 +49,5 @@ def test_missed_images_stand_last_and_the_recall_is_said(sides):
 def test_an_index_that_holds_vectors_is_refused(sides):
     full = TorchExact(device="cpu")
     full.add(sides[1])
-    with pytest.raises(UserError, match="holds 40 vectors already: an evaluation needs an empty index"):
+    with pytest.raises(UserError, match="already holds 40 embeddings: an evaluation needs an empty index"):
         IndexedScorer(lambda: full, exact=TorchScorer())(*sides)

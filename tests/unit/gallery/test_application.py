@@ -29,7 +29,7 @@ def found(answers):
 def test_the_same_people_are_found_in_other_cameras(tmp_path, model, samples):
     done = built(tmp_path / "g", model, samples)
     assert (done.added, done.already) == (30, 0)
-    assert str(done).startswith("30 images added, 0 were there (")
+    assert str(done).startswith("30 images added, 0 already in the gallery (")
     queries = [sample for sample in samples if sample.camera == 3]
     answers = application.search(tmp_path / "g", model, queries, k=2, only=Filter(cameras=(1, 2)))
     assert [set(names) for names in found(answers)] == [{f"{p}_1.png", f"{p}_2.png"} for p in range(10)]
@@ -63,7 +63,7 @@ def test_a_filter_that_leaves_nobody(tmp_path, model, samples):
 
 
 def test_an_interrupted_build_embeds_only_what_is_missing(monkeypatch, tmp_path, model, samples):
-    monkeypatch.setattr(application, "PORTION", 7)
+    monkeypatch.setattr(application, "SHARD_SIZE", 7)
     embed, calls = model.embed, []
 
     def dying(some, images):
@@ -116,7 +116,7 @@ def test_another_model_is_refused(tmp_path, model, other, samples):
 
 
 def test_an_empty_gallery(tmp_path, model, samples):
-    with pytest.raises(UserError, match="no gallery: there is no"):
+    with pytest.raises(UserError, match="is not a gallery"):
         application.search(tmp_path / "g", model, samples[:1])
     with pytest.raises(UserError, match="the gallery is empty"):
         built(tmp_path / "g", model, [])
@@ -129,14 +129,14 @@ def test_a_corrupt_index_is_said_and_made_again(tmp_path, model, samples):
     index = tmp_path / "g" / "index.bin"
     content = index.read_bytes()
     index.write_bytes(content[:-100] + bytes(100))
-    with pytest.raises(DataError, match=r"index\.bin is damaged: remove it, and the next search makes it again"):
+    with pytest.raises(DataError, match=r"index\.bin is damaged: remove it, and the next search builds it again"):
         application.search(tmp_path / "g", model, samples[:1])
     index.unlink()
     assert found(application.search(tmp_path / "g", model, samples[:1], k=1)) == [["0_1.png"]]
 
 
 def test_a_corrupt_portion_is_said_and_its_images_can_be_embedded_again(monkeypatch, tmp_path, model, samples):
-    monkeypatch.setattr(application, "PORTION", 10)
+    monkeypatch.setattr(application, "SHARD_SIZE", 10)
     built(tmp_path / "g", model, samples)
     portion = tmp_path / "g" / "portions" / "000001.npz"
     content = bytearray(portion.read_bytes())
@@ -145,7 +145,7 @@ def test_a_corrupt_portion_is_said_and_its_images_can_be_embedded_again(monkeypa
     with pytest.raises(DataError, match=r"000001\.npz is damaged .* move it away"):
         application.search(tmp_path / "g", model, samples[:1])
     portion.unlink()
-    with pytest.raises(DataError, match=r"index\.bin was made from portions that are gone: remove it"):
+    with pytest.raises(DataError, match=r"index\.bin was built from shards that do not exist any more: remove it"):
         application.search(tmp_path / "g", model, samples[:1])
     (tmp_path / "g" / "index.bin").unlink()
     assert application.add(tmp_path / "g", model, samples, skip=False).added == 10
@@ -156,7 +156,7 @@ def test_an_index_of_more_vectors_than_the_gallery(tmp_path, model, samples):
     (tmp_path / "g" / "index.bin").unlink()
     used = application.new_index(FLAT, tmp_path / "g")
     used.add(np.eye(40, 16, dtype=np.float32) + 1)
-    with pytest.raises(DataError, match="the index has 40 vectors and the gallery 30"):
+    with pytest.raises(DataError, match="the index has 40 embeddings and the gallery 30"):
         GalleryStore(tmp_path / "g").open_index(used)
 
 
@@ -183,9 +183,9 @@ def test_milvus_keeps_its_file_in_the_gallery(tmp_path, model, samples):
     ("words", "text"),
     [
         (["FaissIFV"], "did you mean 'FaissIVF'"),
-        (["FaissIVF", "PROBE=3"], "'PROBE=3' is no argument of FaissIVF; did you mean 'PROBES'"),
+        (["FaissIVF", "PROBE=3"], "'PROBE=3' is not an argument of FaissIVF; did you mean 'PROBES'"),
         (["FaissIVF", "PROBES=many"], "FaissIVF: PROBES = 'many'"),
-        (["FaissIVF", "PROBES"], "'PROBES' is no argument of FaissIVF"),
+        (["FaissIVF", "PROBES"], "'PROBES' is not an argument of FaissIVF"),
     ],
 )
 def test_wrong_words_for_an_index(words, text):
@@ -195,6 +195,6 @@ def test_wrong_words_for_an_index(words, text):
 
 def test_vectors_are_kept_as_they_were_described(tmp_path, model, samples):
     built(tmp_path / "g", model, samples[:5])
-    (portion,) = GalleryStore(tmp_path / "g").portions()
-    np.testing.assert_allclose(np.linalg.norm(portion.vectors, axis=1), 1, rtol=1e-6)
-    assert portion.columns["time"].tolist() == [sample.time for sample in samples[:5]]
+    (shard,) = GalleryStore(tmp_path / "g").shards()
+    np.testing.assert_allclose(np.linalg.norm(shard.embeddings, axis=1), 1, rtol=1e-6)
+    assert shard.columns["time"].tolist() == [sample.time for sample in samples[:5]]

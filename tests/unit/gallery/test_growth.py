@@ -111,7 +111,7 @@ def test_the_index_file_of_an_earlier_version_is_made_again(tmp_path, rows):
 def test_a_small_gallery_says_that_nothing_is_trained_yet(tmp_path, model, photos):
     samples = images_of(photos / "list.csv", Known())
     application.build(tmp_path / "g", model, samples, {"NAME": "FaissIVFPQ", "CODE_BYTES": 4}, skip=False)
-    assert "training    none yet, embeddings are compared whole; 30 now; trained again above 623" in application.info(
+    assert "training    none yet, embeddings are searched exactly; 30 now; trained again above 623" in application.info(
         tmp_path / "g"
     )
     found = application.search(tmp_path / "g", model, samples[:1])["conditions"]["search"]

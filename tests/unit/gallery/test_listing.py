@@ -37,7 +37,7 @@ def test_every_bad_line_is_named(photos):
         images_of(photos / "bad.csv", Known())
     for text in (
         "line 2: camera 'x' is not a whole number",
-        "line 3: it has no path",
+        "line 3: the path is empty",
         "line 4: modality 'rgbb' is unknown; did you mean 'rgb'?",
         "line 5: time 'noon' is neither seconds nor a date",
         "line 6: 2 cells, but line 1 names 4 columns",
@@ -79,7 +79,7 @@ def test_a_file_with_two_sets_of_values(photos):
     [
         ("a.csv", "paths,camera\n1,2\n", "no column is named 'path'; did you mean 'paths'"),
         ("a.csv", "path\n", "lists no images"),
-        ("a.csv", "path\nx.png\n", "the modality is not known: name it in the column `modality`"),
+        ("a.csv", "path\nx.png\n", "the modality is unknown: add a column `modality`"),
         ("a.csv", "path,camera,camera,modality\nx.png,1,2,rgb\n", "2 columns are named 'camera'"),
         ("empty", None, "holds no images"),
         ("a.cvs/", None, r"a\.cvs does not exist; did you mean 'a\.csv'"),

@@ -17,7 +17,7 @@ def gallery(tool, photos, tmp_path):
 
 def test_build_add_info(tool, gallery, photos, capsys):
     assert tool("add", gallery, "--config-file", "x.yml", "--images", photos, "--modality", "visible") == 0
-    assert "0 images added, 30 were there" in capsys.readouterr().out
+    assert "0 images added, 30 already in the gallery" in capsys.readouterr().out
     assert tool("info", gallery) == 0
     said = capsys.readouterr().out
     for line in ("model       projection 0", "index       TorchExact", "images      30", "identity    10 different"):
@@ -110,7 +110,7 @@ def test_home_in_every_path(tool, photos, tmp_path, monkeypatch, capsys):
     words = ["--config-file", "~/x.yml", "--images", "~/photos", "--modality", "visible"]
     assert tool("build", "~/g", *words) == 0
     assert tool("add", "~/g", *words) == 0
-    assert "0 images added, 30 were there" in capsys.readouterr().out
+    assert "0 images added, 30 already in the gallery" in capsys.readouterr().out
     assert tool("search", "~/g", *words, "--out", "~/found.json") == 0
     assert tool("info", "~/g") == 0
     assert {"g", "found.json"} <= {path.name for path in tmp_path.iterdir()}

@@ -140,12 +140,12 @@ def test_half_numbers_become_whole_ones(small, tmp_path, tensors):
 @pytest.mark.parametrize(
     ("family", "trial", "data", "text"),
     [
-        ("small", None, None, "a model of RegDB belongs to one of its 10 splits"),
+        ("small", None, None, "a model of RegDB was trained on one of its 10 splits"),
         ("small", 11, None, "--trial must be between 1 and 10, got 11"),
         ("small", 0, None, "--trial must be between 1 and 10, got 0"),
-        ("small", 1, "LLCM", "LLCM has one split of people; --trial is for RegDB"),
+        ("small", 1, "LLCM", "LLCM has one split; --trial is for RegDB"),
         ("small", 1, "RegDb", "no released model was trained on 'RegDb'; did you mean 'RegDB'?"),
-        ("smal", 1, None, "no release is called 'smal'; did you mean 'small'? (small, other)"),
+        ("smal", 1, None, "unknown release 'smal'; did you mean 'small'? (small, other)"),
     ],
 )
 def test_wrong_words(small, tmp_path, tensors, capsys, family, trial, data, text):
@@ -172,7 +172,7 @@ def test_everything_that_does_not_fit_is_one_error(small, tmp_path, tensors):
     with pytest.raises(CheckpointError) as error:
         files.convert_file("small", source, tmp_path / "out.safetensors", trial=1)
     assert str(error.value) == (
-        f"{source}: no checkpoint of the released 'small':\n    missing: net.weight\n    unknown: extra"
+        f"{source}: not a checkpoint of the released 'small':\n    missing: net.weight\n    unknown: extra"
     )
 
 

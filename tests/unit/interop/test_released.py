@@ -89,10 +89,10 @@ def test_every_tensor_that_does_not_fit_is_listed(agw):
     with pytest.raises(CheckpointError) as error:
         released.to_ours("agw", wrong)
     assert str(error.value) == (
-        "this is no checkpoint of the released 'agw':"
+        "not a checkpoint of the released 'agw':"
         "\n    missing: NL_2.0.theta.bias"
         "\n    unknown: attribute.weight"
-        "\n    of another shape: bottleneck.weight (3,), there (2048,)"
+        "\n    of another shape: bottleneck.weight (3,), expected (2048,)"
     )
 
 

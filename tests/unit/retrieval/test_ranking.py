@@ -35,9 +35,9 @@ def test_top_and_mapped():
     ("ids", "scores", "text"),
     [
         ([[0, 1]], [[0.5]], "must both be"),
-        ([[0, 1]], [[0.5, 0.6]], "must not rise"),
-        ([[0, -1]], [[0.5, 0.4]], "exactly where its id is -1"),
-        ([[0, 1]], [[0.5, -np.inf]], "exactly where its id is -1"),
+        ([[0, 1]], [[0.5, 0.6]], "must not increase"),
+        ([[0, -1]], [[0.5, 0.4]], "must be -inf where the id is -1"),
+        ([[0, 1]], [[0.5, -np.inf]], "must be -inf where the id is -1"),
     ],
 )
 def test_a_ranking_is_checked_when_made(ids, scores, text):

@@ -1,10 +1,8 @@
-import io
-
 import pytest
 from tensorboard.backend.event_processing import event_accumulator
 
 from vireid.core.errors import UserError
-from vireid.runs.log import JsonLines, TensorBoard, progress
+from vireid.runs.log import JsonLines, TensorBoard
 
 
 def test_records_of_an_unfinished_epoch_and_half_lines_are_dropped_on_rewind(tmp_path):
@@ -17,12 +15,6 @@ def test_records_of_an_unfinished_epoch_and_half_lines_are_dropped_on_rewind(tmp
     assert log.read() == [{"event": "epoch", "epoch": 1, "loss": 2.0}]
     log("epoch", epoch=2, loss=1.0)
     assert [record["epoch"] for record in log.read()] == [1, 2]
-
-
-def test_a_short_loop_writes_nothing_into_a_log_file():
-    stream = io.StringIO()
-    assert list(progress(range(5), total=5, label="epoch 1", stream=stream)) == [0, 1, 2, 3, 4]
-    assert stream.getvalue() == ""
 
 
 def test_the_log_that_cannot_be_written_is_named(tmp_path):

@@ -23,8 +23,9 @@ from typing import BinaryIO
 import numpy as np
 
 from vireid.core.errors import DataError
+from vireid.core.progress import progress_bar
 from vireid.core.types import Sample
-from vireid.data.images.decode import decoder, progress, read_pixels
+from vireid.data.images.decode import decoder, read_pixels
 from vireid.data.images.depth import DepthMapping
 from vireid.data.images.digests import FileState, content_digest, file_states, locked
 from vireid.data.rows import RowView, open_rows
@@ -238,7 +239,7 @@ def _decode_all(
     faults: list[str] = []
     with (
         ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool,
-        progress(len(paths), "decoding images") as done,
+        progress_bar(len(paths), "decoding images") as done,
     ):
         for start in range(0, len(paths), _CHUNK):  # so that no more than this many wait to be written
             chunk = paths[start : start + _CHUNK]

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError, features
-from tqdm import tqdm
 
 from vireid.data.images.depth import DISPLAY, EXAMPLE, DepthMapping
 
@@ -39,7 +36,6 @@ _TRANSPOSE = {  # EXIF orientation -> what makes the image upright
     8: Image.Transpose.ROTATE_90,
 }
 _PRIMARY_FIRST = ("MPO",)  # formats with several pictures of which the first one is the photograph by definition
-_SECONDS = 10  # between lines of progress in a log file
 
 
 @dataclass(frozen=True)
@@ -171,25 +167,3 @@ def _is_empty(file: str | BinaryIO) -> bool:
     if isinstance(file, str):
         return os.stat(file).st_size == 0
     return file.seek(0, os.SEEK_END) == 0
-
-
-@contextlib.contextmanager
-def progress(total: int, doing: str) -> Iterator[Callable[[int], object]]:
-    """Call what it gives with the number of things done since; a bar on a terminal, a line now and then in a log.
-
-    `doing`: 'decoding images'.
-    """
-    if sys.stderr.isatty():
-        with tqdm(total=total, desc=doing, unit="image") as bar:
-            yield bar.update
-        return
-    done, said = 0, time.monotonic()
-
-    def update(count: int) -> None:
-        nonlocal done, said
-        done += count
-        if time.monotonic() - said >= _SECONDS:
-            said = time.monotonic()
-            print(f"{doing}: {done} of {total}", file=sys.stderr, flush=True)
-
-    yield update

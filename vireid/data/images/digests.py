@@ -16,7 +16,7 @@ from typing import Any
 
 from vireid.core.errors import UserError
 from vireid.core.io import TEMPORARY, replaced_file
-from vireid.data.images.decode import progress
+from vireid.core.progress import progress_bar
 
 NAME = "digests.list"
 MOST = 1_000_000  # entries that are kept; the oldest ones are dropped first
@@ -94,7 +94,10 @@ def file_states(paths: Sequence[str], folder: Path, workers: int = 0) -> tuple[l
         return [], faults
     fresh: dict[str, _Entry] = {}
     unread = list(dict.fromkeys(unread))
-    with ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool, progress(len(unread), "reading images") as done:
+    with (
+        ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool,
+        progress_bar(len(unread), "reading images") as done,
+    ):
         for start in range(0, len(unread), _CHUNK):
             chunk = unread[start : start + _CHUNK]
             for name, found in zip(chunk, pool.map(_read, chunk)):

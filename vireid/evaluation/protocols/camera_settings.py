@@ -1,4 +1,4 @@
-"""Settings of a protocol that name cameras, by number or by name: check them and find the numbers."""
+"""Settings of a protocol that name cameras, by number or by name: check them and look up the numbers."""
 
 from __future__ import annotations
 
@@ -12,14 +12,18 @@ from vireid.core.labels import LARGEST, normalized_name, shortened, spelling_key
 from vireid.core.types import EmbeddingTable
 from vireid.evaluation.protocols.selection import cameras_present
 
-Camera = int | str  # a number, or the name that the dataset has for one
+Camera = int | str  # a number or a name of the dataset
 
 
 def checked_cameras(setting: str, cameras: Sequence[Camera]) -> tuple[Camera, ...]:
-    """The cameras of a setting as integers and names; UserError for anything else and for repetitions.
+    """Convert the cameras of a setting to integers and names.
 
-    >>> checked_cameras("query_cameras", [3, "6", "yard"])
-    (3, 6, 'yard')
+    Raises:
+        UserError: For anything else and for repetitions.
+
+    Example:
+        >>> checked_cameras("query_cameras", [3, "6", "yard"])
+        (3, 6, 'yard')
     """
     if isinstance(cameras, (str, bytes)):
         raise UserError(f"{setting} is a list of cameras, got {cameras!r}; write [{cameras!r}]")
@@ -31,7 +35,7 @@ def checked_cameras(setting: str, cameras: Sequence[Camera]) -> tuple[Camera, ..
 
 
 def checked_pairs(setting: str, pairs: Sequence[Sequence[Camera]]) -> tuple[tuple[Camera, Camera], ...]:
-    """Pairs (query camera, gallery camera) of a setting; UserError for anything else."""
+    """Convert the pairs (query camera, gallery camera) of a setting; UserError for anything else."""
     out = []
     for pair in pairs:
         if isinstance(pair, (str, bytes)) or not isinstance(pair, (Sequence, np.ndarray)) or len(pair) != 2:
@@ -58,10 +62,10 @@ def _checked(setting: str, camera: Camera) -> Camera:
 
 
 class CameraSettings:
-    """Finds the camera numbers of a protocol's settings in a table, and collects what is wrong with them.
+    """Look up the camera numbers of a protocol's settings in a table, and collect the errors.
 
-    A camera that no image of that side has makes a setting without effect, which would still be printed as a condition
-    of the result: it is a fault. `raise_if_any` raises one DataError with all of them.
+    A camera without an image on its side would make a setting without effect, which would still be printed as a
+    condition of the result, so it is an error. `raise_if_any` raises one DataError with all of them.
     """
 
     def __init__(self, table: EmbeddingTable, protocol: str) -> None:
@@ -70,10 +74,10 @@ class CameraSettings:
         self._by_name = {normalized_name(name): number for number, name in table.camera_names.items()}
 
     def numbers(self, setting: str, cameras: Sequence[Camera], rows: np.ndarray, side: str) -> tuple[int, ...]:
-        """Numbers of the cameras; faults for unknown ones and for those without an image among `rows`."""
+        """Return the numbers of the cameras; unknown ones and those without an image among `rows` are errors."""
         present = set(np.unique(self.table.cameras[rows]).tolist())
-        found = [self._number(setting, camera, present, side) for camera in cameras]
-        return tuple(number for number in found if number is not None)
+        numbers = [self._number(setting, camera, present, side) for camera in cameras]
+        return tuple(number for number in numbers if number is not None)
 
     def _number(self, setting: str, camera: Camera, present: set[int], side: str) -> int | None:
         names: Mapping[int, str] = self.table.camera_names
@@ -93,7 +97,7 @@ class CameraSettings:
         elif number in names:
             self.faults.append(f"{setting}: camera {word} has no test image{cameras_present(self.table)}")
         else:
-            self.faults.append(f"{setting}: there is no camera {word}{cameras_present(self.table)}")
+            self.faults.append(f"{setting}: camera {word} does not exist{cameras_present(self.table)}")
         return None
 
     def _without_names(self) -> str:

@@ -1,4 +1,4 @@
-"""The protocols of LLCM: a drawn gallery, and the exchanged roles of the released test scripts."""
+"""Evaluation protocols of LLCM: a drawn gallery, and the exchanged roles of the released test scripts."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from vireid.evaluation.protocols.draws import seeded
 from vireid.evaluation.protocols.effects import share_identity_and_camera
 from vireid.evaluation.protocols.selection import (
     Direction,
-    answering,
     cameras_present,
     check_counts,
     folders_of,
+    gallery_of_trials,
     junk_of,
     rows_of,
     sides_of,
@@ -26,17 +26,24 @@ from vireid.evaluation.protocols.selection import (
 
 @PROTOCOLS.register
 class LLCMProtocol:
-    """LLCM: all images of one modality ask, one drawn image of each identity and camera of the other answers.
+    """Evaluation protocol of LLCM: all images of one modality against a drawn gallery of the other.
 
-    `direction`: "infrared_to_visible" or "visible_to_infrared". Galleries are drawn as in SYSU-MM01, with the trial's
-    number as the seed; identities ascending, cameras within, images by name. Not counted: the same person in the same
-    camera, which takes both modalities. CMC over distinct identities. A query whose person has no other camera in the
-    gallery is skipped.
+    The gallery has one drawn image of each identity and camera.
+
+    Galleries are drawn as in SYSU-MM01, with the trial number as the random seed; identities ascending, cameras within,
+    images by name. Images of the query's identity in the query's camera are ignored; a camera number covers both
+    modalities. CMC is over distinct identities. A query whose identity has no other camera in the gallery is skipped.
 
     "visible_to_infrared" is the evaluation during training of the released code. The numbers that its test scripts
-    print for that direction are `LLCMReleasedTransposed`: never put the two into one table.
-    Rows of the table: those of one (identity, camera) must be in the order of their file names.
-    Errors: `DataError` without query or gallery rows.
+    print for that direction are `LLCMReleasedTransposed`: never put the two into one table. Rows of one (identity,
+    camera) must be in the order of their file names.
+
+    Args:
+        direction: "infrared_to_visible" or "visible_to_infrared".
+        trials: Number of draws.
+
+    Raises:
+        DataError: If there are no query or no gallery rows.
     """
 
     def __init__(self, *, direction: Direction = "infrared_to_visible", trials: int = 10) -> None:
@@ -57,16 +64,16 @@ class LLCMProtocol:
         }
 
     def remarks_on(self, table: EmbeddingTable) -> list[str]:
-        """Whether the junk rule ignores no pair of these images."""
+        """Report if the junk rule ignores no pair of these images."""
         return _remarks(table, query=self.query, gallery=self.gallery)
 
     def query_rows(self, table: EmbeddingTable) -> np.ndarray:
-        """(Q,) rows that ask in any trial, by identity, camera and name."""
+        """Return the query rows (Q,) of all trials, by identity, camera and name."""
         return np.concatenate(_folders(table, self.query, "LLCMProtocol", "query"))
 
     def gallery_rows(self, table: EmbeddingTable) -> np.ndarray:
-        """(G,) rows that answer in any trial, ascending."""
-        return answering(self.trials(table))
+        """Return the rows (G,) that are in the gallery of any trial, ascending."""
+        return gallery_of_trials(self.trials(table))
 
     def trials(self, table: EmbeddingTable) -> Iterator[Trial]:
         query, junk = self.query_rows(table), junk_of(self.rule.junk, table)
@@ -77,13 +84,16 @@ class LLCMProtocol:
 
 @PROTOCOLS.register
 class LLCMReleasedTransposed:
-    """What the released test scripts of LLCM (AGW's and DEEN's) compute for "visible to infrared", `llcm_v2i_released`.
+    """The "visible to infrared" evaluation of LLCM's released test scripts (AGW's and DEEN's), `llcm_v2i_released`.
 
-    They exchange the roles: the drawn infrared images, one of each identity and camera, ask, and ALL visible images
-    answer. That is infrared to visible with a full gallery, which has many more correct images for each query: its
-    rank-1 is far above its mAP. For comparison with the README of the release; the obvious protocol is
-    `LLCMProtocol(direction="visible_to_infrared")`. (Inferred from code and numbers, not confirmed by the authors.)
-    Metric, draws and errors are those of `LLCMProtocol`.
+    The scripts exchange the roles: the queries are drawn infrared images, one of each identity and camera, and the
+    gallery is ALL visible images. This is infrared to visible with a full gallery, which has many more correct images
+    for each query, so its rank-1 is far above its mAP. Use it to compare with the README of the release; the standard
+    protocol is `LLCMProtocol(direction="visible_to_infrared")`. (Inferred from code and numbers, not confirmed by the
+    authors.) Metric, draws and errors are those of `LLCMProtocol`.
+
+    Args:
+        trials: Number of draws.
     """
 
     def __init__(self, *, trials: int = 10) -> None:
@@ -103,15 +113,15 @@ class LLCMReleasedTransposed:
         }
 
     def remarks_on(self, table: EmbeddingTable) -> list[str]:
-        """Whether the junk rule ignores no pair of these images."""
+        """Report if the junk rule ignores no pair of these images."""
         return _remarks(table, query=Modality.INFRARED, gallery=Modality.VISIBLE)
 
     def query_rows(self, table: EmbeddingTable) -> np.ndarray:
-        """(Q,) rows that ask in any trial, ascending."""
+        """Return the rows (Q,) that are queries in any trial, ascending."""
         return np.unique(np.concatenate([trial.query for trial in self.trials(table)]))
 
     def gallery_rows(self, table: EmbeddingTable) -> np.ndarray:
-        """(G,) rows that answer, by identity, camera and name."""
+        """Return the gallery rows (G,), by identity, camera and name."""
         return np.concatenate(_folders(table, Modality.VISIBLE, "LLCMReleasedTransposed", "gallery"))
 
     def trials(self, table: EmbeddingTable) -> Iterator[Trial]:

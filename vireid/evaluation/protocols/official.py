@@ -1,4 +1,4 @@
-"""The gallery permutations that come with SYSU-MM01: `exp/rand_perm_cam.mat`."""
+"""Official gallery permutations of SYSU-MM01: `exp/rand_perm_cam.mat`."""
 
 from __future__ import annotations
 
@@ -16,26 +16,31 @@ VARIABLE = "rand_perm_cam"
 FILE = Path("exp") / f"{VARIABLE}.mat"
 
 
-def permutations_beside(table: EmbeddingTable) -> Path:
-    """Where the data set that the table describes keeps its permutations: images are root/cam1/0001/0001.jpg."""
+def permutations_path(table: EmbeddingTable) -> Path:
+    """Return the path of the permutations in the dataset of a table, whose images are root/cam1/0001/0001.jpg.
+
+    Raises:
+        DataError: If the paths of the images are unknown or have another form.
+    """
     if not table.samples:
         raise DataError(
-            "the official draw reads exp/rand_perm_cam.mat beside the images, but the table does not say where"
-            " they are (EmbeddingTable.samples): name the file with PERMUTATIONS"
+            "the official draw reads exp/rand_perm_cam.mat next to the images, but their paths are unknown"
+            " (EmbeddingTable.samples): set PERMUTATIONS to the file"
         )
     path = table.samples[0].path
     if len(path.parents) < 3:
         raise DataError(
-            f"the official draw reads exp/rand_perm_cam.mat beside images such as cam1/0001/0001.jpg, but {path} is not"
-            " in such a folder: name the file with PERMUTATIONS"
+            f"the official draw reads exp/rand_perm_cam.mat next to images such as cam1/0001/0001.jpg, but {path} is"
+            " not in such a folder: set PERMUTATIONS to the file"
         )
     return path.parents[2] / FILE
 
 
 def read_permutations(file: Path) -> list[list[np.ndarray]]:
-    """[camera - 1][identity - 1] -> (trials, images) image numbers from 1; empty where there are none.
+    """Read [camera - 1][identity - 1] -> (trials, images) image numbers from 1; empty if there are none.
 
-    Errors: DataError for a file that is missing, no MATLAB file, or without the variable `rand_perm_cam`.
+    Raises:
+        DataError: If the file is missing, is not a MATLAB file, or lacks the variable `rand_perm_cam`.
     """
     from scipy.io import loadmat
 
@@ -62,20 +67,23 @@ def read_permutations(file: Path) -> list[list[np.ndarray]]:
 def official(
     table: EmbeddingTable, cameras: Sequence[int], *, shots: int, trials: int, file: Path
 ) -> Iterator[np.ndarray]:
-    """The convention of the data set's authors and MPANet: row t of an identity's permutation, its first `shots`.
+    """Draw galleries like the authors of the dataset and MPANet: by the official permutations.
 
-    An image is the one whose file name is that number. Cameras are the outer loop and identities the inner one, unlike
-    in the seeded convention. A permutation with fewer than `shots` images gives them all.
-    Errors: DataError with every image that the permutations name and that is not there, every identity that they lack.
+    Trial t takes the first `shots` numbers of row t of an identity's permutation. An image is the one whose file name
+    is that number. Cameras are the outer loop and identities the inner one, unlike in the seeded convention. A
+    permutation with fewer than `shots` images gives them all.
+
+    Raises:
+        DataError: With every image in the permutations that does not exist, or every identity that they lack.
     """
     permutations = read_permutations(file)
     numbers = _numbered(table)
-    people = np.unique(table.labels).tolist()
-    _check(permutations, people, cameras, trials, file)
+    identities = np.unique(table.labels).tolist()
+    _check(permutations, identities, cameras, trials, file)
     for trial in range(trials):
         drawn, missing = [], []
         for camera in cameras:
-            for identity in people:
+            for identity in identities:
                 of_identity = permutations[camera - 1][identity - 1]
                 for number in of_identity[trial, :shots].tolist() if of_identity.size else ():
                     row = numbers.get((camera, identity, number))
@@ -86,13 +94,15 @@ def official(
 
 
 def _numbered(table: EmbeddingTable) -> dict[tuple[int, int, int], int]:
-    """(camera, identity, number of the image) -> row."""
+    """Map (camera, identity, number of the image) to its row."""
     if not table.samples:
-        raise DataError("the official draw needs the names of the images (EmbeddingTable.samples), which are not known")
+        raise DataError("the official draw needs the paths of the images, but EmbeddingTable.samples is not set")
     names = [sample.path.stem for sample in table.samples]
     wrong = [str(sample.path) for sample, name in zip(table.samples, names) if not name.isdecimal()]
     if wrong:
-        raise DataError(f"the official draw knows images by number, but these have other names: {listed(wrong, 3)}")
+        raise DataError(
+            f"the official draw needs images that are named by numbers, but these are not: {listed(wrong, 3)}"
+        )
     return {
         (camera, identity, int(name)): row
         for row, (camera, identity, name) in enumerate(zip(table.cameras.tolist(), table.labels.tolist(), names))
@@ -100,15 +110,15 @@ def _numbered(table: EmbeddingTable) -> dict[tuple[int, int, int], int]:
 
 
 def _check(
-    permutations: list[list[np.ndarray]], people: Sequence[int], cameras: Sequence[int], trials: int, file: Path
+    permutations: list[list[np.ndarray]], identities: Sequence[int], cameras: Sequence[int], trials: int, file: Path
 ) -> None:
-    """DataError where the permutations do not reach as far as is asked."""
+    """Raise DataError if the permutations lack a camera, an identity or trials."""
     if len(permutations) < max(cameras):
         raise DataError(f"{file} has permutations of {len(permutations)} cameras; camera {max(cameras)} was asked for")
     for camera in cameras:
-        unknown = [str(identity) for identity in people if not 1 <= identity <= len(permutations[camera - 1])]
+        unknown = [str(identity) for identity in identities if not 1 <= identity <= len(permutations[camera - 1])]
         if unknown:
             raise DataError(f"{file} has no permutations in camera {camera} for the identities {listed(unknown)}")
-        lengths = [len(of) for identity in people if (of := permutations[camera - 1][identity - 1]).size]
+        lengths = [len(of) for identity in identities if (of := permutations[camera - 1][identity - 1]).size]
         if lengths and min(lengths) < trials:
             raise DataError(f"{file} has {min(lengths)} trials in camera {camera}; {trials} were asked for")

@@ -1,4 +1,4 @@
-"""A protocol for people's own data, by arguments."""
+"""Configurable evaluation protocol for new datasets."""
 
 from __future__ import annotations
 
@@ -12,20 +12,26 @@ from vireid.core.errors import DataError, UserError, nearest
 from vireid.core.labels import with_name, with_names
 from vireid.core.registries import PROTOCOLS
 from vireid.core.types import EmbeddingTable, Trial
-from vireid.evaluation.junk import Junk, same_camera, same_person_and_camera
+from vireid.evaluation.junk import Junk, same_camera, same_identity_and_camera
 from vireid.evaluation.protocols.camera_settings import CameraSettings, checked_cameras, checked_pairs
 from vireid.evaluation.protocols.draws import seeded
 from vireid.evaluation.protocols.effects import share_a_camera, share_identity_and_camera, smallest_gap
-from vireid.evaluation.protocols.selection import MOST, Direction, answering, folders_of, rows_of, sides_of, words
+from vireid.evaluation.protocols.selection import (
+    MOST,
+    Direction,
+    folders_of,
+    gallery_of_trials,
+    rows_of,
+    sides_of,
+    words,
+)
 from vireid.retrieval.metrics import Cmc
 
 SAME_CAMERA: dict[str, Junk | None] = {
     "counted": None,
     "not_counted": same_camera,
-    "not_counted_for_same_person": same_person_and_camera,
+    "not_counted_for_same_person": same_identity_and_camera,
 }
-
-
 NO_OWN_CAMERA = {
     "not_counted": "no camera has both query and gallery images",
     "not_counted_for_same_person": "no identity has a query and a gallery image of the same camera",
@@ -39,7 +45,7 @@ OWN_CAMERA: dict[str, Callable[[EmbeddingTable, np.ndarray, np.ndarray], bool] |
 
 @dataclass(frozen=True)
 class _Chosen:
-    """What the settings select in a table."""
+    """The rows and cameras of a table that the settings select."""
 
     query: np.ndarray  # (Q,) rows
     gallery: np.ndarray  # (G,) rows from which galleries are drawn
@@ -50,24 +56,30 @@ class _Chosen:
 
 @PROTOCOLS.register
 class QueryGalleryProtocol:
-    """All images of one modality ask; all of the other, or a few drawn ones of each (identity, camera), answer.
+    """Configurable protocol: all images of one modality against all or drawn images of the other.
 
-    `direction`: "infrared_to_visible" or "visible_to_infrared". `query_cameras`, `gallery_cameras`: only these, by
-    number or by the name that the dataset has for a camera; an empty list means all. A camera without an image on that
-    side is an error, in `exclude` as well.
-    `shots`: images drawn of each (identity, camera); 0 = all images answer, in one trial. `trials`: draws, with the
-    seeds 0, 1, ... by the convention of SYSU-MM01 ("seeded").
-    `same_camera`: whether answers of the query's own camera number count: "counted", "not_counted", or
-    "not_counted_for_same_person" (LLCM's rule). `exclude`: pairs [query camera, gallery camera] that never meet,
-    whoever is on the images (SYSU-MM01's rule is [[3, 2]]).
-    `within_seconds`: an answer of the query's own camera taken at most so many seconds from it is not counted; needs a
-    time for every image (the column `time` of a CSV data set).
-    `cmc`: "identity" ranks distinct identities (SYSU-MM01, LLCM), "image" ranks images (RegDB).
-    Errors: `DataError` without query or gallery rows, where a camera has fewer images of an identity than `shots`, or
-    where times are missing.
+    SYSU-MM01's protocol is QueryGalleryProtocol(query_cameras=(3, 6), gallery_cameras=(1, 2, 4, 5), shots=1, trials=10,
+    exclude=((3, 2),)).
 
-    SYSU-MM01's protocol is QueryGalleryProtocol(query_cameras=(3, 6), gallery_cameras=(1, 2, 4, 5), shots=1,
-    trials=10, exclude=((3, 2),)).
+    Args:
+        direction: "infrared_to_visible" or "visible_to_infrared".
+        query_cameras: Cameras of the queries, by number or by name; empty means all. A camera without an image on its
+            side is an error, in `exclude` as well.
+        gallery_cameras: Cameras of the gallery.
+        shots: Number of images drawn of each (identity, camera); 0 uses all images, in one trial.
+        trials: Number of draws, with the seeds 0, 1, ... by the convention of SYSU-MM01 ("seeded").
+        same_camera: Whether gallery images of the query's camera number count: "counted", "not_counted", or
+            "not_counted_for_same_person" (LLCM's rule).
+        exclude: Pairs [query camera, gallery camera] that are ignored for all identities (SYSU-MM01's rule is [[3,
+            2]]).
+        within_seconds: Ignore gallery images of the query's camera taken at most this many seconds from it; needs a
+            time for every image (the column `time` of a CSV dataset).
+        cmc: "identity" ranks distinct identities (SYSU-MM01, LLCM), "image" ranks images (RegDB).
+
+    Raises:
+        UserError: For arguments out of range and unknown names.
+        DataError: If there are no query or no gallery rows, a camera has fewer images of an identity than `shots`, or
+            times are missing.
     """
 
     def __init__(
@@ -90,7 +102,7 @@ class QueryGalleryProtocol:
         if shots < 0 or trials < 1:
             raise UserError(f"shots must be at least 0 and trials at least 1, got {shots} and {trials}")
         if shots == 0 and trials > 1:
-            raise UserError(f"shots 0 lets all images answer, the same in every trial: trials must be 1, got {trials}")
+            raise UserError(f"shots 0 uses all images in every trial: trials must be 1, got {trials}")
         if within_seconds is not None and within_seconds < 0:
             raise UserError(f"within_seconds must be at least 0, got {within_seconds:g}")
         self.direction, self.shots, self.number, self.metric = direction, shots, trials, cmc
@@ -114,14 +126,14 @@ class QueryGalleryProtocol:
         return {**stated, **self._stated_cameras(str, self.query_cameras, self.gallery_cameras, self.exclude)}
 
     def conditions_on(self, table: EmbeddingTable) -> dict[str, str | int]:
-        """The conditions with the names of cameras beside their numbers, as in "3 (cam_c)"."""
+        """Return the conditions with the names of cameras next to their numbers, as in "3 (cam_c)"."""
         chosen = self._select(table)
         cameras = chosen.query_cameras, chosen.gallery_cameras, chosen.exclude
         named = self._stated_cameras(lambda camera: with_name(camera, table.camera_names), *cameras)
         return {**self.conditions, **named}
 
     def remarks_on(self, table: EmbeddingTable) -> list[str]:
-        """Rules that ignore no pair of these images, with the reason."""
+        """Report the rules that ignore no pair of these images, with the reason."""
         chosen, names = self._select(table), table.camera_names
         remarks = []
         pairs = OWN_CAMERA[self.same_camera]
@@ -140,7 +152,7 @@ class QueryGalleryProtocol:
         return remarks
 
     def _stated_cameras(self, word: Callable[[Any], str], query, gallery, exclude) -> dict[str, str]:
-        """Conditions that name cameras or times."""
+        """Return the conditions that name cameras or times."""
         stated = {}
         if query:
             stated["query_cameras"] = _joined(map(word, query))
@@ -153,7 +165,7 @@ class QueryGalleryProtocol:
         return stated
 
     def _select(self, table: EmbeddingTable) -> _Chosen:
-        """Rows of both sides and camera numbers; DataError for cameras that have no image on their side."""
+        """Select the rows of both sides and camera numbers; DataError for cameras without an image on their side."""
         query = rows_of(table, protocol=self._name, role="query", modality=self.query)
         gallery = rows_of(table, protocol=self._name, role="gallery", modality=self.gallery)
         settings = CameraSettings(table, self._name)
@@ -173,12 +185,12 @@ class QueryGalleryProtocol:
         return type(self).__name__
 
     def query_rows(self, table: EmbeddingTable) -> np.ndarray:
-        """(Q,) query rows, by identity and camera, else in the order of the dataset."""
+        """Return the query rows (Q,), by identity and camera, else in the order of the dataset."""
         return np.concatenate(folders_of(table, self._select(table).query))
 
     def gallery_rows(self, table: EmbeddingTable) -> np.ndarray:
-        """(G,) rows that are in the gallery of any trial, ascending."""
-        return answering(self.trials(table))
+        """Return the rows (G,) that are in the gallery of any trial, ascending."""
+        return gallery_of_trials(self.trials(table))
 
     def trials(self, table: EmbeddingTable) -> Iterator[Trial]:
         chosen = self._select(table)
@@ -210,7 +222,7 @@ class QueryGalleryProtocol:
         return junk
 
     def _times(self, table: EmbeddingTable) -> np.ndarray | None:
-        """(N,) seconds, where they are asked for."""
+        """Return the times (N,) in seconds; None if `within_seconds` is not set."""
         if self.within_seconds is None:
             return None
         times = [sample.time for sample in table.samples or ()]
@@ -218,7 +230,7 @@ class QueryGalleryProtocol:
         if missing:
             raise DataError(
                 f"within_seconds needs a time for every test image; {missing} of {len(table)} have none"
-                " (DATA.COLUMNS.TIME names the column of a CSV data set)"
+                " (DATA.COLUMNS.TIME names the column of a CSV dataset)"
             )
         return np.array(times, float)
 

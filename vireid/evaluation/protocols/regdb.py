@@ -1,4 +1,4 @@
-"""The protocol of RegDB: all test images of one modality against all of the other."""
+"""Evaluation protocol of RegDB: all test images of one modality against all of the other."""
 
 from __future__ import annotations
 
@@ -14,12 +14,16 @@ from vireid.evaluation.protocols.selection import Direction, junk_of, rows_of, s
 
 @PROTOCOLS.register
 class RegDBProtocol:
-    """RegDB: all test images of one modality ask, all of the other answer; nothing is drawn, nothing left out.
+    """RegDB: all test images of one modality are queries, all of the other the gallery. Nothing is drawn or ignored.
 
-    `direction`: "visible_to_infrared" (the usual one) or "infrared_to_visible"; infrared is thermal here. CMC over
-    images. One model has one number; the published ones are means over ten splits with a model each
+    CMC is over images. One model has one number; the published ones are means over ten splits with one model each
     (`RegDB(trial=1..10)`, tools/aggregate_trials.py).
-    Errors: `DataError` without query or gallery rows.
+
+    Args:
+        direction: "visible_to_infrared" (the usual one) or "infrared_to_visible"; infrared is thermal in RegDB.
+
+    Raises:
+        DataError: If there are no query or no gallery rows.
     """
 
     def __init__(self, *, direction: Direction = "visible_to_infrared") -> None:
@@ -39,11 +43,11 @@ class RegDBProtocol:
         }
 
     def query_rows(self, table: EmbeddingTable) -> np.ndarray:
-        """(Q,) rows that ask, in the order of the table."""
+        """Return the query rows (Q,), in the order of the table."""
         return rows_of(table, protocol="RegDBProtocol", role="query", modality=self.query)
 
     def gallery_rows(self, table: EmbeddingTable) -> np.ndarray:
-        """(G,) rows that answer, in the order of the table."""
+        """Return the gallery rows (G,), in the order of the table."""
         return rows_of(table, protocol="RegDBProtocol", role="gallery", modality=self.gallery)
 
     def trials(self, table: EmbeddingTable) -> Iterator[Trial]:

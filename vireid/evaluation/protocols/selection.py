@@ -1,4 +1,4 @@
-"""Rows of a table by modality, identity and camera."""
+"""Select rows of a table by modality, identity and camera."""
 
 from __future__ import annotations
 
@@ -21,7 +21,11 @@ DIRECTIONS: dict[str, tuple[Modality, Modality]] = {  # of the queries, of the g
 
 
 def sides_of(direction: str) -> tuple[Modality, Modality]:
-    """Modalities of queries and gallery; UserError with the nearest and all known names otherwise."""
+    """Return the modalities of queries and gallery.
+
+    Raises:
+        UserError: For an unknown direction, with the nearest and all known names.
+    """
     if direction not in DIRECTIONS:
         suggestion = nearest(str(direction), DIRECTIONS)
         raise UserError(f"direction must be one of {tuple(DIRECTIONS)}, got {direction!r}{suggestion}")
@@ -29,7 +33,7 @@ def sides_of(direction: str) -> tuple[Modality, Modality]:
 
 
 def words(direction: str) -> str:
-    """As a table prints it.
+    """Format a direction for a table.
 
     >>> words("infrared_to_visible")
     'infrared to visible'
@@ -38,7 +42,7 @@ def words(direction: str) -> str:
 
 
 def check_counts(**counts: int) -> None:
-    """UserError unless all are at least 1."""
+    """Raise UserError unless all counts are at least 1."""
     if min(counts.values()) < 1:
         values = " and ".join(map(str, counts.values()))
         raise UserError(f"{' and '.join(counts)} must be at least 1, got {values}")
@@ -52,9 +56,10 @@ def rows_of(
     modality: Modality | None = None,
     cameras: Sequence[int] = (),
 ) -> np.ndarray:
-    """(N,) rows of a modality (None: both) and of some cameras (none: all), in the order of the table.
+    """Return the rows (N,) of a modality (None: both) and of some cameras (empty: all), in the order of the table.
 
-    Errors: DataError, naming the `protocol` and the `role` of the images, where there is no such row.
+    Raises:
+        DataError: If there is no such row, with the `protocol` and the `role` of the images.
     """
     chosen = np.ones(len(table), bool)
     if modality is not None:
@@ -63,16 +68,16 @@ def rows_of(
         chosen &= np.isin(table.cameras, cameras)
     if chosen.any():
         return np.flatnonzero(chosen)
-    wanted = [modality.name.lower()] if modality is not None else []
-    wanted += [f"of the cameras {with_names(cameras, table.camera_names)}"] if cameras else []
+    conditions = [modality.name.lower()] if modality is not None else []
+    conditions += [f"of the cameras {with_names(cameras, table.camera_names)}"] if cameras else []
     raise DataError(
-        f"{protocol} found no {role} images: none of the {len(table)} test images is {' and '.join(wanted)}"
+        f"{protocol} found no {role} images: none of the {len(table)} test images is {' and '.join(conditions)}"
         f"{cameras_present(table)}"
     )
 
 
 def cameras_present(table: EmbeddingTable) -> str:
-    """The cameras of the test images by modality, in parentheses, to append to an error message."""
+    """Format the cameras of the test images by modality, in parentheses, to append to an error message."""
     present = {m: sorted(set(table.cameras[table.modality == m].tolist())) for m in Modality}
     words = [f"{m.name.lower()} {with_names(c[:MOST], table.camera_names)}" for m, c in present.items() if c]
     more = ", ..." if any(len(cameras) > MOST for cameras in present.values()) else ""
@@ -80,14 +85,14 @@ def cameras_present(table: EmbeddingTable) -> str:
 
 
 def folders_of(table: EmbeddingTable, rows: np.ndarray) -> list[np.ndarray]:
-    """The rows of each (identity, camera) that has any; identities ascending, cameras within, else as they came."""
+    """Group rows by (identity, camera), identities ascending and cameras within; the order in a group is kept."""
     rows = rows[np.lexsort((table.cameras[rows], table.labels[rows]))]
     borders = np.flatnonzero(np.diff(table.labels[rows]) | np.diff(table.cameras[rows])) + 1
     return np.split(rows, borders)
 
 
 def junk_of(rule: Junk | None, table: EmbeddingTable) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
-    """A rule about identities and cameras as `Trial.junk` wants it, about rows. None: all are counted."""
+    """Convert a rule about identities and cameras to `Trial.junk`, which takes rows. None ignores nothing."""
 
     def junk(query: np.ndarray, gallery: np.ndarray) -> np.ndarray:
         if rule is None:
@@ -97,6 +102,6 @@ def junk_of(rule: Junk | None, table: EmbeddingTable) -> Callable[[np.ndarray, n
     return junk
 
 
-def answering(trials: Iterable[Trial]) -> np.ndarray:
-    """(G,) rows that answer in any of the trials, ascending."""
+def gallery_of_trials(trials: Iterable[Trial]) -> np.ndarray:
+    """Return the rows (G,) that are in the gallery of any trial, ascending."""
     return np.unique(np.concatenate([trial.gallery for trial in trials]))

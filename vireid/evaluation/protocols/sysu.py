@@ -1,4 +1,4 @@
-"""The protocol of SYSU-MM01: infrared queries, a drawn visible gallery, camera 2 ignored for queries of camera 3."""
+"""Evaluation protocol of SYSU-MM01: infrared queries and a drawn visible gallery."""
 
 from __future__ import annotations
 
@@ -12,45 +12,52 @@ from vireid.core.labels import with_name, with_names
 from vireid.core.paths import InputFile, normalized_path
 from vireid.core.registries import PROTOCOLS
 from vireid.core.types import EmbeddingTable, Modality, Trial
-from vireid.evaluation.junk import RULES
+from vireid.evaluation.junk import RULES, SYSU_GALLERY_CAMERAS, SYSU_QUERY_CAMERAS
 from vireid.evaluation.protocols.draws import seeded, unseeded
-from vireid.evaluation.protocols.official import official, permutations_beside
+from vireid.evaluation.protocols.official import official, permutations_path
 from vireid.evaluation.protocols.selection import (
-    answering,
     cameras_present,
     check_counts,
     folders_of,
+    gallery_of_trials,
     junk_of,
     rows_of,
 )
 
 SYSU_MODALITY: Mapping[int, Modality] = {
-    **dict.fromkeys((1, 2, 4, 5), Modality.VISIBLE),
-    **dict.fromkeys((3, 6), Modality.INFRARED),
+    **dict.fromkeys(SYSU_GALLERY_CAMERAS, Modality.VISIBLE),
+    **dict.fromkeys(SYSU_QUERY_CAMERAS, Modality.INFRARED),
 }
-SYSU_QUERY = (3, 6)
-SYSU_GALLERY: Mapping[str, tuple[int, ...]] = {"all": (1, 2, 4, 5), "indoor": (1, 2)}
+SYSU_GALLERY: Mapping[str, tuple[int, ...]] = {"all": SYSU_GALLERY_CAMERAS, "indoor": (1, 2)}
 
 
 @PROTOCOLS.register
 class SysuProtocol:
-    """SYSU-MM01: every infrared test image asks, a few drawn visible images of each identity and camera answer.
+    """Evaluation protocol of SYSU-MM01: all infrared test images against a drawn visible gallery.
 
-    `mode`: "all" draws from cameras 1, 2, 4 and 5, "indoor" from 1 and 2; the queries (cameras 3 and 6) are the same.
-    `shots`: images drawn from each (identity, camera) that has any: 1 or, for multi-shot, 10. `trials`: draws.
-    `draw`: by which convention; they choose different images, so numbers of two conventions are not comparable.
-      "seeded", AGW's release and the codes that follow it, MCE's for several shots: `random.seed(trial)`; identities
-        ascending, cameras within, images by name.
-      "official", the data set's authors and MPANet: the permutations in `exp/rand_perm_cam.mat` of the data set, or in
-        the file `permutations`; images by number, all of a folder that has fewer than `shots`.
-      "unseeded", PAENet's release: uniform draws that it does not seed, with Python's `random.choice` for one shot and
-        NumPy's `choice` for several. Here NumPy's generator draws both, seeded with `seed`, and the
-        conditions state the seed: such a number can be repeated here, but never equals the release's exactly.
-    An indoor gallery is not a part of the all-search gallery of the same trial, except in the official convention.
-    Rows of the table: those of one (identity, camera) must be in the order of their file names.
-    Errors: `DataError` without query or gallery rows, for cameras that are not 1 to 6 or of the other modality (the
-    rule would not hold for them), where a camera has fewer images of an identity than `shots`, and for permutations
-    that are missing or name images that are not there.
+    The gallery has a few drawn images of each identity and camera. Camera 2 is ignored for queries of camera 3. An
+    indoor gallery is not a part of the all-search gallery of the same trial, except in the official convention. Rows of
+    one (identity, camera) must be in the order of their file names.
+
+    Args:
+        mode: "all" draws from cameras 1, 2, 4 and 5, "indoor" from 1 and 2; the queries (cameras 3 and 6) are the same.
+        shots: Images drawn from each (identity, camera) that has any: 1 or, for multi-shot, 10.
+        trials: Number of draws.
+        draw: Convention of the draw. The conventions draw different images, so their numbers are not comparable.
+            "seeded": AGW's release and the codes based on it, MCE's for several shots: `random.seed(trial)`; identities
+            ascending, cameras within, images by name. "official": the authors of the dataset and MPANet: the
+            permutations in `exp/rand_perm_cam.mat` of the dataset, or in the file `permutations`; images by number, all
+            of a folder that has fewer than `shots`. "unseeded": PAENet's release: uniform draws that it does not seed.
+            NumPy's generator draws them, seeded with `seed`, and the conditions state the seed: such a number can be
+            repeated with this package, but never equals the release's exactly.
+        seed: Random seed of the draw "unseeded".
+        permutations: File of the draw "official".
+
+    Raises:
+        UserError: For unknown names and arguments that do not fit together.
+        DataError: If there are no query or no gallery rows; for cameras that are not 1 to 6 or have the other modality
+            (the rule is not defined for them); if a camera has fewer images of an identity than `shots`; for
+            permutations that are missing or name images that do not exist.
     """
 
     def __init__(
@@ -92,21 +99,25 @@ class SysuProtocol:
         }
 
     def remarks_on(self, table: EmbeddingTable) -> list[str]:
-        """Cameras of the protocol without a test image."""
-        absent = sorted({*SYSU_QUERY, *self.cameras} - set(np.unique(table.cameras).tolist()))
-        if not absent:
+        """Report the cameras of the protocol without a test image."""
+        missing_cameras = sorted({*SYSU_QUERY_CAMERAS, *self.cameras} - set(np.unique(table.cameras).tolist()))
+        if not missing_cameras:
             return []
-        rule = "; the rule for queries of camera 3 and images of camera 2 has no effect" if {2, 3} & {*absent} else ""
-        shown = with_names(absent, table.camera_names)
+        rule = (
+            "; the rule for queries of camera 3 and images of camera 2 has no effect"
+            if {2, 3} & {*missing_cameras}
+            else ""
+        )
+        shown = with_names(missing_cameras, table.camera_names)
         return [f"no test image has the cameras {shown}, which this protocol uses{rule}"]
 
     def query_rows(self, table: EmbeddingTable) -> np.ndarray:
-        """(Q,) rows that ask in any trial, by identity, camera and name."""
-        return np.concatenate(self._folders(table, SYSU_QUERY, "query"))
+        """Return the query rows (Q,), by identity, camera and name."""
+        return np.concatenate(self._folders(table, SYSU_QUERY_CAMERAS, "query"))
 
     def gallery_rows(self, table: EmbeddingTable) -> np.ndarray:
-        """(G,) rows that answer in any trial, ascending."""
-        return answering(self.trials(table))
+        """Return the rows (G,) that are in the gallery of any trial, ascending."""
+        return gallery_of_trials(self.trials(table))
 
     def trials(self, table: EmbeddingTable) -> Iterator[Trial]:
         query, junk = self.query_rows(table), junk_of(self.rule.junk, table)
@@ -125,12 +136,12 @@ class SysuProtocol:
         return unseeded(table, folders, shots=self.shots, trials=self.number, seed=self.seed)
 
     def _official(self, table: EmbeddingTable, folders: list[np.ndarray]) -> Iterator[np.ndarray]:
-        file = self.permutations or permutations_beside(table)
+        file = self.permutations or permutations_path(table)
         return official(table, self.cameras, shots=self.shots, trials=self.number, file=file)
 
 
 def _check_cameras(table: EmbeddingTable) -> None:
-    """DataError for cameras that SYSU-MM01 does not have, or has in the other modality."""
+    """Raise DataError for cameras that SYSU-MM01 does not have, or has in the other modality."""
     expected = np.full(len(table), -1)
     for camera, modality in SYSU_MODALITY.items():
         expected[table.cameras == camera] = modality

@@ -1,36 +1,36 @@
-r"""State dicts of the released codes under the names of ours.
+r"""Convert state dicts of the released codes to the names of this package.
 
-The released networks keep whole ResNets where parts of each are used; what never takes part in a forward pass is
-dropped. Their key lists lie in `vireid/interop/keys/<model>.json.gz`: every tensor of a release with its shape, and
+The released networks keep complete ResNets of which parts are used; tensors that never take part in a forward pass are
+dropped. Their key lists are in `vireid/interop/keys/<model>.json.gz`: every tensor of a release with its shape, and
 whether it is used.
 
 To add a release:
 
-1. Make its key list from a description of its state dict (`tools/make_key_list.py model file.json`), or name the
+1. Create its key list from a description of its state dict (`tools/make_key_list.py model file.json`), or name the
    release whose list it shares (`keys="agw"`).
 2. Write one file here that registers its layout, and import it below:
 
    register(
        Layout(
            model="ddag",                            # the name of the release: `to_ours("ddag", tensors)`
-           config="ddag",                           # the method that it is here
+           config="ddag",                           # the method in this package
            rules=(
                *TWO_STREAMS,                        # released.resnet has what several share
-               Rule(r"wpa\.fc1\.0\.(\w+)", r"heads.parts.query.\1", MATRIX),   # a 1 x 1 convolution, a matrix here
+               Rule(r"wpa\.fc1\.0\.(\w+)", r"heads.parts.query.\1", MATRIX),   # a 1 x 1 convolution as a matrix
                Rule(r"attention_\d\..+|out_att\..+", None),                    # belongs to a loss: dropped
            ),
-           dead=(r"classifier[12]\.weight",),       # never used by the release, beside those that the list marks
+           dead=(r"classifier[12]\.weight",),       # never used by the release, in addition to the list
        )
    )
 
-   The first rule that fits a name in full places it, and each used name has to have one. A group named `share` in a
-   pattern says which share of the rows of our tensor a released one is: its number, or its place in `shares`. `form`
-   says how the numbers lie: SAME, MATRIX, TRANSPOSED, LAYER (one of several equal layers), or a `Form` of your own.
-   Axes that count identities are found by themselves (their length in the key list is its number of identities, or
+   The first rule that matches a complete name places it; each used name needs one. A group named `share` in a
+   pattern is the share of the rows of the joined tensor: its number, or its index in `shares`. `form` converts the
+   values: SAME, MATRIX, TRANSPOSED, LAYER (one of several equal layers), or another `Form`.
+   Axes that count identities are found automatically (their length in the key list is its number of identities, or
    twice that). `also` names tensors that only some files have,
-   `given` tensors that only our network has, with their values.
+   `given` tensors that only the network of this package has, with their values.
 3. Add its golden networks to `tests/golden`; `tests/unit/interop/test_released.py` covers every layout that has a
-   config by itself.
+   config automatically.
 """
 
 from vireid.interop.released import agw, ddag, deen, hct, mce, mclnet, mmd, mpanet, paenet
@@ -38,7 +38,9 @@ from vireid.interop.released.convert import Release, identities, release, to_our
 from vireid.interop.released.layout import LAYOUTS, Key, Layout
 
 MODELS = tuple(LAYOUTS)
-CONFIGS = {name: layout.config for name, layout in LAYOUTS.items() if layout.config}  # the method that each one is here
+CONFIGS = {
+    name: layout.config for name, layout in LAYOUTS.items() if layout.config
+}  # the shipped method of each release
 
 __all__ = [
     "CONFIGS",

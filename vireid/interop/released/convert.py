@@ -1,4 +1,4 @@
-"""State dicts of the releases under our names and back, by their layouts and key lists."""
+"""Convert state dicts between the released codes and this package, by layouts and key lists."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from vireid.interop.released.layout import Key, Place, layout_of
 
 @dataclass(frozen=True)
 class Release:
-    """The tensors of a released network, for the number of identities that it was trained with."""
+    """The tensors of a released network, for the number of identities that it was trained on."""
 
     model: str
     num_ids: int
@@ -28,7 +28,7 @@ class Release:
 
 @lru_cache
 def release(model: str) -> Release:
-    """The key list of a released network; ValueError with the known ones for another name."""
+    """Return the key list of a released network; ValueError with the known names for another name."""
     layout = layout_of(model)
     file = files("vireid.interop") / "keys" / f"{layout.keys or model}.json.gz"
     content = json.loads(gzip.decompress(file.read_bytes()))
@@ -38,14 +38,15 @@ def release(model: str) -> Release:
 
 
 def to_ours(model: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A released state dict as one for `vireid.create_model`, whatever its number of identities.
+    """Convert a released state dict, of any number of identities, to one for `vireid.create_model`.
 
-    Errors: CheckpointError that lists every tensor which is missing, unknown or of another shape; a tensor that is
-    dropped may be missing.
+    Raises:
+        CheckpointError: With every tensor that is missing, unknown or of another shape. A tensor that the conversion
+            drops may be missing.
     """
     faults = faults_of(model, tensors)
     if faults:
-        raise CheckpointError(f"this is no checkpoint of the released {model!r}:{''.join(faults)}")
+        raise CheckpointError(f"not a checkpoint of the released {model!r}:{''.join(faults)}")
     joined: dict[str, dict[int, Tensor]] = defaultdict(dict)
     for key, place in _places(model):
         if key.name in tensors:
@@ -58,34 +59,34 @@ def to_ours(model: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def to_released(model: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Tensors of ours (a state dict, or gradients by parameter name) under the released names, where both have them."""
+    """Convert a state dict, or gradients by parameter name, to the released names, for tensors that both have."""
     counts = Counter(place.name for _, place in _places(model))
     result = {}
     for key, place in _places(model):
         if place.name in tensors:
-            whole = tensors[place.name]
-            rows = whole if place.share is None else whole.chunk(counts[place.name])[place.share]
+            tensor = tensors[place.name]
+            rows = tensor if place.share is None else tensor.chunk(counts[place.name])[place.share]
             result[key.name] = place.form.back(rows, key.shape[1:])
     return result
 
 
 def identities(model: str, tensors: Mapping[str, Tensor]) -> int:
-    """The number of identities that a released state dict was trained with; most of its classifiers decide.
+    """Infer the number of identities that a released state dict was trained on, by majority of its classifiers.
 
-    An axis counts identities where the key list has one as long as its own number of identities, or twice as long.
+    An axis counts identities if its length in the key list is the number of identities of the list, or twice that.
     """
-    found = release(model)
+    released = release(model)
     counts = Counter(
         tensors[key.name].shape[axis] // factor
-        for key in found.keys
+        for key in released.keys
         if key.name in tensors and tensors[key.name].dim() == len(key.shape)
-        for axis, factor in _identity_axes(key, found.num_ids).items()
+        for axis, factor in _identity_axes(key, released.num_ids).items()
     )
-    return counts.most_common(1)[0][0] if counts else found.num_ids
+    return counts.most_common(1)[0][0] if counts else released.num_ids
 
 
 def faults_of(model: str, tensors: Mapping[str, Tensor]) -> list[str]:
-    """Lines on what keeps tensors from being a checkpoint of the release; none where they are one."""
+    """List what keeps tensors from being a checkpoint of the release, in lines; empty if they are one."""
     layout, num_ids = layout_of(model), identities(model, tensors)
     shapes = {key.name: _shape(key, release(model).num_ids, num_ids) for key in release(model).keys}
     needed = [key.name for key, _ in _places(model) if key.name not in layout.also]
@@ -93,7 +94,7 @@ def faults_of(model: str, tensors: Mapping[str, Tensor]) -> list[str]:
         "missing": [name for name in needed if name not in tensors],
         "unknown": sorted(set(tensors) - set(shapes)),
         "of another shape": [
-            f"{name} {tuple(tensors[name].shape)}, there {shape}"
+            f"{name} {tuple(tensors[name].shape)}, expected {shape}"
             for name, shape in shapes.items()
             if name in tensors and tuple(tensors[name].shape) != shape
         ],
@@ -102,7 +103,7 @@ def faults_of(model: str, tensors: Mapping[str, Tensor]) -> list[str]:
 
 
 def _places(model: str) -> Iterator[tuple[Key, Place]]:
-    """Each tensor that ours has too, and where it goes."""
+    """Yield each tensor that the network of this package has too, and its place."""
     layout = layout_of(model)
     for key in release(model).keys:
         if key.used and (place := layout.place(key.name)) is not None:
@@ -110,12 +111,12 @@ def _places(model: str) -> Iterator[tuple[Key, Place]]:
 
 
 def _identity_axes(key: Key, num_ids: int) -> dict[int, int]:
-    """{axis: entries for each identity}"""
+    """Return {axis: number of entries for each identity}."""
     return {axis: size // num_ids for axis, size in enumerate(key.shape) if size in (num_ids, 2 * num_ids)}
 
 
 def _shape(key: Key, num_ids: int, actual: int) -> tuple[int, ...]:
-    """The shape of the key list, or the one with another number of identities."""
+    """Return the shape of the key list for another number of identities."""
     factors = _identity_axes(key, num_ids)
     return tuple(factors[axis] * actual if axis in factors else size for axis, size in enumerate(key.shape))
 

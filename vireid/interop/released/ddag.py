@@ -10,7 +10,7 @@ ATTENTION = (
     Rule(r"wpa\.fc2\.weight", "heads.id.attention.key.weight", MATRIX),
     Rule(r"wpa\.fc3\.weight", "heads.id.attention.value.weight", MATRIX),
     Rule(r"wpa\.fc1\.0\.bias", "heads.id.attention.query.bias"),
-    Rule(r"wpa\.fc2\.bias", None),  # shifts whole rows of scores, which their softmax takes away again
+    Rule(r"wpa\.fc2\.bias", None),  # adds a constant to a row of scores, which the softmax cancels
     Rule(r"wpa\.fc3\.bias", "heads.id.attention.value.bias"),
     Rule(r"wpa\.gate", "heads.id.attention.gate"),
     Rule(r"wpa\.bottleneck\.(\w+)", r"heads.id.attention.neck.\1"),

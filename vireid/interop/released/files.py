@@ -1,4 +1,4 @@
-"""From a file of a released code to one that `WEIGHTS` takes."""
+"""Convert a file of a released code to a weights file for `WEIGHTS`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from vireid.interop.weights import write_weights
 
 @dataclass(frozen=True)
 class DataSet:
-    """A data set of the releases: its name in configs, the folder of its compositions, and whether it has trials."""
+    """A dataset of the releases: its name in configs, the folder of its compositions, and its number of splits."""
 
     name: str
     folder: str
@@ -32,30 +32,38 @@ DATA_SETS = (DataSet("SysuMM01", "sysu", 395), DataSet("RegDB", "regdb", 206, tr
 
 @dataclass(frozen=True)
 class Converted:
-    """What was found in a released file, and what was written."""
+    """Result of a conversion."""
 
     model: str
     facts: Mapping[str, str | int]
     tensors: int
     dropped: int
-    composition: str | None  # the shipped config of its method and data set: "regdb/agw"
-    changes: str = ""  # what was done to the file's names, in words
+    composition: str | None  # shipped config of its method and dataset: "regdb/agw"
+    changes: str = ""  # changes of the names in the file
 
 
 def families() -> list[str]:
-    """The names of releases that `convert_file` takes."""
+    """Return the names of releases that `convert_file` takes."""
     return list(dict.fromkeys(layout.family or layout.model for layout in LAYOUTS.values()))
 
 
 def convert_file(
     family: str, source: Path, target: Path, *, data: str | None = None, trial: int | None = None
 ) -> Converted:
-    """Read a released checkpoint, write its weights under our names with what they belong to.
+    """Read a released checkpoint and write its weights under the names of this package, with facts about their origin.
 
-    `data`: the data set it was trained on; unless given, its number of identities says so. `trial`: the split of RegDB
-    it was trained on; a model of another one has seen the test people of this one.
-    Errors: CheckpointError with everything that does not fit; UserError for a data set or trial that cannot be.
-    Nothing is written then, and no code in the file is run.
+    No code in the file is executed, and nothing is written if an error is raised.
+
+    Args:
+        family: Name of the release.
+        source: Released file.
+        target: File to write.
+        data: Dataset of the training; None infers it from the number of identities.
+        trial: Split of RegDB of the training; a model of another split was trained on the test identities of this one.
+
+    Raises:
+        CheckpointError: With everything that does not fit.
+        UserError: For an impossible dataset or split.
     """
     model, tensors, changes = _fitting(family, source)
     num_ids = identities(model, tensors)
@@ -74,13 +82,14 @@ def convert_file(
 
 
 def _fitting(family: str, source: Path) -> tuple[str, dict[str, Tensor], str]:
-    """The release of the family and the mapping of the file that fit, and what was done to its names.
+    """Select the release of the family and the mapping of the file that fit, and describe the changes of names.
 
-    Raises CheckpointError with the faults of the closest where none fits.
+    Raises:
+        CheckpointError: With the errors of the closest release if none fits.
     """
     models = [layout.model for layout in LAYOUTS.values() if family in (layout.family or layout.model, layout.model)]
     if not models:
-        raise UserError(f"no release is called {family!r}{nearest(family, families())} ({', '.join(families())})")
+        raise UserError(f"unknown release {family!r}{nearest(family, families())} ({', '.join(families())})")
     candidates = read_mappings(source)
     known = {model: {key.name for key in release(model).keys} for model in LAYOUTS}
     tried = []
@@ -94,7 +103,7 @@ def _fitting(family: str, source: Path) -> tuple[str, dict[str, Tensor], str]:
     others = [name for name in LAYOUTS if name not in models and _fits(name, candidates, known[name])]
     hint = f"\n    it is one of the released {' or '.join(map(repr, others))}" if others else ""
     faults = "".join(faults_of(model, tensors))
-    raise CheckpointError(f"{source}: no checkpoint of the released {model!r}:{hint or faults}")
+    raise CheckpointError(f"{source}: not a checkpoint of the released {model!r}:{hint or faults}")
 
 
 def _fits(model: str, candidates: list[NamedTensors], known: set[str]) -> bool:
@@ -109,18 +118,18 @@ def _data_set(name: str | None, num_ids: int) -> DataSet:
     if name is not None:
         raise UserError(f"no released model was trained on {name!r}{nearest(name, names)} (known: {', '.join(names)})")
     counts = ", ".join(f"{data.num_ids} of {data.name}" for data in DATA_SETS)
-    raise UserError(f"trained on {num_ids} identities, which is none of {counts}: say with --data which data set it is")
+    raise UserError(f"trained on {num_ids} identities, which is none of {counts}: name the dataset with --data")
 
 
 def _trial(data: DataSet, trial: int | None) -> dict[str, int]:
     if not data.trials:
         if trial is not None:
-            raise UserError(f"{data.name} has one split of people; --trial is for RegDB")
+            raise UserError(f"{data.name} has one split; --trial is for RegDB")
         return {}
     if trial is None:
         raise UserError(
-            f"a model of {data.name} belongs to one of its {data.trials} splits and has seen the test people of the "
-            "others: say with --trial which one it was trained on"
+            f"a model of {data.name} was trained on one of its {data.trials} splits: name it with --trial, because"
+            " the test identities of another split may be in its training data"
         )
     if not 1 <= trial <= data.trials:
         raise UserError(f"--trial must be between 1 and {data.trials}, got {trial}")

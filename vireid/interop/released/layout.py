@@ -1,4 +1,4 @@
-"""What a released network's layout is made of: rules from its tensor names to ours."""
+"""Layouts of released networks: rules from their tensor names to those of this package."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from vireid.core.errors import nearest
 
 @dataclass(frozen=True)
 class Key:
-    """One tensor of a released checkpoint."""
+    """A tensor of a released checkpoint."""
 
     name: str
     shape: tuple[int, ...]
@@ -22,37 +22,40 @@ class Key:
 
 @dataclass(frozen=True)
 class Form:
-    """How the numbers of a released tensor lie in ours; `back` undoes it, given the released shape after axis 0."""
+    """Conversion of a released tensor to the form of this package; `back` is the inverse.
+
+    `back` takes the tensor and the released shape without axis 0.
+    """
 
     ours: Callable[[Tensor], Tensor]
     back: Callable[[Tensor, tuple[int, ...]], Tensor]
 
 
-SAME = Form(lambda there: there, lambda here, rest: here)
-LAYER = Form(  # one of several equal layers: a row of our tensor; a 1 x 1 convolution is a matrix here
-    lambda there: (there.flatten(1) if there.dim() == 4 else there).unsqueeze(0),
-    lambda here, rest: here.reshape(-1, *rest),
+SAME = Form(lambda released: released, lambda ours, rest: ours)
+LAYER = Form(  # one of several equal layers: a row of the joined tensor; a 1 x 1 convolution is a matrix
+    lambda released: (released.flatten(1) if released.dim() == 4 else released).unsqueeze(0),
+    lambda ours, rest: ours.reshape(-1, *rest),
 )
-MATRIX = Form(lambda there: there.flatten(1), lambda here, rest: here.reshape(-1, *rest))  # a 1 x 1 convolution
-TRANSPOSED = Form(lambda there: there.T, lambda here, rest: here.T)
+MATRIX = Form(lambda released: released.flatten(1), lambda ours, rest: ours.reshape(-1, *rest))  # a 1 x 1 convolution
+TRANSPOSED = Form(lambda released: released.T, lambda ours, rest: ours.T)
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a released tensor goes: a tensor of ours, or a share of the rows of one that joins several."""
+    """The place of a released tensor: a tensor of this package, or a share of the rows of one that joins several."""
 
     name: str
-    share: int | None = None  # which one, along axis 0; None: the whole tensor
+    share: int | None = None  # which one, along axis 0; None: the complete tensor
     form: Form = SAME
 
 
 @dataclass(frozen=True)
 class Rule:
-    """Released names that a pattern describes in full, and the name of ours.
+    """A pattern that matches complete released names, and the name in this package.
 
     `ours` is a template with the groups of the pattern (`\\1`), or a function of the match; None drops the tensor,
-    because our network has nothing like it (state of a loss, a counter that ours keeps once). A group named `share`
-    makes the tensor one share of the rows of ours: its number, or its place in `shares`.
+    because the network of this package has no such tensor (state of a loss, or a counter that is stored once). A group
+    named `share` makes the tensor one share of the rows of the joined tensor: its number, or its index in `shares`.
     """
 
     pattern: str
@@ -74,11 +77,16 @@ class Rule:
 class Layout:
     """A released network.
 
-    `model`: its name; `config`: the method (or composition) that it is here, where one is shipped; `rules`: the first
-    whose pattern fits a tensor places it; `dead`: patterns of tensors that the release never uses in a forward pass,
-    beside those that its key list marks; `keys`: the release whose key list it shares; `family`: the name that the
-    converter knows it by; `also`: tensors that only some files have, by name and shape, as in the key list; `given`:
-    tensors of ours that the release has no like of, and their values.
+    Attributes:
+        model: Name of the release.
+        config: Shipped method (or composition) of the network; None if it has no config.
+        rules: The first rule whose pattern matches a tensor places it.
+        dead: Patterns of tensors that the release never uses in a forward pass, in addition to those marked in the key
+            list.
+        keys: Release whose key list is used; empty: its own.
+        family: Name of the release for the converter.
+        also: Tensors that only some files have, by name and shape as in the key list.
+        given: Tensors that only the network of this package has, with their values.
     """
 
     model: str
@@ -94,7 +102,7 @@ class Layout:
         return any(re.fullmatch(pattern, name) for pattern in self.dead)
 
     def place(self, name: str) -> Place | None:
-        """None for a tensor that is dropped."""
+        """Return the place of a tensor; None if it is dropped."""
         for rule in self.rules:
             if match := re.fullmatch(rule.pattern, name):
                 return rule.place(match)
@@ -105,15 +113,15 @@ LAYOUTS: dict[str, Layout] = {}
 
 
 def register(layout: Layout) -> Layout:
-    """Make a layout known; returns it. A name that is taken is an error."""
+    """Register a layout and return it; ValueError if the name is taken."""
     if layout.model in LAYOUTS:
-        raise ValueError(f"there is a layout of the release {layout.model!r} already")
+        raise ValueError(f"a layout of the release {layout.model!r} is already registered")
     LAYOUTS[layout.model] = layout
     return layout
 
 
 def layout_of(model: str) -> Layout:
-    """ValueError with the known ones for another name."""
+    """Return the layout of a release; ValueError with the known names for another name."""
     if model not in LAYOUTS:
         known = f"{nearest(model, LAYOUTS)} (known: {', '.join(LAYOUTS)})"
         raise ValueError(f"no released network is called {model!r}{known}")

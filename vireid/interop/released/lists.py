@@ -1,4 +1,4 @@
-"""Key lists of released networks: made from a description of a state dict, packed for the package."""
+"""Key lists of released networks: read a description of a state dict, and pack it for the package."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ from typing import Any
 
 
 def from_description(content: Mapping[str, Any], num_ids: int | None = None) -> dict[str, Any]:
-    """What a key list holds: the number of identities and [name, shape, used] of each tensor, in the order given.
+    """Convert a description of a state dict to a key list.
 
-    KeyError where the description names neither tensors nor, without `num_ids`, a number of identities.
+    A key list holds the number of identities, and [name, shape, used] of each tensor in the order of the description.
+
+    Raises:
+        KeyError: If the description lacks the tensors or, without `num_ids`, the number of identities.
     """
     entries = content["keys"] if "keys" in content else content["entries"]
     rows = [[entry["key"], [int(size) for size in entry["shape"]], bool(entry.get("used", True))] for entry in entries]
@@ -19,5 +22,5 @@ def from_description(content: Mapping[str, Any], num_ids: int | None = None) -> 
 
 
 def packed(content: Mapping[str, Any]) -> bytes:
-    """The bytes of a list; the same content gives the same bytes."""
+    """Compress a list; the same content gives the same bytes."""
     return gzip.compress(json.dumps(content, separators=(",", ":")).encode(), mtime=0)

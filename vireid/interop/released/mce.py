@@ -7,7 +7,7 @@ import torch
 from vireid.interop.released.layout import Form, Layout, Rule, register
 from vireid.interop.released.resnet import non_local, resnet
 
-LOGARITHM = Form(torch.log, lambda here, rest: here.exp())  # of the exponent of the pool
+LOGARITHM = Form(torch.log, lambda ours, rest: ours.exp())  # of the exponent of the pool
 
 register(
     Layout(

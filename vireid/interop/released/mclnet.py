@@ -1,4 +1,4 @@
-"""MCLNet, whose network is AGW's, and its modality critic, which its checkpoints do not hold."""
+"""MCLNet, whose network is AGW's, and its modality discriminator, which its checkpoints do not hold."""
 
 from __future__ import annotations
 

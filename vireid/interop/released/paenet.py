@@ -1,7 +1,7 @@
 """PAENet: MMD-ReID's network with the released form of PAE between backbone and neck.
 
-Dead by the specification, whatever the marks of the key list say (its gradients there are rounding): Emb2, which looks
-at a map of 1 x 1 and hands on its input; the fusion block; MMD-ReID's old classifier.
+Unused, although the key list marks them as used (their gradients are rounding): Emb2, which attends over a 1 x 1 map
+and returns its input; the fusion block; the classifier of MMD-ReID.
 """
 
 from __future__ import annotations
@@ -29,6 +29,6 @@ register(
         config="paenet_released",
         rules=(*TWO_STREAMS, *ADAPTER, *HEADS),
         dead=(r"ASENet\.(conv1|conv2|mask_fc1)\..*", r"attrfea\..*", r"classifier\.weight"),
-        given={"attributes.prior": (0.5,) * 8},  # the training mean, which the release does not know
+        given={"attributes.prior": (0.5,) * 8},  # the training mean, which the release does not store
     )
 )

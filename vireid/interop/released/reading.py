@@ -1,4 +1,4 @@
-"""Files of the released codes, read without running what is in them (`vireid.core.weight_files`)."""
+"""Read files of the released codes without executing code in them (`vireid.core.weight_files`)."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from vireid.core.weight_files import read_mappings
 
 
 def read_tensors(path: Path) -> list[dict[str, Tensor]]:
-    """Every mapping of names to tensors in a file, at least one.
+    """Read every mapping of names to tensors in a file, at least one. No code in the file is executed.
 
-    Errors: CheckpointError for a file that is missing, of another kind, asks for code or holds no tensors. No code in
-    it runs.
+    Raises:
+        CheckpointError: If the file is missing, is of another kind, needs code to be executed, or holds no tensors.
     """
-    return [found.tensors for found in read_mappings(path)]
+    return [mapping.tensors for mapping in read_mappings(path)]

@@ -1,4 +1,4 @@
-"""Rules that several releases share: their ResNet-50 and what AGW puts around it."""
+"""Rules that several releases share: their ResNet-50 and the non-local blocks of AGW."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Callable
 
 from vireid.interop.released.layout import Rule
 
-# A release keeps whole networks; those tensors of them that run are where ours has them: a stage, or the stem.
+# A release keeps complete networks; the tensors that are used are in a stage or in the stem.
 STAGE = r"layer(\d)\.(.+)"
 STEM = r"((?:conv1|bn1)\..+)"
 
 
 def resnet(released: str, ours: str) -> tuple[Rule, Rule]:
-    """A ResNet under a name of the release (a pattern without groups) and of ours (`backbone.shared`)."""
+    """Return the rules of a ResNet, from its released name (a pattern without groups) to its name in this package."""
     return (Rule(rf"{released}\.{STAGE}", rf"{ours}.stage\1.\2"), Rule(rf"{released}\.{STEM}", rf"{ours}.stem.\1"))
 
 
@@ -41,7 +41,10 @@ def _insert(rest: str) -> Callable[[re.Match[str]], str]:
 
 
 def non_local(prefix: str = "") -> tuple[Rule, ...]:
-    """AGW's blocks after the last two of stage 2 and the last three of stage 3; their inner layers are one here."""
+    """Return the rules of AGW's non-local blocks, after the last two blocks of stage 2 and the last three of stage 3.
+
+    The inner layers of a block are one layer in this package.
+    """
     inner = r"(?P<share>theta|phi|g\.0)\.(?P<kind>\w+)"
     return (
         Rule(rf"{prefix}{_BLOCK}\.{inner}", _insert("inner"), shares=("theta", "phi", "g.0")),

@@ -1,4 +1,4 @@
-"""The faiss indexes by name."""
+"""faiss indexes that store embeddings uncompressed: flat, inverted lists, graph."""
 
 from __future__ import annotations
 
@@ -11,16 +11,26 @@ from vireid.core.registries import INDEXES
 from vireid.retrieval.index.faiss_base import Device, FaissIndex, flat_parameters
 from vireid.retrieval.index.faiss_gpu import import_faiss
 
-PER_LIST = 39  # vectors that k-means wants for each centre at least; faiss warns below
-SAMPLE = 128  # vectors for each centre that it is trained on at most
-ROUNDS = 10  # of k-means
+PER_LIST = 39  # embeddings that k-means needs for each center; faiss warns below
+SAMPLE = 128  # embeddings for each center that k-means is trained on at most
+ROUNDS = 10  # iterations of k-means
 
 
 @INDEXES.register
 class FaissFlat(FaissIndex):
-    """Exact search: all dot products."""
+    """Exact search with a flat faiss index: all dot products.
 
-    whole = True
+    Args:
+        device: Where the index is stored; "auto" is the GPU if there is one and faiss works on it.
+
+    Example:
+        >>> index = FaissFlat(device="cpu")
+        >>> index.add(np.array([[1.0, 0.0], [0.0, 1.0]]))
+        >>> index.search(np.array([[0.0, 2.0]]), k=2)[1].tolist()
+        [[1, 0]]
+    """
+
+    exhaustive = True
 
     def __init__(self, *, device: Device = "auto") -> None:
         super().__init__(device=device)
@@ -37,10 +47,20 @@ class FaissFlat(FaissIndex):
 
 @INDEXES.register
 class FaissIVF(FaissIndex):
-    """The gallery in lists around centres; a query looks into the lists of the nearest centres. Vectors are kept whole.
+    """Inverted lists around k-means centers (faiss `IndexIVFFlat`); a query searches the lists of the nearest centers.
 
-    `lists`: 0 is 4 sqrt(G), at most one for 39 vectors. `probes`: lists that a query looks into; all of them make the
-    search exact. Below 78 vectors there is one list: the search is exact.
+    Embeddings are stored uncompressed. Below 78 embeddings there is one list, and the search is exact.
+
+    Args:
+        lists: Number of lists; 0 is 4 sqrt(G), at most one for 39 embeddings.
+        probes: Number of lists that a query searches; as many as `lists` makes the search exact.
+        device: As in `FaissFlat`.
+
+    Example:
+        >>> index = FaissIVF(probes=4, device="cpu")
+        >>> index.add(np.array([[1.0, 0.0], [0.0, 1.0]]))
+        >>> index.search(np.array([[0.0, 2.0]]), k=2)[1].tolist()
+        [[1, 0]]
     """
 
     least = 2 * PER_LIST
@@ -65,9 +85,18 @@ class FaissIVF(FaissIndex):
 
 @INDEXES.register
 class FaissHNSW(FaissIndex):
-    """A graph of neighbours that a query walks along. Vectors are kept whole; on the CPU only.
+    """Graph of nearest neighbors (HNSW, faiss `IndexHNSWFlat`). Embeddings are stored uncompressed; CPU only.
 
-    `links` of each image, `build_effort` and `search_effort`: candidates that are kept while building and searching.
+    Args:
+        links: Number of links of each image.
+        build_effort: Number of candidates kept while building (efConstruction).
+        search_effort: Number of candidates kept while searching (efSearch).
+
+    Example:
+        >>> index = FaissHNSW(links=4)
+        >>> index.add(np.array([[1.0, 0.0], [0.0, 1.0]]))
+        >>> index.search(np.array([[0.0, 2.0]]), k=2)[1].tolist()
+        [[1, 0]]
     """
 
     on_gpu = False
@@ -91,27 +120,31 @@ class FaissHNSW(FaissIndex):
         return import_faiss().SearchParametersHNSW(efSearch=self.search_effort, sel=selector)
 
 
-def lists_for(number: int, asked: int) -> int:
-    """How many lists a gallery of this size has."""
-    return max(1, min(asked or round(4 * number**0.5), number // PER_LIST))
+def lists_for(number: int, lists: int) -> int:
+    """Return the number of lists for a gallery of this size.
+
+    >>> lists_for(10_000, 0), lists_for(78, 0), lists_for(10_000, 16)
+    (256, 2, 16)
+    """
+    return max(1, min(lists or round(4 * number**0.5), number // PER_LIST))
 
 
 def trained(index: Any, rows: np.ndarray, inverted: Any) -> Any:
-    """The index after k-means over a sample of the rows, the same each time."""
+    """Train the index by k-means on a sample of the rows, the same sample each time."""
     inverted.cp.niter, inverted.cp.max_points_per_centroid = ROUNDS, SAMPLE
     index.train(chosen(rows, max(SAMPLE * inverted.nlist, 1 << 15)))
     return index
 
 
 def chosen(rows: np.ndarray, number: int) -> np.ndarray:
-    """At most `number` rows, the same each time."""
+    """Sample at most `number` rows, the same each time."""
     if len(rows) <= number:
         return rows
     return rows[np.sort(np.random.default_rng(0).choice(len(rows), number, replace=False))]
 
 
 def at_least(least: int, **argument: int) -> int:
-    """The one argument's value; UserError with its name where it is less."""
+    """Return the value of the one argument; UserError with its name if it is below `least`."""
     ((name, value),) = argument.items()
     if value < least:
         raise UserError(f"{name} must be at least {least}, got {value}")

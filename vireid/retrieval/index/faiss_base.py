@@ -1,4 +1,4 @@
-"""Shared parts of the faiss indexes: training, rebuilding after growth, the GPU, filters, files."""
+"""Base class of the faiss indexes: training, rebuilding after growth, GPU, filters, files."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from vireid.core.errors import UserError
-from vireid.retrieval.best import ordered
+from vireid.retrieval.best import order_ties
 from vireid.retrieval.index.faiss_files import Note, read_index, write_index
 from vireid.retrieval.index.faiss_gpu import FaissGpuError, gpu_resources, import_faiss
 from vireid.retrieval.index.torch_exact import TorchExact
@@ -18,35 +18,35 @@ from vireid.retrieval.index.vectors import checked_search, filled, unit_rows
 
 log = logging.getLogger(__name__)
 Device = Literal["auto", "cpu", "cuda"]
-GROWTH = 1.25  # an index that holds more than this times the vectors of its training has outgrown it
-KEPT = 1 << 15  # vectors from which a training hardly improves; an index of codes keeps the raw vectors until then
+GROWTH = 1.25  # an index with more than this times the embeddings of its training is trained again
+KEPT = 1 << 15  # embeddings from which training hardly improves; an index of codes keeps the raw ones until then
 
 
 class FaissIndex(ABC):
-    """A faiss index over cosine similarity. Subclasses define it (`_empty`) and its search (`_parameters`).
+    """A faiss index for cosine similarity. Subclasses define the index (`_empty`) and its search (`_parameters`).
 
-    Vectors are collected until the first search or save: the number of vectors decides the number of lists and what to
-    train on. Later vectors go straight into the index.
+    Embeddings are collected until the first search or save, because their number decides the number of lists and the
+    training sample. Later embeddings are added to the index directly.
 
-    Training: fewer than `least` vectors cannot train the index; they are compared whole, which is exact. An index that
-    holds more than `growth` times the vectors that it was trained on is trained again at the next search or save. That
-    needs the vectors themselves. An index that holds only codes keeps them up to `KEPT` vectors; beyond, it logs one
+    Training: fewer than `least` embeddings cannot train the index; they are searched exactly. An index that holds more
+    than `growth` times the embeddings that it was trained on is trained again at the next search or save. This needs
+    the embeddings themselves. An index that stores only codes keeps them up to `KEPT` embeddings; beyond, it logs one
     warning instead (a `GalleryStore` rebuilds it from its stored embeddings).
 
-    With a GPU on which faiss works the index lies there; where faiss does not work on the GPU, `TorchExact` searches
-    instead, and the log says so once.
+    The index is stored on the GPU if there is one and faiss works on it. If faiss does not work on the GPU,
+    `TorchExact` searches instead, and one warning is logged.
     """
 
-    whole = False  # whether every vector is compared
-    on_gpu = True  # whether faiss has this index on a GPU
-    least: ClassVar[int] = 0  # vectors that the training needs; 0: nothing is trained
-    keeps_vectors: ClassVar[bool] = True  # whether the vectors can be read from the faiss index
+    exhaustive = False  # whether every embedding is compared
+    on_gpu = True  # whether faiss supports this index on a GPU
+    least: ClassVar[int] = 0  # embeddings that the training needs; 0: nothing is trained
+    keeps_vectors: ClassVar[bool] = True  # whether the embeddings can be read from the faiss index
 
     def __init__(self, *, device: Device = "auto") -> None:
         self.device = device
         self.growth = GROWTH
         self._waiting: list[np.ndarray] = []
-        self._raw: list[np.ndarray] | None = None  # what the faiss index holds as codes only
+        self._raw: list[np.ndarray] | None = None  # embeddings of which the faiss index stores codes only
         self._index: Any = None
         self._trained_on: int | None = 0
         self._reported = False
@@ -54,37 +54,37 @@ class FaissIndex(ABC):
         self._resources: Any = None
         import_faiss()
         if device != "cpu" and self.on_gpu:
-            self._ask_for_the_card()
+            self._use_gpu()
 
-    def _ask_for_the_card(self) -> None:
+    def _use_gpu(self) -> None:
         try:
             self._resources = gpu_resources()
-        except FaissGpuError as fault:
-            log.warning("faiss does not work on this card (%s): TorchExact searches instead", fault)
+        except FaissGpuError as error:
+            log.warning("faiss does not work on this GPU (%s): TorchExact searches instead", error)
             self._instead = TorchExact()
         if self.device == "cuda" and self._resources is None and self._instead is None:
-            raise UserError("device 'cuda' was asked for, and there is no card; use 'auto' or 'cpu'")
+            raise UserError("device is 'cuda', but there is no GPU; use device 'auto' or 'cpu'")
 
     @property
     def exact(self) -> bool:
-        """Whether a search returns the true nearest vectors."""
-        return self._instead is not None or self.whole or self._small
+        """Whether a search returns the true nearest neighbors."""
+        return self._instead is not None or self.exhaustive or self._small
 
     @property
     def description(self) -> str:
-        """Name and values for the conditions of a result."""
+        """Name and arguments, for the conditions of a result."""
         if self._instead is not None:
             return self._instead.description
         return self._named() + (f", exact below {self.least} vectors" if self._small else "")
 
     @property
     def trained_on(self) -> int | None:
-        """Vectors that the index was trained on; 0 if nothing was trained; None: a file of an earlier version."""
+        """Number of embeddings that the index was trained on; 0: none; None: unknown (a file of an earlier version)."""
         return self._trained_on
 
     @property
     def limit(self) -> int | None:
-        """Number of vectors up to which the training counts; None: nothing is trained, whatever the number."""
+        """Number of embeddings up to which the training is valid; None: this index is never trained."""
         if self._instead is not None or not self.least:
             return None
         if self._trained_on is None:
@@ -92,33 +92,33 @@ class FaissIndex(ABC):
         return int(self.growth * self._trained_on) if self._trained_on else self.least - 1
 
     def outgrown(self, number: int) -> bool:
-        """Whether an index of `number` vectors needs another training than this one had."""
+        """Whether the index must be trained again to hold `number` embeddings."""
         return self.limit is not None and number > self.limit
 
     # -- what a subclass defines ---------------------------------------------------------------------------------
 
     @abstractmethod
     def _named(self) -> str:
-        """Name and values, as the conditions of a number state them."""
+        """Return name and arguments, as the conditions of a result print them."""
 
     @abstractmethod
     def _empty(self, rows: np.ndarray) -> Any:
-        """A trained index without vectors, for a gallery like `rows`."""
+        """Return a trained index without embeddings, for a gallery like `rows`."""
 
     @abstractmethod
     def _parameters(self, selector: Any) -> Any:
-        """faiss's search parameters."""
+        """Return the search parameters of faiss."""
 
-    def _cosines(self, found: np.ndarray) -> np.ndarray:
-        """Cosines, from the scores of faiss."""
-        return found
+    def _cosines(self, scores: np.ndarray) -> np.ndarray:
+        """Convert the scores of faiss to cosines."""
+        return scores
 
     def _stored(self, index: Any) -> np.ndarray:
-        """(N, D) vectors of an index (on the host) that keeps them."""
+        """Read (N, D) embeddings from an index in host memory that stores them."""
         return index.reconstruct_n(0, index.ntotal)
 
     def check_width(self, width: int) -> None:
-        """Raise UserError if vectors of this width cannot be indexed with these arguments."""
+        """Raise UserError if embeddings of this width cannot be indexed with these arguments."""
         return  # any width, unless a subclass needs more
 
     # -- the interface -------------------------------------------------------------------------------------------
@@ -153,16 +153,16 @@ class FaissIndex(ABC):
         selector = None if allowed is None else faiss.IDSelectorBatch(np.flatnonzero(allowed))
         if self._small:
             scores, ids = index.search(rows, min(k, len(self)), params=flat_parameters(selector))
-            return filled(*ordered(scores, ids), k)
+            return filled(*order_ties(scores, ids), k)
         scores, ids = index.search(rows, min(k, len(self)), params=self._parameters(selector))
-        return filled(*ordered(self._cosines(scores), ids), k)
+        return filled(*order_ties(self._cosines(scores), ids), k)
 
     def save(self, path: Path) -> None:
         if self._instead is not None:
             self._instead.save(path)
             return
         if len(self) == 0:
-            raise UserError("the index is empty: add vectors before saving it")
+            raise UserError("the index is empty: add embeddings before saving it")
         index = self.built()
         write_index(path, self._on_host(index), Note(type(self).__name__, self._trained_on or 0))
 
@@ -176,25 +176,25 @@ class FaissIndex(ABC):
         self._index, self._trained_on = self._placed(index), trained_on
 
     def clear(self) -> None:
-        """Remove all vectors and the training."""
+        """Remove all embeddings and the training."""
         if self._instead is not None:
             self._instead = TorchExact()
         self._waiting, self._raw, self._index, self._trained_on, self._reported = [], None, None, 0, False
 
     def built(self) -> Any:
-        """The faiss index; built from the vectors added so far, and again where it has outgrown its training."""
+        """Return the faiss index, built from all embeddings, and built again if it has outgrown its training."""
         if self._index is None:
             self._build(self._waiting[0] if len(self._waiting) == 1 else np.concatenate(self._waiting))
         elif self.outgrown(len(self)):
             rows = self._vectors()
             if rows is not None:
-                log.info("%s: trained again on %d vectors (before: %s)", self._named(), len(rows), self._trained_on)
+                log.info("%s: trained again on %d embeddings (before: %s)", self._named(), len(rows), self._trained_on)
                 self._build(rows)
             elif not self._reported:
                 self._reported = True
                 log.warning(
-                    "%s holds %d vectors and was trained on %s: it finds fewer of the nearest vectors than one that is"
-                    " built from all of them at once; build it again",
+                    "%s holds %d embeddings and was trained on %s: its recall is lower than that of an index built from"
+                    " all of them at once; build it again",
                     self._named(),
                     len(self),
                     "an unknown number" if self._trained_on is None else self._trained_on,
@@ -211,11 +211,11 @@ class FaissIndex(ABC):
 
     @property
     def _small(self) -> bool:
-        """Whether the vectors are too few for a training and compared whole."""
+        """Whether there are too few embeddings for training; they are searched exactly."""
         return self._index is not None and self.least > 0 and self._trained_on == 0
 
     def _vectors(self) -> np.ndarray | None:
-        """(N, D) all vectors of the index; None if only their codes are kept."""
+        """Return all embeddings (N, D) of the index; None if only codes are stored."""
         if self._small:
             index = self._on_host(self._index)
             return index.reconstruct_n(0, index.ntotal)
@@ -238,5 +238,5 @@ class FaissIndex(ABC):
 
 
 def flat_parameters(selector: Any) -> Any:
-    """Search parameters of a flat index."""
+    """Return the search parameters of a flat index."""
     return None if selector is None else import_faiss().SearchParameters(sel=selector)

@@ -1,4 +1,4 @@
-"""Index files: faiss's serialized index followed by a note, which records the kind and the training of the index."""
+"""Files of faiss indexes: the serialized index followed by a note with its kind and training."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ MARK = b"vireid-index-1"  # the last bytes of a file with a note; before it the 
 
 @dataclass(frozen=True)
 class Note:
-    """Written after the index.
+    """What is written after the index.
 
     Attributes:
         kind: Class name of the index.
-        trained_on: Number of vectors that the index was trained on; 0 if nothing was trained.
+        trained_on: Number of embeddings that the index was trained on; 0 if nothing was trained.
     """
 
     kind: str
@@ -30,7 +30,7 @@ class Note:
 
 
 def write_index(path: Path, index: Any, note: Note) -> None:
-    """Replace the file in one step."""
+    """Write the index and its note by an atomic rename."""
     text = json.dumps(asdict(note)).encode("utf-8")
     with replaced_file(path) as file:
         file.write(import_faiss().serialize_index(index).data)
@@ -38,7 +38,7 @@ def write_index(path: Path, index: Any, note: Note) -> None:
 
 
 def read_index(path: Path, kind: str) -> tuple[Any, Note | None]:
-    """The faiss index of a file and its note; files of earlier versions have no note.
+    """Read a faiss index and its note; files of earlier versions have no note.
 
     Raises:
         DataError: If the file cannot be read, or holds an index of another kind.

@@ -1,4 +1,4 @@
-"""Whether faiss works on this machine's card: asked of a search whose answer is known, not of version numbers."""
+"""Self-test of faiss on the GPU: run a search with a known result instead of comparing version numbers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 
 def import_faiss() -> Any:
-    """The module; UserError that says what to install otherwise."""
+    """Import faiss; UserError with the package to install if it is missing."""
     try:
         import faiss
     except ImportError as missing:
@@ -26,15 +26,16 @@ def import_faiss() -> Any:
 
 
 def gpu_resources() -> Any | None:
-    """faiss's resources of the first card, where searches on it give right answers; None where there is no card.
+    """Return the faiss resources of the first GPU; None without a GPU.
 
-    Raises `FaissGpuError` where there is a card and faiss does not work on it.
+    Raises:
+        FaissGpuError: If there is a GPU, but faiss does not work on it.
     """
     return _probed() if torch.cuda.is_available() else None
 
 
 class FaissGpuError(Exception):
-    """There is a card, and faiss cannot search on it."""
+    """There is a GPU, but faiss cannot search on it."""
 
 
 @functools.cache
@@ -42,13 +43,13 @@ def _probed() -> Any:
     faiss = import_faiss()
     rows = np.random.default_rng(0).standard_normal((512, 32)).astype(np.float32)
     expected = np.argsort(-(rows[:8] @ rows.T), axis=1, kind="stable")[:, :5]
-    try:  # a wheel without GPU support or without kernels for the card raises here, or answers nonsense
+    try:  # a wheel without GPU support or without kernels for this GPU raises here or returns wrong ids
         resources = faiss.StandardGpuResources()
         index = faiss.index_cpu_to_gpu(resources, 0, faiss.IndexFlatIP(32))
         index.add(rows)
         _, ids = index.search(rows[:8], 5)
-    except Exception as error:  # faiss raises RuntimeError and others, as the wheel pleases
+    except Exception as error:  # RuntimeError and others, depending on the wheel
         raise FaissGpuError(str(error).splitlines()[0] if str(error) else type(error).__name__) from error
     if not np.array_equal(ids, expected):
-        raise FaissGpuError("a search with known answers gave others")
+        raise FaissGpuError("a search with a known result returned another one")
     return resources

@@ -1,4 +1,4 @@
-"""Search by Milvus: a file beside the program, or a cluster for galleries that no machine holds; the same code."""
+"""Search in Milvus: an embedded database file (Milvus Lite), or a cluster for galleries too large for one machine."""
 
 from __future__ import annotations
 
@@ -14,27 +14,38 @@ from vireid.core.errors import DataError, UserError, nearest
 from vireid.core.io import write_json
 from vireid.core.paths import normalized_path
 from vireid.core.registries import INDEXES
-from vireid.retrieval.best import ordered
+from vireid.retrieval.best import order_ties
 from vireid.retrieval.index.vectors import checked_search, filled, unit_rows
 
-EMBEDDED = ("FLAT", "HNSW", "HNSW_SQ", "IVF_FLAT", "IVF_SQ8")  # what the embedded server builds
+EMBEDDED = ("FLAT", "HNSW", "HNSW_SQ", "IVF_FLAT", "IVF_SQ8")  # kinds that the embedded server builds
 CLUSTER = (*EMBEDDED, "HNSW_PQ", "IVF_PQ", "SCANN", "DISKANN")
-LARGEST_K = 16384  # answers that Milvus gives to a query
-MESSAGE = 16 << 20  # bytes of vectors sent at a time
+LARGEST_K = 16384  # largest k of Milvus
+MESSAGE = 16 << 20  # bytes sent at a time
 VECTOR = "vector"
 
 
 @INDEXES.register
 class Milvus:
-    """A collection of a Milvus server. What `add` returned from is kept, whatever happens to this program afterwards.
+    """A collection of a Milvus server. What `add` has returned from is stored durably.
 
-    `address`: a file ending in .db, which the embedded server keeps, or "http://host:19530" of a cluster; `token` where
-    that asks for one. `collection`: its name there; one that exists already is gone on with.
-    `index_type`: only what the server really builds is allowed: the embedded one accepts other names in silence and
-    then searches by brute force. FLAT is exact.
-    `links`, `build_effort`: of HNSW; `lists`: of IVF; `search_effort`: candidates kept (HNSW) or lists probed (IVF).
+    Args:
+        address: A file ending in .db, which the embedded server keeps, or "http://host:19530" of a cluster.
+        token: Access token of the cluster, if it needs one.
+        collection: Name of the collection; an existing one is continued.
+        index_type: Kind of index; only kinds that the server really builds are allowed (the embedded server accepts
+            other names silently and then searches by brute force). "FLAT" is exact.
+        links: Number of links of each image, of HNSW.
+        build_effort: Number of candidates kept while building, of HNSW.
+        lists: Number of lists, of IVF.
+        search_effort: Number of candidates kept (HNSW) or of lists searched (IVF).
 
-    Needs `pip install vireid[milvus]`.
+    Raises:
+        UserError: For arguments that do not fit, if the packages are missing (`pip install vireid[milvus]`), or if the
+            server cannot be reached.
+
+    Example:
+        >>> Milvus(address="gallery.db", index_type="FLAT").exact
+        True
     """
 
     def __init__(
@@ -74,19 +85,19 @@ class Milvus:
 
     @property
     def exact(self) -> bool:
-        """Whether an answer is the true one."""
+        """Whether a search returns the true nearest neighbors."""
         return self.index_type == "FLAT"
 
     @property
     def description(self) -> str:
-        """How results name it."""
+        """Name and arguments, for the conditions of a result."""
         return f"Milvus {self.index_type} (search effort {self.search_effort})"
 
     def __len__(self) -> int:
         if self._known_width() is None:
             return 0
-        found = self._client.query(self.collection, filter="", output_fields=["count(*)"], consistency_level="Strong")
-        return int(found[0]["count(*)"])
+        counts = self._client.query(self.collection, filter="", output_fields=["count(*)"], consistency_level="Strong")
+        return int(counts[0]["count(*)"])
 
     def add(self, features: np.ndarray) -> None:
         rows = unit_rows(features, width=self._known_width(), what="gallery")
@@ -102,7 +113,7 @@ class Milvus:
         number = len(self)
         checked_search(number, k, allowed)
         if k > LARGEST_K:
-            raise UserError(f"Milvus gives at most {LARGEST_K} answers to a query, k is {k}")
+            raise UserError(f"Milvus returns at most {LARGEST_K} images for a query, but k is {k}: choose a smaller k")
         rows = unit_rows(queries, width=self._known_width(), what="queries")
         if allowed is not None and not allowed.any():
             return filled(np.empty((len(rows), 0), np.float32), np.empty((len(rows), 0), np.int64), k)
@@ -111,7 +122,7 @@ class Milvus:
         effort = {"ef": max(self.search_effort, k), "nprobe": self.search_effort}
         step = max(1, LARGEST_K // k)
         for start in range(0, len(rows), step):
-            answers = self._client.search(
+            results = self._client.search(
                 self.collection,
                 data=rows[start : start + step].tolist(),
                 anns_field=VECTOR,
@@ -120,13 +131,13 @@ class Milvus:
                 search_params={"metric_type": "IP", "params": effort},
                 consistency_level="Strong",
             )
-            for row, hits in enumerate(answers, start):
+            for row, hits in enumerate(results, start):
                 scores[row, : len(hits)] = [hit["distance"] for hit in hits]
                 ids[row, : len(hits)] = [hit["id"] for hit in hits]
-        return ordered(scores, ids)
+        return order_ties(scores, ids)
 
     def save(self, path: Path) -> None:
-        """The vectors are with the server; the file says where."""
+        """Write the address of the collection; the embeddings are on the server."""
         if self._known_width() is not None:
             self._client.flush(self.collection)
         write_json(path, {"address": self.address, "collection": self.collection, "rows": len(self)})
@@ -140,12 +151,13 @@ class Milvus:
             raise DataError(f"{path} cannot be read as an index ({error}); build it again") from error
         if place != (self.address, self.collection) or rows > len(self):
             raise DataError(
-                f"{path} is of {rows} vectors in {place}, here are {len(self)} in {self.address}; build again"
+                f"{path} is an index of {rows} embeddings in {place}, but {self.address} holds {len(self)};"
+                " build it again"
             )
 
     def close(self) -> None:
-        """Let go of the server, and of the file of the embedded one."""
-        client = self.__dict__.pop("_client", None)  # where it was ever asked for
+        """Close the connection, and the file of the embedded server."""
+        client = self.__dict__.pop("_client", None)  # None: never connected
         if client is not None:
             client.close()
 
@@ -162,10 +174,12 @@ class Milvus:
         try:
             client = MilvusClient(uri=self.address, token=self.token)
             version = str(client.get_server_version())
-        except Exception as error:  # pymilvus, grpc and the embedded server raise each their own
-            words = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise UserError(f"no Milvus answers at {self.address}: {words}") from error
-        if "lite" in version.lower():  # the embedded server may stand behind an address, too
+        except Exception as error:  # pymilvus, grpc and the embedded server raise different classes
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise UserError(
+                f"Milvus at {self.address} cannot be reached ({reason}): check the address, or start the server"
+            ) from error
+        if "lite" in version.lower():  # the embedded server may have a network address, too
             self._check_type(EMBEDDED)
         return client
 
@@ -200,11 +214,14 @@ def _width_of(description: Mapping[str, Any], collection: str) -> int:
     for field in description["fields"]:
         if field["name"] == VECTOR:
             return int(field["params"]["dim"])
-    raise UserError(f"the collection {collection!r} is not one of ours: it has no field {VECTOR!r}")
+    raise UserError(
+        f"the collection {collection!r} was not written by vireid: it has no field {VECTOR!r};"
+        " choose another collection"
+    )
 
 
 def selection(allowed: np.ndarray) -> str:
-    """Milvus's expression for the ids where `allowed` is True.
+    """Return the Milvus filter expression for the ids where `allowed` is True.
 
     >>> selection(np.array([True, False, True, True, True, False, True]))
     '(id >= 2 and id <= 4) or id in [0, 6]'

@@ -1,4 +1,4 @@
-"""What every index asks of the vectors that it is given."""
+"""Checks and L2 normalization of the embeddings that the indexes take."""
 
 from __future__ import annotations
 
@@ -8,15 +8,26 @@ from vireid.core.errors import DataError, UserError
 
 
 def unit_rows(features: np.ndarray, *, width: int | None, what: str) -> np.ndarray:
-    """(N, D) float32 unit rows, contiguous.
+    """L2-normalize the rows of (N, D) to contiguous float32.
 
-    `width`: what D must be, where that is known; `what`: how errors name the rows ("queries", "gallery").
+    Args:
+        features: Embeddings (N, D) of any norm.
+        width: Required D, if known.
+        what: Name of the rows in error messages: "queries" or "gallery".
+
+    Raises:
+        UserError: If this is not a matrix, or has another width.
+        DataError: If a row is zero or not finite.
+
+    Example:
+        >>> unit_rows(np.array([[0.0, 2.0]]), width=2, what="queries").tolist()
+        [[0.0, 1.0]]
     """
     if features.ndim != 2 or features.shape[1] == 0:
         raise UserError(f"{what} must be a matrix (images, width), got the shape {features.shape}")
     if width is not None and features.shape[1] != width:
-        raise UserError(f"{what} are {features.shape[1]} wide, but the index holds vectors of width {width}")
-    with np.errstate(over="ignore"):  # such rows are done again below
+        raise UserError(f"{what} have the width {features.shape[1]}, but the index holds embeddings of width {width}")
+    with np.errstate(over="ignore"):  # such rows are computed again below
         rows = np.ascontiguousarray(features, dtype=np.float32)
         length = np.linalg.norm(rows, axis=1, keepdims=True)
     bad = ~(np.isfinite(length) & (length > 0))[:, 0]
@@ -32,7 +43,7 @@ def unit_rows(features: np.ndarray, *, width: int | None, what: str) -> np.ndarr
 def _rescaled(
     features: np.ndarray, rows: np.ndarray, length: np.ndarray, bad: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Divide rows whose squared entries overflow or vanish in float32 by their largest entry; the others stay."""
+    """Divide rows whose squares overflow or vanish in float32 by their largest entry; the others do not change."""
     rows, length, places = rows.copy(), length.copy(), np.flatnonzero(bad)
     some = np.asarray(features[places], np.float64)
     largest = np.abs(some).max(axis=1)
@@ -43,19 +54,28 @@ def _rescaled(
 
 
 def checked_search(number: int, k: int, allowed: np.ndarray | None) -> None:
-    """Refuse what no search can answer."""
+    """Check the arguments of a search.
+
+    Raises:
+        UserError: If the gallery is empty, k is below 1 or the mask `allowed` does not fit the gallery.
+    """
     if number == 0:
         raise UserError("the gallery is empty: add images before searching")
     if k < 1:
         raise UserError(f"k must be at least 1, got {k}")
     if allowed is not None and (allowed.shape != (number,) or allowed.dtype != bool):
         raise UserError(
-            f"allowed must be {number} truth values, one for each image, got {allowed.dtype} {allowed.shape}"
+            f"allowed must be a bool array of shape ({number},), one entry for each image,"
+            f" got {allowed.dtype} {allowed.shape}"
         )
 
 
 def filled(scores: np.ndarray, ids: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """The answers (Q, K') with -inf and -1 added up to k places."""
+    """Pad the results (Q, K') to k places with the score -inf and the id -1.
+
+    >>> filled(np.array([[0.5]]), np.array([[3]]), 2)[1].tolist()
+    [[3, -1]]
+    """
     missing = k - ids.shape[1]
     if missing <= 0:
         return scores, ids

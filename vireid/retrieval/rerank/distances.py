@@ -1,4 +1,4 @@
-"""Squared Euclidean distances of all rows of a table among each other, a block of rows at a time: never N x N."""
+"""Squared Euclidean distances between all rows of a table, one block of rows at a time: never N x N."""
 
 from __future__ import annotations
 
@@ -9,37 +9,39 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vireid.retrieval.best import largest
+from vireid.retrieval.best import top_k
 
 BLOCK = 1 << 20  # entries of the distance matrix that exist at a time: they stay in the cache
-SHARED = 0.99  # part of the mean squared length that the squared length of the mean may have
+SHARED = 0.99  # largest share of the mean squared norm that the squared norm of the mean may have
 PAIRED = 1 << 20  # entries of rows that are multiplied pair by pair at a time: they stay in the cache
 
 
 @dataclass(frozen=True)
-class Neighbours:
-    """The nearest rows of each row, itself among them, and the distance of its furthest row."""
+class Neighbors:
+    """The nearest rows of each row, the row itself included."""
 
     ids: np.ndarray  # (N, K) int64, nearest first; equal distances in the order of rows
-    apart: np.ndarray  # (N, K) their squared distances
-    furthest: np.ndarray  # (N,)
+    squared: np.ndarray  # (N, K) their squared distances
+    furthest: np.ndarray  # (N,) squared distance of the furthest row
 
     def of_pairs(self, left: np.ndarray, right: np.ndarray) -> np.ndarray:
-        """(M,) squared distances of the rows left[m] to right[m], NaN where that is none of its neighbours."""
+        """Look up (M,) squared distances of the rows left[m] and right[m]; NaN where right[m] is not a neighbor."""
         number = len(self.ids)
         order = self.ids.argsort(axis=1)
         keys = np.take_along_axis(self.ids, order, axis=1) + number * np.arange(number)[:, None]
-        wanted = left * number + right
-        at = np.searchsorted(keys.ravel(), wanted).clip(max=keys.size - 1)
-        apart = np.take_along_axis(self.apart, order, axis=1).ravel()[at]
-        return np.where(keys.ravel()[at] == wanted, apart, np.nan)
+        pair_keys = left * number + right
+        at = np.searchsorted(keys.ravel(), pair_keys).clip(max=keys.size - 1)
+        squared = np.take_along_axis(self.squared, order, axis=1).ravel()[at]
+        return np.where(keys.ravel()[at] == pair_keys, squared, np.nan)
 
 
 class Distances:
-    """Distances among N rows.
+    """Squared distances between N rows.
 
-    `half`: features, distances and their quotients are rounded to half precision, as some released codes store them;
-    arithmetic stays in the precision of the features.
+    Args:
+        features: Embeddings (N, D).
+        half: Round embeddings, distances and their quotients to half precision, as some released codes store them.
+            Arithmetic stays in the precision of the embeddings.
     """
 
     def __init__(self, features: np.ndarray, *, half: bool = False) -> None:
@@ -54,48 +56,51 @@ class Distances:
 
     @property
     def step(self) -> int:
-        """Rows of a block."""
+        """Number of rows in a block."""
         return max(1, BLOCK // max(len(self), 1))
 
     def block(self, rows: slice) -> Tensor:
-        """(b, N) squared distances; exactly 0 of a row to itself."""
+        """Compute (b, N) squared distances; the distance of a row to itself is exactly 0."""
         out = torch.addmm(self.squares, self.rows[rows], self.rows.T, alpha=-2)
         out.add_(self.squares[rows, None]).clamp_min_(0)
-        own = torch.arange(rows.start, min(rows.stop, len(self)))
-        out[own - rows.start, own] = 0
+        diagonal = torch.arange(rows.start, min(rows.stop, len(self)))
+        out[diagonal - rows.start, diagonal] = 0
         return self._stored(out)
 
     def pairs(self, left: np.ndarray, right: np.ndarray) -> np.ndarray:
-        """(M,) squared distances of the rows left[m] and right[m]."""
+        """Compute (M,) squared distances of the rows left[m] and right[m]."""
         step, out = max(1, PAIRED // self.rows.shape[1]), np.empty(len(left), self.squares.numpy().dtype)
         for start in range(0, len(left), step):
             sides = [torch.from_numpy(side[start : start + step].astype(np.int64)) for side in (left, right)]
             products = torch.einsum("md,md->m", self.rows[sides[0]], self.rows[sides[1]])
-            apart = (self.squares[sides[0]] + self.squares[sides[1]] - 2 * products).clamp_min_(0)
-            out[start : start + step] = self._stored(torch.where(sides[0] == sides[1], 0, apart)).numpy()
+            squared = (self.squares[sides[0]] + self.squares[sides[1]] - 2 * products).clamp_min_(0)
+            out[start : start + step] = self._stored(torch.where(sides[0] == sides[1], 0, squared)).numpy()
         return out
 
     def relative(self, distances: Tensor, furthest: Tensor) -> Tensor:
-        """Distances divided by the largest of their row; 0 where all of them are 0 (rows that are all equal)."""
+        """Divide distances by the largest of their row; 0 where all of them are 0 (rows that are all equal)."""
         return self._rounded(distances / furthest.masked_fill(furthest == 0, 1))
 
-    def neighbours(self, k: int, among: int, seen: Callable[[slice, Tensor, Tensor], None]) -> Neighbours:
-        """The k nearest of the first `among` rows; where they are too few, the others follow in their order.
+    def neighbors(self, k: int, among: int, on_block: Callable[[slice, Tensor, Tensor], None]) -> Neighbors:
+        """Find the k nearest of the first `among` rows; if these are fewer than k, the next rows follow in order.
 
-        `seen` gets each block of rows, its distances and the largest of each row, (b, 1): to make them again would cost
-        as much as all else.
+        Args:
+            k: Number of neighbors.
+            among: Number of rows, from the first, that are searched.
+            on_block: Called with each block of rows, its distances and the largest of each row, (b, 1). Computing them
+                again would cost as much as all other work.
         """
         near = min(k, among)
         rest = torch.arange(among, min(among + k - near, len(self)))
-        found: list[tuple[Tensor, ...]] = []
+        blocks: list[tuple[Tensor, ...]] = []
         for start in range(0, len(self), self.step):
             block = self.block(slice(start, start + self.step))
             furthest = block.amax(dim=1, keepdim=True)
-            seen(slice(start, start + len(block)), block, furthest)
+            on_block(slice(start, start + len(block)), block, furthest)
             ranked = self.relative(block, furthest) if self.half else block
-            ids = torch.cat([largest(-ranked[:, :among], near)[1], rest.expand(len(block), -1)], dim=1)
-            found.append((ids, block.gather(1, ids), furthest[:, 0]))
-        return Neighbours(*(torch.cat(column).numpy() for column in zip(*found)))
+            ids = torch.cat([top_k(-ranked[:, :among], near)[1], rest.expand(len(block), -1)], dim=1)
+            blocks.append((ids, block.gather(1, ids), furthest[:, 0]))
+        return Neighbors(*(torch.cat(column).numpy() for column in zip(*blocks)))
 
     def _stored(self, squared: Tensor) -> Tensor:
         return self._rounded(self._rounded(squared.sqrt()).square()) if self.half else squared
@@ -105,6 +110,6 @@ class Distances:
 
 
 def _without_shared_part(rows: Tensor) -> Tensor:
-    """Subtract the mean where it is nearly all of the rows: products lose the small differences to rounding there."""
+    """Subtract the mean if it is most of the rows: otherwise products lose small differences to rounding."""
     mean = rows.mean(dim=0)
     return rows - mean if len(rows) and mean.square().sum() > SHARED * rows.square().sum(dim=1).mean() else rows

@@ -1,4 +1,4 @@
-"""Descriptors that take in those of their neighbours: of queries, or of the gallery before anybody asks."""
+"""Query expansion and database-side augmentation: replace an embedding by a weighted sum over its neighbors."""
 
 from __future__ import annotations
 
@@ -9,20 +9,34 @@ from torch import Tensor
 from vireid.core.errors import UserError
 from vireid.core.interfaces import Reranker
 from vireid.core.registries import RERANKERS
-from vireid.retrieval.rerank.sides import directed
+from vireid.retrieval.rerank.sides import rescale_embeddings
 
-BLOCK = 1 << 24  # similarities that exist at a time
+BLOCK = 1 << 24  # similarities in memory at a time
 
 
 @RERANKERS.register(then=RERANKERS)
 class QueryExpansion:
-    """Alpha query expansion: a query becomes the unit sum of itself and its k best answers, by similarity^alpha.
+    """Alpha query expansion: replace a query by the weighted sum of itself and its k best gallery images.
 
-    `k`: answers that are taken in. `alpha`: 0 is the plain average; the larger, the less far answers count.
-    `then`: re-ranking of the expanded queries; plain dot products where none is named.
+    The expanded query is q + sum over the k best of s^alpha g, L2-normalized, with s the cosine similarity of q and g
+    (0 where s is negative).
 
-    Shapes: (Q, D), (G, D), rows of any length -> (Q, G) float, larger is closer.
-    Source: Radenovic, Tolias, Chum (TPAMI 2019), section on alpha-weighted query expansion.
+    Args:
+        k: Number of gallery images in the sum.
+        alpha: Exponent of the weights. 0 is the plain average; the larger, the smaller the weight of less similar
+            images.
+        then: Re-ranking that runs on the expanded queries; None compares by dot products.
+
+    Shape:
+        queries (Q, D), gallery (G, D), rows of any norm -> (Q, G) float, larger is closer.
+
+    Source:
+        Radenovic, Tolias, Chum, "Fine-tuning CNN Image Retrieval with No Human Annotation", TPAMI 2019.
+
+    Example:
+        >>> queries, gallery = np.array([[1.0, 0.0]]), np.array([[0.6, 0.8], [0.8, 0.6], [0.0, -1.0]])
+        >>> QueryExpansion(k=1, alpha=0)(queries, gallery).round(2).tolist()
+        [[0.82, 0.95, -0.32]]
     """
 
     def __init__(self, *, k: int = 5, alpha: float = 3.0, then: Reranker | None = None) -> None:
@@ -30,22 +44,35 @@ class QueryExpansion:
 
     @property
     def description(self) -> str:
-        """How tables name it."""
+        """Name and arguments, as tables and conditions print them."""
         return f"alpha query expansion (k {self.k}, alpha {self.alpha:g})" + _also(self.then)
 
     def __call__(self, queries: np.ndarray, gallery: np.ndarray) -> np.ndarray:
-        sides = [_unit(torch.from_numpy(rows)) for rows in directed(queries, gallery)]
-        return _compared(expanded(sides[0], sides[1], self.k, self.alpha), sides[1], self.then)
+        sides = [_normalize(torch.from_numpy(rows)) for rows in rescale_embeddings(queries, gallery)]
+        return _compare(expand(sides[0], sides[1], self.k, self.alpha), sides[1], self.then)
 
 
 @RERANKERS.register(then=RERANKERS)
 class DatabaseAugmentation:
-    """A gallery image becomes the unit sum of itself and its k nearest gallery images, each times similarity^alpha.
+    """Database-side augmentation: replace a gallery image by a weighted sum over its k nearest gallery images.
 
-    `then`: re-ranking with the changed gallery, for example `QueryExpansion`; plain dot products where none is named.
+    The image itself is in the sum with weight 1. The weights are those of alpha query expansion (`QueryExpansion`).
 
-    Shapes: (Q, D), (G, D), rows of any length -> (Q, G) float, larger is closer.
-    Source: Turcot, Lowe (ICCV workshops 2009), with the weights of alpha query expansion.
+    Args:
+        k: Number of gallery images in the sum.
+        alpha: Exponent of the weights.
+        then: Re-ranking that runs on the changed gallery, for example `QueryExpansion`; None compares by dot products.
+
+    Shape:
+        queries (Q, D), gallery (G, D), rows of any norm -> (Q, G) float, larger is closer.
+
+    Source:
+        Turcot, Lowe, "Better matching with fewer features", ICCV workshops 2009.
+
+    Example:
+        >>> queries, gallery = np.array([[1.0, 0.0]]), np.array([[0.6, 0.8], [0.8, 0.6], [0.0, -1.0]])
+        >>> DatabaseAugmentation(k=1, alpha=0)(queries, gallery).round(2).tolist()
+        [[0.71, 0.71, 0.0]]
     """
 
     def __init__(self, *, k: int = 5, alpha: float = 3.0, then: Reranker | None = None) -> None:
@@ -53,36 +80,43 @@ class DatabaseAugmentation:
 
     @property
     def description(self) -> str:
-        """How tables name it."""
+        """Name and arguments, as tables and conditions print them."""
         return f"database augmentation (k {self.k}, alpha {self.alpha:g})" + _also(self.then)
 
     def __call__(self, queries: np.ndarray, gallery: np.ndarray) -> np.ndarray:
-        sides = [_unit(torch.from_numpy(rows)) for rows in directed(queries, gallery)]
-        return _compared(sides[0], expanded(sides[1], sides[1], self.k, self.alpha, itself=True), self.then)
+        sides = [_normalize(torch.from_numpy(rows)) for rows in rescale_embeddings(queries, gallery)]
+        return _compare(sides[0], expand(sides[1], sides[1], self.k, self.alpha, exclude_self=True), self.then)
 
 
-def expanded(rows: Tensor, gallery: Tensor, k: int, alpha: float, *, itself: bool = False) -> Tensor:
-    """(N, D) unit sums of unit rows and their k most similar gallery rows; `itself`: the rows are the gallery.
+def expand(rows: Tensor, gallery: Tensor, k: int, alpha: float, *, exclude_self: bool = False) -> Tensor:
+    """Return (N, D) L2-normalized sums of normalized rows and their k most similar gallery rows.
 
-    An answer with a similarity below 0 counts nothing.
+    Gallery rows with a similarity below 0 have the weight 0.
+
+    Args:
+        rows: L2-normalized rows (N, D).
+        gallery: L2-normalized rows (G, D).
+        k: Number of gallery rows in the sum.
+        alpha: Exponent of the weights.
+        exclude_self: The rows are the gallery: a row is not its own neighbor.
     """
     out, step = torch.empty_like(rows), max(1, BLOCK // len(gallery))
     for start in range(0, len(rows), step):
         block = rows[start : start + step]
         similar = block @ gallery.T
-        if itself:
+        if exclude_self:
             similar[torch.arange(len(block)), torch.arange(start, start + len(block))] = -torch.inf
-        best = similar.topk(min(k, len(gallery) - itself), dim=1)
+        best = similar.topk(min(k, len(gallery) - exclude_self), dim=1)
         weights = torch.where(best.values > 0, best.values.clamp_min(0).pow(alpha), 0)
         out[start : start + step] = block + torch.einsum("nk,nkd->nd", weights, gallery[best.indices])
-    return _unit(out)
+    return _normalize(out)
 
 
-def _compared(queries: Tensor, gallery: Tensor, then: Reranker | None) -> np.ndarray:
+def _compare(queries: Tensor, gallery: Tensor, then: Reranker | None) -> np.ndarray:
     return then(queries.numpy(), gallery.numpy()) if then is not None else (queries @ gallery.T).numpy()
 
 
-def _unit(rows: Tensor) -> Tensor:
+def _normalize(rows: Tensor) -> Tensor:
     return torch.nn.functional.normalize(rows, dim=1)
 
 

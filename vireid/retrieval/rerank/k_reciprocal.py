@@ -1,7 +1,8 @@
-"""Re-ranking by the neighbours that two images share, with sparse matrices: memory O(N k) beside the result."""
+"""k-reciprocal re-ranking with sparse matrices: memory O(N k) in addition to the result."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -11,30 +12,53 @@ from torch import Tensor
 
 from vireid.core.errors import UserError, nearest
 from vireid.core.registries import RERANKERS
-from vireid.retrieval.rerank.distances import BLOCK, Distances, Neighbours
-from vireid.retrieval.rerank.forecast import announce
-from vireid.retrieval.rerank.sides import stacked
+from vireid.retrieval.rerank.distances import BLOCK, Distances, Neighbors
+from vireid.retrieval.rerank.progress import rerank_progress
+from vireid.retrieval.rerank.sides import stack_embeddings
 
 Half = Literal["distances", "weights"]
 HALVES = get_args(Half)
-Sparse = Any  # scipy.sparse.csr_matrix, whose operators have types that say nothing
-PAIRS = 1 << 22  # shared neighbours that are summed at a time
+Sparse = Any  # scipy.sparse.csr_matrix, whose operators are not typed
+PAIRS = 1 << 22  # shared neighbors that are summed at a time
 
 
 @RERANKERS.register
 class KReciprocal:
-    """k-reciprocal encoding: images are near that have the same mutual neighbours, among queries and gallery.
+    """Re-rank by k-reciprocal encoding: the Jaccard distance of the sets of mutual neighbors.
 
-    `k1`: neighbours of which the mutual ones are kept; `k2`: neighbours over which an image's encoding is averaged;
-    `weight`: share of the plain distance in the result.
-    `neighbours`: "all" images, or only "queries", as MPANet's release does on SYSU-MM01.
-    `half`: what is rounded to half precision, only to repeat a release: "weights" (MPANet), "distances" and "weights"
-    (HCT, MMD, MCE). Their order of near-equal images depends on that rounding.
+    Two images are mutual neighbors if each is among the k1 nearest images of the other. An image is encoded by the
+    weights exp(-d) of its mutual neighbors; d is the squared distance divided by the largest one of the image. The
+    result is -(weight * d + (1 - weight) * J) with J the Jaccard distance of the two encodings.
 
-    Shapes: (Q, D), (G, D) -> (Q, G) float, larger is closer (minus the distance).
-    Source: Zhong et al., CVPR 2017, in the form of the releases of HCT, MMD, MCE and MPANet.
-    Departs from them: float32 (float64 for float64 features); equal distances are ordered by row; an image is its own
-    nearest. The releases hold several N x N matrices and loop over images.
+    Args:
+        k1: Number of neighbors of which the mutual ones are kept.
+        k2: Number of nearest images over which an encoding is averaged (local query expansion).
+        weight: Weight of the original distance in the result.
+        neighbours: Images among which neighbors are searched: "all", or "queries" as in MPANet's release on
+            SYSU-MM01.
+        half: What is rounded to half precision, to reproduce a release: "weights" (MPANet), "distances" and "weights"
+            (HCT, MMD, MCE). The order of nearly equal images in these releases depends on this rounding.
+
+    Shape:
+        queries (Q, D), gallery (G, D) -> (Q, G) float, larger is closer (minus the distance).
+
+    Raises:
+        UserError: For k1, k2 or weight out of range and unknown names; for embeddings that are not two matrices of the
+            same width.
+        DataError: For embeddings that are not finite.
+
+    Source:
+        Zhong et al., "Re-ranking Person Re-identification with k-reciprocal Encoding", CVPR 2017, as released by HCT,
+        MMD, MCE and MPANet.
+
+    Departs:
+        float32 (float64 for float64 embeddings). Equal distances are ordered by row, and an image is its own nearest
+        neighbor. The releases hold several N x N matrices and loop over images.
+
+    Example:
+        >>> queries, gallery = np.array([[1.0, 0.0]]), np.array([[0.8, 0.6], [0.0, 1.0], [1.0, 0.1]])
+        >>> KReciprocal(k1=2, k2=1)(queries, gallery).argmax(axis=1).tolist()
+        [2]
     """
 
     def __init__(
@@ -60,50 +84,57 @@ class KReciprocal:
 
     @property
     def description(self) -> str:
-        """How tables name it."""
+        """Name and arguments, as tables and conditions print them."""
         only = " of the queries only" if self.neighbours == "queries" else ""
         half = f", {' and '.join(self.half)} in half precision" if self.half else ""
         return f"k-reciprocal (k1 {self.k1}, k2 {self.k2}, weight {self.weight:g}{only}{half})"
 
     def __call__(self, queries: np.ndarray, gallery: np.ndarray) -> np.ndarray:
-        announce(self.description, self._ranked, queries, gallery, powers=(1, 2), memory=self.memory(queries, gallery))
-        return self._ranked(queries, gallery)
+        images, memory = len(queries) + len(gallery), self.memory(queries, gallery)
+        total = images + len(queries)  # neighbors of each image, then Jaccard distances of each query
+        with rerank_progress(self.description, queries, gallery, total=total, unit="image", memory=memory) as advance:
+            return self._rerank(queries, gallery, advance)
 
     def memory(self, queries: np.ndarray, gallery: np.ndarray) -> int:
-        """Bytes needed at most beside the features: a copy, the result, blocks, about 60 k entries for an image."""
+        """Return the bytes needed at most in addition to the embeddings.
+
+        These are a copy of them, the result, blocks of distances and about 60 k entries for each image.
+        """
         images = len(queries) + len(gallery)
         entry = 8 if np.float64 in (queries.dtype, gallery.dtype) else 4
         sparse = images * max(self.k1, self.k2) * 60 * entry
         return entry * (images * queries.shape[1] + len(queries) * len(gallery) + 4 * BLOCK) + 40 * PAIRS + sparse
 
-    def _ranked(self, queries: np.ndarray, gallery: np.ndarray) -> np.ndarray:
-        distances = Distances(stacked(queries, gallery), half="distances" in self.half)
-        asking, half = len(queries), "weights" in self.half
-        among = asking if self.neighbours == "queries" else len(distances)
-        out = np.empty((asking, len(distances) - asking), distances.squares.numpy().dtype)
+    def _rerank(self, queries: np.ndarray, gallery: np.ndarray, advance: Callable[[int], object]) -> np.ndarray:
+        distances = Distances(stack_embeddings(queries, gallery), half="distances" in self.half)
+        num_queries, half = len(queries), "weights" in self.half
+        among = num_queries if self.neighbours == "queries" else len(distances)
+        out = np.empty((num_queries, len(distances) - num_queries), distances.squares.numpy().dtype)
 
         def keep(rows: slice, block: Tensor, furthest: Tensor) -> None:
-            asked = out[rows]  # none, once the queries are through
-            number = len(asked)
-            asked[:] = distances.relative(block[:number, asking:], furthest[:number]).numpy()
+            query_rows = out[rows]  # empty after the last query
+            number = len(query_rows)
+            query_rows[:] = distances.relative(block[:number, num_queries:], furthest[:number]).numpy()
+            advance(len(block))
 
-        near = distances.neighbours(min(max(self.k1 + 1, self.k2), len(distances)), among, keep)
+        near = distances.neighbors(min(max(self.k1 + 1, self.k2), len(distances)), among, keep)
         codes = averaged(encodings(distances, near, self.k1, half), near.ids[:, : self.k2], half)
-        shared = SharedWeight(codes[:asking], codes[asking:], half)
+        shared = SharedWeight(codes[:num_queries], codes[num_queries:], half)
         step = max(1, BLOCK // max(out.shape[1], 1))
-        for start in range(0, asking, step):
-            rows = slice(start, min(start + step, asking))
+        for start in range(0, num_queries, step):
+            rows = slice(start, min(start + step, num_queries))
             jaccard = shared.jaccard(rows)
             out[rows] *= -self.weight
             jaccard *= 1 - self.weight
             out[rows] -= jaccard
+            advance(rows.stop - rows.start)
         return out
 
 
-def encodings(distances: Distances, near: Neighbours, k1: int, half: bool) -> Sparse:
-    """(N, N) sparse: the weights of each image's expanded mutual neighbours, in sum 1.
+def encodings(distances: Distances, near: Neighbors, k1: int, half: bool) -> Sparse:
+    """Encode each image: (N, N) sparse, the weights of its expanded mutual neighbors, with sum 1.
 
-    A mutual neighbour brings its own (k1 / 2) mutual neighbours where more than two thirds of them are shared.
+    The (k1 / 2) mutual neighbors of a mutual neighbor are added if more than two thirds of them are shared.
     """
     mutual, inner = _mutual(near.ids[:, : k1 + 1]), _mutual(near.ids[:, : round(k1 / 2) + 1])
     overlap = (mutual @ inner.T).multiply(mutual).tocsr()
@@ -112,18 +143,18 @@ def encodings(distances: Distances, near: Neighbours, k1: int, half: bool) -> Sp
     overlap.eliminate_zeros()
     expanded = (mutual + overlap @ inner).tocsr()
     expanded.sort_indices()
-    of = np.repeat(np.arange(len(distances)), np.diff(expanded.indptr))
-    apart = near.of_pairs(of, expanded.indices)
-    far = np.flatnonzero(np.isnan(apart))
-    apart[far] = distances.pairs(of[far], expanded.indices[far])
-    relative = distances.relative(torch.from_numpy(apart), torch.from_numpy(near.furthest[of]))
+    image = np.repeat(np.arange(len(distances)), np.diff(expanded.indptr))
+    squared = near.of_pairs(image, expanded.indices)
+    far = np.flatnonzero(np.isnan(squared))
+    squared[far] = distances.pairs(image[far], expanded.indices[far])
+    relative = distances.relative(torch.from_numpy(squared), torch.from_numpy(near.furthest[image]))
     weights = np.exp(-relative.numpy())
-    weights /= np.bincount(of, weights, minlength=len(distances)).astype(weights.dtype)[of]
+    weights /= np.bincount(image, weights, minlength=len(distances)).astype(weights.dtype)[image]
     return sparse.csr_matrix((_rounded(weights, half), expanded.indices, expanded.indptr), expanded.shape)
 
 
 def averaged(codes: Sparse, near: np.ndarray, half: bool) -> Sparse:
-    """Each image's encoding becomes the mean over its nearest images, itself included."""
+    """Replace each encoding by the mean over the nearest images, the image itself included."""
     if near.shape[1] == 1:
         return codes
     out = (_indicator(near, codes.dtype) @ codes).tocsr()
@@ -132,7 +163,7 @@ def averaged(codes: Sparse, near: np.ndarray, half: bool) -> Sparse:
 
 
 class SharedWeight:
-    """Sums of the smaller of two encodings' weights, over the images that both name."""
+    """Sum the smaller of the two weights over the images that two encodings share."""
 
     def __init__(self, queries: Sparse, gallery: Sparse, half: bool) -> None:
         queries.sort_indices()
@@ -141,10 +172,10 @@ class SharedWeight:
         self.starts, self.counts = columns.indptr[:-1].astype(np.int64), np.diff(columns.indptr).astype(np.int64)
         self.rows, self.values, self.size = columns.indices, columns.data, gallery.shape[0]
         shared = np.concatenate([[0], self.counts[queries.indices].cumsum()])
-        self.pairs = np.diff(shared[queries.indptr])  # (Q,) how many of both sides' weights meet
+        self.pairs = np.diff(shared[queries.indptr])  # (Q,) number of weights shared with gallery images
 
     def jaccard(self, rows: slice) -> np.ndarray:
-        """(b, G) Jaccard distances of these queries to the gallery."""
+        """Compute (b, G) Jaccard distances of these queries to the gallery."""
         out = np.empty((rows.stop - rows.start, self.size), self.values.dtype)
         pairs = self.pairs[rows].cumsum()
         first = 0
@@ -159,12 +190,12 @@ class SharedWeight:
 
     def _sums(self, first: int, last: int) -> np.ndarray:
         entries = slice(self.queries.indptr[first], self.queries.indptr[last])
-        of = np.repeat(np.arange(last - first), np.diff(self.queries.indptr[first : last + 1]))
-        named, weights = self.queries.indices[entries], self.queries.data[entries]
-        counts = self.counts[named]
+        query = np.repeat(np.arange(last - first), np.diff(self.queries.indptr[first : last + 1]))
+        neighbors, weights = self.queries.indices[entries], self.queries.data[entries]
+        counts = self.counts[neighbors]
         ends = counts.cumsum()
-        at = np.arange(ends[-1] if len(ends) else 0) + np.repeat(self.starts[named] - ends + counts, counts)
-        cells = np.repeat(of * self.size, counts) + self.rows[at]
+        at = np.arange(ends[-1] if len(ends) else 0) + np.repeat(self.starts[neighbors] - ends + counts, counts)
+        cells = np.repeat(query * self.size, counts) + self.rows[at]
         smaller = np.minimum(np.repeat(weights, counts), self.values[at])
         shape = (last - first, self.size)
         if self.half:
@@ -173,16 +204,16 @@ class SharedWeight:
 
 
 def _summed_in_half(cells: np.ndarray, values: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """Sums that are rounded to half precision after each addition, in the order of the entries."""
+    """Sum the entries in their order, rounding to half precision after each addition."""
     total = np.zeros(shape[0] * shape[1], np.float16)
     np.add.at(total, cells, values.astype(np.float16))
     return total.reshape(shape).astype(values.dtype)
 
 
 def _mutual(near: np.ndarray) -> Sparse:
-    """(N, N) ones where two images are among each other's neighbours."""
-    named: Sparse = _indicator(near, np.float32)
-    return named.multiply(named.T).tocsr()
+    """(N, N) ones where two images are among each other's neighbors."""
+    nearest_of: Sparse = _indicator(near, np.float32)
+    return nearest_of.multiply(nearest_of.T).tocsr()
 
 
 def _indicator(near: np.ndarray, dtype) -> Sparse:

@@ -1,4 +1,4 @@
-"""Queries and gallery as re-ranking takes them."""
+"""Checks and scaling of the query and gallery embeddings that re-ranking takes."""
 
 from __future__ import annotations
 
@@ -6,44 +6,51 @@ import numpy as np
 
 from vireid.core.errors import DataError, UserError
 
-LARGE = 1e9  # entries above it or below its inverse: their squares leave the range of float32
+LARGE = 1e9  # squares of entries above this or below its inverse overflow or vanish in float32
 
 
-def checked(queries: np.ndarray, gallery: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Both sides contiguous and of one type: float64 where either is, float32 otherwise."""
+def check_embeddings(queries: np.ndarray, gallery: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Check both sides and return them contiguous, in float64 if either is float64 and in float32 otherwise.
+
+    Raises:
+        UserError: If they are not two matrices of the same width, or the gallery is empty.
+        DataError: If a row is not finite.
+    """
     if queries.ndim != 2 or gallery.ndim != 2 or queries.shape[1] != gallery.shape[1] or 0 in gallery.shape:
-        raise UserError(f"features must be (Q, D) and (G, D) with the same D, got {queries.shape} and {gallery.shape}")
+        raise UserError(
+            f"embeddings must be (Q, D) and (G, D) with the same D, got {queries.shape} and {gallery.shape}"
+        )
     dtype = np.float64 if np.float64 in (queries.dtype, gallery.dtype) else np.float32
     sides = {"query": np.ascontiguousarray(queries, dtype), "gallery": np.ascontiguousarray(gallery, dtype)}
     for side, rows in sides.items():
         bad = ~np.isfinite(rows).all(axis=1)
         if bad.any():
-            raise DataError(f"{side} features: row {int(bad.argmax())} is not finite ({int(bad.sum())} such rows)")
+            raise DataError(f"{side} embeddings: row {int(bad.argmax())} is not finite ({int(bad.sum())} such rows)")
     return sides["query"], sides["gallery"]
 
 
-def stacked(queries: np.ndarray, gallery: np.ndarray) -> np.ndarray:
-    """(Q + G, D): the queries, then the gallery.
+def stack_embeddings(queries: np.ndarray, gallery: np.ndarray) -> np.ndarray:
+    """Stack the queries and the gallery to (Q + G, D).
 
     If squared distances would overflow or vanish in the precision of the rows, all rows are multiplied by one power of
-    two: relative distances stay the same.
+    two, which keeps relative distances.
     """
-    rows = np.concatenate(checked(queries, gallery))
+    rows = np.concatenate(check_embeddings(queries, gallery))
     return _scaled(rows, np.abs(rows).max(initial=0))
 
 
-def directed(queries: np.ndarray, gallery: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Both sides as in `checked`; rows whose squares leave the range of float32 are multiplied by powers of two.
+def rescale_embeddings(queries: np.ndarray, gallery: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Check both sides; multiply rows whose squares overflow or vanish in float32 by powers of two.
 
-    For methods that compare directions only.
+    This is for methods that compare directions only.
     """
-    sides = checked(queries, gallery)
+    sides = check_embeddings(queries, gallery)
     query, other = (_scaled(rows, np.abs(rows).max(axis=1, initial=0, keepdims=True)) for rows in sides)
     return query, other
 
 
 def _scaled(rows: np.ndarray, largest: np.ndarray) -> np.ndarray:
-    """The rows times powers of two (exact) where their largest entry is extreme."""
+    """Multiply the rows by powers of two (exact) where their largest entry is extreme."""
     extreme = (largest > LARGE) | ((largest > 0) & (largest < 1 / LARGE))
     if not extreme.any():
         return rows

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 from PIL import ExifTags, Image, ImageCms, ImageOps
 
-from vireid.data.images import decode as reading
-from vireid.data.images.decode import displayed_image, progress, read_image, read_pixels
+from vireid.data.images.decode import displayed_image, read_image, read_pixels
 from vireid.data.images.depth import DepthMapping
 
 RGB, LAB = ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB")
@@ -191,14 +190,3 @@ def test_smallest_images(tmp_path: Path, size: tuple[int, int]) -> None:
     Image.new("RGB", size, (9, 8, 7)).save(tmp_path / "a.png")
     pixels, _ = read_pixels(str(tmp_path / "a.png"), (24, 12))
     assert np.unique(pixels.reshape(-1, 3), axis=0).tolist() == [[9, 8, 7]]
-
-
-def test_progress_in_a_log_file_is_a_line_now_and_then(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    clock = iter([0.0, 4.0, 11.0, 11.0, 12.0])
-    monkeypatch.setattr(reading.time, "monotonic", lambda: next(clock))
-    with progress(300, "decoding images") as done:
-        for _ in range(3):
-            done(100)
-    assert capsys.readouterr().err == "decoding images: 200 of 300\n"

@@ -89,7 +89,7 @@ def test_the_file_may_be_named(tmp_path, table, permutations):
 
 
 def test_a_table_without_names_is_refused(table):
-    with pytest.raises(DataError, match="the table does not say where"):
+    with pytest.raises(DataError, match="their paths are unknown"):
         list(SysuProtocol(draw="official").trials(replace(table, samples=None)))
 
 
@@ -117,13 +117,13 @@ def test_faults_of_the_file(tmp_path, table, permutations):
 def test_images_must_be_named_by_number(tmp_path, table, permutations):
     write(tmp_path, permutations)
     samples = [replace(s, path=s.path.with_name("x.jpg")) for s in table.samples]
-    with pytest.raises(DataError, match=r"knows images by number, but these have other names: .*x\.jpg"):
+    with pytest.raises(DataError, match=r"needs images that are named by numbers, but these are not: .*x\.jpg"):
         list(SysuProtocol(draw="official", trials=4).trials(replace(table, samples=samples)))
 
 
 def test_images_that_lie_in_no_camera_folder_are_one_clear_error(table):
     samples = [replace(s, path=Path("/x.jpg")) for s in table.samples]
     with pytest.raises(
-        DataError, match=r"beside images such as cam1/0001/0001.jpg, but /x.jpg is not in such a folder"
+        DataError, match=r"next to images such as cam1/0001/0001.jpg, but /x.jpg is not in such a folder"
     ):
         list(SysuProtocol(draw="official").trials(replace(table, samples=samples)))

@@ -108,7 +108,7 @@ def test_conditions_say_everything_that_was_chosen():
         ({"same_camera": "notcounted"}, "same_camera must be one of .*did you mean 'not_counted'"),
         ({"cmc": "images"}, "cmc must be one of .*did you mean 'image'"),
         ({"shots": -1}, "shots must be at least 0"),
-        ({"trials": 10}, "shots 0 lets all images answer, the same in every trial: trials must be 1, got 10"),
+        ({"trials": 10}, "shots 0 uses all images in every trial: trials must be 1, got 10"),
         ({"within_seconds": -1.0}, "within_seconds must be at least 0, got -1"),
     ],
 )
@@ -124,7 +124,7 @@ def test_every_camera_without_an_image_on_its_side_is_named(table_of):
     assert str(caught.value) == (
         "QueryGalleryProtocol:\n"
         "    gallery_cameras: camera 7 has no gallery image (cameras of the gallery side: 1, 2)\n"
-        "    gallery_cameras: there is no camera 8 (cameras of the test images: visible 1, 2; infrared 7)"
+        "    gallery_cameras: camera 8 does not exist (cameras of the test images: visible 1, 2; infrared 7)"
     )
 
 
@@ -151,13 +151,13 @@ def test_cameras_are_named_or_numbered(table_of):
 @pytest.mark.parametrize(
     ("change", "fault"),
     [
-        ({"exclude": ((6, 3),)}, "exclude: there is no camera 6 (cameras of the test images: visible 1 (yard)"),
+        ({"exclude": ((6, 3),)}, "exclude: camera 6 does not exist (cameras of the test images: visible 1 (yard)"),
         ({"exclude": (("gaet", 1),)}, "exclude: no camera is named 'gaet'; did you mean 'gate'? (cameras of the test"),
         ({"exclude": ((1, 3),)}, "exclude: camera 1 (yard) has no query image (cameras of the query side: 3 (gate), 4"),
         ({"exclude": ((3, 4),)}, "exclude: camera 4 (door) has no gallery image (cameras of the gallery side: 1"),
         ({"query_cameras": (3, 1)}, "query_cameras: camera 1 (yard) has no query image"),
         ({"gallery_cameras": ("gate",)}, "gallery_cameras: camera 3 (gate) has no gallery image"),
-        ({"gallery_cameras": (0,)}, "gallery_cameras: there is no camera 0"),
+        ({"gallery_cameras": (0,)}, "gallery_cameras: camera 0 does not exist"),
         ({"gallery_cameras": ("attic",)}, "gallery_cameras: camera 5 (attic) has no test image"),
         ({"gallery_cameras": ("YARD",)}, "gallery_cameras: no camera is named 'YARD'; did you mean 'yard'?"),
         ({"gallery_cameras": ("yard",), "exclude": ((3, 2),)}, "exclude: camera 2 (hall) has no gallery image"),

@@ -7,8 +7,7 @@ import pytest
 
 from vireid.core.errors import UserError
 from vireid.retrieval import FaissFlat, FaissHNSW, FaissIVF, FaissIVFPQ, FaissIVFRefined, TorchExact
-from vireid.retrieval.index import faiss_base
-from vireid.retrieval.index import faiss_gpu as faiss_cards
+from vireid.retrieval.index import faiss_base, faiss_gpu
 from vireid.retrieval.index.faiss_backends import lists_for
 
 faiss = pytest.importorskip("faiss", reason="faiss is not installed")
@@ -95,9 +94,9 @@ def test_codes_are_small(tmp_path, sides):
     assert sizes["whole"] > 2 * sizes["codes"]
 
 
-def test_a_card_on_which_faiss_does_not_work_is_said_once(monkeypatch, caplog, sides, truth):
+def test_a_gpu_on_which_faiss_does_not_work_is_reported_once(monkeypatch, caplog, sides, truth):
     def fault():
-        raise faiss_cards.FaissGpuError("no kernel image is available for execution on the device")
+        raise faiss_gpu.FaissGpuError("no kernel image is available for execution on the device")
 
     monkeypatch.setattr(faiss_base, "gpu_resources", fault)
     with caplog.at_level(logging.WARNING):
@@ -106,14 +105,14 @@ def test_a_card_on_which_faiss_does_not_work_is_said_once(monkeypatch, caplog, s
         np.testing.assert_array_equal(index.search(sides[0], 10)[1], truth)
     (line,) = caplog.records
     assert line.getMessage() == (
-        "faiss does not work on this card (no kernel image is available for execution on the device):"
+        "faiss does not work on this GPU (no kernel image is available for execution on the device):"
         " TorchExact searches instead"
     )
     assert (len(index), index.exact, index.description) == (2000, True, TorchExact().description)
 
 
 class _Nonsense:
-    """A faiss whose card answers, and wrongly."""
+    """A faiss whose GPU returns wrong results."""
 
     StandardGpuResources = object
     IndexFlatIP = staticmethod(lambda width: None)
@@ -131,15 +130,15 @@ class _Nonsense:
 
 @pytest.mark.parametrize(
     ("module", "text"),
-    [(_Nonsense, "a search with known answers gave others"), (type("Bare", (), {}), "StandardGpuResources")],
+    [(_Nonsense, "a search with a known result returned another one"), (type("Bare", (), {}), "StandardGpuResources")],
 )
-def test_the_probe_compares_answers(monkeypatch, module, text):
-    faiss_cards._probed.cache_clear()
-    monkeypatch.setattr(faiss_cards, "import_faiss", lambda: module)
-    monkeypatch.setattr(faiss_cards.torch.cuda, "is_available", lambda: True)
-    with pytest.raises(faiss_cards.FaissGpuError, match=text):
-        faiss_cards.gpu_resources()
-    faiss_cards._probed.cache_clear()
+def test_the_self_test_compares_results(monkeypatch, module, text):
+    faiss_gpu._probed.cache_clear()
+    monkeypatch.setattr(faiss_gpu, "import_faiss", lambda: module)
+    monkeypatch.setattr(faiss_gpu.torch.cuda, "is_available", lambda: True)
+    with pytest.raises(faiss_gpu.FaissGpuError, match=text):
+        faiss_gpu.gpu_resources()
+    faiss_gpu._probed.cache_clear()
 
 
 def test_lists_follow_the_size():
@@ -153,7 +152,7 @@ def test_lists_follow_the_size():
         (lambda: FaissIVF(probes=0), "probes must be at least 1, got 0"),
         (lambda: FaissHNSW(links=1), "links must be at least 2, got 1"),
         (lambda: FaissIVFPQ(code_bytes=0), "code_bytes must be at least 1, got 0"),
-        (lambda: FaissIVFPQ(rotation="none", directions=8), "directions are found by a rotation: leave them out"),
+        (lambda: FaissIVFPQ(rotation="none", directions=8), "directions needs a rotation: leave it out"),
         (lambda: FaissIVFPQ(rotation="pca"), "rotation: 'pca' is not one of"),
     ],
 )

@@ -83,7 +83,7 @@ def test_a_collection_is_gone_on_with(make, sides, truth):
     assert len(second) == 1200
     second.add(sides[1][1200:])
     np.testing.assert_array_equal(second.search(sides[0], 10)[1], truth)
-    with pytest.raises(UserError, match="but the index holds vectors of width 32"):
+    with pytest.raises(UserError, match="but the index holds embeddings of width 32"):
         make().add(sides[1][:, :16])
 
 
@@ -92,7 +92,7 @@ def test_the_file_says_where_the_vectors_are(make, sides, tmp_path):
     index.add(sides[1][:100])
     index.save(tmp_path / "index.bin")
     make().load(tmp_path / "index.bin")
-    with pytest.raises(DataError, match=r"is of 100 vectors in .*build again"):
+    with pytest.raises(DataError, match=r"100 embeddings in .*build it again"):
         Milvus(address=str(tmp_path / "other.db")).load(tmp_path / "index.bin")
 
 

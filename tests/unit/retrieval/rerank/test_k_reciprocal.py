@@ -144,5 +144,5 @@ def test_bad_features():
         KReciprocal()(good, good[:, :3])
     bad = good.copy()
     bad[2, 1] = np.inf
-    with pytest.raises(DataError, match="gallery features: row 2 is not finite"):
+    with pytest.raises(DataError, match="gallery embeddings: row 2 is not finite"):
         KReciprocal()(good, bad)

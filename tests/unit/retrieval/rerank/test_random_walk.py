@@ -110,6 +110,6 @@ def test_impossible_arguments():
         RandomWalk(alpha=1.0)
     rows = np.diag(np.array([1.0, 40.0])).astype(np.float32)
     with pytest.raises(
-        DataError, match=r"too long for a softmax of their dot products \(the largest squared length is 1\.6e\+03\)"
+        DataError, match=r"too long for a softmax of their dot products \(the largest squared norm is 1\.6e\+03\)"
     ):
         RandomWalk()(rows, rows)
