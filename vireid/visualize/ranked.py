@@ -15,7 +15,7 @@ GAP, MARGIN, TITLE = 8, 16, 30
 
 
 @dataclass(frozen=True)
-class Answer:
+class RankedImage:
     """A gallery image in a ranked list; `verdict` states whether it is a correct match."""
 
     path: str
@@ -32,9 +32,9 @@ class RankedQuery:
     path: str
     identity: int
     camera: int
-    answers: tuple[Answer, ...]
+    images: tuple[RankedImage, ...]
     first: int | None  # rank of the first correct match, from 1; None where the saved list has none
-    saved: int  # length of the saved ranked list; `answers` are its first entries
+    saved: int  # length of the saved ranked list; `images` are its first entries
 
     def sentence(self) -> str:
         """Describe the rank of the first correct match.
@@ -44,10 +44,8 @@ class RankedQuery:
         """
         if self.first is None:
             return f"no correct match within the first {self.saved} ranks"
-        correct = sum(answer.verdict is Verdict.RIGHT for answer in self.answers)
-        return (
-            f"first correct match at rank {self.first}, {correct} of the {len(self.answers)} images shown are correct"
-        )
+        correct = sum(image.verdict is Verdict.CORRECT for image in self.images)
+        return f"first correct match at rank {self.first}, {correct} of the {len(self.images)} images shown are correct"
 
 
 def ranked_caption(protocol: str, query: str, gallery: str) -> str:
@@ -83,16 +81,16 @@ def ranked_queries(lists: Lists, number: int = 8, places: int = PLACES) -> list[
     rows = []
     for row in choose_queries(lists, number):
         counted = np.flatnonzero(lists.order[row] != NOBODY)
-        answers = tuple(
-            Answer(
-                str(lists.gallery_path[image]),
-                int(lists.gallery_id[image]),
-                int(lists.gallery_camera[image]),
+        images = tuple(
+            RankedImage(
+                str(lists.gallery_path[gallery_row]),
+                int(lists.gallery_id[gallery_row]),
+                int(lists.gallery_camera[gallery_row]),
                 float(lists.score[row, place]),
                 Verdict.of(bool(correct[row, place])),
             )
             for place in counted[:places]
-            for image in [lists.order[row, place]]
+            for gallery_row in [lists.order[row, place]]
         )
         hits = np.flatnonzero(correct[row, counted])
         rows.append(
@@ -100,7 +98,7 @@ def ranked_queries(lists: Lists, number: int = 8, places: int = PLACES) -> list[
                 str(lists.query_path[row]),
                 int(lists.query_id[row]),
                 int(lists.query_camera[row]),
-                answers,
+                images,
                 int(hits[0]) + 1 if len(hits) else None,
                 len(counted),
             )
@@ -127,8 +125,8 @@ def draw_ranked(
     for row, query in enumerate(queries):
         tiles = [(query.path, Verdict.QUERY, ["query", f"id {query.identity}", f"camera {query.camera}"])]
         tiles += [
-            (answer.path, answer.verdict, [f"id {answer.identity}", f"camera {answer.camera}", f"{answer.score:.3f}"])
-            for answer in query.answers
+            (image.path, image.verdict, [f"id {image.identity}", f"camera {image.camera}", f"{image.score:.3f}"])
+            for image in query.images
         ]
         for place, (path, verdict, lines) in enumerate(tiles):
             left, top, right, bottom = tile_box(row, place, size)

@@ -289,7 +289,7 @@ def identities_section(run: Run, sheet: Sheet | None, photographs: Photographs) 
     ]
     length = math.ceil(len(rows) / math.ceil(len(rows) / SHEET_ROWS))  # tables of equal length
     return IdentitiesSection(
-        text=f"{len(rows)} of the {sheet.people} test identities, taken at equal distances from the sorted list, with "
+        text=f"{len(rows)} of the {sheet.total} test identities, taken at equal distances from the sorted list, with "
         "one image from each camera. An empty place means that the saved ranked lists hold no image of this identity "
         "from this camera.",
         columns=[SheetColumn(column.modality, with_name(column.camera, names)) for column in sheet.columns],
@@ -358,14 +358,14 @@ def _query_item(
     camera = with_name(item.camera, camera_names)
     image = data_uri(framed(photographs(item.path), Verdict.QUERY))
     matches = []
-    for rank, answer in enumerate(item.answers, 1):
-        correct, gallery_camera = answer.verdict is Verdict.RIGHT, with_name(answer.camera, camera_names)
+    for rank, ranked in enumerate(item.images, 1):
+        correct, gallery_camera = ranked.verdict is Verdict.CORRECT, with_name(ranked.camera, camera_names)
         alt = (
-            f"Rank {rank}, {'correct' if correct else 'incorrect'} match: identity {answer.identity}, {gallery} "
+            f"Rank {rank}, {'correct' if correct else 'incorrect'} match: identity {ranked.identity}, {gallery} "
             f"camera {gallery_camera}"
         )
-        uri = data_uri(framed(photographs(answer.path), answer.verdict))
-        matches.append(MatchItem(PageImage(uri, alt), answer.identity, gallery_camera, answer.score, correct))
+        uri = data_uri(framed(photographs(ranked.path), ranked.verdict))
+        matches.append(MatchItem(PageImage(uri, alt), ranked.identity, gallery_camera, ranked.score, correct))
     alt = f"Query: identity {item.identity}, {query} camera {camera}"
     return QueryItem(PageImage(image, alt), item.identity, camera, item.sentence(), matches)
 

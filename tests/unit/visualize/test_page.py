@@ -20,7 +20,7 @@ from vireid.runs.reading import read_run
 from vireid.visualize import page
 from vireid.visualize.rendering import read_static
 from vireid.visualize.sections import SECTIONS, Pictures
-from vireid.visualize.tiles import QUERY_COLOUR, RIGHT_COLOUR, WRONG_COLOUR, Photographs
+from vireid.visualize.tiles import CORRECT_COLOR, INCORRECT_COLOR, QUERY_COLOR, Photographs
 
 VOID = {"meta", "img", "source", "br"}
 HEADINGS = ["Results", "Test identities", "Training", "CMC curve", "Ranked lists", "Environment", "Config"]
@@ -200,14 +200,14 @@ def test_images_decode_and_are_described(reported: Path) -> None:
     assert "Identity 3, visible camera 1" in by_alt
     assert "Identity 3, visible camera 2" not in by_alt
     expected = {
-        "Query: identity 1, infrared camera 3": QUERY_COLOUR,
-        "Rank 1, correct match: identity 1, visible camera 1": RIGHT_COLOUR,
-        "Rank 1, incorrect match: identity 1, visible camera 1": WRONG_COLOUR,
-        "Rank 4, correct match: identity 2, visible camera 1": RIGHT_COLOUR,
+        "Query: identity 1, infrared camera 3": QUERY_COLOR,
+        "Rank 1, correct match: identity 1, visible camera 1": CORRECT_COLOR,
+        "Rank 1, incorrect match: identity 1, visible camera 1": INCORRECT_COLOR,
+        "Rank 4, correct match: identity 2, visible camera 1": CORRECT_COLOR,
     }
-    for alt, colour in expected.items():
+    for alt, color in expected.items():
         frame = np.asarray(by_alt[alt]).astype(int)[30:, 1]
-        assert abs(frame - colour).max() < 24, alt
+        assert abs(frame - color).max() < 24, alt
 
 
 def test_ranked_lists_say_what_they_show(finished: Path) -> None:
@@ -221,8 +221,8 @@ def test_ranked_lists_say_what_they_show(finished: Path) -> None:
         "Identity 3, camera 3: first correct match at rank 5, 1 of the 5 images shown are correct",
     ]
     assert "Left out: 1 queries without a correct match in the saved lists." in found.texts("p")
-    assert [text[:1] for text in found.texts("span", **{"class": "right"})] == ["✓"] * 6
-    assert {text[:1] for text in found.texts("span", **{"class": "wrong"})} == {"✗"}
+    assert [text[:1] for text in found.texts("span", **{"class": "correct"})] == ["✓"] * 6
+    assert {text[:1] for text in found.texts("span", **{"class": "incorrect"})} == {"✗"}
 
 
 def test_pictures_folder(reported: Path) -> None:
@@ -238,7 +238,7 @@ def test_trained_run_gives_curves_and_notes(trained: Path) -> None:
     assert notes[0].startswith(
         "metrics.json is missing: the run has not been evaluated. Make it with: tools/train_net.py"
     )
-    assert notes[1].startswith("rankings.npz is missing: no test people, no ranked lists. Make it with: tools/")
+    assert notes[1].startswith("rankings.npz is missing: no test identities, no ranked lists. Make it with: tools/")
     assert found.texts("p", **{"class": "lead"}) == ["Trained for 3 epochs; not evaluated yet."]
     assert len(found.attributes("img")) == 2  # losses, evaluations
     assert not found.texts("table")
