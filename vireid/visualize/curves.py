@@ -114,7 +114,7 @@ def cmc_curves(results: Sequence[Result], theme: Theme = LIGHT, form: Form = "pn
                 )
         axes.set_ylim(0, 102)
         axes.set_xlabel("rank k")
-        axes.set_ylabel("queries with a correct match within rank k (%)")
+        axes.set_ylabel("queries matched within rank k (%)")
         axes.set_title(_shared_title("CMC", results), loc="left")
         longest = max((len(result.cmc) for result in results), default=1)
         axes.set_xticks(sorted({1, *range(5, longest + 1, max(5, longest // 100 * 25))}))
