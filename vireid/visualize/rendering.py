@@ -51,7 +51,7 @@ def render_page(template: str, page: object, *, script: str = "") -> str:
 @cache
 def read_static(name: str) -> str:
     """Read a file of `static/` as text, with `\\n` as line end."""
-    text = files("vireid.visualize").joinpath("static", name).read_text(encoding="utf-8")
+    text = files("vireid.visualize").joinpath("static").joinpath(name).read_text(encoding="utf-8")
     return text.replace("\r\n", "\n")
 
 

@@ -73,7 +73,7 @@ def test_rows_of_a_run(finished: Path) -> None:
         Verdict.INCORRECT,
     ]
     assert second.images[0].score == pytest.approx(0.9)
-    assert second.sentence() == "first right image at place 1, 2 right among the 4 shown"
+    assert second.sentence() == "first correct match at rank 1, 2 of the 4 images shown are correct"
 
 
 def test_frames_stand_where_the_answers_are(finished: Path) -> None:
