@@ -19,7 +19,11 @@ setup(
     packages=[*find_packages(include=["vireid", "vireid.*"]), "vireid.configs"],
     # The compositions travel with the package, so that `vireid.create_model("sysu/mmd")` works from a wheel.
     package_dir={"vireid.configs": "configs"},
-    package_data={"vireid.configs": ["*/*.yml"], "vireid.interop": ["keys/*.json.gz"]},
+    package_data={
+        "vireid.configs": ["*/*.yml"],
+        "vireid.interop": ["keys/*.json.gz"],
+        "vireid.visualize": ["templates/*.j2", "static/*"],
+    },
     # Every floor is tried by `make test-oldest`, which installs exactly these versions (tests/oldest.txt).
     install_requires=[
         "torch>=2.7",  # the oldest that installs beside the GPU wheel of faiss: both need CUDA 12.6 libraries or newer
@@ -30,6 +34,7 @@ setup(
         "pillow>=10.3",
         "pandas>=2.2.2",
         "matplotlib>=3.9",
+        "jinja2>=3.1",
         "scikit-learn>=1.5",
         "yacs>=0.1.8",
         "pyyaml>=6.0.1",

@@ -6,7 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Mapping, Sequence
-from html import escape
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from vireid.core.io import write_text
 from vireid.core.types import Modality, Sample
 from vireid.gallery.store import UNKNOWN
 from vireid.retrieval.ranking import NO_IMAGE, Ranking
-from vireid.visualize.markup import document, facts, paragraph, section
+from vireid.visualize.rendering import render_page
 from vireid.visualize.tiles import Photographs, data_uri
 
 Answers = dict[str, Any]
@@ -68,26 +68,48 @@ def as_csv(answers: Answers) -> str:
     return out.getvalue()
 
 
+@dataclass(frozen=True)
+class SearchImage:
+    """The query or a gallery image of a ranked list."""
+
+    uri: str
+    path: str
+    caption: str
+
+
+@dataclass(frozen=True)
+class SearchQuery:
+    """A query with its ranked list; `images` starts with the query."""
+
+    path: str
+    images: Sequence[SearchImage]
+
+
+@dataclass(frozen=True)
+class SearchPage:
+    """Content of the template `search.html.j2`."""
+
+    conditions: Mapping[str, str]
+    queries: Sequence[SearchQuery]
+    unreadable: int  # number of images that could not be read
+
+
 def as_html(answers: Answers) -> str:
-    """Pictures of each query and its answers, inlined."""
+    """Render the ranked lists as an HTML page with inlined images."""
     photographs = Photographs()
-    parts = [section("conditions", "Search", facts(answers["conditions"]))]
-    for number, one in enumerate(answers["queries"], 1):
-        tiles = [_tile(photographs, one["query"], "query")]
+    queries = []
+    for one in answers["queries"]:
+        images = [_search_image(photographs, one["query"], "query")]
         for answer in one["answers"]:
             words = [f"{answer['rank']}: {answer['score']:.3f}"]
             words += [f"{name} {answer[name]}" for name in ("identity", "camera", "time") if name in answer]
-            tiles.append(_tile(photographs, answer["path"], ", ".join(words)))
-        row = f'<div style="display:flex;flex-wrap:wrap;gap:8px">{"".join(tiles)}</div>'
-        parts.append(section(f"query-{number}", one["query"], row))
-    if photographs.unreadable:
-        parts.append(paragraph(f"{len(photographs.unreadable)} images could not be read for this page"))
-    return document("Ranked lists", "\n".join(parts))
+            images.append(_search_image(photographs, answer["path"], ", ".join(words)))
+        queries.append(SearchQuery(one["query"], images))
+    return render_page("search.html.j2", SearchPage(answers["conditions"], queries, len(photographs.unreadable)))
 
 
-def _tile(photographs: Photographs, path: str, caption: str) -> str:
-    image = f'<img src="{data_uri(photographs(path))}" alt="{escape(path)}" title="{escape(path)}">'
-    return f'<figure style="margin:0;width:86px">{image}<figcaption>{escape(caption)}</figcaption></figure>'
+def _search_image(photographs: Photographs, path: str, caption: str) -> SearchImage:
+    return SearchImage(data_uri(photographs(path)), path, caption)
 
 
 WRITERS = {".json": as_json, ".csv": as_csv, ".html": as_html}

@@ -269,7 +269,7 @@ def _result(name: str, report: Mapping[str, Any]) -> Result:
 def _read_rankings(folder: Path, notes: list[str]) -> list[Lists]:
     path = folder / "rankings.npz"
     if not path.exists():
-        notes.append(f"rankings.npz is missing: no test people, no ranked lists. {_make(folder, '--eval-only')}")
+        notes.append(f"rankings.npz is missing: no test identities, no ranked lists. {_make(folder, '--eval-only')}")
         return []
     try:
         with np.load(path, allow_pickle=False) as file:

@@ -130,7 +130,7 @@ def tsne(
     """A map of the test people's descriptors for each row, the same people in all."""
     return {
         f"{row}: {people} test people": scatter.tsne_map(
-            scatter.read_descriptors(folder), people=people, images=images, seed=seed, title=row
+            scatter.read_embeddings(folder), people=people, images=images, seed=seed, title=row
         )
         for row, folder in _first_runs(results, rows).items()
     }

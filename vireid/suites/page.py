@@ -1,151 +1,175 @@
-"""`report.html` of a suite: tables that sort, differences, pictures, configs and how to make each number again."""
+"""Write the page of a suite: sortable tables, differences, costs, figures, configs and the command of each run."""
 
 from __future__ import annotations
 
-import base64
 import shlex
 from collections.abc import Mapping, Sequence
-from html import escape
+from dataclasses import dataclass
 from pathlib import Path
 
 from vireid.suites.cost_table import Costs
 from vireid.suites.plan import Cell
 from vireid.suites.results import Compared, Results
 from vireid.suites.tables import HEADINGS, Table, Value, difference_text
-from vireid.visualize import markup
+from vireid.visualize.rendering import PageImage, render_page
+from vireid.visualize.tiles import png_uri
 
-SECTIONS = (
-    ("results", "Results"),
-    ("differences", "Differences"),
-    ("costs", "Costs"),
-    ("figures", "Figures"),
-    ("again", "Making a number again"),
-    ("environment", "Environment"),
-)
+SECTIONS: Mapping[str, str] = {
+    "results": "Results",
+    "differences": "Differences",
+    "costs": "Costs",
+    "figures": "Figures",
+    "reproduce": "Reproduce a result",
+    "environment": "Environment",
+}  # id -> heading, in the order of the page
+METRICS = ("rank1", "mAP", "mINP")  # columns of the table of differences
+
+
+@dataclass(frozen=True)
+class TableItem:
+    """A table of results: headings, and for each row its values in the order of the headings."""
+
+    title: str
+    headings: Sequence[str]
+    rows: Sequence[tuple[str, Sequence[Value | None]]]
+    notes: Sequence[str]
+
+
+@dataclass(frozen=True)
+class DifferenceRow:
+    """Differences of one row to the reference row as text, in the order of `METRICS`."""
+
+    name: str
+    place: str  # dataset and protocol
+    differences: Sequence[str]
+
+
+@dataclass(frozen=True)
+class DifferencesItem:
+    """The table of differences to the reference row `against`."""
+
+    against: str
+    headings: Sequence[str]
+    rows: Sequence[DifferenceRow]
+
+
+@dataclass(frozen=True)
+class CostsItem:
+    """The table of costs; `-` for a cost that is unknown on this machine."""
+
+    headings: Sequence[str]
+    rows: Sequence[tuple[str, Sequence[str]]]
+
+
+@dataclass(frozen=True)
+class CellItem:
+    """How to reproduce the results of a row: state and command of each seed, resolved config of the first."""
+
+    title: str
+    states: str
+    commands: str
+    config: str
+
+
+@dataclass(frozen=True)
+class SuitePage:
+    """Content of the template `suite.html.j2`."""
+
+    title: str
+    note: str
+    sections: Mapping[str, str]  # those with content: id -> heading
+    tables: Sequence[TableItem]
+    failures: Sequence[str]
+    differences: DifferencesItem | None
+    costs: CostsItem | None
+    figures: Sequence[PageImage]
+    cells: Sequence[CellItem]
+    environment: Mapping[str, object]
 
 
 def html(
     results: Results,
-    made: Sequence[Table],
+    tables: Sequence[Table],
     *,
     figures: Mapping[str, Path] | None = None,
     commands: Mapping[str, Sequence[str]] | None = None,
     environment: Mapping[str, object] | None = None,
 ) -> str:
-    """The page as text; pictures are inlined, nothing comes from a network.
+    """Render the page as HTML text; figures are inlined.
 
-    `figures`: caption -> PNG. `commands`: address of a run -> words of its command.
+    Args:
+        results: Results of the suite.
+        tables: Tables of the results, see `vireid.suites.tables.tables`.
+        figures: Caption -> PNG file.
+        commands: Address of a run -> words of its command.
+        environment: Names and values of the last section.
     """
-    suite, figures = results.plan.suite, figures or {}
-    parts = {
-        "results": [_table(table) for table in made] + [_failures(results.failures())],
-        "differences": [_differences(results.compared)],
-        "costs": [_costs(results.costs)] if results.costs else [],
-        "figures": [_figure(caption, path) for caption, path in figures.items()],
-        "again": [_cell(results, cell, commands or {}) for cell in results.plan.cells],
-        "environment": [markup.facts(environment or {})],
+    page = suite_page(results, tables, figures or {}, commands or {}, environment or {})
+    return render_page("suite.html.j2", page, script="sort_table.js")
+
+
+def suite_page(
+    results: Results,
+    tables: Sequence[Table],
+    figures: Mapping[str, Path],
+    commands: Mapping[str, Sequence[str]],
+    environment: Mapping[str, object],
+) -> SuitePage:
+    """Collect the content of all sections."""
+    suite, failures = results.plan.suite, results.failures()
+    has_content = {
+        "results": bool(tables or failures),
+        "differences": bool(results.compared),
+        "costs": results.costs is not None,
+        "figures": bool(figures),
+        "reproduce": bool(results.plan.cells),
+        "environment": True,
     }
-    shown = [(name, title) for name, title in SECTIONS if any(parts[name])]
-    body = [
-        "<header>",
-        '<p class="kicker">vireid suite</p>',
-        f"<h1>{escape(suite.title)}</h1>",
-        markup.paragraph(suite.note, "lead") if suite.note else "",
-        markup.navigation(shown),
-        "</header><main>",
-        *(markup.section(name, title, *parts[name]) for name, title in shown),
-        "</main>",
-        "<footer>Made by vireid from the saved results of the runs. The page needs no network.</footer>",
-    ]
-    return markup.document(f"{suite.title}: vireid suite", "\n".join(body), script=markup.SORTING)
-
-
-def _table(table: Table) -> str:
-    heads = "".join(
-        f'<th scope="col"><button type="button">{escape(table.heading(column))}</button></th>'
-        for column in table.columns
-    )
-    lines = []
-    for row, values in table.lines.items():
-        cells = "".join(_td(values.get(column)) for column in table.columns)
-        lines.append(f'<tr><th scope="row">{escape(row)}</th>{cells}</tr>')
-    notes = "".join(markup.paragraph(note, "faint") for note in table.notes)
-    return (
-        f"<h3>{escape(table.title)}</h3>"
-        f'<div class="scroll"><table class="results sorted"><thead><tr><th scope="col">Row</th>{heads}</tr></thead>'
-        f"<tbody>{''.join(lines)}</tbody></table></div>{notes}"
+    return SuitePage(
+        title=suite.title,
+        note=suite.note,
+        sections={name: title for name, title in SECTIONS.items() if has_content[name]},
+        tables=[_table_item(table) for table in tables],
+        failures=failures,
+        differences=_differences_item(results.compared) if results.compared else None,
+        costs=_costs_item(results.costs) if results.costs is not None else None,
+        figures=[PageImage(png_uri(path.read_bytes()), caption) for caption, path in figures.items()],
+        cells=[_cell_item(results, cell, commands) for cell in results.plan.cells],
+        environment=environment,
     )
 
 
-def _td(value: Value | None) -> str:
-    if value is None:
-        return '<td data-value="">-</td>'
-    if value.mean is None:
-        return '<td data-value="" class="failed">failed</td>'
-    spread = "" if value.spread is None else f' <span class="spread">± {value.spread:.1f}</span>'
-    mean = f"<b>{value.mean:.1f}</b>" if value.best else f"{value.mean:.1f}"
-    oracle = ' <span title="oracle">†</span>' if value.oracle else ""
-    reported = "" if value.reported is None else f' <span class="spread">(reported {value.reported:.1f})</span>'
-    return f'<td data-value="{value.mean:.4f}">{mean}{spread}{oracle}{reported}</td>'
+def _table_item(table: Table) -> TableItem:
+    return TableItem(
+        title=table.title,
+        headings=[table.heading(column) for column in table.columns],
+        rows=[(row, [values.get(column) for column in table.columns]) for row, values in table.lines.items()],
+        notes=table.notes,
+    )
 
 
-def _failures(failures: Sequence[str]) -> str:
-    if not failures:
-        return ""
-    return "<h3>Failed</h3><ul>" + "".join(f'<li class="failed">{escape(text)}</li>' for text in failures) + "</ul>"
-
-
-def _differences(compared: Sequence[Compared]) -> str:
-    if not compared:
-        return ""
-    metrics = ("rank1", "mAP", "mINP")
-    heads = "".join(f'<th scope="col">{HEADINGS.get(metric, metric)}</th>' for metric in metrics)
-    lines = []
+def _differences_item(compared: Sequence[Compared]) -> DifferencesItem:
+    rows = []
     for pair in compared:
         by_metric = {difference.metric: difference for difference in pair.differences}
-        cells = "".join(f"<td>{escape(difference_text(by_metric.get(m), pair.reason))}</td>" for m in metrics)
-        place = " ".join(word for word in (pair.dataset, pair.protocol) if word)
-        lines.append(f'<tr><th scope="row">{escape(pair.row)}</th><td>{escape(place)}</td>{cells}</tr>')
-    note = (
-        f"Points more than {compared[0].against}, with the 95 % interval of a paired bootstrap over the queries; other"
-        " seeds are not in it. 0 in it: the queries do not show which of the two is better."
-    )
-    return (
-        '<div class="scroll"><table class="results"><thead><tr><th scope="col">Row</th><th scope="col">Where</th>'
-        f"{heads}</tr></thead><tbody>{''.join(lines)}</tbody></table></div>{markup.paragraph(note, 'faint')}"
-    )
+        texts = [difference_text(by_metric.get(metric), pair.reason) for metric in METRICS]
+        rows.append(DifferenceRow(pair.row, " ".join(word for word in (pair.dataset, pair.protocol) if word), texts))
+    return DifferencesItem(compared[0].against, [HEADINGS.get(metric, metric) for metric in METRICS], rows)
 
 
-def _costs(costs: Costs) -> str:
-    head, *lines = costs.grid()
-    heads = "".join(f'<th scope="col"><button type="button">{escape(text)}</button></th>' for text in head[1:])
-    body = "".join(
-        f'<tr><th scope="row">{escape(line[0])}</th>'
-        + "".join(f'<td data-value="{"" if text == "-" else text}">{text}</td>' for text in line[1:])
-        + "</tr>"
-        for line in lines
-    )
-    return (
-        '<div class="scroll"><table class="results sorted"><thead><tr><th scope="col">Row</th>'
-        f"{heads}</tr></thead><tbody>{body}</tbody></table></div>"
-    )
+def _costs_item(costs: Costs) -> CostsItem:
+    headings, *rows = costs.grid()
+    return CostsItem(headings[1:], [(row[0], row[1:]) for row in rows])
 
 
-def _figure(caption: str, path: Path) -> str:
-    uri = "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()
-    return f'<div class="plots wide">{markup.figure(markup.picture(uri, caption), escape(caption))}</div>'
-
-
-def _cell(results: Results, cell: Cell, commands: Mapping[str, Sequence[str]]) -> str:
-    """How a row's numbers are made again, seed by seed, and the config that they stand for."""
-    title = f"{cell.row.name} on {cell.dataset}" if cell.dataset else cell.row.name
-    lines = [shlex.join(commands.get(run.address, run.words())) for run in cell.runs.values()]
-    first = next(iter(cell.runs.values()))
+def _cell_item(results: Results, cell: Cell, commands: Mapping[str, Sequence[str]]) -> CellItem:
     states = ", ".join(
         f"seed {seed}: {'done' if results.outcomes[run.address].done else 'failed'} ({run.address})"
         for seed, run in cell.runs.items()
     )
-    return (
-        f"<details><summary>{escape(title)}</summary>{markup.paragraph(states, 'faint')}"
-        f"<pre>{escape(chr(10).join(lines))}</pre><pre>{escape(first.resolved)}</pre></details>"
+    return CellItem(
+        title=f"{cell.row.name} on {cell.dataset}" if cell.dataset else cell.row.name,
+        states=states,
+        commands="\n".join(shlex.join(commands.get(run.address, run.words())) for run in cell.runs.values()),
+        config=next(iter(cell.runs.values())).resolved,
     )

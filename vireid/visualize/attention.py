@@ -1,4 +1,4 @@
-"""Where a network looks: maps laid over the pictures they belong to."""
+"""Attention overlays: feature map energy drawn over the input image."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from PIL import Image
 
 from vireid.visualize.tiles import LINE, PAPER, Photographs, write_lines
 
-GAP, MARGIN, TITLE, NAME = 6, 16, 30, 110  # pixels; NAME: the column of row names
-SHARE = 0.5  # of the map's colour where it is strongest
+GAP, MARGIN, TITLE, NAME = 6, 16, 30, 110  # pixels; NAME: width of the column of row names
+SHARE = 0.5  # weight of the map in the overlay at its maximum
 
 
 def overlay(picture: Image.Image, attention: np.ndarray) -> Image.Image:
-    """A map (H, W) in [0, 1] as colour over a grey picture: blue to red, more opaque where it is stronger."""
+    """Blend a map (H, W) in [0, 1] as a blue-to-red heat map over the gray image; opacity grows with the value."""
     import matplotlib
 
     values = np.clip(np.nan_to_num(attention), 0, 1)
     wide = Image.fromarray((255 * values).astype(np.uint8)).resize(picture.size, Image.Resampling.BICUBIC)
     strength = np.asarray(wide, np.float32) / 255
-    colours = matplotlib.colormaps["jet"](strength)[..., :3] * 255
-    grey = np.asarray(picture.convert("L").convert("RGB"), np.float32)
+    colors = matplotlib.colormaps["jet"](strength)[..., :3] * 255
+    gray = np.asarray(picture.convert("L").convert("RGB"), np.float32)
     share = (SHARE * (0.3 + 0.7 * strength))[..., None]
-    return Image.fromarray(((1 - share) * grey + share * colours).round().astype(np.uint8))
+    return Image.fromarray(((1 - share) * gray + share * colors).round().astype(np.uint8))
 
 
 def scaled(maps: np.ndarray) -> np.ndarray:
-    """(N, H, W) of any range -> each map from 0 to 1."""
+    """Scale each map of (N, H, W) to the range [0, 1]."""
     low = maps.min(axis=(1, 2), keepdims=True)
     span = maps.max(axis=(1, 2), keepdims=True) - low
     return (maps - low) / np.where(span > 0, span, 1)
@@ -41,9 +41,14 @@ def draw_attention(
     *,
     title: str,
 ) -> Image.Image:
-    """One column for each picture: the picture, and below it the map of each network by the network's name.
+    """Draw one column for each image: the image, and below it the overlay of each network.
 
-    Shapes: `maps` name -> (N, H, W), row i belongs to paths[i]; `lines`: what is written below picture i.
+    Args:
+        paths: Image files.
+        lines: Caption lines of each image, drawn at the bottom of its column.
+        maps: Name of the network -> maps (N, H, W) in the order of `paths`.
+        photographs: Reads the images.
+        title: Text above the images.
     """
     width, height = photographs.size
     rows = 1 + len(maps)

@@ -1,4 +1,4 @@
-"""Curves of a run: losses and learning rate, evaluations in between, CMC. PNG, for a light and a dark page."""
+"""Plots of a run: loss curves, learning rate, scores during training, CMC curves."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ SCORES = {"rank1": "rank-1", "mAP": "mAP", "mINP": "mINP"}
 
 
 def loss_curves(epochs: Epochs, theme: Theme = LIGHT, form: Form = "png") -> bytes:
-    """Mean of each term over each epoch, and below it the learning rate.
+    """Plot the mean of each loss term over each epoch, and below it the learning rate.
 
-    The loss axis is logarithmic where all values are above 0 and the largest is over 30 times the smallest.
+    The loss axis is logarithmic if all values are positive and the largest is over 30 times the smallest.
     """
     with figure_of(theme, height=4.7, panels=(3.2, 1.0)) as (figure, (losses, rate)):
         for number, (name, values) in enumerate(epochs.terms.items()):
@@ -56,16 +56,19 @@ def loss_curves(epochs: Epochs, theme: Theme = LIGHT, form: Form = "png") -> byt
 
 
 def term_curves(runs: Mapping[str, Epochs], term: str, theme: Theme = LIGHT, form: Form = "png") -> bytes:
-    """One loss term over the epochs of several runs, a line for each run that has it.
+    """Plot one loss term over the epochs, one line for each run that logged it.
 
-    Errors: UserError where none has.
+    Raises:
+        UserError: If the term is missing in all runs.
     """
-    having = {name: epochs for name, epochs in runs.items() if term in epochs.terms}
-    if not having:
+    logged = {name: epochs for name, epochs in runs.items() if term in epochs.terms}
+    if not logged:
         known = sorted({other for epochs in runs.values() for other in epochs.terms})
-        raise UserError(f"no run has a loss term {term!r}{nearest(term, known)} (there are: {', '.join(known)})")
+        raise UserError(
+            f"loss term {term!r} is missing in all runs{nearest(term, known)}; logged terms: {', '.join(known)}"
+        )
     with figure_of(theme, height=4.0) as (figure, (axes,)):
-        for number, (name, epochs) in enumerate(having.items()):
+        for number, (name, epochs) in enumerate(logged.items()):
             axes.plot(epochs.epoch, epochs.terms[term], label=name, **look(theme, number), **dots(epochs.epoch))
         axes.set_xlabel("epoch")
         axes.set_ylabel(f"{term}: mean of an epoch")
@@ -76,10 +79,10 @@ def term_curves(runs: Mapping[str, Epochs], term: str, theme: Theme = LIGHT, for
 
 
 def cmc_curves(results: Sequence[Result], theme: Theme = LIGHT, form: Form = "png") -> bytes:
-    """Rank on x, share of queries on y: the mean curve of each protocol.
+    """Plot the CMC curve of each protocol, averaged over the trials.
 
-    Bars at the printed ranks are one sample standard deviation over the trials to each side. A ring at rank 1 is
-    chance, where the evaluation worked it out; a whole curve of chance cannot be made from the saved results.
+    Error bars at the printed ranks are one sample standard deviation over the trials. A ring at rank 1 is the score of
+    a random ranking where the evaluation computed it; the saved results hold it for rank 1 only.
     """
     with figure_of(theme, height=4.0) as (figure, (axes,)):
         for number, result in enumerate(results):
@@ -111,7 +114,7 @@ def cmc_curves(results: Sequence[Result], theme: Theme = LIGHT, form: Form = "pn
                 )
         axes.set_ylim(0, 102)
         axes.set_xlabel("rank k")
-        axes.set_ylabel("queries answered within rank k (%)")
+        axes.set_ylabel("queries matched within rank k (%)")
         axes.set_title(_shared_title("CMC", results), loc="left")
         longest = max((len(result.cmc) for result in results), default=1)
         axes.set_xticks(sorted({1, *range(5, longest + 1, max(5, longest // 100 * 25))}))
@@ -122,13 +125,13 @@ def cmc_curves(results: Sequence[Result], theme: Theme = LIGHT, form: Form = "pn
 def evaluation_curves(
     evaluations: Sequence[Measured], results: Sequence[Result], theme: Theme = LIGHT, form: Form = "png"
 ) -> bytes:
-    """Scores on the test set of the epochs that were evaluated: a colour for each protocol, dashes for each score."""
+    """Plot the test scores of the evaluated epochs: one color for each protocol, one dash style for each score."""
     protocols = list(dict.fromkeys(item.protocol for item in evaluations))
     with figure_of(theme, height=3.8) as (figure, (axes,)):
         for number, protocol in enumerate(protocols):
-            own = [item for item in evaluations if item.protocol == protocol]
+            of_protocol = [item for item in evaluations if item.protocol == protocol]
             for style, (score, label) in enumerate(SCORES.items()):
-                points = [(item.epoch, 100 * item.values[score]) for item in own if score in item.values]
+                points = [(item.epoch, 100 * item.values[score]) for item in of_protocol if score in item.values]
                 if points:
                     style = {**look(theme, number), "linestyle": DASHES[style]}
                     marker = {"marker": MARKERS[number % len(MARKERS)], "markersize": 5}
@@ -136,14 +139,14 @@ def evaluation_curves(
         axes.set_ylim(bottom=0)
         axes.set_xlabel("epoch")
         axes.set_ylabel("score on the test set (%)")
-        axes.set_title(_shared_title("While training", results), loc="left")
+        axes.set_title(_shared_title("During training", results), loc="left")
         whole_numbers(axes)
         legend(figure, axes, columns=len(SCORES))
         return save(figure, theme, form)
 
 
 def series_name(result: Result, among: Sequence[Result]) -> str:
-    """What tells this result from the others: its mode, or its name where the modes do not differ.
+    """Name of a result in a legend: its mode if the modes of all results differ, otherwise its name.
 
     >>> results = [Result("a", {"mode": "all"}, {}, {}, ()), Result("b", {"mode": "indoor"}, {}, {}, ())]
     >>> series_name(results[0], results), series_name(results[0], results[:1])
@@ -159,7 +162,7 @@ def _named(result: Result, among: Sequence[Result]) -> str:
 
 
 def _shared_title(what: str, results: Sequence[Result]) -> str:
-    """The conditions that all results share, in two lines at most."""
+    """Title with the conditions that all results share, in at most two lines."""
     shared = {
         key: value
         for key, value in (results[0].conditions if results else {}).items()

@@ -1,4 +1,4 @@
-"""How every plot looks: colours, panels, legends, and the file it becomes."""
+"""Common style of all plots: colors, panels, legends, output files."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from typing import Any, Literal
 
 Form = Literal["png", "pdf"]
 LEGEND_LINE = 0.22  # inches
-WIDTH, DPI = 5.8, 150  # inches; text of 11 points stays readable where a phone shows the picture at half size
+WIDTH, DPI = 5.8, 150  # inches; text of 11 points is readable at half size, as on a phone
 MARKERS = "osD^vPX*"
 DASHES = ("-", "--", "-.", ":")
 
 
 @dataclass(frozen=True)
 class Theme:
-    """Colours of a picture. `lines`: Okabe and Ito's set for colour-blind readers, lighter where the page is dark."""
+    """Colors of a plot. `lines`: the color-blind safe palette of Okabe and Ito, lighter for dark pages."""
 
     paper: str
     ink: str
@@ -36,7 +36,7 @@ DARK = Theme(
 
 @contextmanager
 def figure_of(theme: Theme, *, height: float, panels: Sequence[float] = (1.0,)) -> Iterator[tuple[Any, Any]]:
-    """A figure without a window and its panels from top to bottom; settings are put back afterwards."""
+    """Create a figure without a window and its panels from top to bottom; restore the matplotlib settings on exit."""
     import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -61,7 +61,7 @@ def figure_of(theme: Theme, *, height: float, panels: Sequence[float] = (1.0,)) 
         "ytick.color": theme.ink,
         "lines.linewidth": 2.0,
         "text.usetex": False,
-        "text.parse_math": False,  # a name is text, whatever is in it
+        "text.parse_math": False,  # names may contain $
     }
     with matplotlib.rc_context(settings):
         figure = Figure(figsize=(WIDTH, height), dpi=DPI, facecolor=theme.paper)
@@ -72,20 +72,20 @@ def figure_of(theme: Theme, *, height: float, panels: Sequence[float] = (1.0,)) 
 
 
 def look(theme: Theme, number: int) -> dict[str, Any]:
-    """A colour and a line style of its own for each of 28 lines."""
+    """Return a unique color and line style for each of 28 lines."""
     count = len(theme.lines)
     return {"color": theme.lines[number % count], "linestyle": DASHES[number // count % len(DASHES)]}
 
 
 def dots(points: Sequence[int]) -> dict[str, Any]:
-    """A dot at each point, where there are few."""
+    """Return a marker style for at most 30 points; no markers for more."""
     return {"marker": "o", "markersize": 4} if len(points) <= 30 else {}
 
 
 def legend(figure: Any, axes: Any, *, columns: int = 4) -> None:
-    """Below the panels, so that it never covers a line; read from left to right."""
+    """Draw the legend below the panels, with the entries from left to right."""
     handles, labels = axes.get_legend_handles_labels()
-    fitting = 70 // (max(map(len, labels), default=0) + 7)  # letters on a line, those of a handle included
+    fitting = 70 // (max(map(len, labels), default=0) + 7)  # entries on a line of about 70 characters, 7 for the handle
     columns = max(1, min(columns, fitting, len(labels)))
     rows = math.ceil(len(labels) / columns)  # the figure fills columns first
     order = [row * columns + column for column in range(columns) for row in range(rows)]
@@ -104,14 +104,14 @@ def legend(figure: Any, axes: Any, *, columns: int = 4) -> None:
 
 
 def whole_numbers(axes: Any) -> None:
-    """Ticks of the x axis at whole numbers only."""
+    """Place the ticks of the x axis at integers."""
     from matplotlib.ticker import MaxNLocator
 
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
 
 
 def plain_ticks(axes: Any) -> None:
-    """0.01, 0.1, 1, 10 instead of powers."""
+    """Label the y axis with decimal numbers (0.01, 0.1, 1, 10) instead of powers."""
     from matplotlib.ticker import FuncFormatter, NullFormatter
 
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
@@ -119,7 +119,7 @@ def plain_ticks(axes: Any) -> None:
 
 
 def save(figure: Any, theme: Theme, form: Form = "png") -> bytes:
-    """The bytes of a file; the same figure gives the same: no date, no version."""
+    """Return the bytes of a file, without date and version: the same figure gives the same bytes."""
     buffer = io.BytesIO()
     metadata = {"Software": None} if form == "png" else {"CreationDate": None, "Creator": None, "Producer": None}
     figure.savefig(buffer, format=form, facecolor=theme.paper, metadata=metadata)

@@ -1,4 +1,4 @@
-"""Cross-modality ranked lists: a query and its first answers, right ones and wrong ones told apart."""
+"""Cross-modality ranked lists: each query with its nearest gallery images, correct and incorrect matches marked."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from PIL import Image
 from vireid.runs.reading import NOBODY, Lists
 from vireid.visualize.tiles import FRAME, LINE, PAPER, Photographs, Verdict, framed, write_lines
 
-PLACES = 10  # answers shown
+PLACES = 10  # gallery images shown for a query
 GAP, MARGIN, TITLE = 8, 16, 30
 
 
 @dataclass(frozen=True)
-class Answer:
-    """A gallery image in a ranked list, and whether it is right."""
+class RankedImage:
+    """A gallery image in a ranked list; `verdict` states whether it is a correct match."""
 
     path: str
     identity: int
@@ -27,34 +27,46 @@ class Answer:
 
 @dataclass(frozen=True)
 class RankedQuery:
-    """A row of the picture."""
+    """A query with the first entries of its ranked list."""
 
     path: str
     identity: int
     camera: int
-    answers: tuple[Answer, ...]
-    first: int | None  # place of the first right answer, from 1; None where the saved list has none
-    saved: int  # answers that were saved, of which `answers` are the first
+    images: tuple[RankedImage, ...]
+    first: int | None  # rank of the first correct match, from 1; None where the saved list has none
+    saved: int  # length of the saved ranked list; `images` are its first entries
 
     def sentence(self) -> str:
-        """What the row shows, in words.
+        """Describe the rank of the first correct match.
 
         >>> RankedQuery("a.jpg", 7, 3, (), None, 20).sentence()
-        'no right answer in the first 20'
+        'no correct match within the first 20 ranks'
         """
         if self.first is None:
-            return f"no right answer in the first {self.saved}"
-        right = sum(answer.verdict is Verdict.RIGHT for answer in self.answers)
-        return f"first right answer at place {self.first}, {right} right among the {len(self.answers)} shown"
+            return f"no correct match within the first {self.saved} ranks"
+        correct = sum(image.verdict is Verdict.CORRECT for image in self.images)
+        return f"first correct match at rank {self.first}, {correct} of the {len(self.images)} images shown are correct"
+
+
+def ranked_caption(protocol: str, query: str, gallery: str) -> str:
+    """Caption of a picture of ranked lists.
+
+    >>> ranked_caption("all", "infrared", "visible")
+    'all: infrared queries, visible gallery. Tick: correct match, cross: incorrect match.'
+    """
+    return f"{protocol}: {query} queries, {gallery} gallery. Tick: correct match, cross: incorrect match."
 
 
 def choose_queries(lists: Lists, number: int = 8) -> np.ndarray:
-    """Rows of the queries to show, best first: (at most `number`,) int64.
+    """Choose the queries to show by a fixed rule.
 
-    The rule: order all queries from best to worst by the place of their first right answer, then by how many of the
-    first 10 answers are right, then by row; take `number` of them at even distances, the best and the worst included.
-    So good, middling and failed queries appear in about the shares they have in the test set; nobody picks them.
-    Queries that have no answer (`Lists.answerable`) are left out.
+    All queries are sorted by the rank of their first correct match, then by the number of correct matches within the
+    first 10 ranks, then by row. `number` of them are taken at equal distances, including the best and the worst. So
+    the shares of easy and of failed queries are about those of the test set. Queries without a correct match in the
+    gallery (`Lists.answerable`) are left out.
+
+    Returns:
+        Query rows (at most `number`,) int64, best first.
     """
     rows = np.flatnonzero(lists.answerable())
     correct = lists.correct()[rows]
@@ -64,21 +76,21 @@ def choose_queries(lists: Lists, number: int = 8) -> np.ndarray:
 
 
 def ranked_queries(lists: Lists, number: int = 8, places: int = PLACES) -> list[RankedQuery]:
-    """The chosen queries and their first `places` answers; places without a counted answer are left out."""
+    """Collect the chosen queries with the first `places` entries of their ranked lists, without ignored ones."""
     correct = lists.correct()
     rows = []
     for row in choose_queries(lists, number):
         counted = np.flatnonzero(lists.order[row] != NOBODY)
-        answers = tuple(
-            Answer(
-                str(lists.gallery_path[image]),
-                int(lists.gallery_id[image]),
-                int(lists.gallery_camera[image]),
+        images = tuple(
+            RankedImage(
+                str(lists.gallery_path[gallery_row]),
+                int(lists.gallery_id[gallery_row]),
+                int(lists.gallery_camera[gallery_row]),
                 float(lists.score[row, place]),
                 Verdict.of(bool(correct[row, place])),
             )
             for place in counted[:places]
-            for image in [lists.order[row, place]]
+            for gallery_row in [lists.order[row, place]]
         )
         hits = np.flatnonzero(correct[row, counted])
         rows.append(
@@ -86,7 +98,7 @@ def ranked_queries(lists: Lists, number: int = 8, places: int = PLACES) -> list[
                 str(lists.query_path[row]),
                 int(lists.query_id[row]),
                 int(lists.query_camera[row]),
-                answers,
+                images,
                 int(hits[0]) + 1 if len(hits) else None,
                 len(counted),
             )
@@ -95,7 +107,7 @@ def ranked_queries(lists: Lists, number: int = 8, places: int = PLACES) -> list[
 
 
 def tile_box(row: int, place: int, size: tuple[int, int]) -> tuple[int, int, int, int]:
-    """Left, top, right, bottom of a framed tile in `draw_ranked`; place 0 is the query, answers count from 1."""
+    """Return left, top, right and bottom of a framed tile in `draw_ranked`; place 0 is the query, place k is rank k."""
     width, height = size[0] + 2 * FRAME, size[1] + 2 * FRAME
     left = MARGIN + place * (width + GAP) + (2 * GAP if place else 0)
     top = MARGIN + TITLE + row * (height + 4 * LINE + 2 * GAP)
@@ -105,7 +117,7 @@ def tile_box(row: int, place: int, size: tuple[int, int]) -> tuple[int, int, int
 def draw_ranked(
     queries: list[RankedQuery], photographs: Photographs, *, title: str, places: int = PLACES
 ) -> Image.Image:
-    """One picture: a line for each query, the query at the left, its answers to the right, best first."""
+    """Draw one row for each query: the query at the left, then its ranked list."""
     size = photographs.size
     right, bottom = tile_box(max(len(queries) - 1, 0), places, size)[2:]
     picture = Image.new("RGB", (right + MARGIN, bottom + 3 * LINE + GAP + MARGIN), PAPER)
@@ -113,8 +125,8 @@ def draw_ranked(
     for row, query in enumerate(queries):
         tiles = [(query.path, Verdict.QUERY, ["query", f"id {query.identity}", f"camera {query.camera}"])]
         tiles += [
-            (answer.path, answer.verdict, [f"id {answer.identity}", f"camera {answer.camera}", f"{answer.score:.3f}"])
-            for answer in query.answers
+            (image.path, image.verdict, [f"id {image.identity}", f"camera {image.camera}", f"{image.score:.3f}"])
+            for image in query.images
         ]
         for place, (path, verdict, lines) in enumerate(tiles):
             left, top, right, bottom = tile_box(row, place, size)

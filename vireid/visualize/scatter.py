@@ -1,4 +1,4 @@
-"""Descriptors of a run as pictures: a map of people (t-SNE) and histograms of distances."""
+"""Plots of the embeddings of a run: t-SNE map and histograms of cosine distances."""
 
 from __future__ import annotations
 
@@ -14,27 +14,32 @@ from vireid.core.types import Modality
 from vireid.visualize.drawing import LIGHT, Form, Theme, figure_of, legend, look, save
 
 NAMES = {Modality.VISIBLE: "visible", Modality.INFRARED: "infrared"}
-_STREAM = 0x54534E45  # key of these draws beside the seed
-PAIRS = 100_000  # most pairs drawn for each histogram
+_STREAM = 0x54534E45  # stream of the random generator, combined with the seed
+PAIRS = 100_000  # most pairs sampled for each histogram
 
 
 @dataclass(frozen=True)
-class Descriptors:
-    """`features.npz` of a run."""
+class SavedEmbeddings:
+    """Content of `features.npz` of a run."""
 
-    features: np.ndarray  # (N, D) float32, unit rows
+    features: np.ndarray  # (N, D) float32, L2-normalized
     labels: np.ndarray
     cameras: np.ndarray
     modality: np.ndarray
     paths: np.ndarray
 
 
-def read_descriptors(run: Path) -> Descriptors:
-    """The descriptors that a run left. Errors: UserError where there are none, DataError for a damaged file."""
+def read_embeddings(run: Path) -> SavedEmbeddings:
+    """Read the saved embeddings of a run, L2-normalized.
+
+    Raises:
+        UserError: If `features.npz` does not exist.
+        DataError: If the file is damaged.
+    """
     file = run / "features.npz"
     if not file.exists():
         raise UserError(
-            f"{file} does not exist; make it with: tools/train_net.py --config-file {run / 'config.yml'} --eval-only"
+            f"{file} does not exist; write it with: tools/train_net.py --config-file {run / 'config.yml'} --eval-only"
             f" SAVE_FEATURES true OUTPUT_DIR {run}"
         )
     try:
@@ -43,26 +48,26 @@ def read_descriptors(run: Path) -> Descriptors:
             features = saved["features"].astype(np.float32)
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise DataError(f"{file}: cannot be read ({error}); evaluate the run again with --eval-only") from error
-    return Descriptors(features / np.linalg.norm(features, axis=1, keepdims=True).clip(1e-12), **columns)
+    return SavedEmbeddings(features / np.linalg.norm(features, axis=1, keepdims=True).clip(1e-12), **columns)
 
 
-def chosen_people(found: Descriptors, people: int, images: int, seed: int = 0) -> np.ndarray:
-    """Rows of up to `images` pictures of each modality of `people` drawn identities that have both."""
-    both = [set(found.labels[found.modality == modality].tolist()) for modality in NAMES]
+def chosen_rows(table: SavedEmbeddings, people: int, images: int, seed: int = 0) -> np.ndarray:
+    """Sample `people` identities with images of both modalities and up to `images` rows of each modality."""
+    both = [set(table.labels[table.modality == modality].tolist()) for modality in NAMES]
     known = sorted(both[0] & both[1])
     if len(known) < 2:
-        raise UserError("fewer than two people have pictures of both modalities: there is nothing to compare")
+        raise UserError("fewer than two identities have images of both modalities; t-SNE needs two or more")
     rng = numpy_generator(seed, _STREAM)
     rows = []
-    for person in sorted(rng.choice(known, min(people, len(known)), replace=False).tolist()):
+    for identity in sorted(rng.choice(known, min(people, len(known)), replace=False).tolist()):
         for modality in NAMES:
-            own = np.flatnonzero((found.labels == person) & (found.modality == modality))
-            rows.append(np.sort(rng.choice(own, min(images, len(own)), replace=False)))
+            candidates = np.flatnonzero((table.labels == identity) & (table.modality == modality))
+            rows.append(np.sort(rng.choice(candidates, min(images, len(candidates)), replace=False)))
     return np.concatenate(rows)
 
 
 def tsne_map(
-    found: Descriptors,
+    table: SavedEmbeddings,
     *,
     people: int = 20,
     images: int = 10,
@@ -71,65 +76,69 @@ def tsne_map(
     theme: Theme = LIGHT,
     form: Form = "png",
 ) -> bytes:
-    """A point for each picture, a colour for each person, a form for each modality. People are drawn from the seed.
+    """Draw a t-SNE map: one point for each image, one color for each identity, one marker for each modality.
 
-    Source: t-SNE as scikit-learn has it, started from principal components. Distances between far groups mean nothing.
+    The identities are sampled from the seed. t-SNE is that of scikit-learn, initialized by PCA. Distances between
+    clusters that lie far apart carry no meaning.
     """
     from sklearn.manifold import TSNE
 
-    rows = chosen_people(found, people, images, seed)
+    rows = chosen_rows(table, people, images, seed)
     perplexity = min(30.0, (len(rows) - 1) / 3)
-    places = TSNE(init="pca", perplexity=perplexity, random_state=seed).fit_transform(found.features[rows])
-    labels, modality = found.labels[rows], found.modality[rows]
+    places = TSNE(init="pca", perplexity=perplexity, random_state=seed).fit_transform(table.features[rows])
+    labels, modality = table.labels[rows], table.modality[rows]
     with figure_of(theme, height=5.4) as (figure, (axes,)):
-        colours = _colours(len(np.unique(labels)))
-        of_row = colours[np.searchsorted(np.unique(labels), labels)]
+        colors = _colors(len(np.unique(labels)))
+        of_row = colors[np.searchsorted(np.unique(labels), labels)]
         for kind, marker in ((Modality.VISIBLE, "o"), (Modality.INFRARED, "x")):
-            own = modality == kind
-            face = {"facecolors": of_row[own]} if marker == "o" else {"color": of_row[own]}
-            axes.scatter(*places[own].T, s=26, marker=marker, linewidths=1.3, label=NAMES[kind], **face)
+            chosen = modality == kind
+            face = {"facecolors": of_row[chosen]} if marker == "o" else {"color": of_row[chosen]}
+            axes.scatter(*places[chosen].T, s=26, marker=marker, linewidths=1.3, label=NAMES[kind], **face)
         axes.set_xticks([])
         axes.set_yticks([])
-        axes.set_title(title or f"t-SNE of {len(colours)} people, a colour for each", loc="left")
+        axes.set_title(title or f"t-SNE of {len(colors)} identities, one color for each", loc="left")
         legend(figure, axes)
         return save(figure, theme, form)
 
 
-def _colours(count: int) -> np.ndarray:
-    """(count, 3) in [0, 1]: hues at even distances, two brightnesses, so that neighbours differ."""
+def _colors(count: int) -> np.ndarray:
+    """Return RGB colors (count, 3) in [0, 1]: equidistant hues with alternating brightness."""
     import matplotlib
 
     hues = matplotlib.colormaps["hsv"](np.linspace(0, 1, count, endpoint=False))[:, :3]
     return hues * np.where(np.arange(count) % 2, 0.6, 0.85)[:, None]
 
 
-def pair_distances(found: Descriptors, *, seed: int = 0, most: int = PAIRS) -> dict[str, np.ndarray]:
-    """Cosine distances of drawn pairs: within and between people, of one modality and of two. Nothing N x N."""
+def pair_distances(table: SavedEmbeddings, *, seed: int = 0, most: int = PAIRS) -> dict[str, np.ndarray]:
+    """Compute cosine distances of sampled pairs within and between identities and modalities.
+
+    The full N x N matrix is never computed.
+    """
     rng = numpy_generator(seed, _STREAM)
     groups = {}
-    order = np.argsort(found.labels, kind="stable")
-    _, starts, counts = np.unique(found.labels[order], return_index=True, return_counts=True)
-    person = np.searchsorted(starts, np.arange(len(order)), side="right") - 1
-    for name, same_person in (("one person", True), ("two people", False)):
+    order = np.argsort(table.labels, kind="stable")
+    _, starts, counts = np.unique(table.labels[order], return_index=True, return_counts=True)
+    identity = np.searchsorted(starts, np.arange(len(order)), side="right") - 1
+    for name, same_identity in (("same identity", True), ("different identities", False)):
         a = rng.integers(0, len(order), 4 * most)
-        if same_person:
-            b = starts[person[a]] + rng.integers(0, counts[person[a]])
+        if same_identity:
+            b = starts[identity[a]] + rng.integers(0, counts[identity[a]])
         else:
             b = rng.integers(0, len(order), 4 * most)
-        keep = (a != b) & ((person[a] == person[b]) == same_person)
+        keep = (a != b) & ((identity[a] == identity[b]) == same_identity)
         first, second = order[a[keep]], order[b[keep]]
-        across = found.modality[first] != found.modality[second]
-        for word, chosen in (("one modality", ~across), ("two modalities", across)):
+        across = table.modality[first] != table.modality[second]
+        for word, chosen in (("same modality", ~across), ("cross-modality", across)):
             one, other = first[chosen][:most], second[chosen][:most]
-            groups[f"{name}, {word}"] = 1 - np.einsum("nd,nd->n", found.features[one], found.features[other])
+            groups[f"{name}, {word}"] = 1 - np.einsum("nd,nd->n", table.features[one], table.features[other])
     return groups
 
 
 def distance_histograms(
-    found: Descriptors, *, seed: int = 0, title: str = "", theme: Theme = LIGHT, form: Form = "png"
+    table: SavedEmbeddings, *, seed: int = 0, title: str = "", theme: Theme = LIGHT, form: Form = "png"
 ) -> bytes:
-    """How far apart pictures of one person and of two are, within a modality and across."""
-    groups = pair_distances(found, seed=seed)
+    """Draw histograms of the cosine distances of `pair_distances`."""
+    groups = pair_distances(table, seed=seed)
     edges = np.linspace(0, max((float(values.max()) for values in groups.values() if len(values)), default=1.0), 61)
     with figure_of(theme, height=4.0) as (figure, (axes,)):
         for number, (name, values) in enumerate(groups.items()):

@@ -1,20 +1,28 @@
-"""What each section of the page says. Everything is HTML text; pictures come in ready."""
+"""Content of the report of a run: plain data for the template `run_report.html.j2`."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from html import escape
 
 from vireid.core.labels import with_name
-from vireid.runs.reading import UNSTATED, Result, Run
-from vireid.visualize import markup
+from vireid.runs.reading import UNSTATED, Lists, Result, Run
 from vireid.visualize.curves import series_name
 from vireid.visualize.ranked import RankedQuery
-from vireid.visualize.sheet import Sheet
+from vireid.visualize.rendering import DAGGER, PageImage
+from vireid.visualize.sheet import Column, Sheet
 from vireid.visualize.tiles import Photographs, Verdict, data_uri, framed, png_uri
 
+SECTIONS: Mapping[str, str] = {
+    "results": "Results",
+    "identities": "Test identities",
+    "training": "Training",
+    "cmc": "CMC curve",
+    "ranked": "Ranked lists",
+    "environment": "Environment",
+    "config": "Config",
+}  # id -> heading, in the order of the page
 CONDITIONS: Mapping[str, str] = {
     "protocol": "Protocol",
     "direction": "Direction",
@@ -28,159 +36,278 @@ CONDITIONS: Mapping[str, str] = {
     "checkpoint": "Checkpoint selection",
     "precision": "Precision",
     "seed": "Seed",
-}  # in the order of the table; a condition that is not here follows under its own name
-SHEET_ROWS = 6  # identities in one table at most; further ones stand beside it
-ORACLE = "† The attributes of the test images are the labels of their identities (an oracle)."
+}  # in the order of the table; other conditions follow under the names that they have in metrics.json
+SHEET_ROWS = 6  # most identities in one table; the tables stand next to each other
+ORACLE_NOTE = f"{DAGGER} The attributes of the test images are the labels of their identities (an oracle)."
 
 
 @dataclass(frozen=True)
 class Plot:
-    """A curve in the colours of a light and of a dark page."""
+    """A plot as two PNG files: one for light and one for dark pages."""
 
     light: bytes
     dark: bytes
     alt: str
 
-    def html(self) -> str:
-        return markup.figure(markup.picture(png_uri(self.light), self.alt, dark=png_uri(self.dark)))
+    def image(self) -> PageImage:
+        """Encode both files as data URIs."""
+        return PageImage(png_uri(self.light), self.alt, png_uri(self.dark))
 
 
 @dataclass(frozen=True)
 class Pictures:
-    """What `page` draws for a run; empty where the run has no such results."""
+    """Plots, contact sheet and ranked queries of a run; None or empty where the run has no such results."""
 
     losses: Plot | None = None
     evaluations: Plot | None = None
     cmc: Plot | None = None
     sheet: Sheet | None = None
-    ranked: Mapping[str, Sequence[RankedQuery]] = field(default_factory=dict)  # of each protocol
+    ranked: Mapping[str, Sequence[RankedQuery]] = field(default_factory=dict)  # protocol -> queries
 
 
-def head(run: Run, sections: Sequence[tuple[str, str]]) -> str:
-    """Title, result in a sentence, what is missing, links to the sections."""
-    return "\n".join(
-        [
-            "<header>",
-            markup.paragraph("vireid: report of a run", "kicker"),
-            f"<h1>{escape(run.name)}</h1>",
-            *(markup.paragraph(text, "lead") for text in summary(run)),
-            *(markup.note(text) for text in run.notes),
-            markup.navigation(sections),
-            "</header>",
-        ]
+@dataclass(frozen=True)
+class Score:
+    """Mean and sample standard deviation over the trials, in percent."""
+
+    mean: float
+    spread: float | None
+    oracle: bool
+
+
+@dataclass(frozen=True)
+class ScoreRow:
+    """One metric; a score for each protocol, None where the protocol does not have it."""
+
+    label: str
+    scores: Sequence[Score | None]
+
+
+@dataclass(frozen=True)
+class ConditionRow:
+    """One evaluation condition; a value for each protocol."""
+
+    label: str
+    values: Sequence[str]
+
+
+@dataclass(frozen=True)
+class ResultsSection:
+    """Tables of scores and of evaluation conditions, one column for each protocol."""
+
+    titles: Sequence[str]
+    scores: Sequence[ScoreRow]
+    conditions: Sequence[ConditionRow]
+    explanations: Sequence[str]
+    oracle_note: str
+
+
+@dataclass(frozen=True)
+class SheetColumn:
+    """Heading of a column of the contact sheet."""
+
+    modality: str
+    camera: str
+
+
+@dataclass(frozen=True)
+class SheetRow:
+    """One identity of the contact sheet; an image with an empty URI where the saved lists hold none."""
+
+    identity: int
+    images: Sequence[PageImage]
+
+
+@dataclass(frozen=True)
+class IdentitiesSection:
+    """Contact sheet of test identities, cut into tables of equal length."""
+
+    text: str
+    columns: Sequence[SheetColumn]
+    tables: Sequence[Sequence[SheetRow]]
+
+
+@dataclass(frozen=True)
+class TrainingSection:
+    """Loss curves, scores during training, speed."""
+
+    plots: Sequence[PageImage]
+    facts: Mapping[str, str]
+    warning: str
+
+
+@dataclass(frozen=True)
+class CmcSection:
+    """CMC plot and how to read it."""
+
+    plot: PageImage
+    explanations: Sequence[str]
+
+
+@dataclass(frozen=True)
+class MatchItem:
+    """A gallery image in a ranked list."""
+
+    image: PageImage
+    identity: int
+    camera: str
+    score: float
+    correct: bool
+
+
+@dataclass(frozen=True)
+class QueryItem:
+    """A query with its ranked list."""
+
+    image: PageImage
+    identity: int
+    camera: str
+    sentence: str
+    matches: Sequence[MatchItem]
+
+
+@dataclass(frozen=True)
+class RankedSection:
+    """Ranked lists of one protocol."""
+
+    title: str
+    query: str  # modality
+    gallery: str
+    trial: str
+    left_out: int  # queries without a correct match in the saved lists
+    queries: Sequence[QueryItem]
+
+
+@dataclass(frozen=True)
+class RunPage:
+    """Content of the report of a run; a section is None or empty where the run has no such results."""
+
+    name: str
+    summary: Sequence[str]
+    notes: Sequence[str]  # missing files, and the commands that write them
+    unreadable: str  # which images could not be read; empty where all could
+    sections: Mapping[str, str]
+    results: ResultsSection | None
+    identities: IdentitiesSection | None
+    training: TrainingSection | None
+    cmc: CmcSection | None
+    ranked: Sequence[RankedSection]
+    environment: Mapping[str, object]
+    config: str
+
+
+def run_page(run: Run, pictures: Pictures, photographs: Photographs) -> RunPage:
+    """Collect the content of all sections."""
+    identities = identities_section(run, pictures.sheet, photographs)
+    ranked = [ranked_section(run, lists, pictures, photographs) for lists in run.lists] if pictures.ranked else []
+    return RunPage(
+        name=run.name,
+        summary=summary(run),
+        notes=run.notes,
+        unreadable=_unreadable_note(photographs),
+        sections=SECTIONS,
+        results=results_section(run.results) if run.results else None,
+        identities=identities,
+        training=training_section(run, pictures),
+        cmc=cmc_section(run, pictures.cmc),
+        ranked=ranked,
+        environment={name.replace("_", " "): value for name, value in run.environment.items()},
+        config=run.config,
     )
 
 
 def summary(run: Run) -> list[str]:
-    """The result, a sentence for each protocol."""
+    """Rank-1 and mAP, one sentence for each protocol."""
     if not run.results:
         return [f"Trained for {len(run.epochs.epoch)} epochs; not evaluated yet."]
     return [
-        f"{title_of(result, run.results)}: the right person comes first for {100 * result.mean['rank1']:.1f}\u00a0% "
-        f"of the queries, mAP {100 * result.mean['mAP']:.1f}\u00a0%."
+        f"{title_of(result, run.results)}: rank-1 {100 * result.mean['rank1']:.1f}\u00a0%, "
+        f"mAP {100 * result.mean['mAP']:.1f}\u00a0%."
         for result in run.results
         if {"rank1", "mAP"} <= set(result.mean)
     ]
 
 
-def results(run: Run) -> str:
-    """The table of scores with every condition, and how to read it."""
-    found = run.results
-    if not found:
-        return markup.section("results", "Results", markup.note("Not evaluated: there is no metrics.json."))
-    titles = "".join(f'<th scope="col">{escape(title_of(result, found))}</th>' for result in found)
-    names = dict.fromkeys(name for result in found for name in result.mean)
-    scores = [markup.row(_heading(name), [score(result, name) for result in found]) for name in names]
-    extra = dict.fromkeys(name for result in found for name in result.conditions if name not in CONDITIONS)
+def results_section(results: Sequence[Result]) -> ResultsSection:
+    """Scores and conditions of all protocols."""
+    metrics = dict.fromkeys(name for result in results for name in result.mean)
+    extra = dict.fromkeys(name for result in results for name in result.conditions if name not in CONDITIONS)
     labels = {**CONDITIONS, **{name: name.replace("_", " ").capitalize() for name in extra}}
-    rows = [
-        markup.row(label, [escape(result.condition(name)) for result in found], merge=True)
+    conditions = [
+        ConditionRow(label, [result.condition(name) for result in results])
         for name, label in labels.items()
-        if name != "draw" or any("draw" in result.conditions for result in found)
+        if name != "draw" or any("draw" in result.conditions for result in results)
     ]
-    rows.append(markup.row("Queries counted", [escape(_queries(result)) for result in found], merge=True))
-    oracle = markup.paragraph(ORACLE, "faint") if any(result.oracle for result in found) else ""
-    reading = "".join(markup.paragraph(text) for text in how_to_read(found))
-    left = _table("Percent", titles, scores, "score") + oracle + reading
-    return markup.section(
-        "results", "Results", f'<div class="beside"><div>{left}</div>{_table("Measured under", titles, rows)}</div>'
+    conditions.append(ConditionRow("Queries evaluated", [_query_counts(result) for result in results]))
+    return ResultsSection(
+        titles=[title_of(result, results) for result in results],
+        scores=[ScoreRow(name.replace("rank", "Rank-"), [score(r, name) for r in results]) for name in metrics],
+        conditions=conditions,
+        explanations=explanations(results),
+        oracle_note=ORACLE_NOTE if any(result.oracle for result in results) else "",
     )
 
 
-def score(result: Result, name: str) -> str:
-    """HTML of a cell: mean and sample standard deviation in percent.
+def score(result: Result, name: str) -> Score | None:
+    """Mean and sample standard deviation of a metric in percent; None where the result does not have the metric.
 
-    >>> score(Result("all", {}, {"rank1": 0.3456}, {"rank1": 0.0123}, ()), "rank1")
-    '34.6 <span class="spread">± 1.2</span>'
+    >>> score(Result("all", {}, {"rank1": 0.25}, {"rank1": 0.5}, ()), "rank1")
+    Score(mean=25.0, spread=50.0, oracle=False)
     """
     if name not in result.mean:
-        return "-"
+        return None
     spread = result.spread.get(name)
-    margin = f' <span class="spread">± {100 * spread:.1f}</span>' if spread is not None else ""
-    return f"{100 * result.mean[name]:.1f}{margin}{' †' if result.oracle else ''}"
+    return Score(100 * result.mean[name], None if spread is None else 100 * spread, result.oracle)
 
 
-def how_to_read(found: Sequence[Result]) -> list[str]:
-    """Sentences below the table."""
+def explanations(results: Sequence[Result]) -> list[str]:
+    """How to read the table of scores; rank-1 of a random ranking where it is known."""
     texts = [
-        "Rank-k is the share of the queries whose person is found within the first k ranks; mAP is high where all "
-        "images of the person come early, mINP where even the last one does."
+        "Rank-k is the share of the queries with a correct match within the first k ranks. mAP is the mean over the "
+        "queries of the average precision. mINP is the mean of the inverse negative penalty, which depends on the "
+        "rank of the last correct match."
     ]
-    if any(value is not None for result in found for value in result.spread.values()):
-        texts[0] += " After ± stands the sample standard deviation over the trials, each with its own gallery draw."
-    for result in found:
+    if any(value is not None for result in results for value in result.spread.values()):
+        texts[0] += " The number after ± is the sample standard deviation over the trials, each with another gallery."
+    for result in results:
         if result.chance:
             gain = result.mean["rank1"] / result.chance if "rank1" in result.mean else 0.0
-            times = f", so rank-1 is {gain:.1f} times chance" if gain else ""
+            times = f"; the measured rank-1 is {gain:.1f} times as high" if gain else ""
             texts.append(
-                f"{title_of(result, found)}: a gallery in random order would have rank-1 "
-                f"{100 * result.chance:.1f}\u00a0%{times}."
+                f"{title_of(result, results)}: a random ranking has rank-1 {100 * result.chance:.1f}\u00a0%{times}."
             )
     return texts
 
 
-def people(run: Run, pictures: Pictures, photographs: Photographs) -> str:
-    """Contact sheet of the test people."""
-    sheet = pictures.sheet
+def identities_section(run: Run, sheet: Sheet | None, photographs: Photographs) -> IdentitiesSection | None:
+    """Contact sheet of the test identities; None without ranked lists."""
     if sheet is None or not sheet.identities:
-        return markup.section("people", "Test people", markup.note("There are no ranked lists to take images from."))
+        return None
     names = run.lists[0].camera_names if run.lists else {}
-    heads = "".join(
-        f'<th scope="col"><span>{escape(column.modality)}</span>cam {escape(with_name(column.camera, names))}</th>'
-        for column in sheet.columns
-    )
-    tables = []
-    rows = math.ceil(len(sheet.identities) / math.ceil(len(sheet.identities) / SHEET_ROWS))  # tables of equal length
-    for start in range(0, len(sheet.identities), rows):
-        body = "".join(
-            f'<tr><th scope="row">id {identity}</th>'
-            + "".join(
-                f"<td>{_cell(path, f'Identity {identity}, {column.modality} camera {column.camera}', photographs)}</td>"
-                for column, path in zip(sheet.columns, cells)
-            )
-            + "</tr>"
-            for identity, cells in list(zip(sheet.identities, sheet.cells))[start : start + rows]
-        )
-        tables.append(
-            f'<table class="sheet"><thead><tr><th scope="col">person</th>{heads}</tr></thead>'
-            f"<tbody>{body}</tbody></table>"
-        )
-    text = (
-        f"{len(sheet.identities)} of the {sheet.people} people of the test set, at even distances by identity: one "
-        "image of each camera. An empty place: the saved lists hold no image of this person in this camera."
-    )
-    return markup.section(
-        "people", "Test people", markup.paragraph(text), f'<div class="sheets">{"".join(tables)}</div>'
+    rows = [
+        SheetRow(identity, [_sheet_image(path, identity, c, photographs) for c, path in zip(sheet.columns, cells)])
+        for identity, cells in zip(sheet.identities, sheet.cells)
+    ]
+    length = math.ceil(len(rows) / math.ceil(len(rows) / SHEET_ROWS))  # tables of equal length
+    return IdentitiesSection(
+        text=f"{len(rows)} of the {sheet.total} test identities, taken at equal distances from the sorted list, with "
+        "one image from each camera. An empty place means that the saved ranked lists hold no image of this identity "
+        "from this camera.",
+        columns=[SheetColumn(column.modality, with_name(column.camera, names)) for column in sheet.columns],
+        tables=[rows[start : start + length] for start in range(0, len(rows), length)],
     )
 
 
-def training(run: Run, pictures: Pictures) -> str:
-    """Loss curves, scores while training, speed."""
-    plots = "".join(plot.html() for plot in (pictures.losses, pictures.evaluations) if plot is not None)
+def _sheet_image(path: str | None, identity: int, column: Column, photographs: Photographs) -> PageImage:
+    alt = f"Identity {identity}, {column.modality} camera {column.camera}"
+    return PageImage(data_uri(photographs(path)) if path is not None else "", alt)
+
+
+def training_section(run: Run, pictures: Pictures) -> TrainingSection | None:
+    """Loss curves, scores during training and speed; None without a finished epoch."""
+    plots = [plot.image() for plot in (pictures.losses, pictures.evaluations) if plot is not None]
     if not plots:
-        return markup.section("training", "Training", markup.note("log.jsonl holds no finished epoch."))
-    epochs = run.epochs
-    facts: dict[str, str] = {}
+        return None
+    epochs, facts = run.epochs, {}
     if epochs.epoch:
         facts["epochs"] = str(len(epochs.epoch))
     if epochs.images_per_second is not None:
@@ -189,127 +316,83 @@ def training(run: Run, pictures: Pictures) -> str:
         facts["waiting for data"] = f"{100 * epochs.waiting:.1f} % of the time"
     warning = ""
     if pictures.evaluations is not None:
-        warning = "Scores while training are measured on the test set: to watch a run, not to choose its settings."
-    beside = f"<div>{markup.paragraph(warning, 'faint') if warning else ''}{markup.facts(facts)}</div>"
-    return markup.section("training", "Training", f'<div class="plots">{plots}{beside}</div>')
+        warning = (
+            "Scores during training are computed on the test set. Use them to monitor a run, not to choose its "
+            "hyperparameters."
+        )
+    return TrainingSection(plots, facts, warning)
 
 
-def cmc(run: Run, pictures: Pictures) -> str:
-    """CMC curve and how it was made."""
-    if pictures.cmc is None:
-        return markup.section("cmc", "CMC curve", markup.note("Not evaluated: there is no metrics.json."))
-    spread = any(value is not None for result in run.results for value in result.spread.values())
-    texts = ["Share of the queries whose person is found within the first k ranks, mean over the trials."]
-    if spread:
-        texts.append("Bars: one sample standard deviation over the trials to each side, at the ranks of the table.")
+def cmc_section(run: Run, plot: Plot | None) -> CmcSection | None:
+    """CMC plot and how to read it; None without results."""
+    if plot is None:
+        return None
+    texts = ["Share of the queries with a correct match within the first k ranks, averaged over the trials."]
+    if any(value is not None for result in run.results for value in result.spread.values()):
+        texts.append("Error bars: plus and minus one sample standard deviation over the trials.")
     if any(result.chance for result in run.results):
-        texts.append("Ring: rank-1 of a gallery in random order.")
-    words = "".join(markup.paragraph(text) for text in texts)
-    return markup.section("cmc", "CMC curve", f'<div class="plots">{pictures.cmc.html()}<div>{words}</div></div>')
+        texts.append("Ring: rank-1 of a random ranking.")
+    return CmcSection(plot.image(), texts)
 
 
-def ranked(run: Run, pictures: Pictures, photographs: Photographs) -> str:
-    """Ranked lists of each protocol, and the rule by which the queries were chosen."""
-    if not pictures.ranked:
-        return markup.section("ranked", "Ranked lists", markup.note("There is no rankings.npz to read them from."))
-    text = (
-        "All queries are ordered from best to worst by the place of their first right answer, and the ones below stand "
-        "at even distances in that order: nobody picked them. At the left the query; then its answers, best first, "
-        "with identity, camera and similarity. A tick and a green frame: the right person. A cross and a red frame: "
-        "another one."
+def ranked_section(run: Run, lists: Lists, pictures: Pictures, photographs: Photographs) -> RankedSection:
+    """Ranked lists of one protocol."""
+    query, gallery = run.modalities(lists.name)
+    result = next((result for result in run.results if result.name == lists.name), None)
+    return RankedSection(
+        title=title_of(result, run.results) if result else lists.name,
+        query=query,
+        gallery=gallery,
+        trial=lists.trial,
+        left_out=int((~lists.answerable()).sum()),
+        queries=[
+            _query_item(item, query, gallery, photographs, lists.camera_names)
+            for item in pictures.ranked.get(lists.name, ())
+        ],
     )
-    blocks = []
-    for lists in run.lists:
-        query, gallery = run.modalities(lists.name)
-        result = next((result for result in run.results if result.name == lists.name), None)
-        title = title_of(result, run.results) if result else lists.name
-        blocks.append(
-            f"<h3>{escape(title)}: {escape(query)} asks, {escape(gallery)} answers ({escape(lists.trial)})</h3>"
+
+
+def _query_item(
+    item: RankedQuery, query: str, gallery: str, photographs: Photographs, camera_names: Mapping[int, str]
+) -> QueryItem:
+    camera = with_name(item.camera, camera_names)
+    image = data_uri(framed(photographs(item.path), Verdict.QUERY))
+    matches = []
+    for rank, ranked in enumerate(item.images, 1):
+        correct, gallery_camera = ranked.verdict is Verdict.CORRECT, with_name(ranked.camera, camera_names)
+        alt = (
+            f"Rank {rank}, {'correct' if correct else 'incorrect'} match: identity {ranked.identity}, {gallery} "
+            f"camera {gallery_camera}"
         )
-        without = int((~lists.answerable()).sum())
-        if without:
-            blocks.append(
-                markup.paragraph(f"Left out: {without} queries whose person is in none of the saved answers.", "faint")
-            )
-        items = pictures.ranked.get(lists.name, ())
-        blocks += [_query(item, query, gallery, photographs, lists.camera_names) for item in items]
-    return markup.section("ranked", "Ranked lists", markup.paragraph(text), *blocks)
+        uri = data_uri(framed(photographs(ranked.path), ranked.verdict))
+        matches.append(MatchItem(PageImage(uri, alt), ranked.identity, gallery_camera, ranked.score, correct))
+    alt = f"Query: identity {item.identity}, {query} camera {camera}"
+    return QueryItem(PageImage(image, alt), item.identity, camera, item.sentence(), matches)
 
 
-def environment(run: Run) -> str:
-    """What the run computed on."""
-    values = {name.replace("_", " "): value for name, value in run.environment.items()}
-    inside = markup.facts(values) if values else markup.note(f"Environment {UNSTATED}.")
-    return markup.section("environment", "Environment", inside)
+def title_of(result: Result, results: Sequence[Result]) -> str:
+    """Protocol and mode, for example `SYSU-MM01 all`."""
+    return f"{result.conditions.get('protocol', '')} {series_name(result, results)}".strip()
 
 
-def config(run: Run) -> str:
-    """The resolved config, folded away."""
-    if not run.config:
-        return markup.section("config", "Config", markup.note("There is no config.yml in the run's folder."))
-    text = f"<details><summary>config.yml, every value resolved</summary><pre>{escape(run.config)}</pre></details>"
-    return markup.section("config", "Config", text)
-
-
-# -- parts of sections ----------------------------------------------------------------------------------------------
-
-
-def _table(corner: str, titles: str, rows: Sequence[str], kind: str = "condition") -> str:
-    return (
-        f'<div class="scroll"><table class="results"><thead><tr><th scope="col">{corner}</th>{titles}</tr></thead>'
-        f'<tbody class="{kind}">{"".join(rows)}</tbody></table></div>'
-    )
-
-
-def _query(item: RankedQuery, query: str, gallery: str, photographs: Photographs, names: Mapping[int, str]) -> str:
-    camera = escape(with_name(item.camera, names))
-    alt = f"Query: identity {item.identity}, {query} camera {with_name(item.camera, names)}"
-    asked = markup.figure(
-        markup.picture(data_uri(framed(photographs(item.path), Verdict.QUERY)), alt),
-        f"<b>query</b>id {item.identity}<br>cam {camera}",
-    )
-    answers = []
-    for place, answer in enumerate(item.answers, 1):
-        word = answer.verdict.name.lower()
-        seen = with_name(answer.camera, names)
-        alt = f"Place {place}, {word}: identity {answer.identity}, {gallery} camera {seen}"
-        mark = "✓" if answer.verdict is Verdict.RIGHT else "✗"
-        answers.append(
-            "<li>"
-            + markup.figure(
-                markup.picture(data_uri(framed(photographs(answer.path), answer.verdict)), alt),
-                f'<span class="{word}">{mark} id {answer.identity}</span><br>cam {escape(seen)}<br>{answer.score:.3f}',
-            )
-            + "</li>"
-        )
-    return (
-        f'<article class="query"><h4>Identity {item.identity}, camera {camera}: {escape(item.sentence())}</h4>'
-        f'<div class="strip">{asked}<ol class="answers">{"".join(answers)}</ol></div></article>'
-    )
-
-
-def _cell(path: str | None, alt: str, photographs: Photographs) -> str:
-    if path is None:
-        return f'<div class="none"><span class="hidden">{escape(alt)}: no image</span></div>'
-    return markup.picture(data_uri(photographs(path)), alt)
-
-
-def title_of(result: Result, found: Sequence[Result]) -> str:
-    """`SYSU-MM01 all`."""
-    return f"{result.conditions.get('protocol', '')} {series_name(result, found)}".strip()
-
-
-def _heading(name: str) -> str:
-    return name.replace("rank", "Rank-")
-
-
-def _queries(result: Result) -> str:
-    """Queries in the means, and how many were left out, of each trial or of all where they agree."""
+def _query_counts(result: Result) -> str:
+    """Number of evaluated and of skipped queries, of each trial or of all where they agree."""
     counts = {(trial.get("queries"), trial.get("skipped")) for trial in result.trials}
     if not counts or any(None in pair for pair in counts):
         return UNSTATED
     texts = [
-        f"{counted}" + (f" ({skipped} without a right image left out)" if skipped else "")
-        for counted, skipped in counts
+        f"{evaluated}" + (f" ({skipped} without a correct match left out)" if skipped else "")
+        for evaluated, skipped in counts
     ]
     return " or ".join(sorted(texts))
+
+
+def _unreadable_note(photographs: Photographs) -> str:
+    """Number of unreadable images with the first path and reason; empty where all images were read."""
+    if not photographs.unreadable:
+        return ""
+    path, reason = next(iter(photographs.unreadable.items()))
+    return (
+        f"{len(photographs.unreadable)} images could not be read and are shown as gray boxes. The first is {path} "
+        f"({reason}). Relative paths start at the folder in which the run was started: run this command there."
+    )

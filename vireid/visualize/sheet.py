@@ -1,4 +1,4 @@
-"""Contact sheet of the test people: a row for each identity, a column for each camera."""
+"""Contact sheet of the test identities: one row for each identity, one column for each camera."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SIDES = {modality.name.lower(): int(modality) for modality in Modality}
 
 @dataclass(frozen=True, order=True)
 class Column:
-    """A camera in one modality: one camera number may see in both."""
+    """A camera in one modality; one camera number may record both modalities."""
 
     modality: str
     camera: int
@@ -26,20 +26,20 @@ class Column:
 
 @dataclass(frozen=True)
 class Sheet:
-    """Which image stands where; None where no saved list has an image of the person in that camera."""
+    """Image path of each identity and camera; None where the saved ranked lists hold no such image."""
 
     columns: Sequence[Column]
     identities: Sequence[int]
     cells: Sequence[Sequence[str | None]]  # [identity][column]
-    people: int  # identities there are in all
+    total: int  # number of identities in the saved ranked lists
 
 
 def contact_sheet(run: Run, number: int = 12) -> Sheet:
-    """At most `number` identities of the ranked lists, at even distances; the first image of each camera.
+    """Choose at most `number` identities of the ranked lists at equal distances, with one image from each camera.
 
-    Visible cameras stand before infrared ones, then by number.
+    Columns are sorted by modality (visible first), then by camera number.
     """
-    found: dict[int, dict[Column, str]] = {}
+    images: dict[int, dict[Column, str]] = {}
     for lists in run.lists:
         query, gallery = run.modalities(lists.name)
         for modality, paths, ids, cameras in (
@@ -47,12 +47,12 @@ def contact_sheet(run: Run, number: int = 12) -> Sheet:
             (query, lists.query_path, lists.query_id, lists.query_camera),
         ):
             for path, identity, camera in zip(paths.tolist(), ids.tolist(), cameras.tolist()):
-                found.setdefault(identity, {}).setdefault(Column(modality, camera), path)
-    columns = sorted({column for row in found.values() for column in row}, key=_place)
-    everyone = sorted(found)
-    rows = np.unique(np.linspace(0, len(everyone) - 1, min(number, len(everyone))).round().astype(int))
-    identities = [everyone[row] for row in rows]
-    return Sheet(columns, identities, [[found[i].get(column) for column in columns] for i in identities], len(everyone))
+                images.setdefault(identity, {}).setdefault(Column(modality, camera), path)
+    columns = sorted({column for row in images.values() for column in row}, key=_place)
+    known = sorted(images)
+    rows = np.unique(np.linspace(0, len(known) - 1, min(number, len(known))).round().astype(int))
+    identities = [known[row] for row in rows]
+    return Sheet(columns, identities, [[images[i].get(column) for column in columns] for i in identities], len(known))
 
 
 def _place(column: Column) -> tuple[int, str, int]:
@@ -60,14 +60,14 @@ def _place(column: Column) -> tuple[int, str, int]:
 
 
 def cell_box(row: int, column: int, size: tuple[int, int]) -> tuple[int, int, int, int]:
-    """Left, top, right, bottom of an image in `draw_sheet`."""
+    """Return left, top, right and bottom of an image in `draw_sheet`."""
     left = MARGIN + LABEL + column * (size[0] + GAP)
     top = MARGIN + HEADER + row * (size[1] + GAP)
     return left, top, left + size[0], top + size[1]
 
 
 def draw_sheet(sheet: Sheet, photographs: Photographs) -> Image.Image:
-    """The sheet as one picture; an empty place stays blank with a thin outline."""
+    """Draw the contact sheet; a missing image is a blank place with a thin outline."""
     size = photographs.size
     right, bottom = cell_box(len(sheet.identities) - 1, len(sheet.columns) - 1, size)[2:]
     picture = Image.new("RGB", (right + MARGIN, bottom + MARGIN), PAPER)

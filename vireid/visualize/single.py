@@ -1,4 +1,4 @@
-"""One picture of a run in three forms: PNG, PDF, and a page that opens offline."""
+"""Write single pictures of a run as PNG, as PDF and as an HTML page that opens offline."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ from PIL import Image
 from vireid.core.errors import UserError, nearest
 from vireid.core.io import replaced_file, write_text
 from vireid.runs.reading import Run, read_run
-from vireid.visualize import curves, markup, scatter
+from vireid.visualize import curves, scatter
 from vireid.visualize.drawing import LIGHT, Form
-from vireid.visualize.ranked import draw_ranked, ranked_queries
+from vireid.visualize.ranked import draw_ranked, ranked_caption, ranked_queries
+from vireid.visualize.rendering import PageImage, render_page
 from vireid.visualize.tiles import Photographs, png, png_uri
 
 
 @dataclass(frozen=True)
 class Single:
-    """A picture: its bytes in each form, and what is said below it."""
+    """A picture as the bytes of a PNG and of a PDF file, with its caption."""
 
     name: str
     png: bytes
@@ -28,44 +29,52 @@ class Single:
     caption: str
 
 
+@dataclass(frozen=True)
+class PicturePage:
+    """Content of the template `picture.html.j2`."""
+
+    name: str
+    image: PageImage
+
+
 def write_single(picture: Single, folder: Path) -> list[Path]:
-    """`NAME.png`, `NAME.pdf` and `NAME.html` in a folder, each whole or not there."""
+    """Write `NAME.png`, `NAME.pdf` and `NAME.html` into a folder; each file is written atomically."""
     paths = [folder / f"{picture.name}.{form}" for form in ("png", "pdf", "html")]
     for path, content in zip(paths, (picture.png, picture.pdf)):
         with replaced_file(path) as file:
             file.write(content)
-    image = markup.figure(markup.picture(png_uri(picture.png), picture.caption), markup.paragraph(picture.caption))
-    section = markup.section("picture", picture.name, f'<div class="plots wide">{image}</div>')
-    body = f"<main>{section}</main>"
-    write_text(paths[2], markup.document(f"{picture.name}: vireid", body))
+    page = PicturePage(picture.name, PageImage(png_uri(picture.png), picture.caption))
+    write_text(paths[2], render_page("picture.html.j2", page))
     return paths
 
 
 def of_image(name: str, image: Image.Image, caption: str) -> Single:
-    """From a picture made of pixels."""
+    """Create the PNG and PDF files of a bitmap."""
     buffer = io.BytesIO()
     image.save(buffer, "PDF", resolution=150)
     return Single(name, png(image), buffer.getvalue(), caption)
 
 
 def of_plot(name: str, draw: Callable[[Form], bytes], caption: str) -> Single:
-    """From a plot, whose PDF is made of lines."""
+    """Create the PNG file and the vector PDF file of a plot."""
     return Single(name, draw("png"), draw("pdf"), caption)
 
 
-# -- the kinds that need nothing but a run's saved results ------------------------------------------------------------
+# -- pictures from the saved results of a run -------------------------------------------------------------------------
 
 
 def curves_of(run: Path) -> list[Single]:
-    """Loss terms and the learning rate over the epochs."""
+    """Draw the loss terms and the learning rate over the epochs."""
     read = read_run(run)
     if not read.epochs.epoch:
-        raise UserError(f"{run}: log.jsonl holds no finished epoch, so there are no curves")
+        raise UserError(
+            f"{run}: log.jsonl holds no finished epoch, so curves cannot be drawn; train at least one epoch"
+        )
     return [of_plot("curves", lambda form: curves.loss_curves(read.epochs, LIGHT, form), f"{read.name}: loss terms")]
 
 
 def cmc_of(run: Path) -> list[Single]:
-    """CMC curve of each protocol."""
+    """Draw the CMC curve of each protocol."""
     read = read_run(run)
     if not read.results:
         raise UserError("\n".join(read.notes))
@@ -73,27 +82,27 @@ def cmc_of(run: Path) -> list[Single]:
 
 
 def tsne_of(run: Path, *, people: int = 20, seed: int = 0) -> list[Single]:
-    """A map of test people, a colour for each person and a mark for each modality."""
-    found, title = scatter.read_descriptors(run), run.resolve().name
+    """Draw a t-SNE map of test images: one color for each identity, one marker for each modality."""
+    table, title = scatter.read_embeddings(run), run.resolve().name
 
     def draw(form: Form) -> bytes:
-        return scatter.tsne_map(found, people=people, seed=seed, title=title, form=form)
+        return scatter.tsne_map(table, people=people, seed=seed, title=title, form=form)
 
-    return [of_plot("tsne", draw, f"{title}: t-SNE of the descriptors of {people} test people")]
+    return [of_plot("tsne", draw, f"{title}: t-SNE of the embeddings of {people} test identities")]
 
 
 def distances_of(run: Path, *, seed: int = 0) -> list[Single]:
-    """Histograms of distances within and between people and modalities."""
-    found, title = scatter.read_descriptors(run), run.resolve().name
+    """Draw histograms of the cosine distances within and between identities and modalities."""
+    table, title = scatter.read_embeddings(run), run.resolve().name
 
     def draw(form: Form) -> bytes:
-        return scatter.distance_histograms(found, seed=seed, title=title, form=form)
+        return scatter.distance_histograms(table, seed=seed, title=title, form=form)
 
     return [of_plot("distances", draw, f"{title}: cosine distances of test images")]
 
 
 def ranklist_of(run: Path, *, queries: int = 8, protocols: Sequence[str] = ()) -> list[Single]:
-    """Queries and their first answers, right and wrong ones framed, with scores; one picture for each protocol."""
+    """Draw ranked lists with framed matches and scores; one picture for each protocol."""
     read = read_run(run)
     lists = {each.name: each for each in read.lists}
     if not lists:
@@ -106,10 +115,9 @@ def ranklist_of(run: Path, *, queries: int = 8, protocols: Sequence[str] = ()) -
 
 def _ranklist(run: Run, name: str, queries: int) -> Single:
     lists = next(each for each in run.lists if each.name == name)
-    asking, answering = run.modalities(name)
-    caption = f"{name}: {asking} asks, {answering} answers. Tick: right person, cross: another person."
+    caption = ranked_caption(name, *run.modalities(name))
     photographs = Photographs()
     picture = draw_ranked(list(ranked_queries(lists, queries)), photographs, title=caption)
     if photographs.unreadable:
-        caption += f" {len(photographs.unreadable)} images could not be read and are grey."
+        caption += f" {len(photographs.unreadable)} images could not be read and are gray."
     return of_image(f"ranklist_{name}", picture, caption)

@@ -1,4 +1,4 @@
-"""Pictures of single people: read, fitted into a box, framed by what they are."""
+"""Image tiles: read an image, fit it into a box, frame it as query, correct match or incorrect match."""
 
 from __future__ import annotations
 
@@ -11,42 +11,46 @@ from PIL import Image, ImageDraw, ImageFont
 
 from vireid.data.images.decode import displayed_image
 
-RIGHT_COLOUR = (0, 138, 92)
-WRONG_COLOUR = (205, 48, 34)
-QUERY_COLOUR = (52, 101, 164)
-BACKGROUND = (120, 120, 120)  # beside an image whose shape is not the box's
+CORRECT_COLOR = (0, 138, 92)
+INCORRECT_COLOR = (205, 48, 34)
+QUERY_COLOR = (52, 101, 164)
+BACKGROUND = (120, 120, 120)  # padding of an image whose aspect ratio differs from that of the box
 FRAME = 5  # pixels
 PAPER, INK, FAINT = (255, 255, 255), (28, 30, 34), (104, 110, 120)
 LINE = 15  # height of a line of text in a picture
 
 
 class Verdict(Enum):
-    """What a framed picture is: its colour, and for an answer also a mark, so that colour is not the only sign."""
+    """Role of a framed image. The value is the color of the frame; matches carry a tick or a cross as well."""
 
-    QUERY = QUERY_COLOUR
-    RIGHT = RIGHT_COLOUR
-    WRONG = WRONG_COLOUR
+    QUERY = QUERY_COLOR
+    CORRECT = CORRECT_COLOR
+    INCORRECT = INCORRECT_COLOR
 
     @classmethod
     def of(cls, correct: bool) -> Verdict:
-        return cls.RIGHT if correct else cls.WRONG
+        return cls.CORRECT if correct else cls.INCORRECT
 
 
 class Photographs:
-    """Reads images by path and remembers which could not be read; those become a grey box with a question mark.
+    """Read images by path, cached. An unreadable image becomes a gray box with a question mark.
 
-    `size`: (width, height) of the box in pixels; images keep their shape.
+    Args:
+        size: Width and height of the box in pixels. Images keep their aspect ratio.
+
+    Attributes:
+        unreadable: Path -> reason of the images that could not be read.
     """
 
     def __init__(self, size: tuple[int, int] = (80, 160)) -> None:
         self.size = size
         self.unreadable: dict[str, str] = {}  # path -> reason
-        self._seen: dict[str, Image.Image] = {}
+        self._images: dict[str, Image.Image] = {}
 
     def __call__(self, path: str) -> Image.Image:
-        if path not in self._seen:
-            self._seen[path] = self._read(path)
-        return self._seen[path].copy()
+        if path not in self._images:
+            self._images[path] = self._read(path)
+        return self._images[path].copy()
 
     def _read(self, path: str) -> Image.Image:
         try:
@@ -67,7 +71,7 @@ class Photographs:
 
 
 def framed(image: Image.Image, verdict: Verdict) -> Image.Image:
-    """The picture with FRAME pixels of the verdict's colour around it; a right one with a tick, a wrong one a cross."""
+    """Add a frame in the color of the verdict, and a tick or a cross on matches."""
     tile = Image.new("RGB", (image.width + 2 * FRAME, image.height + 2 * FRAME), verdict.value)
     tile.paste(image, (FRAME, FRAME))
     if verdict is not Verdict.QUERY:
@@ -77,13 +81,13 @@ def framed(image: Image.Image, verdict: Verdict) -> Image.Image:
 
 
 def _badge(verdict: Verdict, size: int) -> Image.Image:
-    """A white tick or cross on the verdict's colour."""
+    """Draw a white tick or cross on the color of the verdict."""
     large = 8 * size
     badge = Image.new("RGB", (large, large), verdict.value)
     draw, width = ImageDraw.Draw(badge), large // 9
     strokes = {
-        Verdict.RIGHT: [[(0.22, 0.52), (0.43, 0.73), (0.80, 0.28)]],
-        Verdict.WRONG: [[(0.26, 0.26), (0.74, 0.74)], [(0.74, 0.26), (0.26, 0.74)]],
+        Verdict.CORRECT: [[(0.22, 0.52), (0.43, 0.73), (0.80, 0.28)]],
+        Verdict.INCORRECT: [[(0.26, 0.26), (0.74, 0.74)], [(0.74, 0.26), (0.26, 0.74)]],
     }[verdict]
     for stroke in strokes:
         draw.line([(x * large, y * large) for x, y in stroke], fill=PAPER, width=width, joint="curve")
@@ -97,34 +101,34 @@ def _placeholder(size: tuple[int, int]) -> Image.Image:
 
 
 def font(size: int) -> ImageFont.ImageFont | ImageFont.FreeTypeFont:
-    """The font of all pictures; it comes with Pillow, so that they look alike everywhere."""
+    """Return the font that Pillow ships, so that pictures look the same on all machines."""
     return ImageFont.load_default(size)
 
 
 def write_lines(
     picture: Image.Image, at: tuple[float, float], lines: Sequence[str], *, size: int = 12, anchor: str = "ma"
 ) -> None:
-    """Lines of text below each other; the first is ink, the others faint."""
+    """Write lines of text below each other; the first in INK, the others in FAINT."""
     draw = ImageDraw.Draw(picture)
     for number, line in enumerate(lines):
-        colour = INK if number == 0 else FAINT
-        draw.text((at[0], at[1] + number * LINE), line, fill=colour, font=font(size), anchor=anchor)
+        color = INK if number == 0 else FAINT
+        draw.text((at[0], at[1] + number * LINE), line, fill=color, font=font(size), anchor=anchor)
 
 
 def data_uri(image: Image.Image, quality: int = 84) -> str:
-    """A JPEG inside the text of a page; colours at full resolution, so that a frame keeps its edge."""
+    """Encode an image as a JPEG data URI, without chroma subsampling, which would blur the frames."""
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=quality, subsampling=0, optimize=True)
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
 def png_uri(content: bytes) -> str:
-    """A PNG inside the text of a page."""
+    """Encode PNG bytes as a data URI."""
     return "data:image/png;base64," + base64.b64encode(content).decode("ascii")
 
 
 def png(image: Image.Image) -> bytes:
-    """The bytes of a PNG file."""
+    """Encode an image as PNG."""
     buffer = io.BytesIO()
     image.save(buffer, "PNG")
     return buffer.getvalue()

@@ -82,7 +82,7 @@ def test_trained_run_has_notes_that_name_the_command(trained: Path) -> None:
     command = f"tools/train_net.py --config-file {trained}/config.yml --eval-only OUTPUT_DIR {trained}"
     assert run.notes == [
         f"metrics.json is missing: the run has not been evaluated. Make it with: {command}",
-        f"rankings.npz is missing: no test people, no ranked lists. Make it with: {command}",
+        f"rankings.npz is missing: no test identities, no ranked lists. Make it with: {command}",
     ]
     assert run.results == []
 

@@ -1,4 +1,4 @@
-"""A map colours what it marks."""
+"""A map colors what it marks."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from vireid.visualize.tiles import Photographs
 
 
 def test_strong_places_are_red_and_weak_ones_blue():
-    grey = Image.new("RGB", (40, 80), (128, 128, 128))
+    gray = Image.new("RGB", (40, 80), (128, 128, 128))
     values = np.zeros((8, 4))
     values[:4] = 1
-    pixels = np.asarray(overlay(grey, values), int)
+    pixels = np.asarray(overlay(gray, values), int)
     top, bottom = pixels[10, 20], pixels[70, 20]
     assert top[0] > top[2] + 30
     assert bottom[2] > bottom[0] + 10

@@ -1,8 +1,9 @@
-"""The page: complete, self-contained, safe, and whole at any moment."""
+"""Report of a run: content, a single offline file, escaping, atomic replacement."""
 
 from __future__ import annotations
 
 import base64
+import hashlib
 import io
 import json
 import re
@@ -17,11 +18,12 @@ from PIL import Image
 from vireid.core.errors import UserError
 from vireid.runs.reading import read_run
 from vireid.visualize import page
-from vireid.visualize.sections import Pictures
-from vireid.visualize.tiles import QUERY_COLOUR, RIGHT_COLOUR, WRONG_COLOUR, Photographs
+from vireid.visualize.rendering import read_static
+from vireid.visualize.sections import SECTIONS, Pictures
+from vireid.visualize.tiles import CORRECT_COLOR, INCORRECT_COLOR, QUERY_COLOR, Photographs
 
 VOID = {"meta", "img", "source", "br"}
-HEADINGS = ["Results", "Test people", "Training", "CMC curve", "Ranked lists", "Environment", "Config"]
+HEADINGS = ["Results", "Test identities", "Training", "CMC curve", "Ranked lists", "Environment", "Config"]
 
 
 class Reader(HTMLParser):
@@ -94,7 +96,7 @@ def test_structure(reported: Path) -> None:
     assert found.texts("h1") == ["tiny <script>alert(1)<"]
     assert found.texts("h2") == HEADINGS
     sections = found.attributes("section")
-    assert [attributes["id"] for attributes in sections] == [name for name, _ in page.SECTIONS]
+    assert [attributes["id"] for attributes in sections] == list(SECTIONS)
     ids = [attributes["id"] for _, attributes, _ in found.elements if "id" in attributes]
     assert len(ids) == len(set(ids))
     for link in found.attributes("a"):
@@ -110,18 +112,15 @@ def test_table_equals_metrics(reported: Path) -> None:
         for report in results.values():
             assert next(cells) == f"{100 * report['mean'][name]:.1f} ± {100 * report['spread'][name]:.1f}"
     stated = ["SYSU-MM01", "infrared to visible", "all", "indoor", "1", "2", "seeded", "features_bn", "none", "none"]
-    for text in [*stated, "last epoch (3)", "float32", "7", "6 (1 without a right image left out)"]:
+    for text in [*stated, "last epoch (3)", "float32", "7", "6 (1 without a correct match left out)"]:
         assert next(cells) == text
     rows = found.texts("th", scope="row")
     assert rows[:19] == [
         *("Rank-1", "Rank-5", "Rank-10", "Rank-20", "mAP", "mINP"),
         *("Protocol", "Direction", "Mode", "Shots", "Trials", "Gallery draw", "Feature", "Re-ranking"),
-        *("Attribute source", "Checkpoint selection", "Precision", "Seed", "Queries counted"),
+        *("Attribute source", "Checkpoint selection", "Precision", "Seed", "Queries evaluated"),
     ]
-    assert (
-        "SYSU-MM01 all: the right person comes first for 31.2\u00a0% of the queries, mAP 71.2\u00a0%."
-        in found.texts("p")
-    )
+    assert "SYSU-MM01 all: rank-1 31.2\u00a0%, mAP 71.2\u00a0%." in found.texts("p")
 
 
 def test_a_condition_that_nobody_stated_is_seen(finished: Path) -> None:
@@ -154,7 +153,7 @@ def test_one_trial_has_no_spread_and_chance_is_said(finished: Path) -> None:
     path.write_text(json.dumps(content))
     found = Reader(words(finished))
     assert found.texts("td")[0] == "31.2"
-    sentence = "SYSU-MM01 all: a gallery in random order would have rank-1 10.0\u00a0%, so rank-1 is 3.1 times chance."
+    sentence = "SYSU-MM01 all: a random ranking has rank-1 10.0\u00a0%; the measured rank-1 is 3.1 times as high."
     assert sentence in found.texts("p")
 
 
@@ -165,12 +164,14 @@ def test_nothing_is_loaded_from_anywhere(reported: Path) -> None:
         for name in ("src", "srcset", "href", "action", "data", "poster"):
             assert attributes.get(name, "data:").startswith(("data:image/", "#", "data:"))
         assert not any(name.startswith("on") or name == "style" for name in attributes)
-    (style,) = found.texts("style")
+    (style,) = ["".join(text) for tag, _, text in found.elements if tag == "style"]
+    assert style == read_static("style.css")
     assert "url(" not in style
     assert "@import" not in style
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     policy = {
         "http-equiv": "Content-Security-Policy",
-        "content": "default-src 'none'; img-src data:; style-src 'unsafe-inline'",
+        "content": f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'",
     }
     assert policy in found.attributes("meta")
 
@@ -199,29 +200,29 @@ def test_images_decode_and_are_described(reported: Path) -> None:
     assert "Identity 3, visible camera 1" in by_alt
     assert "Identity 3, visible camera 2" not in by_alt
     expected = {
-        "Query: identity 1, infrared camera 3": QUERY_COLOUR,
-        "Place 1, right: identity 1, visible camera 1": RIGHT_COLOUR,
-        "Place 1, wrong: identity 1, visible camera 1": WRONG_COLOUR,
-        "Place 4, right: identity 2, visible camera 1": RIGHT_COLOUR,
+        "Query: identity 1, infrared camera 3": QUERY_COLOR,
+        "Rank 1, correct match: identity 1, visible camera 1": CORRECT_COLOR,
+        "Rank 1, incorrect match: identity 1, visible camera 1": INCORRECT_COLOR,
+        "Rank 4, correct match: identity 2, visible camera 1": CORRECT_COLOR,
     }
-    for alt, colour in expected.items():
+    for alt, color in expected.items():
         frame = np.asarray(by_alt[alt]).astype(int)[30:, 1]
-        assert abs(frame - colour).max() < 24, alt
+        assert abs(frame - color).max() < 24, alt
 
 
 def test_ranked_lists_say_what_they_show(finished: Path) -> None:
     found = read(finished, queries=2)
     assert found.texts("h3") == [
-        "SYSU-MM01 all: infrared asks, visible answers (first trial)",
-        "SYSU-MM01 indoor: infrared asks, visible answers (first trial)",
+        "SYSU-MM01 all: infrared queries, visible gallery (first trial)",
+        "SYSU-MM01 indoor: infrared queries, visible gallery (first trial)",
     ]
     assert found.texts("h4") == 2 * [
-        "Identity 1, camera 3: first right answer at place 1, 2 right among the 5 shown",
-        "Identity 3, camera 3: first right answer at place 5, 1 right among the 5 shown",
+        "Identity 1, camera 3: first correct match at rank 1, 2 of the 5 images shown are correct",
+        "Identity 3, camera 3: first correct match at rank 5, 1 of the 5 images shown are correct",
     ]
-    assert "Left out: 1 queries whose person is in none of the saved answers." in found.texts("p")
-    assert [text[:1] for text in found.texts("span", **{"class": "right"})] == ["✓"] * 6
-    assert {text[:1] for text in found.texts("span", **{"class": "wrong"})} == {"✗"}
+    assert "Left out: 1 queries without a correct match in the saved lists." in found.texts("p")
+    assert [text[:1] for text in found.texts("span", **{"class": "correct"})] == ["✓"] * 6
+    assert {text[:1] for text in found.texts("span", **{"class": "incorrect"})} == {"✗"}
 
 
 def test_pictures_folder(reported: Path) -> None:
@@ -237,7 +238,7 @@ def test_trained_run_gives_curves_and_notes(trained: Path) -> None:
     assert notes[0].startswith(
         "metrics.json is missing: the run has not been evaluated. Make it with: tools/train_net.py"
     )
-    assert notes[1].startswith("rankings.npz is missing: no test people, no ranked lists. Make it with: tools/")
+    assert notes[1].startswith("rankings.npz is missing: no test identities, no ranked lists. Make it with: tools/")
     assert found.texts("p", **{"class": "lead"}) == ["Trained for 3 epochs; not evaluated yet."]
     assert len(found.attributes("img")) == 2  # losses, evaluations
     assert not found.texts("table")
@@ -252,7 +253,7 @@ def test_evaluated_run_without_log(finished: Path) -> None:
 def test_images_that_moved_are_said(finished: Path, tmp_path: Path) -> None:
     (tmp_path / "images").rename(tmp_path / "moved")
     (note,) = read(finished).texts("p", **{"class": "note"})
-    assert note.startswith("Shown as a grey box, because they could not be read: 12 of the images, first ")
+    assert note.startswith("12 images could not be read and are shown as gray boxes. The first is ")
     assert "(missing)" in note
 
 
@@ -285,7 +286,9 @@ def test_same_run_gives_the_same_page(finished: Path) -> None:
 
 def test_a_page_too_large_is_refused(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(page, "LARGEST_PAGE", 1_000)
-    with pytest.raises(UserError, match=r"report\.html: would be 0\.\d MB, .* ask for fewer than --queries 8$"):
+    with pytest.raises(
+        UserError, match=r"report\.html: the page is 0\.\d MB large, .* a smaller number than --queries 8$"
+    ):
         page.write_report(finished)
     assert not (finished / "report.html").exists()
 
@@ -302,7 +305,7 @@ def test_names_of_cameras_stand_beside_their_numbers(finished: Path) -> None:
         arrays |= {f"{name}/camera_number": np.array([1, 3]), f"{name}/camera_name": np.array(["<yard>", "gate"])}
     np.savez(finished / "rankings.npz", **arrays)
     found = read(finished, queries=2)
-    assert found.texts("h4")[0].startswith("Identity 1, camera 3 (gate): first right answer")
+    assert found.texts("h4")[0].startswith("Identity 1, camera 3 (gate): first correct match")
     alts = {attributes["alt"] for attributes in found.attributes("img")}
     assert "Query: identity 1, infrared camera 3 (gate)" in alts
-    assert "Place 1, right: identity 1, visible camera 1 (<yard>)" in alts
+    assert "Rank 1, correct match: identity 1, visible camera 1 (<yard>)" in alts

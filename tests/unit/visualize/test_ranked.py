@@ -10,11 +10,11 @@ from PIL import Image
 
 from vireid.runs.reading import Lists, read_run
 from vireid.visualize.ranked import choose_queries, draw_ranked, ranked_queries, tile_box
-from vireid.visualize.tiles import FRAME, PAPER, QUERY_COLOUR, RIGHT_COLOUR, WRONG_COLOUR, Photographs, Verdict
+from vireid.visualize.tiles import CORRECT_COLOR, FRAME, INCORRECT_COLOR, PAPER, QUERY_COLOR, Photographs, Verdict
 
 
 def lists_with_first_hits(first: list[int], places: int = 12) -> Lists:
-    """Query i asks for person 1; its first (only) right answer is at place first[i], 0: nowhere."""
+    """Query i asks for person 1; its first (only) right image is at place first[i], 0: nowhere."""
     order = np.ones((len(first), places), dtype=np.int64)
     for row, place in enumerate(first):
         if place:
@@ -65,15 +65,15 @@ def test_rows_of_a_run(finished: Path) -> None:
     ]  # 9 left out
     assert [row.first for row in rows] == [1, 1, 2, 2, 4, 5]
     second = rows[1]
-    assert [(answer.identity, answer.camera) for answer in second.answers] == [(1, 1), (2, 1), (1, 2), (2, 2)]  # no -1
-    assert [answer.verdict for answer in second.answers] == [
-        Verdict.RIGHT,
-        Verdict.WRONG,
-        Verdict.RIGHT,
-        Verdict.WRONG,
+    assert [(image.identity, image.camera) for image in second.images] == [(1, 1), (2, 1), (1, 2), (2, 2)]  # no -1
+    assert [image.verdict for image in second.images] == [
+        Verdict.CORRECT,
+        Verdict.INCORRECT,
+        Verdict.CORRECT,
+        Verdict.INCORRECT,
     ]
-    assert second.answers[0].score == pytest.approx(0.9)
-    assert second.sentence() == "first right answer at place 1, 2 right among the 4 shown"
+    assert second.images[0].score == pytest.approx(0.9)
+    assert second.sentence() == "first correct match at rank 1, 2 of the 4 images shown are correct"
 
 
 def test_frames_stand_where_the_answers_are(finished: Path) -> None:
@@ -82,19 +82,19 @@ def test_frames_stand_where_the_answers_are(finished: Path) -> None:
     photographs = Photographs((40, 80))
     pixels = np.asarray(draw_ranked(rows, photographs, title="all"))
     for number, row in enumerate(rows):
-        tiles = [(row.identity, row.camera, QUERY_COLOUR)]
+        tiles = [(row.identity, row.camera, QUERY_COLOR)]
         tiles += [
-            (a.identity, a.camera, RIGHT_COLOUR if a.identity == row.identity else WRONG_COLOUR) for a in row.answers
+            (a.identity, a.camera, CORRECT_COLOR if a.identity == row.identity else INCORRECT_COLOR) for a in row.images
         ]
-        for place, (identity, camera, colour) in enumerate(tiles):
+        for place, (identity, camera, color) in enumerate(tiles):
             left, top, right, bottom = tile_box(number, place, photographs.size)
-            assert (pixels[bottom - FRAME : bottom, left:right] == colour).all()
-            assert (pixels[top + 20 : bottom, left : left + FRAME] == colour).all()
-            assert (pixels[top + 20 : bottom, right - FRAME : right] == colour).all()
+            assert (pixels[bottom - FRAME : bottom, left:right] == color).all()
+            assert (pixels[top + 20 : bottom, left : left + FRAME] == color).all()
+            assert (pixels[top + 20 : bottom, right - FRAME : right] == color).all()
             assert (pixels[(top + bottom) // 2, (left + right) // 2] == (20 * identity, 10 * camera, 200)).all()
             assert (pixels[top:bottom, left - 3 : left] == PAPER).all()
         left, top, right, bottom = tile_box(number, len(tiles), photographs.size)
-        assert (pixels[top:bottom, left:right] == PAPER).all()  # no answer, no frame
+        assert (pixels[top:bottom, left:right] == PAPER).all()  # empty rank: no frame
 
 
 def test_picture_without_queries_is_still_a_picture() -> None:

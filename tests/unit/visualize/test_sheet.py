@@ -17,7 +17,7 @@ def test_who_stands_where(finished: Path) -> None:
     sheet = contact_sheet(read_run(finished))
     assert list(sheet.columns) == COLUMNS
     assert list(sheet.identities) == [1, 2, 3, 9]
-    assert sheet.people == 4
+    assert sheet.total == 4
     assert [[path is not None for path in row] for row in sheet.cells] == [
         [True, True, True, True],
         [True, True, True, True],
@@ -32,7 +32,7 @@ def test_who_stands_where(finished: Path) -> None:
 def test_identities_at_even_distances(finished: Path) -> None:
     sheet = contact_sheet(read_run(finished), 2)
     assert list(sheet.identities) == [1, 9]
-    assert sheet.people == 4
+    assert sheet.total == 4
 
 
 def test_pixels(finished: Path) -> None:
@@ -41,5 +41,5 @@ def test_pixels(finished: Path) -> None:
     for row, (identity, cells) in enumerate(zip(sheet.identities, sheet.cells)):
         for number, (column, path) in enumerate(zip(sheet.columns, cells)):
             left, top, right, bottom = cell_box(row, number, photographs.size)
-            colour = PAPER if path is None else (20 * identity, 10 * column.camera, 200)
-            assert (pixels[top + 1 : bottom - 1, left + 1 : right - 1] == colour).all()
+            color = PAPER if path is None else (20 * identity, 10 * column.camera, 200)
+            assert (pixels[top + 1 : bottom - 1, left + 1 : right - 1] == color).all()

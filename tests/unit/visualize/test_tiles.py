@@ -12,10 +12,10 @@ from PIL import Image
 
 from vireid.visualize.tiles import (
     BACKGROUND,
+    CORRECT_COLOR,
     FRAME,
-    QUERY_COLOUR,
-    RIGHT_COLOUR,
-    WRONG_COLOUR,
+    INCORRECT_COLOR,
+    QUERY_COLOR,
     Photographs,
     Verdict,
     data_uri,
@@ -26,16 +26,16 @@ SKIN = (200, 160, 130)
 
 
 @pytest.mark.parametrize(
-    ("verdict", "colour"),
-    [(Verdict.RIGHT, RIGHT_COLOUR), (Verdict.WRONG, WRONG_COLOUR), (Verdict.QUERY, QUERY_COLOUR)],
+    ("verdict", "color"),
+    [(Verdict.CORRECT, CORRECT_COLOR), (Verdict.INCORRECT, INCORRECT_COLOR), (Verdict.QUERY, QUERY_COLOR)],
 )
-def test_frame_has_the_colour_of_the_verdict_on_all_sides(verdict: Verdict, colour: tuple[int, int, int]) -> None:
+def test_frame_has_the_colour_of_the_verdict_on_all_sides(verdict: Verdict, color: tuple[int, int, int]) -> None:
     tile = framed(Image.new("RGB", (40, 80), SKIN), verdict)
     assert tile.size == (40 + 2 * FRAME, 80 + 2 * FRAME)
     pixels = np.asarray(tile)
     below = pixels[30:]  # of the mark
     for side in (below[:, :FRAME], below[:, -FRAME:], below[-FRAME:], pixels[:FRAME, :20]):
-        assert (side == colour).all()
+        assert (side == color).all()
     assert (pixels[30:-FRAME, FRAME:-FRAME] == SKIN).all()
 
 
@@ -45,11 +45,11 @@ def test_right_and_wrong_differ_in_shape_and_not_only_in_colour() -> None:
         corner = np.asarray(framed(Image.new("RGB", (80, 160), SKIN), verdict))[:20, -20:].astype(int)
         marks[verdict] = (corner > 240).all(axis=-1)  # white strokes
     assert not marks[Verdict.QUERY].any()
-    assert marks[Verdict.RIGHT].sum() > 10
-    assert marks[Verdict.WRONG].sum() > 10
-    cross = marks[Verdict.WRONG]
+    assert marks[Verdict.CORRECT].sum() > 10
+    assert marks[Verdict.INCORRECT].sum() > 10
+    cross = marks[Verdict.INCORRECT]
     assert (cross == cross[::-1]).mean() > 0.97  # a cross is its own mirror image, a tick is not
-    assert (marks[Verdict.RIGHT] == marks[Verdict.RIGHT][::-1]).mean() < 0.95
+    assert (marks[Verdict.CORRECT] == marks[Verdict.CORRECT][::-1]).mean() < 0.95
 
 
 def test_images_keep_their_shape(tmp_path: Path) -> None:
@@ -92,8 +92,8 @@ def test_unreadable_images_are_boxes_and_remembered(tmp_path: Path) -> None:
 
 
 def test_data_uri_keeps_the_frame_colour() -> None:
-    uri = data_uri(framed(Image.new("RGB", (40, 80), SKIN), Verdict.RIGHT))
+    uri = data_uri(framed(Image.new("RGB", (40, 80), SKIN), Verdict.CORRECT))
     head, _, body = uri.partition(",")
     assert head == "data:image/jpeg;base64"
     pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(body)))).astype(int)
-    assert abs(pixels[30:, 1] - RIGHT_COLOUR).max() < 24
+    assert abs(pixels[30:, 1] - CORRECT_COLOR).max() < 24

@@ -49,6 +49,6 @@ def test_one_picture_in_three_forms(tool: ModuleType, finished: Path, capsys: py
 
 def test_what_a_run_does_not_have_is_said(tool: ModuleType, finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert tool.main(["tsne", "--run", str(finished)]) == 2
-    assert "features.npz does not exist; make it with: tools/train_net.py" in capsys.readouterr().err
+    assert "features.npz does not exist; write it with: tools/train_net.py" in capsys.readouterr().err
     assert tool.main(["ranklist", "--run", str(finished), "--protocol", "al"]) == 2
     assert "--protocol al: the run has all, indoor; did you mean 'all'?" in capsys.readouterr().err

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Plots that need the model of a run."""
