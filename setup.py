@@ -20,6 +20,7 @@ setup(
     # The compositions travel with the package, so that `vireid.create_model("sysu/mmd")` works from a wheel.
     package_dir={"vireid.configs": "configs"},
     package_data={"vireid.configs": ["*/*.yml"], "vireid.interop": ["keys/*.json.gz"]},
+    entry_points={"console_scripts": ["vireid = vireid.cli.main:main"]},
     # Every floor is tried by `make test-oldest`, which installs exactly these versions (tests/oldest.txt).
     install_requires=[
         "torch>=2.7",  # the oldest that installs beside the GPU wheel of faiss: both need CUDA 12.6 libraries or newer
