@@ -13,6 +13,7 @@ EXAMPLES = """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `vireid aggregate`."""
     parser.add_argument(
         "runs", nargs="+", type=path_argument, metavar="RUN", help="run folders, or their metrics.json files"
     )
@@ -23,6 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
+    """Run `vireid aggregate` and return its exit code."""
     from vireid.runs.aggregate import aggregate, format_aggregates, read_trials
 
     rows = aggregate(read_trials(arguments.runs), trials=arguments.trials)

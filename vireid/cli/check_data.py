@@ -17,6 +17,7 @@ EXAMPLES = """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `vireid check-data`."""
     add_config_file(parser)
     parser.add_argument(
         "--json", type=path_argument, metavar="FILE", help="also write the report to FILE, with unabridged lists"
@@ -28,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
+    """Run `vireid check-data` and return its exit code."""
     from vireid.config import assemble
     from vireid.config.validate import listing_findings
     from vireid.core.io import write_json

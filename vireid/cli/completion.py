@@ -39,10 +39,12 @@ ZSH = "autoload -U +X bashcompinit && bashcompinit\n"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `vireid completion`."""
     parser.add_argument("shell", choices=["bash", "zsh"], metavar="SHELL", help="bash or zsh")
 
 
 def run(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
+    """Run `vireid completion` and return its exit code."""
     print(ZSH * (arguments.shell == "zsh") + script(), end="")
     return 0
 

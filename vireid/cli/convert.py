@@ -18,6 +18,7 @@ EXAMPLES = """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `vireid convert`."""
     parser.add_argument("source", type=path_argument, metavar="IN", help="checkpoint of the released code (.t, .pth)")
     parser.add_argument("target", type=path_argument, metavar="OUT", help="file to write (.safetensors)")
     parser.add_argument(
@@ -30,6 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
+    """Run `vireid convert` and return its exit code."""
     if arguments.target.suffix != ".safetensors":
         raise UserError(f"{arguments.target}: OUT must end in .safetensors")
     from vireid import zoo

@@ -16,6 +16,7 @@ EXAMPLES = """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `vireid eval`."""
     train.add_config_file(parser)
     train.add_processes(parser)
     train.add_overrides(parser)
@@ -23,4 +24,5 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
+    """Run `vireid eval` and return its exit code."""
     return train.run(arguments, parser)

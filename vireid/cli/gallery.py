@@ -19,6 +19,7 @@ ACTIONS = {
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `vireid gallery`."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     for name, purpose in ACTIONS.items():
         action = actions.add_parser(name, help=purpose, description=purpose)
@@ -63,6 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
+    """Run `vireid gallery` and return its exit code."""
     from vireid.gallery import commands
 
     options = {key: value for key, value in vars(arguments).items() if key not in ("action", "command_line")}

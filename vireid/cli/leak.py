@@ -26,6 +26,7 @@ EXAMPLES = """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `vireid leak`."""
     parser.add_argument(
         "--attributes", type=path_argument, metavar="PATH", help="folder or zip with cam1_att.mat .. cam6_att.mat"
     )
@@ -46,6 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
+    """Run `vireid leak` and return its exit code."""
     released = {"--attributes": arguments.attributes, "--ids": arguments.ids, "--mode": arguments.mode}
     used = [name for name, value in released.items() if value is not None]
     if arguments.config_file and used:

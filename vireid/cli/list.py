@@ -46,6 +46,7 @@ EXAMPLES = """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `vireid list`."""
     parser.add_argument(
         "kind", nargs="?", type=_kind, choices=list(KINDS), metavar="KIND", help=f"one of {', '.join(KINDS)}"
     )
@@ -62,6 +63,7 @@ def _kind(word: str) -> str:
 
 
 def run(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
+    """Run `vireid list` and return its exit code."""
     if arguments.kind is None:
         width = max(map(len, KINDS)) + 2
         print("\n".join(KINDS if arguments.names else (f"{name:{width}}{text}" for name, text in KINDS.items())))

@@ -11,6 +11,7 @@ EXAMPLES = """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `vireid show`."""
     parser.add_argument(
         "--config-file", required=True, metavar="FILE", help="config file (YAML), such as configs/sysu/mmd.yml"
     )
@@ -19,6 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
+    """Run `vireid show` and return its exit code."""
     from vireid.config import assemble, show
 
     config = assemble.load(arguments.config_file, arguments.overrides)

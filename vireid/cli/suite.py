@@ -19,6 +19,7 @@ UNUSED = {"dry_run": ("jobs", "copy", "check"), "emit_jobs": ("jobs", "copy", "c
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `vireid suite`."""
     parser.add_argument("--suite", required=True, type=path_argument, metavar="FILE.yml", help="suite file")
     parser.add_argument(
         "--out", required=True, type=path_argument, metavar="DIR", help="output folder of the runs and the tables"
@@ -59,6 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
+    """Run `vireid suite` and return its exit code."""
     for mode, unused in UNUSED.items():
         if getattr(arguments, mode):
             refuse_unused(parser, arguments, unused, f"with --{mode.replace('_', '-')}")

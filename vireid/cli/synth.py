@@ -16,6 +16,7 @@ EXAMPLES = """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `vireid synth`."""
     parser.add_argument("--layout", choices=LAYOUTS, default="sysu", help="folder layout (default: sysu)")
     parser.add_argument(
         "--out",
@@ -50,6 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
+    """Run `vireid synth` and return its exit code."""
     from vireid.synthetic import Recipe, write_dataset
 
     recipe = Recipe(

@@ -17,6 +17,7 @@ EXAMPLES = """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `vireid train`."""
     add_config_file(parser)
     mode = parser.add_mutually_exclusive_group()
     mode.add_argument("--eval-only", action="store_true", help="evaluate the run in OUTPUT_DIR, or WEIGHTS")
@@ -47,6 +48,7 @@ def add_overrides(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
+    """Run `vireid train` and return its exit code."""
     if arguments.eval_only:
         refuse_unused(parser, arguments, ["resume"], "with --eval-only")
     from vireid.engine.launch import in_processes, one_voice

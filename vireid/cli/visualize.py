@@ -28,6 +28,7 @@ OPTIONS = ("out", "queries", "protocol", "people", "seed", "beside")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `vireid visualize`."""
     parser.add_argument(
         "kind",
         nargs="?",
@@ -61,6 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
+    """Run `vireid visualize` and return its exit code."""
     unused = [option for option in OPTIONS if option not in USED[arguments.kind]]
     refuse_unused(parser, arguments, unused, f"for {arguments.kind}")
     if arguments.kind == "report":

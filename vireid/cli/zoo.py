@@ -19,6 +19,7 @@ EXAMPLES = """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `vireid zoo`."""
     parser.add_argument(
         "--out", type=path_argument, default=ROOT / "MODEL_ZOO.md", metavar="FILE", help="default: MODEL_ZOO.md"
     )
@@ -26,6 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
+    """Run `vireid zoo` and return its exit code."""
     published = ROOT / "benchmarks" / "reported.yml"
     if not published.is_file():
         raise UserError(f"{published} is missing; run this command in a checkout of vireid")
