@@ -34,8 +34,8 @@ def run(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
     """Run `vireid convert` and return its exit code."""
     if arguments.target.suffix != ".safetensors":
         raise UserError(f"{arguments.target}: OUT must end in .safetensors")
-    from vireid import zoo
     from vireid.interop.released.files import convert_file
+    from vireid.zoo import models as zoo
 
     result = convert_file(
         arguments.family, arguments.source, arguments.target, data=arguments.data, trial=arguments.trial

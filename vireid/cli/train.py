@@ -19,9 +19,8 @@ EXAMPLES = """
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `vireid train`."""
     add_config_file(parser)
-    mode = parser.add_mutually_exclusive_group()
-    mode.add_argument("--eval-only", action="store_true", help="evaluate the run in OUTPUT_DIR, or WEIGHTS")
-    mode.add_argument("--resume", action="store_true", help="continue the run in OUTPUT_DIR if one exists")
+    parser.add_argument("--eval-only", action="store_true", help="evaluate the run in OUTPUT_DIR, or WEIGHTS")
+    parser.add_argument("--resume", action="store_true", help="continue the run in OUTPUT_DIR if one exists")
     add_processes(parser)
     add_overrides(parser)
 
