@@ -71,7 +71,7 @@ def run(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
     settings = {"data": arguments.data, "seeds": arguments.seeds, "reduced": reduced}
     comparison = Comparison.of(arguments.suite, arguments.out, (ENTRY, "train"), **settings)
     if reduced and not arguments.dry_run:
-        reduced.make_people(comparison.suite)
+        reduced.write_datasets(comparison.suite)
     plan = comparison.plan()
     if arguments.dry_run:
         print(comparison.describe(plan))

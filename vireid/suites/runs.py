@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 
 from vireid.core.errors import UserError
 from vireid.core.io import write_json
@@ -161,7 +162,7 @@ def perform_all(
         if changed := store.changes(run):
             say(f"{run.address} is repeated: {'; '.join(changed)}")
     numbers = itertools.count(len(runs) - len(missing) + 1)
-    reporter = ProgressReporter(say, interval=interval)
+    numbering, reporter = Lock(), ProgressReporter(say, interval=interval)
 
     def one(run: Run) -> Outcome:
         label = (labels or {}).get(run.address, run.address)
@@ -169,9 +170,10 @@ def perform_all(
         reporter.say(f"{label}: started (log: {folder / 'output.txt'})")
         with reporter.run(run.address, label, folder / "log.jsonl", run.epochs):
             outcome = store.perform(run)
-        ending = "done" if outcome.done else f"FAILED: {outcome.reason}"
         seconds = duration_text(time.monotonic() - began)
-        reporter.say(f"[{next(numbers)}/{len(runs)}] {label} ({run.address}): {ending} in {seconds}")
+        ending = f"done in {seconds}" if outcome.done else f"FAILED: {outcome.reason}"
+        with numbering:
+            reporter.say(f"[{next(numbers)}/{len(runs)}] {label} ({run.address}): {ending}")
         return outcome
 
     with reporter.watching(), ThreadPoolExecutor(jobs) as pool:

@@ -44,13 +44,13 @@ def test_every_fault_at_once(suite):
             "TOLERANCE: 0\nROWS:\n  one: 3\n  three: {}\nFIGURES: {F: {}}\n"
         )
     assert caught.value.problems == [
-        "mine.yml:2: SEADS is no key of a suite; did you mean 'SEEDS'?",
-        "mine.yml:9: ROWS.one is not a map of overrides (KEY: value), with CONFIG if it has its own",
-        "mine.yml:5: COMPARE = 'thre' is no row; did you mean 'three'?",
-        "mine.yml:6: REPORTED.on is no row; did you mean 'one'?",
-        "mine.yml:4: COLUMNS has 'rnk1', which is no metric; did you mean 'rank1'?",
-        "mine.yml:3: SEEDS = [0, 'x'] is not a list of whole numbers from 0 on",
-        "mine.yml:7: TOLERANCE = 0 is not a number of percentage points above 0",
+        "mine.yml:2: SEADS is not a key of a suite; did you mean 'SEEDS'?",
+        "mine.yml:9: ROWS.one is not a map of overrides (KEY: value), with CONFIG if needed",
+        "mine.yml:5: COMPARE = 'thre' is not a row; did you mean 'three'?",
+        "mine.yml:6: REPORTED.on is not a row; did you mean 'one'?",
+        "mine.yml:4: COLUMNS has 'rnk1', which is not a metric; did you mean 'rank1'?",
+        "mine.yml:3: SEEDS = [0, 'x'] is not a list of integers of at least 0",
+        "mine.yml:7: TOLERANCE = 0 is not a positive number (of percentage points)",
         "mine.yml:11: FIGURES.F is not a map with KIND",
     ]
 
