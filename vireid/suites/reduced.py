@@ -8,8 +8,8 @@
     DATASETS: {sysu: {DATA.ROOT: datasets/reduced/sysu}}
     SEEDS: [0]
 
-Overrides of a reduction win over those of the rows. All rows are reduced in the same way. The results cannot be compared
-with published numbers.
+Overrides of a reduction win over those of the rows. All rows are reduced in the same way. Their results cannot be
+compared with published numbers.
 """
 
 from __future__ import annotations
