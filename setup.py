@@ -24,6 +24,7 @@ setup(
         "vireid.interop": ["keys/*.json.gz"],
         "vireid.visualize": ["templates/*.j2", "static/*"],
     },
+    entry_points={"console_scripts": ["vireid = vireid.cli.main:main"]},
     # Every floor is tried by `make test-oldest`, which installs exactly these versions (tests/oldest.txt).
     install_requires=[
         "torch>=2.7",  # the oldest that installs beside the GPU wheel of faiss: both need CUDA 12.6 libraries or newer

@@ -54,8 +54,8 @@ def test_a_faulty_reduction(tmp_path):
     with pytest.raises(ConfigError) as caught:
         read_reduction(file)
     assert [text.split(" (keys")[0] for text in caught.value.problems] == [
-        "small.yml: SYNTETIC is no key of a reduction; did you mean 'SYNTHETIC'?",
-        "small.yml: SYNTHETIC.sysu: IDENTITIS is no key of synthetic people; did you mean 'IDENTITIES'?",
+        "small.yml: SYNTETIC is not a key of a reduction; did you mean 'SYNTHETIC'?",
+        "small.yml: SYNTHETIC.sysu: IDENTITIS is not a key of a synthetic dataset; did you mean 'IDENTITIES'?",
         "small.yml: SYNTHETIC.regdb: --layout must be one of sysu, regdb, llcm, got redgb",
     ]
     with pytest.raises(UserError, match=r"--reduced .*nowhere.yml: cannot be read"):

@@ -73,8 +73,8 @@ def test_everything_that_is_refused(leak, released, people, tmp_path):
         ([*released, "--mode", "indor"], "mode must be one of ('all', 'indoor'), got 'indor'; did you mean 'indoor'?"),
         ([*released, "--tie-breaks", 0], "tie_breaks must be at least 1 and seed at least 0, got 0 and 0"),
         ([*released, "DATA.ROOT", people], "'DATA.ROOT' is a setting, and settings need --config-file"),
-        ([*released, *config], "--attributes and --ids cannot stand with --config-file, which says it all"),
-        (["--mode", "all", *config], "--mode cannot stand with --config-file, which says it all"),
+        ([*released, *config], "--attributes and --ids cannot be combined with --config-file"),
+        (["--mode", "all", *config], "--mode cannot be combined with --config-file"),
         (config, "test images has attributes: set DATA.ATTRIBUTES"),
     ]:
         code, printed, said = leak(*words)

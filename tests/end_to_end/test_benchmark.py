@@ -70,7 +70,7 @@ def test_every_fault_of_every_row_before_the_first_run(words, run_tool, tmp_path
     text = file.read_text().replace("NAME: none", "NAM: none")
     file.write_text(text + "REPORTED: {}\n".replace("{}", "{MMD: a/b}").replace("MMD", "no MDD"))
     assert run_tool("benchmark", *arguments) == 2
-    assert "REPORTED.no MDD is no row; did you mean 'no MMD'?" in capsys.readouterr().err
+    assert "REPORTED.no MDD is not a row; did you mean 'no MMD'?" in capsys.readouterr().err
     file.write_text(text.replace('"the same": {}', '"the same": {CONFIG: nowhere.yml}'))
     assert run_tool("benchmark", *arguments) == 2
     said = capsys.readouterr().err

@@ -222,7 +222,7 @@ def test_a_suite_run_again_notices_what_changed(suite):
     data.write_csv(suite.images, suite.lines[:-1])  # a test image less: evaluated again, not trained again
     code, text = suite()
     assert code == 0
-    assert f"{address} is made again: the test listing changed: images 16, now 15" in text
+    assert f"{address} is repeated: the test listing changed: images 16, now 15" in text
     assert epochs(suite.out) == {address: 1}
     second = json.loads((suite.out / "results.json").read_text())
     assert first["runs"][0]["inputs"]["test"] != second["runs"][0]["inputs"]["test"]
@@ -230,7 +230,7 @@ def test_a_suite_run_again_notices_what_changed(suite):
     data.write_csv(suite.images, data.renamed(suite.lines, "p0", "p35"))  # trained again, beside the old run
     code, text = suite()
     assert code == 0
-    assert f"{address} is made again: the training listing changed" in text
+    assert f"{address} is repeated: the training listing changed" in text
     assert sorted(epochs(suite.out).values()) == [1, 1]
     code, text = suite()
     assert "1 runs, 1 of them done before" in text
@@ -249,7 +249,7 @@ def test_collecting_runs_of_other_data(suite, tmp_path):
     data.write_csv(suite.images, data.renamed(suite.lines, "p0", "p35"))
     code, text = suite("--collect", tmp_path / "elsewhere")
     assert code == 1
-    assert "was made from other inputs than there are here: the training listing changed" in text
+    assert "was trained on other inputs: the training listing changed" in text
     (suite.images / "images.csv").unlink()
     code, text = suite("--collect", tmp_path / "elsewhere")
     assert code == 0

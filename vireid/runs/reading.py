@@ -15,7 +15,7 @@ import numpy as np
 from vireid.core.errors import DataError, UserError
 
 NOT_TERMS = frozenset({"event", "epoch", "step", "lr", "images_per_second", "waiting"})  # of an "epoch" record
-NOBODY = -1  # in `Lists.order`: fewer answers than places
+NO_IMAGE = -1  # in `Lists.order`: fewer answers than places
 UNSTATED = "not stated"
 ARRAYS = (
     "query_path",
@@ -81,7 +81,7 @@ class Lists:
     gallery_path: np.ndarray  # (G,) str; the gallery images that answer somewhere
     gallery_id: np.ndarray
     gallery_camera: np.ndarray
-    order: np.ndarray  # (Q, K) rows of the gallery, best first; NOBODY where fewer are counted
+    order: np.ndarray  # (Q, K) rows of the gallery, best first; NO_IMAGE where fewer are counted
     score: np.ndarray  # (Q, K) larger is closer
     trial: str = "first trial"
     camera_names: Mapping[int, str] = field(default_factory=dict)  # number -> name, where cameras have names
@@ -91,7 +91,7 @@ class Lists:
 
     def correct(self) -> np.ndarray:
         """(Q, K) bool: the answer shows the person who was asked for."""
-        return (self.gallery_id[self.order.clip(min=0)] == self.query_id[:, None]) & (self.order != NOBODY)
+        return (self.gallery_id[self.order.clip(min=0)] == self.query_id[:, None]) & (self.order != NO_IMAGE)
 
     def answerable(self) -> np.ndarray:
         """(Q,) bool: False where the person is in no saved list, or a list that was not cut has no right answer.
@@ -99,7 +99,7 @@ class Lists:
         Protocols do not count queries without a right image in the gallery; the whole gallery is not saved, so this is
         the nearest that can be known.
         """
-        cut = (self.order != NOBODY).all(axis=1)
+        cut = (self.order != NO_IMAGE).all(axis=1)
         return np.isin(self.query_id, self.gallery_id) & (self.correct().any(axis=1) | cut)
 
 
@@ -295,7 +295,7 @@ def _lists(name: str, arrays: Mapping[str, np.ndarray]) -> Lists:
     order = values["order"]
     if order.ndim != 2 or order.shape != values["score"].shape:
         raise ValueError(f"{name}/order and {name}/score are not both (queries, places)")
-    if order.size and not NOBODY <= order.min() <= order.max() < gallery:
+    if order.size and not NO_IMAGE <= order.min() <= order.max() < gallery:
         raise ValueError(f"{name}/order names images outside the gallery of {gallery}")
     numbers, words = (arrays.get(f"{name}/camera_{key}", np.array([])) for key in ("number", "name"))
     cameras = {int(number): str(word) for number, word in zip(numbers, words)}

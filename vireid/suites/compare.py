@@ -29,19 +29,19 @@ class Comparison:
 
     `out` gets `runs/`, links to them by row in `rows/`, `configs/`, `figures/`, and `results.json`, `results.md`,
     `results.csv`, `results.tex`, `report.html`.
-    `train`: path of tools/train_net.py. `data`, `seeds`, `reduced`: see `make_plan`.
+    `train`: arguments of Python that start a training. `data`, `seeds`, `reduced`: see `make_plan`.
     """
 
     suite: Suite
     out: Path
-    train: Path
+    train: Sequence[str]
     data: Sequence[str] = ()
     seeds: Sequence[int] = ()
     reduced: Reduction | None = None
     say: Callable[[str], None] = print
 
     @classmethod
-    def of(cls, file: Path | str, out: Path, train: Path, **settings: object) -> Comparison:
+    def of(cls, file: Path | str, out: Path, train: Sequence[str], **settings: object) -> Comparison:
         """From a suite's file. Errors: UserError, ConfigError with every fault."""
         return cls(read_suite(file), out, train, **settings)  # type: ignore[arg-type]
 
@@ -77,7 +77,7 @@ class Comparison:
     def run(self, plan: SuitePlan, *, jobs: int = 1) -> Results:
         """Run what is missing, then write the tables."""
         store = self._store()
-        return self.write(plan, perform_all(store, plan.runs, jobs=jobs, say=self.say), store)
+        return self.write(plan, perform_all(store, plan.runs, labels=plan.labels, jobs=jobs, say=self.say), store)
 
     def collect(self, plan: SuitePlan, folders: Sequence[Path]) -> Results:
         """Write the tables from runs that were made elsewhere."""

@@ -1,4 +1,4 @@
-"""From a suite to runs: each distinct resolved config once, under a name that is a digest of it."""
+"""Plan the runs of a suite: each distinct resolved config once, addressed by a digest of it."""
 
 from __future__ import annotations
 
@@ -20,37 +20,42 @@ from vireid.core.paths import normalized_path
 from vireid.suites.reduced import Reduction
 from vireid.suites.suite import DATASET, Row, Suite
 
-DIGITS = 12  # of a digest in a folder's name
+DIGITS = 12  # of a digest in a folder name
 
 
 @dataclass(frozen=True)
 class Run:
-    """One training with its evaluation."""
+    """A training run with its evaluation."""
 
-    address: str  # digest of everything that decides its numbers
+    address: str  # digest of all settings that its results depend on
     config: Path
     overrides: Mapping[str, Any]
     resolved: str = field(repr=False)  # YAML with all defaults
     loaded: Config = field(repr=False, compare=False)  # checked
 
     def words(self) -> list[str]:
-        """Arguments of tools/train_net.py, without OUTPUT_DIR."""
+        """Return the arguments of `vireid train`, without OUTPUT_DIR."""
         return ["--config-file", str(self.config), "--resume", *(word for pair in self.pairs() for word in pair)]
 
     def pairs(self) -> list[tuple[str, str]]:
-        """The overrides as they are typed."""
+        """Return the overrides as on a command line."""
         return [(key, _word(value)) for key, value in self.overrides.items()]
+
+    @property
+    def epochs(self) -> int:
+        """Number of epochs to train."""
+        return int(self.loaded.SOLVER.EPOCHS)
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A row on one data set: a run for each seed."""
+    """A row on one dataset: one run for each seed."""
 
     row: Row
     dataset: str
     runs: Mapping[int, Run]  # by seed
     protocols: tuple[str, ...]  # lower-case names of EVALUATION
-    synthetic: bool  # the people do not exist
+    synthetic: bool  # whether the dataset is synthetic
 
 
 @dataclass(frozen=True)
@@ -62,8 +67,18 @@ class SuitePlan:
 
     @property
     def runs(self) -> dict[str, Run]:
-        """Each distinct run once, by address, in the order in which they are first needed."""
+        """Each distinct run once, by address, in the order of the suite."""
         return {run.address: run for cell in self.cells for run in cell.runs.values()}
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """Row, dataset and seed of each distinct run, by address; of the first cell that contains it."""
+        labels: dict[str, str] = {}
+        for cell in self.cells:
+            place = f"{cell.row.name} on {cell.dataset}" if cell.dataset else cell.row.name
+            for seed, run in cell.runs.items():
+                labels.setdefault(run.address, f"{place}, seed {seed}")
+        return labels
 
 
 def make_plan(
@@ -74,24 +89,29 @@ def make_plan(
     seeds: Sequence[int] = (),
     reduced: Reduction | None = None,
 ) -> SuitePlan:
-    """Check every config of the suite and give each run its address.
+    """Check every config of a suite and compute the address of each run; no image is read.
 
-    `configs`: folder in which rows of several configs get a file that has them as its bases.
-    `data`: overrides of all rows, "KEY=VALUE", or of one data set, "DATASET:KEY=VALUE". `seeds` replace the suite's.
-    `reduced`: overrides that make every row smaller.
-    Errors: ConfigError with every fault of every row; no image is read.
+    Args:
+        suite: The suite.
+        configs: Folder for generated config files, of rows that merge several configs.
+        data: Overrides of all rows, "KEY=VALUE", or of one dataset, "DATASET:KEY=VALUE".
+        seeds: Replace the seeds of the suite.
+        reduced: Overrides that make every row smaller.
+
+    Raises:
+        ConfigError: With every problem of every row.
     """
-    given, reduced = _given(suite, data), reduced or Reduction()
+    command_line, reduced = _by_dataset(suite, data), reduced or Reduction()
     seeds = tuple(seeds) or reduced.seeds or suite.seeds
     problems: list[str] = []
     cells = []
     for row in suite.rows:
-        for dataset, own in suite.datasets.items():
+        for dataset, settings in suite.datasets.items():
             place = f"row {row.name!r}" + (f" on {dataset}" if dataset else "")
             try:
                 config = _config_file(suite, row, dataset, configs)
-                overrides = {**own, **row.overrides, **reduced.of(dataset), **given.get("", {})}
-                overrides |= given.get(dataset, {}) if dataset else {}
+                overrides = {**settings, **row.overrides, **reduced.of(dataset), **command_line.get("", {})}
+                overrides |= command_line.get(dataset, {}) if dataset else {}
                 cells.append(_cell(suite, row, dataset, config, overrides, seeds, reduced))
             except ConfigError as error:
                 problems += [f"{place}: {problem}" for problem in error.problems]
@@ -100,21 +120,22 @@ def make_plan(
     return SuitePlan(suite, tuple(cells))
 
 
-def _given(suite: Suite, data: Sequence[str]) -> dict[str, dict[str, str]]:
-    given: dict[str, dict[str, str]] = {}
+def _by_dataset(suite: Suite, data: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Parse --data: overrides by dataset; "" for those of all rows."""
+    overrides: dict[str, dict[str, str]] = {}
     for word in data:
         key, equals, value = word.partition("=")
         dataset, colon, rest = key.partition(":")
         if not equals or not key:
             raise UserError(f"--data {word}: write --data KEY=VALUE, as in DATA.ROOT=/path/to/SYSU-MM01")
         if colon and dataset not in suite.datasets:
-            raise UserError(f"--data {word}: {dataset!r} is no data set of the suite{nearest(dataset, suite.datasets)}")
-        given.setdefault(dataset if colon else "", {})[rest if colon else key] = value
-    return given
+            raise UserError(f"--data {word}: the suite has no dataset {dataset!r}{nearest(dataset, suite.datasets)}")
+        overrides.setdefault(dataset if colon else "", {})[rest if colon else key] = value
+    return overrides
 
 
 def _config_file(suite: Suite, row: Row, dataset: str, folder: Path) -> Path:
-    """The row's config; several become one file that has them as its bases."""
+    """Return the config file of a row; several configs are merged by a generated file that lists them in _BASE_."""
     files = [suite.find(name.replace(DATASET, dataset)) for name in row.configs]
     missing = [str(file) for file in files if not file.is_file()]
     if missing:
@@ -139,20 +160,22 @@ def _cell(
     reduced: Reduction,
 ) -> Cell:
     runs, protocols, root = {}, (), ""
-    own = reduced.inside(explain.resolved_tree(_loaded(config, overrides))) if reduced.components else {}
+    component_overrides = (
+        reduced.inside(explain.resolved_tree(_loaded(config, overrides))) if reduced.components else {}
+    )
     for seed in seeds:
-        words = {**overrides, **own, "SEED": seed}
+        words = {**overrides, **component_overrides, "SEED": seed}
         loaded = _loaded(config, words)
         tree = explain.resolved_tree(loaded)
         runs[seed] = Run(_address(tree), config, words, dump(tree), loaded)
         protocols = tuple(name.lower() for name in tree["EVALUATION"])
         root = str(tree["DATA"].get("ROOT", ""))
-    strangers = [name for name in suite.protocols if name.lower() not in protocols]
-    if strangers:
-        known = f"{nearest(strangers[0], protocols)} (there are: {', '.join(protocols)})"
-        raise ConfigError([f"PROTOCOLS has {strangers[0]!r}, which EVALUATION does not name{known}"])
-    wanted = tuple(name for name in protocols if not suite.protocols or name in {p.lower() for p in suite.protocols})
-    return Cell(row, dataset, runs, wanted, (normalized_path(root) / "synthetic.json").is_file())
+    unknown = [name for name in suite.protocols if name.lower() not in protocols]
+    if unknown:
+        known = f"{nearest(unknown[0], protocols)} (EVALUATION has: {', '.join(protocols)})"
+        raise ConfigError([f"PROTOCOLS has {unknown[0]!r}, which is not an entry of EVALUATION{known}"])
+    selected = tuple(name for name in protocols if not suite.protocols or name in {p.lower() for p in suite.protocols})
+    return Cell(row, dataset, runs, selected, (normalized_path(root) / "synthetic.json").is_file())
 
 
 def _loaded(config: Path, overrides: Mapping[str, Any]) -> Config:
@@ -160,12 +183,12 @@ def _loaded(config: Path, overrides: Mapping[str, Any]) -> Config:
 
 
 def _address(tree: Mapping[str, Any]) -> str:
-    """Digest of a resolved config without the settings that do not change its numbers.
+    """Compute the digest of a resolved config without the settings that do not change its results.
 
-    Paths count as they are written. What lies there is recorded with the results and compared (`benchmark.inputs`).
+    Paths count as text. The content of the files is recorded with the results and compared (`suites/inputs.py`).
     """
-    deciding = {key: value for key, value in tree.items() if key != "OUTPUT_DIR" and not _is_free(key)}
-    text = json.dumps(deciding, sort_keys=True, default=str)
+    relevant = {key: value for key, value in tree.items() if key != "OUTPUT_DIR" and not _is_free(key)}
+    text = json.dumps(relevant, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:DIGITS]
 
 
@@ -174,7 +197,7 @@ def _is_free(key: str) -> bool:
 
 
 def _word(value: Any) -> str:
-    """A value as it is typed on a command line.
+    """Format a value for a command line.
 
     >>> _word(1e-5), _word(True), _word("none"), _word([2, 3])
     ('1e-05', 'true', 'none', '[2, 3]')

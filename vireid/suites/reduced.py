@@ -1,15 +1,15 @@
-"""A suite at a smaller size: overrides for all rows and data sets, and the synthetic people that it runs on.
+"""Reductions: run a suite at a smaller size on synthetic datasets.
 
-    SYNTHETIC:                 # data set -> people, made where they are missing
+    SYNTHETIC:                 # dataset -> parameters; written if it is missing
       sysu: {OUT: datasets/reduced/sysu, LAYOUT: sysu, IDENTITIES: 160, IMAGES: 6, SIZE: [96, 48]}
     OVERRIDES: {SIZE: [96, 48], SOLVER.EPOCHS: 8}
-    COMPONENTS:                # only where a row has this component
+    COMPONENTS:                # only in rows that have this component
       MODEL.HEADS.ATTRIBUTES: {NAME: AttributeHead, NECK: true}
     DATASETS: {sysu: {DATA.ROOT: datasets/reduced/sysu}}
     SEEDS: [0]
 
-Overrides of a reduction win over those of the rows. Rows are reduced alike, so their order may mean something; their
-numbers do not compare with published ones.
+Overrides of a reduction win over those of the rows. All rows are reduced in the same way. Their results cannot be
+compared with published numbers.
 """
 
 from __future__ import annotations
@@ -27,12 +27,22 @@ from vireid.suites.suite import Suite
 from vireid.synthetic import Recipe, write_dataset
 
 KEYS = ("SYNTHETIC", "OVERRIDES", "COMPONENTS", "DATASETS", "SEEDS")
-PEOPLE = ("OUT", "LAYOUT", "IDENTITIES", "IMAGES", "SEED", "SIZE", "DIFFICULTY", "TEST_IDENTITIES", "VAL_IDENTITIES")
+SYNTHETIC_KEYS = (
+    "OUT",
+    "LAYOUT",
+    "IDENTITIES",
+    "IMAGES",
+    "SEED",
+    "SIZE",
+    "DIFFICULTY",
+    "TEST_IDENTITIES",
+    "VAL_IDENTITIES",
+)
 
 
 @dataclass(frozen=True)
 class Reduction:
-    """What a suite is made smaller by."""
+    """Overrides and synthetic datasets of a reduced suite."""
 
     synthetic: Mapping[str, tuple[Path, Recipe]] = field(default_factory=dict)
     overrides: Mapping[str, Any] = field(default_factory=dict)
@@ -41,11 +51,11 @@ class Reduction:
     components: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def of(self, dataset: str) -> dict[str, Any]:
-        """Overrides of a data set."""
+        """Return the overrides of a dataset."""
         return {**self.overrides, **self.datasets.get(dataset, {})}
 
     def inside(self, tree: Mapping[str, Any]) -> dict[str, Any]:
-        """Overrides of the components that a resolved config has."""
+        """Return the overrides of the components that a resolved config contains."""
         return {
             f"{place}.{key}": value
             for place, values in self.components.items()
@@ -54,8 +64,8 @@ class Reduction:
             if key != "NAME"
         }
 
-    def make_people(self, suite: Suite) -> None:
-        """Write the synthetic people that the suite's data sets need and that are not there yet."""
+    def write_datasets(self, suite: Suite) -> None:
+        """Write the synthetic datasets of the suite that are missing."""
         for dataset in suite.datasets:
             if dataset in self.synthetic:
                 out, recipe = self.synthetic[dataset]
@@ -63,27 +73,34 @@ class Reduction:
 
 
 def read_reduction(file: Path) -> Reduction:
-    """Errors: UserError for a file that is not there, ConfigError with everything that is wrong with it."""
+    """Read and check a reduction.
+
+    Raises:
+        UserError: If the file cannot be read.
+        ConfigError: With all problems of the file.
+    """
     try:
         parsed = parse(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(f"--reduced {file}: cannot be read ({error.strerror})") from error
     problems = [f"{file.name}:{line}: {text}" for line, text in parsed.problems]
     tree = parsed.value if isinstance(parsed.value, dict) else {}
-    problems += [f"{file.name}: {key} is no key of a reduction{nearest(key, KEYS)}" for key in tree if key not in KEYS]
-    people = {}
+    problems += [
+        f"{file.name}: {key} is not a key of a reduction{nearest(key, KEYS)}" for key in tree if key not in KEYS
+    ]
+    datasets = {}
     for name, node in tree.get("SYNTHETIC", {}).items():
         try:
-            people[name] = _people(node)
+            datasets[name] = _synthetic(node)
         except (TypeError, KeyError, UserError) as error:
-            problems.append(f"{file.name}: SYNTHETIC.{name}: {error} (keys: {', '.join(PEOPLE)})")
+            problems.append(f"{file.name}: SYNTHETIC.{name}: {error} (keys: {', '.join(SYNTHETIC_KEYS)})")
     for place, values in tree.get("COMPONENTS", {}).items():
         if not isinstance(values, Mapping) or "NAME" not in values:
-            problems.append(f"{file.name}: COMPONENTS.{place} is not a map with the component's NAME and its changes")
+            problems.append(f"{file.name}: COMPONENTS.{place} is not a map with NAME and the arguments to override")
     if problems:
         raise ConfigError(problems)
     seeds = tuple(tree.get("SEEDS", ()))
-    return Reduction(people, tree.get("OVERRIDES", {}), tree.get("DATASETS", {}), seeds, tree.get("COMPONENTS", {}))
+    return Reduction(datasets, tree.get("OVERRIDES", {}), tree.get("DATASETS", {}), seeds, tree.get("COMPONENTS", {}))
 
 
 def _node(tree: Mapping[str, Any], place: str) -> Mapping[str, Any] | None:
@@ -93,10 +110,10 @@ def _node(tree: Mapping[str, Any], place: str) -> Mapping[str, Any] | None:
     return node if isinstance(node, Mapping) else None
 
 
-def _people(node: Mapping[str, Any]) -> tuple[Path, Recipe]:
-    strangers = [key for key in node if key not in PEOPLE]
-    if strangers:
-        raise UserError(f"{strangers[0]} is no key of synthetic people{nearest(strangers[0], PEOPLE)}")
+def _synthetic(node: Mapping[str, Any]) -> tuple[Path, Recipe]:
+    unknown = [key for key in node if key not in SYNTHETIC_KEYS]
+    if unknown:
+        raise UserError(f"{unknown[0]} is not a key of a synthetic dataset{nearest(unknown[0], SYNTHETIC_KEYS)}")
     values: dict[str, Any] = {
         key.lower(): tuple(v) if isinstance(v, list) else v for key, v in node.items() if key != "OUT"
     }

@@ -1,12 +1,14 @@
-"""Runs of a suite as processes of their own: resumed where they were interrupted, never done twice."""
+"""Train the runs of a suite, each in its own process; finished runs are kept and interrupted runs are resumed."""
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import shlex
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -27,66 +29,71 @@ from vireid.suites.inputs import (
     training_digest,
 )
 from vireid.suites.plan import DIGITS, Run
+from vireid.suites.progress import ProgressReporter, duration_text
 
-LAST_WORDS = 12  # lines of a failed run's output that its reason may take
+LAST_LINES = 12  # lines of a failed run's output in which its error is searched
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run ended."""
+    """Result of a run: finished or failed."""
 
     address: str
     done: bool
-    reason: str = ""  # of a failure; one line
+    reason: str = ""  # of a failure, in one line
     folder: Path = Path()
-    remark: str = ""  # what is not known of a run that is done
+    remark: str = ""  # what is unknown about a finished run
 
 
 class RunStore:
-    """The folder `out/runs`: a run's files in `out/runs/ADDRESS`, and beside them how it ended (`outcome.json`).
+    """The run folders of a suite, `out/runs/ADDRESS`, each with its `outcome.json`.
 
-    A run there that was trained on other inputs (listing, plug-ins, files) stays; the one of today's inputs gets the
-    folder `ADDRESS-DIGEST` beside it. A run that was only evaluated on other inputs is evaluated again.
+    A run that was trained on other inputs (listing, plug-ins, files) is kept; the run on the current inputs gets the
+    folder `ADDRESS-DIGEST`. A run of which only the evaluation inputs changed is evaluated again.
 
-    `train`: path of tools/train_net.py. `inputs`: what runs would be made from now.
+    Args:
+        out: Output folder of the suite.
+        train: Arguments of Python that start a training: a script, and the words before its options.
+        inputs: Digests of the inputs that a run would read now.
     """
 
-    def __init__(self, out: Path, train: Path, inputs: CurrentInputs | None = None) -> None:
-        self.root, self.train, self.inputs = out / "runs", train, inputs or CurrentInputs()
+    def __init__(self, out: Path, train: Sequence[str], inputs: CurrentInputs | None = None) -> None:
+        self.root, self.train, self.inputs = out / "runs", tuple(train), inputs or CurrentInputs()
         self._folders: dict[str, tuple[Path, list[str]]] = {}
 
     def folder(self, run: Run) -> Path:
+        """Return the folder of a run."""
         return self._place(run)[0]
 
     def changes(self, run: Run) -> list[str]:
-        """Why a run that was made before is made again, a sentence each."""
-        folder, found = self._place(run)
+        """Return why a finished run has to be repeated, one sentence for each changed input."""
+        folder, changes = self._place(run)
         now, inputs = self.inputs.of(run), recorded(folder)
-        return found if now is None or inputs is None else [*found, *evaluation_changes(inputs, now)]
+        return changes if now is None or inputs is None else [*changes, *evaluation_changes(inputs, now)]
 
     def _place(self, run: Run) -> tuple[Path, list[str]]:
-        """The folder of a run, and why it is not the one named by its address alone."""
+        """Return the folder of a run, and why it differs from `ADDRESS`."""
         if run.address not in self._folders:
             folder = self.root / run.address
             now, inputs = self.inputs.of(run), recorded(folder)
-            found = training_changes(run, inputs, now) if now is not None and inputs is not None else []
-            if found and now is not None:
+            changes = training_changes(run, inputs, now) if now is not None and inputs is not None else []
+            if changes and now is not None:
                 folder = self.root / f"{run.address}-{training_digest(run, now)[:DIGITS]}"
-                found = found if recorded(folder) is None else []
-            self._folders[run.address] = folder, found
+                changes = changes if recorded(folder) is None else []
+            self._folders[run.address] = folder, changes
         return self._folders[run.address]
 
     def command(self, run: Run) -> list[str]:
-        """What makes this run; the same words continue it."""
-        return [sys.executable, str(self.train), *run.words(), "OUTPUT_DIR", str(self.folder(run))]
+        """Return the command that trains this run, or resumes it."""
+        return [sys.executable, *self.train, *run.words(), "OUTPUT_DIR", str(self.folder(run))]
 
     def outcome(self, run: Run) -> Outcome | None:
-        """How the run ended; None where it has not."""
+        """Return the result of a run; None if it has not ended."""
         folder = self.folder(run)
         try:
-            said = json.loads((folder / "outcome.json").read_text(encoding="utf-8"))
-            if not said["done"]:
-                return Outcome(run.address, False, str(said["reason"]), folder)
+            record = json.loads((folder / "outcome.json").read_text(encoding="utf-8"))
+            if not record["done"]:
+                return Outcome(run.address, False, str(record["reason"]), folder)
             if not (folder / "metrics.json").is_file() or self.changes(run):
                 return None
             return Outcome(run.address, True, "", folder, remark(recorded(folder), self.inputs.of(run)))
@@ -94,7 +101,7 @@ class RunStore:
             return None
 
     def perform(self, run: Run) -> Outcome:
-        """Run it, or go on with it, in a process that ends with this one."""
+        """Train or resume a run in a child process, which is ended if this process ends."""
         folder = self.folder(run)
         folder.mkdir(parents=True, exist_ok=True)
         output = folder / "output.txt"
@@ -111,13 +118,13 @@ class RunStore:
             ).returncode
         done = code == 0 and (folder / "metrics.json").is_file()
         outcome = Outcome(run.address, done, "" if done else _reason(output, code), folder)
-        if code not in (130, -2):  # Ctrl-C is no failure of the run
+        if code not in (130, -2):  # Ctrl-C is not a failure of the run
             write_json(folder / "outcome.json", {"done": outcome.done, "reason": outcome.reason})
         return outcome
 
 
 def name_runs(root: Path, names: Mapping[str, Path]) -> None:
-    """Links `root/NAME` to the folders of runs, so that people find them; where links cannot be made there are none."""
+    """Create links `root/NAME` to run folders, if the file system supports links."""
     root.mkdir(parents=True, exist_ok=True)
     for name, folder in names.items():
         link = root / name
@@ -128,34 +135,54 @@ def name_runs(root: Path, names: Mapping[str, Path]) -> None:
 
 
 def perform_all(
-    store: RunStore, runs: Mapping[str, Run], *, jobs: int = 1, say: Callable[[str], None] = print
+    store: RunStore,
+    runs: Mapping[str, Run],
+    *,
+    labels: Mapping[str, str] | None = None,
+    jobs: int = 1,
+    say: Callable[[str], None] = print,
+    interval: float = 1.0,
 ) -> dict[str, Outcome]:
-    """Every run that is not done yet, `jobs` at a time; one that fails does not stop the others."""
+    """Train every run that is missing; a run that fails does not stop the others.
+
+    Args:
+        store: The run folders.
+        runs: All runs of the suite by address.
+        labels: Row, dataset and seed of each run, by address, for the progress.
+        jobs: Number of runs in parallel.
+        say: Prints one line.
+        interval: Seconds between two looks at the logs of the runs.
+    """
     if jobs < 1:
         raise UserError(f"--jobs must be at least 1, got {jobs}")
-    found = {address: store.outcome(run) for address, run in runs.items()}
-    missing = [run for address, run in runs.items() if (outcome := found[address]) is None or not outcome.done]
+    known = {address: store.outcome(run) for address, run in runs.items()}
+    missing = [run for address, run in runs.items() if (outcome := known[address]) is None or not outcome.done]
     say(f"{len(runs)} runs, {len(runs) - len(missing)} of them done before")
     for run in missing:
         if changed := store.changes(run):
-            say(f"{run.address} is made again: {'; '.join(changed)}")
-    lock, number = Lock(), len(runs) - len(missing)
+            say(f"{run.address} is repeated: {'; '.join(changed)}")
+    numbers = itertools.count(len(runs) - len(missing) + 1)
+    numbering, reporter = Lock(), ProgressReporter(say, interval=interval)
 
     def one(run: Run) -> Outcome:
-        nonlocal number
-        outcome = store.perform(run)
-        with lock:
-            number += 1
-            say(f"[{number}/{len(runs)}] {run.address} {'done' if outcome.done else f'FAILED: {outcome.reason}'}")
+        label = (labels or {}).get(run.address, run.address)
+        began, folder = time.monotonic(), store.folder(run)
+        reporter.say(f"{label}: started (log: {folder / 'output.txt'})")
+        with reporter.run(run.address, label, folder / "log.jsonl", run.epochs):
+            outcome = store.perform(run)
+        seconds = duration_text(time.monotonic() - began)
+        ending = f"done in {seconds}" if outcome.done else f"FAILED: {outcome.reason}"
+        with numbering:
+            reporter.say(f"[{next(numbers)}/{len(runs)}] {label} ({run.address}): {ending}")
         return outcome
 
-    with ThreadPoolExecutor(jobs) as pool:
+    with reporter.watching(), ThreadPoolExecutor(jobs) as pool:
         outcomes = {outcome.address: outcome for outcome in pool.map(one, missing)}
-    return {address: outcomes.get(address) or found[address] for address in runs}  # type: ignore[misc]
+    return {address: outcomes.get(address) or known[address] for address in runs}  # type: ignore[misc]
 
 
 def job_lines(store: RunStore, runs: Mapping[str, Run]) -> list[str]:
-    """One shell command for each run that is not done, for a cluster."""
+    """Return one shell command for each missing run, for a cluster."""
     lines = []
     for run in runs.values():
         outcome = store.outcome(run)
@@ -167,15 +194,15 @@ def job_lines(store: RunStore, runs: Mapping[str, Run]) -> list[str]:
 def collected(
     runs: Mapping[str, Run], folders: Sequence[Path], inputs: CurrentInputs | None = None
 ) -> dict[str, Outcome]:
-    """Outcomes of runs made elsewhere: folders below `folders` that are named by an address and hold metrics.json.
+    """Find the results of runs that were trained elsewhere: folders below `folders` that are named by an address.
 
-    A run that was made from other inputs than there are here does not count; its reason names what differs.
+    A run that was trained on other inputs than the current ones counts as missing; its reason names what differs.
     """
     inputs = inputs or CurrentInputs()
     at: dict[str, list[Path]] = {}
     for top in folders:
         if not top.is_dir():
-            raise UserError(f"--collect {top}: there is no such folder")
+            raise UserError(f"--collect {top}: the folder does not exist")
         for metrics in sorted(top.rglob("metrics.json")):
             at.setdefault(metrics.parent.name.partition("-")[0], []).append(metrics.parent)
     return {address: _collected(run, at.get(address, []), inputs.of(run)) for address, run in runs.items()}
@@ -183,24 +210,24 @@ def collected(
 
 def _collected(run: Run, places: Sequence[Path], now: RunInputs | None) -> Outcome:
     if not places:
-        return Outcome(run.address, False, "no metrics.json in a folder of this name below --collect")
+        return Outcome(run.address, False, "no folder of this name below --collect contains metrics.json")
     faults = []
     for place in sorted(places, key=lambda path: len(path.name)):
-        found = recorded(place)
-        if found is None or now is None:
-            return Outcome(run.address, True, "", place, remark(found, now))
-        changed = [*training_changes(run, found, now), *evaluation_changes(found, now)]
-        if not changed:
-            return Outcome(run.address, True, "", place, remark(found, now))
-        faults.append(f"{place} was made from other inputs than there are here: {'; '.join(changed)}")
+        inputs = recorded(place)
+        if inputs is None or now is None:
+            return Outcome(run.address, True, "", place, remark(inputs, now))
+        changes = [*training_changes(run, inputs, now), *evaluation_changes(inputs, now)]
+        if not changes:
+            return Outcome(run.address, True, "", place, remark(inputs, now))
+        faults.append(f"{place} was trained on other inputs: {'; '.join(changes)}")
     return Outcome(run.address, False, " / ".join(faults))
 
 
 def _reason(output: Path, code: int) -> str:
-    """The last thing a failed run said, in one line."""
+    """Return the error of a failed run in one line, from the end of its output."""
     if code < 0:
         return f"ended by signal {-code}; see {output}"
     lines = [line.strip() for line in output.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
-    errors = [line for line in lines[-LAST_WORDS:] if line.startswith("error: ")]
-    said = errors[-1].removeprefix("error: ") if errors else (lines[-1] if lines else "no output")
-    return f"{said} (exit code {code})"
+    errors = [line for line in lines[-LAST_LINES:] if line.startswith("error: ")]
+    text = errors[-1].removeprefix("error: ") if errors else (lines[-1] if lines else "no output")
+    return f"{text} (exit code {code})"

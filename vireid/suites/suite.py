@@ -1,27 +1,27 @@
-"""A suite: rows of configs, data sets and seeds in one YAML file, and everything that is wrong with it at once.
+"""Suite files: rows of configs, datasets and seeds in one YAML file; all problems are reported at once.
 
     TITLE: MMD with and without attributes
     NOTE: free text above the table
-    CONFIG: configs/sysu/mmd.yml         # of rows that name none; a list is merged in its order, as in _BASE_
+    CONFIG: configs/sysu/mmd.yml         # default of all rows; a list is merged in its order, as in _BASE_
     OVERRIDES: {SOLVER.EPOCHS: 8}        # of all rows
     DATASETS:                            # columns; {dataset} in a CONFIG stands for the name
       sysu: {DATA.ROOT: datasets/SYSU-MM01}
     SEEDS: [0, 1, 2]
-    COLUMNS: [rank1, mAP]                # none: all metrics
+    COLUMNS: [rank1, mAP]                # default: all metrics
     COSTS: [parameters, gflops, width]   # also latency, images_per_second, memory: measured on this machine
-    PROTOCOLS: [all]                     # none: every entry of EVALUATION
+    PROTOCOLS: [all]                     # default: every entry of EVALUATION
     ROWS:
       "MMD": {}
       "MMD + PAE": {CONFIG: [configs/{dataset}/mmd.yml, configs/plugins/pae.yml], MODEL.X: 1}
     GRID:                                # more rows: every combination of one entry of each axis
       METHOD: {AGW: {CONFIG: configs/{dataset}/agw.yml}, HCT: {CONFIG: configs/{dataset}/hct.yml}}
       PLUGIN: {"": {}, "+ PAE": {CONFIG: configs/plugins/pae.yml}}
-    COMPARE: MMD                         # differences of the other rows to this one
-    REPORTED: {"MMD": table3/baseline}   # published numbers (benchmarks/reported.yml) beside the measured ones
-    TOLERANCE: 1.0                       # points of rank-1 and mAP within which --check accepts a measured number
+    COMPARE: MMD                         # baseline of the differences of the other rows
+    REPORTED: {"MMD": table3/baseline}   # published numbers of benchmarks/reported.yml, shown with the measured ones
+    TOLERANCE: 1.0                       # largest difference to the published rank-1 and mAP that --check accepts
     FIGURES: {LOSSES: {KIND: curves, ROWS: [MMD], TERMS: [id]}}
 
-A file name is looked for in the suite's folder, in the folder above it and where the command is run.
+File names are relative to the folder of the suite, to its parent folder or to the current directory, in this order.
 """
 
 from __future__ import annotations
@@ -55,12 +55,12 @@ KEYS = (
     "FIGURES",
 )
 COSTS = ("parameters", "retrieval_parameters", "gflops", "width", "latency", "images_per_second", "memory")
-DATASET = "{dataset}"  # in a CONFIG: the name of the data set
+DATASET = "{dataset}"  # placeholder in a CONFIG for the name of the dataset
 
 
 @dataclass(frozen=True)
 class Row:
-    """One line of a table: configs that are merged in this order, and what differs from them."""
+    """A row of a table: configs that are merged in this order, and overrides."""
 
     name: str
     configs: tuple[str, ...]
@@ -69,41 +69,46 @@ class Row:
 
 @dataclass(frozen=True)
 class Suite:
-    """What is to be compared."""
+    """A checked suite file."""
 
     file: Path
     title: str
     rows: tuple[Row, ...]
-    datasets: Mapping[str, Mapping[str, Any]]  # name -> overrides; {"": {}} where the suite names none
+    datasets: Mapping[str, Mapping[str, Any]]  # name -> overrides; {"": {}} if DATASETS is missing
     seeds: tuple[int, ...]
     columns: tuple[str, ...]  # of METRICS
-    protocols: tuple[str, ...]  # none: all
+    protocols: tuple[str, ...]  # empty: all
     costs: tuple[str, ...] = ()  # of COSTS
     note: str = ""
-    compare: str = ""  # name of the row that the others are held against; "": none
+    compare: str = ""  # name of the baseline row; "": no comparison
     reported: Mapping[str, str] = field(default_factory=dict)  # row -> key in reported.yml
     tolerance: float = 1.0  # percentage points
     figures: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def find(self, name: str) -> Path:
-        """A file named by the suite."""
+        """Find a file that the suite names; the path may not exist."""
         folders = (self.file.parent, self.file.parent.parent, Path.cwd())
         places = [normalized_path(name, folder) for folder in folders]
         return next((place.resolve() for place in places if place.is_file()), Path(name))
 
 
 def read_suite(file: Path | str) -> Suite:
-    """Read and check a suite. Errors: UserError for a file that is not there, ConfigError with every fault of it."""
+    """Read and check a suite file.
+
+    Raises:
+        UserError: If the file cannot be read.
+        ConfigError: With all problems of the file.
+    """
     file = normalized_path(file)
     try:
         text = file.read_text(encoding="utf-8")
     except OSError as error:
-        others = [path.name for path in file.parent.glob("*.yml")] if file.parent.is_dir() else []
-        raise UserError(f"{file}: no suite can be read there ({error.strerror}){nearest(file.name, others)}") from error
+        suites = [path.name for path in file.parent.glob("*.yml")] if file.parent.is_dir() else []
+        raise UserError(f"{file}: the suite cannot be read ({error.strerror}){nearest(file.name, suites)}") from error
     parsed = parse(text)
     problems = [f"{file.name}:{line}: {problem}" for line, problem in parsed.problems]
     if problems or not isinstance(parsed.value, dict):
-        raise ConfigError(problems or [f"{file.name}:1: a suite is a map with ROWS"])
+        raise ConfigError(problems or [f"{file.name}:1: a suite must be a map with ROWS or GRID"])
     reader = _Reader(file.name, parsed.value, parsed.lines)
     suite = reader.suite(file)
     if reader.problems:
@@ -112,53 +117,53 @@ def read_suite(file: Path | str) -> Suite:
 
 
 class _Reader:
-    """Takes a suite's tree apart and collects what is wrong with it."""
+    """Parse the tree of a suite file and collect its problems."""
 
     def __init__(self, name: str, tree: dict[str, Any], lines: Mapping[tuple[str, ...], int]) -> None:
         self.name, self.tree, self.lines = name, tree, lines
         self.problems: list[str] = []
 
-    def say(self, keys: tuple[str, ...], text: str) -> None:
+    def report(self, keys: tuple[str, ...], text: str) -> None:
         line = next((self.lines[keys[:n]] for n in range(len(keys), 0, -1) if keys[:n] in self.lines), 1)
         self.problems.append(f"{self.name}:{line}: {'.'.join(keys)} {text}")
 
     def suite(self, file: Path) -> Suite:
         for key in self.tree:
             if key not in KEYS:
-                self.say((key,), f"is no key of a suite{nearest(key, KEYS)}")
+                self.report((key,), f"is not a key of a suite{nearest(key, KEYS)}")
         rows = self._rows()
         names = [row.name for row in rows]
         if not rows and not self.problems:
-            self.problems.append(f"{self.name}:1: neither ROWS nor GRID names a row: there is nothing to compare")
+            self.problems.append(f"{self.name}:1: ROWS and GRID are both missing or empty; write at least one row")
         for name in dict.fromkeys(name for name in names if names.count(name) > 1):
-            self.say(("GRID",), f"gives a second row named {name!r}")
+            self.report(("GRID",), f"creates a second row named {name!r}; rename an entry")
         compare = self._get("COMPARE", str, "")
         if compare and compare not in names:
-            self.say(("COMPARE",), f"= {compare!r} is no row{nearest(compare, names)}")
+            self.report(("COMPARE",), f"= {compare!r} is not a row{nearest(compare, names)}")
         reported = self._get("REPORTED", dict, {})
         for name in reported:
             if name not in names:
-                self.say(("REPORTED", name), f"is no row{nearest(name, names)}")
+                self.report(("REPORTED", name), f"is not a row{nearest(name, names)}")
         columns = self._get("COLUMNS", list, list(METRICS))
         for column in columns:
             if column not in METRICS:
-                self.say(("COLUMNS",), f"has {column!r}, which is no metric{nearest(str(column), METRICS)}")
+                self.report(("COLUMNS",), f"has {column!r}, which is not a metric{nearest(str(column), METRICS)}")
         costs = self._get("COSTS", list, [])
         for name in costs:
             if name not in COSTS:
-                self.say(("COSTS",), f"has {name!r}, which is no cost{nearest(str(name), COSTS)}")
+                self.report(("COSTS",), f"has {name!r}, which is not a cost{nearest(str(name), COSTS)}")
         seeds = self._get("SEEDS", list, [0])
         if not seeds or any(not isinstance(seed, int) or isinstance(seed, bool) or seed < 0 for seed in seeds):
-            self.say(("SEEDS",), f"= {seeds} is not a list of whole numbers from 0 on")
+            self.report(("SEEDS",), f"= {seeds} is not a list of integers of at least 0")
         elif len(set(seeds)) < len(seeds):
-            self.say(("SEEDS",), f"= {seeds} names a seed twice")
+            self.report(("SEEDS",), f"= {seeds} contains a seed twice")
         datasets = self._get("DATASETS", dict, {"": {}}) or {"": {}}
         for name, overrides in datasets.items():
             if not isinstance(overrides, dict):
-                self.say(("DATASETS", name), "is not a map of overrides (KEY: value)")
+                self.report(("DATASETS", name), "is not a map of overrides (KEY: value)")
         tolerance = self.tree.get("TOLERANCE", 1.0)
         if not isinstance(tolerance, (int, float)) or tolerance <= 0:
-            self.say(("TOLERANCE",), f"= {tolerance!r} is not a number of percentage points above 0")
+            self.report(("TOLERANCE",), f"= {tolerance!r} is not a positive number (of percentage points)")
         return Suite(
             file=file,
             title=self._get("TITLE", str, file.stem),
@@ -179,7 +184,7 @@ class _Reader:
         value = self.tree.get(key, default)
         if not isinstance(value, kind):
             words = {str: "text", dict: "a map", list: "a list"}
-            self.say((key,), f"is not {words[kind]}")
+            self.report((key,), f"is not {words[kind]}")
             return default
         return value
 
@@ -190,7 +195,7 @@ class _Reader:
         axes = self._get("GRID", dict, {})
         for axis, entries in axes.items():
             if not isinstance(entries, dict) or not entries:
-                self.say(("GRID", axis), "is not a map of entries")
+                self.report(("GRID", axis), "is not a map of entries")
                 return rows
         if axes:
             for chosen in itertools.product(*(entries.items() for entries in axes.values())):
@@ -199,27 +204,27 @@ class _Reader:
         return rows
 
     def _row(self, name: str, nodes: Sequence[tuple[tuple[str, ...], Any]]) -> Row:
-        """A row of the nodes of its axes: configs one after the other, later overrides win."""
+        """Merge the nodes of a row: configs in order, later overrides win."""
         common = self._get("OVERRIDES", dict, {})
         configs: list[str] = []
         overrides: dict[str, Any] = dict(common)
         for keys, node in nodes:
             if not isinstance(node, dict):
-                self.say(keys, "is not a map of overrides (KEY: value), with CONFIG if it has its own")
+                self.report(keys, "is not a map of overrides (KEY: value), with CONFIG if needed")
                 continue
-            own = dict(node)
-            configs += self._files((*keys, "CONFIG"), own.pop("CONFIG", []))
-            overrides |= own
+            settings = dict(node)
+            configs += self._files((*keys, "CONFIG"), settings.pop("CONFIG", []))
+            overrides |= settings
         if not configs:
             configs = self._files(("CONFIG",), self.tree.get("CONFIG", []))
             if not configs:
-                self.say(nodes[0][0], "names no CONFIG, and the suite has none for all rows")
+                self.report(nodes[0][0], "has no CONFIG, and neither has the suite; write CONFIG: FILE.yml")
         return Row(name, tuple(configs), overrides)
 
     def _files(self, keys: tuple[str, ...], value: Any) -> list[str]:
         files = [value] if isinstance(value, str) else value
         if not isinstance(files, list) or not all(isinstance(file, str) for file in files):
-            self.say(keys, f"= {value!r} is not a file name or a list of file names")
+            self.report(keys, f"= {value!r} is not a file name or a list of file names")
             return []
         return files
 
@@ -227,9 +232,11 @@ class _Reader:
         figures = self._get("FIGURES", dict, {})
         for figure, node in figures.items():
             if not isinstance(node, dict) or "KIND" not in node:
-                self.say(("FIGURES", figure), "is not a map with KIND")
+                self.report(("FIGURES", figure), "is not a map with KIND")
                 continue
             for row in node.get("ROWS", []):
                 if row not in names:
-                    self.say(("FIGURES", figure, "ROWS"), f"has {row!r}, which is no row{nearest(str(row), names)}")
+                    self.report(
+                        ("FIGURES", figure, "ROWS"), f"has {row!r}, which is not a row{nearest(str(row), names)}"
+                    )
         return figures

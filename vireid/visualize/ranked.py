@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from vireid.runs.reading import NOBODY, Lists
+from vireid.runs.reading import NO_IMAGE, Lists
 from vireid.visualize.tiles import FRAME, LINE, PAPER, Photographs, Verdict, framed, write_lines
 
 PLACES = 10  # gallery images shown for a query
@@ -80,7 +80,7 @@ def ranked_queries(lists: Lists, number: int = 8, places: int = PLACES) -> list[
     correct = lists.correct()
     rows = []
     for row in choose_queries(lists, number):
-        counted = np.flatnonzero(lists.order[row] != NOBODY)
+        counted = np.flatnonzero(lists.order[row] != NO_IMAGE)
         images = tuple(
             RankedImage(
                 str(lists.gallery_path[gallery_row]),

@@ -91,8 +91,8 @@ def test_a_file_of_a_trial(small, tmp_path, tensors, capsys, monkeypatch):
     assert capsys.readouterr().out == (
         f"{out}: small, RegDB, trial 3, 206 identities; 2 tensors\n"
         "2 tensors that our network does not have were dropped\n"
-        "evaluate: python tools/train_net.py --config-file configs/regdb/agw.yml "
-        f"--eval-only WEIGHTS {out} DATA.TRIAL 3\n"
+        "evaluate: vireid eval --config-file configs/regdb/agw.yml "
+        f"WEIGHTS {out} DATA.TRIAL 3\n"
     )
 
 
@@ -120,7 +120,7 @@ def test_no_command_is_printed_that_cannot_fit(small, tmp_path, tensors, capsys)
     assert run("--from", "small", saved(tmp_path, tensors), tmp_path / "out.safetensors", "--trial", 1) == 0
     text = capsys.readouterr().out
     assert "evaluate:" not in text
-    assert "configs/regdb/agw.yml does not evaluate it as it is: the network also has backbone." in text
+    assert "configs/regdb/agw.yml does not evaluate it without changes: the network also has backbone." in text
 
 
 def test_a_page_instead_of_a_file(small, tmp_path, capsys):

@@ -30,5 +30,5 @@ def test_components_are_changed_only_where_a_row_has_them(tmp_path):
 
 def test_components_need_a_name(tmp_path):
     (tmp_path / "r.yml").write_text("COMPONENTS: {MODEL.HEADS.ATTRIBUTES: {NECK: true}}\n")
-    with pytest.raises(ConfigError, match=r"COMPONENTS\.MODEL\.HEADS\.ATTRIBUTES is not a map with the"):
+    with pytest.raises(ConfigError, match=r"COMPONENTS\.MODEL\.HEADS\.ATTRIBUTES is not a map with NAME"):
         read_reduction(tmp_path / "r.yml")

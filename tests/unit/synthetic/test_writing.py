@@ -72,7 +72,7 @@ def test_the_tool_makes_a_set_once(tool: ModuleType, tmp_path: Path, capsys: pyt
     assert (tmp_path / "sheet.png").stat().st_size > 1000
     first = (out / "synthetic.json").stat().st_mtime_ns
     assert run(tool, out, *options) == 0
-    assert f"already there, with the same parameters: {out}" in capsys.readouterr().out
+    assert f"exists already, with the same parameters: {out}" in capsys.readouterr().out
     assert (out / "synthetic.json").stat().st_mtime_ns == first
     assert run(tool, out, *options, "--seed", "1") == 2
     assert capsys.readouterr().err.splitlines()[-1] == (

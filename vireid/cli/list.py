@@ -1,0 +1,151 @@
+"""List the registered components of one kind, each with its purpose and its constructor arguments.
+
+Without KIND, list the kinds. In a config, arguments are written in capitals, as in MARGIN: 0.3.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fnmatch
+import inspect
+from collections.abc import Iterator
+from typing import Any
+
+from vireid.core import registries
+from vireid.core.errors import UserError, nearest
+from vireid.core.registry import Entry, Registry
+
+CONFIGS = "configs"
+KINDS = {  # a registry of core/registries.py, or CONFIGS -> what is listed
+    "backbones": "networks that compute feature maps (MODEL.BACKBONE)",
+    "inserts": "modules inserted into a backbone",
+    "pools": "pooling of a feature map (MODEL.POOL)",
+    "heads": "outputs of the network, such as embeddings and logits (MODEL.HEADS)",
+    "adapters": "modules that combine features with attributes (MODEL.ADAPTER)",
+    "stages": "stages of an adapter",
+    "attribute-sources": "origin of the attributes at training and test time (MODEL.ATTRIBUTES)",
+    "losses": "loss terms (OBJECTIVE)",
+    "term-schedules": "weight of a loss term over the epochs (OBJECTIVE.*.SCHEDULE)",
+    "datasets": "readers of datasets (DATA)",
+    "samplers": "composition of training batches (SAMPLER)",
+    "augmentations": "augmentations (AUGMENTATION, VIEWS)",
+    "optimizers": "optimizers (SOLVER)",
+    "lr-schedules": "learning rate over the epochs (SOLVER.SCHEDULE)",
+    "protocols": "evaluation protocols (EVALUATION)",
+    "scorers": "query-gallery similarity (SCORER)",
+    "indexes": "nearest-neighbor indexes (EVALUATION.*.INDEX)",
+    "rerankers": "re-ranking (EVALUATION.*.RERANKING)",
+    CONFIGS: "shipped configs, as create_model names them",
+}
+EXAMPLES = """
+  %(prog)s
+  %(prog)s losses
+  %(prog)s losses '*triplet*'
+  %(prog)s configs 'regdb/*' --names
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `vireid list`."""
+    parser.add_argument(
+        "kind", nargs="?", type=_kind, choices=list(KINDS), metavar="KIND", help=f"one of {', '.join(KINDS)}"
+    )
+    parser.add_argument("pattern", nargs="?", default="*", metavar="PATTERN", help="only names that match (*, ?)")
+    parser.add_argument("--names", action="store_true", help="print only the names, one a line")
+
+
+def _kind(word: str) -> str:
+    if word not in KINDS:
+        raise argparse.ArgumentTypeError(
+            f"unknown kind {word!r}{nearest(word, KINDS) or '.'} Kinds: {', '.join(KINDS)}"
+        )
+    return word
+
+
+def run(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
+    """Run `vireid list` and return its exit code."""
+    if arguments.kind is None:
+        width = max(map(len, KINDS)) + 2
+        print("\n".join(KINDS if arguments.names else (f"{name:{width}}{text}" for name, text in KINDS.items())))
+        return 0
+    if arguments.kind == CONFIGS:
+        from vireid.zoo.models import list_models
+
+        print("\n".join(_matching(list_models(), arguments.pattern, "config")))
+        return 0
+    import vireid.config.plan  # noqa: F401  fills the registries
+
+    registry = registry_of(arguments.kind)
+    names = _matching(registry.names(), arguments.pattern, registry.kind)
+    print("\n".join(names) if arguments.names else "\n\n".join(component_text(registry, name) for name in names))
+    return 0
+
+
+def registry_of(kind: str) -> Registry:
+    """Return the registry of a kind.
+
+    Example:
+        >>> registry_of("lr-schedules").kind
+        'learning-rate schedule'
+    """
+    return registries.ALL[kind.upper().replace("-", "_")]
+
+
+def component_text(registry: Registry, name: str) -> str:
+    """Format a component: its name, the first sentence of its docstring, one argument a line."""
+    entry = registry.get(name)
+    rows = list(_arguments(registry, entry))
+    width = max((len(text) for text, _ in rows), default=0) + 2
+    lines = [f"    {text:{width}}{note}".rstrip() for text, note in rows]
+    return "\n".join([name, f"  {purpose(entry.target)}", *lines])
+
+
+def purpose(target: Any) -> str:
+    """Return the first sentence of a docstring.
+
+    Example:
+        >>> purpose(purpose)
+        'Return the first sentence of a docstring.'
+    """
+    paragraph = " ".join(inspect.cleandoc(target.__doc__ or "").split("\n\n")[0].split())
+    end = paragraph.find(". ")
+    return paragraph if end < 0 else paragraph[: end + 1]
+
+
+def _arguments(registry: Registry, entry: Entry) -> Iterator[tuple[str, str]]:
+    """Yield `name: type = default` and a note for each constructor parameter."""
+    from vireid.config.builder import FACTS
+    from vireid.config.slots import SLOTS
+
+    runtime = {name for slot in SLOTS if slot.registry is registry for name in slot.runtime}
+    slugs = {id(value): name.lower().replace("_", "-") for name, value in registries.ALL.items()}
+    for name, parameter in entry.parameters().items():
+        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            continue
+        kind = "" if parameter.annotation is parameter.empty else f": {_annotation(parameter.annotation)}"
+        default = "" if parameter.default is parameter.empty else f" = {_default(parameter.default)}"
+        if name in FACTS:
+            note = "known from the dataset or the model; not a setting"
+        elif name in runtime:
+            note = "filled in at run time; not a setting"
+        elif name in entry.slots:
+            note = f"a component of `vireid list {slugs[id(entry.slots[name])]}`"
+        else:
+            note = "" if default else "required"
+        yield f"{name}{kind}{default}", note
+
+
+def _annotation(annotation: Any) -> str:
+    return annotation if isinstance(annotation, str) else getattr(annotation, "__name__", str(annotation))
+
+
+def _default(value: Any) -> str:
+    return value.__name__ if inspect.isclass(value) or inspect.isfunction(value) else repr(value)
+
+
+def _matching(names: list[str], pattern: str, kind: str) -> list[str]:
+    """Return the names that match a pattern, upper and lower case alike; an error if none does."""
+    matching = [name for name in names if fnmatch.fnmatch(name.lower(), pattern.lower())]
+    if not matching:
+        raise UserError(f"no {kind} matches {pattern!r}{nearest(pattern, names)}\n    Names: {', '.join(names)}")
+    return matching
