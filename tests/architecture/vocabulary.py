@@ -60,7 +60,7 @@ def read_vocabulary(text: str) -> Vocabulary:
 def pattern(word: str) -> str:
     """Regular expression of an entry: whole words, `*` for any ending, any white space between words."""
     parts = (re.escape(part).replace(r"\*", r"\w*") for part in word.split())
-    return r"(?<![\w-])" + r"\s+".join(parts) + r"(?!\w)"
+    return r"(?<!\w)" + r"\s+".join(parts) + r"(?!\w)"
 
 
 def blank(match: re.Match[str]) -> str:
