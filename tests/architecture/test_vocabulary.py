@@ -22,7 +22,7 @@ VOCABULARY = Vocabulary({"colour*": "color", "data set*": "dataset", "is no": "i
         ("Colours\n", [Finding(1, "Colours", "color")]),
         ("one\ntwo data\nsets\n", [Finding(2, "data sets", "dataset")]),
         ("It is no file, it is no longer here.\n", [Finding(1, "is no", "is not a")]),
-        ("`colour` [x](colour.md) https://colour.org discolour\n", []),
+        ("`colour` [x](colour.html) https://colour.org discolour\n", []),
         ("```\ncolour\n```\ncolour\n", [Finding(4, "colour", "color")]),
         ("- item\n\n  ```bash\n  colour\n  ```\n", []),
     ],
@@ -44,7 +44,7 @@ def test_a_line_of_another_form_is_an_error():
 
 
 def test_the_line_and_the_replacement_are_printed(tmp_path, capsys):
-    page = tmp_path / "page.md"
+    page = tmp_path / "page.txt"
     page.write_text("fine\n\nThe colour.\n", encoding="utf-8")
     assert vocabulary.main([str(page)]) == 1
     assert f"{page}:3: 'colour'; write: color\n" in capsys.readouterr().out
