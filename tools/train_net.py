@@ -15,9 +15,8 @@ def parser() -> argparse.ArgumentParser:
         epilog="Example: tools/train_net.py --config-file configs/sysu/mmd.yml SOLVER.LR 0.05 OUTPUT_DIR runs/small_lr",
     )
     parser.add_argument("--config-file", required=True, metavar="FILE", help="a YAML file, for example of configs/")
-    mode = parser.add_mutually_exclusive_group()
-    mode.add_argument("--eval-only", action="store_true", help="evaluate the run in OUTPUT_DIR (or WEIGHTS)")
-    mode.add_argument("--resume", action="store_true", help="continue the run in OUTPUT_DIR where there is one")
+    parser.add_argument("--eval-only", action="store_true", help="evaluate the run in OUTPUT_DIR (or WEIGHTS)")
+    parser.add_argument("--resume", action="store_true", help="continue the run in OUTPUT_DIR where there is one")
     parser.add_argument("--num-gpus", type=int, default=1, metavar="N", help="processes on this machine (default 1)")
     parser.add_argument("overrides", nargs=argparse.REMAINDER, metavar="KEY VALUE", help="settings that win over FILE")
     return parser
