@@ -53,6 +53,7 @@ $(OLDEST)/.installed: tests/oldest.txt
 
 lint: $(READY)
 	$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/pyright --pythonpath $(PY)
+	$(PY) tests/architecture/vocabulary.py
 
 clean:
 	rm -rf $(VENV) $(OLDEST) runs datasets/demo datasets/demo-quick

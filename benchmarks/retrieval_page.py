@@ -64,7 +64,7 @@ def million(number: int) -> str:
 
 def metrics() -> str:
     return table(
-        ["protocol", "queries", "gallery", "ours, ms", "loop, s", "ratio", "best loop, s", "ratio"],
+        ["protocol", "queries", "gallery", "vireid, ms", "loop, s", "ratio", "best loop, s", "ratio"],
         (
             [
                 row["protocol"],
@@ -86,7 +86,7 @@ def reranking() -> str:
         return f"{row[f'plain_{name}_s']:.1f} ({row[f'plain_{name}_ratio']:.0f} x)" if f"plain_{name}_s" in row else ""
 
     return table(
-        ["images", "ours, s", "peak memory, GB", "plain form, half precision, s", "plain form, single precision, s"],
+        ["images", "vireid, s", "peak memory, GB", "plain form, half precision, s", "plain form, single precision, s"],
         (
             [f"{row['images']:,}", f"{row['ours_s']:.3g}", row["peak_memory_gb"], of(row, "half"), of(row, "single")]
             for row in read("rerank")["results"]
@@ -96,7 +96,17 @@ def reranking() -> str:
 
 def search(size: int, width: int) -> str:
     return table(
-        ["index", "setting", "build, s", "bytes a vector", "q/s", "q/s one by one", "x exact", "recall@1", "recall@10"],
+        [
+            "index",
+            "setting",
+            "build, s",
+            "bytes per embedding",
+            "q/s",
+            "q/s one by one",
+            "x exact",
+            "recall@1",
+            "recall@10",
+        ],
         (
             [
                 row["backend"],
@@ -150,7 +160,7 @@ def recommendation(width: int) -> str:
         return min(rows, key=lambda row: (row["bytes_per_vector"], -row["queries_per_s"]), default=None)
 
     return table(
-        ["images", "every answer right", f"fast, recall@10 from {HIGH:g}", f"small, recall@10 from {SMALL:g}"],
+        ["images", "exact", f"fast, recall@10 from {HIGH:g}", f"small, recall@10 from {SMALL:g}"],
         (
             [
                 million(size),
@@ -256,10 +266,12 @@ def plots() -> None:
 
 
 def page() -> str:
-    tables = "\n\n".join(f"**{million(size)} vectors of {width}**\n\n{search(size, width)}" for size, width in places())
+    tables = "\n\n".join(
+        f"**{million(size)} embeddings of {width} dimensions**\n\n{search(size, width)}" for size, width in places()
+    )
     left_out = read("search")["not_run"]
     not_run = table(
-        ["index", "vectors", "width", "why"],
+        ["index", "embeddings", "dimensions", "reason"],
         ([row["backend"], million(row["vectors"]), row["width"], row["reason"]] for row in left_out),
     )
     features, machine = read("features"), read("search")
@@ -270,7 +282,7 @@ def page() -> str:
         "RECOMMENDATION_512": recommendation(512),
         "RECOMMENDATION_2048": recommendation(2048),
         "SEARCH": tables,
-        "NOT_RUN": not_run if left_out else "Nothing.",
+        "NOT_RUN": not_run if left_out else "None.",
         "EXTENDED": extended(),
         "CLUSTER": cluster(),
         "MODEL": features["model"],
