@@ -105,7 +105,7 @@ class RunStore:
         folder = self.folder(run)
         folder.mkdir(parents=True, exist_ok=True)
         output = folder / "output.txt"
-        with output.open("a", encoding="utf-8") as file, lifeline() as (environment, descriptor):
+        with output.open("a", encoding="utf-8") as file, lifeline() as (environment, pipe):
             file.write(f"$ {shlex.join(self.command(run))}\n")
             file.flush()
             code = subprocess.run(
@@ -113,7 +113,7 @@ class RunStore:
                 stdout=file,
                 stderr=subprocess.STDOUT,
                 env={**os.environ, **environment},
-                pass_fds=[descriptor],
+                pass_fds=[pipe],
                 check=False,
             ).returncode
         done = code == 0 and (folder / "metrics.json").is_file()
