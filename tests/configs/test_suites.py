@@ -9,9 +9,9 @@ import pytest
 from vireid.core.errors import ConfigError, UserError
 from vireid.suites.figures import check_figures
 from vireid.suites.plan import make_plan
+from vireid.suites.published import published_numbers
 from vireid.suites.reduced import read_reduction
 from vireid.suites.suite import read_suite
-from vireid.zoo.published import published_numbers
 
 FOLDER = Path(__file__).parents[2] / "benchmarks"
 SUITES = sorted(path for path in FOLDER.glob("*.yml") if path.stem.startswith(("table", "figure", "demo")))

@@ -16,11 +16,11 @@ from vireid.core.io import replaced_file, write_json, write_text
 from vireid.suites import page, tables
 from vireid.suites.figures import check_figures, draw_figures
 from vireid.suites.plan import SuitePlan, make_plan
+from vireid.suites.published import published_numbers
 from vireid.suites.reduced import Reduction
 from vireid.suites.results import Results, gather
 from vireid.suites.runs import Outcome, RunStore, collected, job_lines, name_runs, perform_all
 from vireid.suites.suite import Suite, read_suite
-from vireid.zoo.published import published_numbers
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from vireid.config.yaml import parse
-from vireid.core.errors import ConfigError, nearest
-from vireid.suites.suite import Suite
+from vireid.core.errors import ConfigError
 
 FILE = "reported.yml"
 
@@ -53,15 +52,3 @@ def read_published(file: Path) -> dict[str, Published]:
 
 def _numbers(scores: Any) -> bool:
     return isinstance(scores, dict) and all(isinstance(v, (int, float)) and 0 <= v <= 100 for v in scores.values())
-
-
-def published_numbers(suite: Suite) -> dict[str, Mapping[str, float]]:
-    """Row of the suite -> its published scores. Errors: ConfigError for keys that reported.yml does not have."""
-    if not suite.reported:
-        return {}
-    rows = read_published(suite.find(FILE))
-    strangers = [key for key in suite.reported.values() if key not in rows]
-    if strangers:
-        texts = [f"{suite.file.name}: REPORTED: {FILE} has no row {key!r}{nearest(key, rows)}" for key in strangers]
-        raise ConfigError(texts)
-    return {name: rows[key].scores for name, key in suite.reported.items()}
