@@ -169,15 +169,15 @@ def test_two_processes_that_add_at_once(tmp_path, model, photos):
 def test_images_added_while_a_search_embeds_its_queries(monkeypatch, tmp_path, model, photos):
     samples, gallery = images_of(photos / "list.csv", Known()), tmp_path / "g"
     application.build(gallery, model, samples[:10], {"NAME": "TorchExact"}, skip=False)
-    describe, added = model.embed, []
+    embed, added = model.embed, []
 
     def slow(some, images):
         if not added:
             added.append(True)
             application.add(gallery, model, samples, skip=False)
-        return describe(some, images)
+        return embed(some, images)
 
-    monkeypatch.setattr(model, "describe", slow)
+    monkeypatch.setattr(model, "embed", slow)
     answers = application.search(gallery, model, samples[-1:], k=1)
     assert answers["queries"][0]["answers"][0]["path"] == str(samples[-1].path)
     assert "30 images" in answers["conditions"]["gallery"]

@@ -56,7 +56,7 @@ def test_a_file_becomes_two_lists(read, root):
     ]
     assert data.test() == [Sample(root / "b/5.png", 12, vis, 2), Sample(root / "b/6.png", 12, nir, 3)]
     assert data.facts() == DatasetInfo(num_ids=2, num_cameras=3)
-    assert data.identity == {"data": "CsvDataset", "file": "images.csv"}
+    assert data.checkpoint_key == {"data": "CsvDataset", "file": "images.csv"}
 
 
 def test_a_file_for_each_split_needs_no_column(root):
@@ -66,7 +66,7 @@ def test_a_file_for_each_split_needs_no_column(root):
     data = CsvDataset(root=str(root), train="train.csv", test="test.csv")
     assert [s.identity for s in data.train()] == [1, 1, 0, 0]
     assert [s.identity for s in data.test()] == [12, 12]
-    assert data.identity["file"] == "train.csv and test.csv"
+    assert data.checkpoint_key["file"] == "train.csv and test.csv"
 
 
 def test_other_names_other_words_other_separators_and_columns_that_nobody_asks_for(read):

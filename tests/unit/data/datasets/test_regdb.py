@@ -33,7 +33,7 @@ def test_a_trial_lists_visible_then_thermal_images_in_the_order_of_its_files(reg
         assert [s.identity for s in samples] == [0, 0, 1, 1, 2, 2] * 2
         assert [(s.camera, s.modality) for s in samples] == [(1, Modality.VISIBLE)] * 6 + [(2, Modality.INFRARED)] * 6
     assert data.facts() == DatasetInfo(num_ids=3, num_cameras=2)
-    assert data.identity == {"data": "RegDB", "trial": trial}
+    assert data.checkpoint_key == {"data": "RegDB", "trial": trial}
 
 
 def test_training_labels_become_ranks_and_test_labels_stay(regdb_root):
