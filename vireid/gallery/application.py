@@ -20,7 +20,7 @@ from vireid.core.types import Sample
 from vireid.data.images.decode import progress
 from vireid.gallery.answers import Answers, gathered
 from vireid.gallery.filters import Filter, span
-from vireid.gallery.images import Stamp, latest_rows, read_images, real_paths, vanished
+from vireid.gallery.images import Stamp, changed, latest_rows, read_images, real_paths, vanished
 from vireid.gallery.model import TrainedModel
 from vireid.gallery.plan import Built, planned
 from vireid.gallery.store import FORMAT, GalleryStore, Header, Shard
@@ -186,17 +186,14 @@ def search(
 
 
 def _outdated(columns: Mapping[str, np.ndarray], ranking: Ranking) -> int:
-    """Images found whose files have another size or time than recorded, or do not exist."""
-    count = 0
-    for row in np.unique(ranking.ids[ranking.ids != NOBODY]).tolist():
-        try:
-            found = os.stat(str(columns["path"][row]))
-        except OSError:
-            count += 1
-            continue
-        stamp = Stamp.of_row(columns, row)
-        count += stamp is not None and (found.st_size, found.st_mtime_ns) != (stamp.size, stamp.mtime_ns)
-    return count
+    """Images found whose content differs from what was embedded, or that do not exist.
+
+    Only files with another size or time than recorded are read.
+    """
+    rows = np.unique(ranking.ids[ranking.ids != NOBODY]).tolist()
+    stamps = {Path(str(columns["path"][row])): Stamp.of_row(columns, row) for row in rows}
+    known = {path: stamp for path, stamp in stamps.items() if stamp is not None}
+    return len(changed(known)) + len(vanished(map(str, stamps)))
 
 
 def info(folder: Path) -> str:

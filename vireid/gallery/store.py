@@ -183,8 +183,8 @@ class GalleryStore:
             if writable and (changed or again or not file.exists()):
                 index.save(file)
                 training = {} if trained is None else {"trained_on": trained.trained_on, "limit": trained.limit}
-                names = [portion.name for portion in self._files]
-                write_json(note, {"rows": total, "portions": names, "sha256": digest(file), **training})
+                portions = {portion.name: self._checksum(portion) for portion in self._files}
+                write_json(note, {"rows": total, "portions": portions, "sha256": digest(file), **training})
         return index
 
     def ranking(self, index: GalleryIndex, queries: np.ndarray, k: int, allowed: np.ndarray | None = None) -> Ranking:
@@ -215,9 +215,11 @@ class GalleryStore:
                 }
                 return Shard(stored["vectors"] if vectors else np.empty((number, 0), np.float32), columns)
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-            raise DataError(
-                f"{file} is damaged ({error}): move it away, then `gallery.py add` embeds its images again"
-            ) from error
+            raise self._damaged(file, error) from error
+
+    @staticmethod
+    def _damaged(file: Path, error: Exception) -> DataError:
+        return DataError(f"{file} is damaged ({error}): move it away, then `gallery.py add` embeds its images again")
 
     def _read_header(self) -> Header:
         file = self.folder / "gallery.json"
@@ -245,10 +247,26 @@ class GalleryStore:
         again = "remove it, and the next search makes it again from the vectors"
         try:
             stored = json.loads(note.read_text(encoding="utf-8"))
-            expected, made_from = stored["sha256"], list(stored["portions"])
+            expected, made_from = stored["sha256"], stored["portions"]
+            if not isinstance(made_from, dict):  # a list of names, as earlier versions wrote it
+                made_from = dict.fromkeys(made_from)
         except (OSError, ValueError, KeyError, TypeError):
-            expected, made_from = "nothing", []
+            expected, made_from = "nothing", {}
         if digest(file) != expected:
             raise DataError(f"{file} is damaged: {again}")
-        if made_from != [portion.name for portion in self._files][: len(made_from)]:
+        if list(made_from) != [portion.name for portion in self._files][: len(made_from)]:
             raise DataError(f"{file} was made from portions that are gone: {again}")
+        for portion, checksum in zip(self._files, made_from.values()):
+            if checksum is not None and checksum != self._checksum(portion):
+                raise DataError(
+                    f"{file} was made from other embeddings than those of {portion.name} (it is of another gallery, or"
+                    f" the portion was replaced): {again}"
+                )
+
+    def _checksum(self, portion: Path) -> int:
+        """CRC-32 of the embeddings of a portion, as its archive records it; nothing but the directory is read."""
+        try:
+            with zipfile.ZipFile(portion) as archive:
+                return archive.getinfo("vectors.npy").CRC
+        except (OSError, KeyError, zipfile.BadZipFile) as error:
+            raise self._damaged(portion, error) from error

@@ -22,6 +22,7 @@ from vireid.core.label_arrays import comparable_labels
 from vireid.retrieval.places import Groups, Junk, Matrix, Worker
 
 Cmc = Literal["identity", "image"]
+EXACT = 2**53  # every whole number up to it has a float64 of its own
 LONGEST = 1_000_000  # the largest rank of a CMC curve
 CHUNK = 1 << 18  # matrix entries that are worked on at a time: they stay in the cache of a core
 SHARED = 1 << 20  # the same where several threads work: long steps, so that they seldom wait for the interpreter
@@ -123,6 +124,8 @@ def measure_queries(
     query_ids, gallery_ids = comparable_labels(
         ("query_ids", query_ids), ("gallery_ids", gallery_ids), negative=(True, True)
     )
+    if distances.dtype.kind in "iu":
+        distances = _float_distances(distances)
     if distances.dtype not in (np.float32, np.float64):
         distances = distances.astype(np.float32 if distances.dtype == np.float16 else np.float64)
     matrix = Matrix(distances, junk, larger_is_closer=larger_is_closer)
@@ -159,11 +162,19 @@ def _check_shapes(distances: np.ndarray, query_ids: np.ndarray, gallery_ids: np.
         raise UserError(f"junk must be bool {distances.shape}, got {junk.dtype} {junk.shape}")
 
 
+def _float_distances(distances: np.ndarray) -> np.ndarray:
+    """Integer distances as float64 with the same order; integers beyond 2^53 are replaced by their ranks."""
+    if distances.dtype.itemsize < 8 or -EXACT <= int(distances.min()) <= int(distances.max()) <= EXACT:
+        return distances.astype(np.float64)
+    return np.unique(distances, return_inverse=True)[1].reshape(distances.shape).astype(np.float64)
+
+
 def _checked_ranks(ranks: Sequence[int]) -> int:
     """The largest rank; UserError unless all are whole numbers from 1 to LONGEST."""
     kinds = (int, float, np.integer, np.floating)
     values = list(ranks) if isinstance(ranks, Iterable) and not isinstance(ranks, (str, bytes)) else []
-    if not values or not all(isinstance(rank, kinds) and rank >= 1 and rank % 1 == 0 for rank in values):
+    numbers = all(isinstance(rank, kinds) and not isinstance(rank, bool) for rank in values)
+    if not values or not numbers or not all(rank >= 1 and rank % 1 == 0 for rank in values):
         raise UserError(f"ranks must be whole numbers from 1 on, got {ranks!r}")
     if max(values) > LONGEST:
         raise UserError(f"ranks must be at most {LONGEST}, the longest CMC curve that is kept, got {ranks!r}")

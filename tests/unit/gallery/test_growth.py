@@ -177,7 +177,7 @@ def test_images_added_while_a_search_embeds_its_queries(monkeypatch, tmp_path, m
             application.add(gallery, model, samples, skip=False)
         return describe(some, images)
 
-    monkeypatch.setattr(model, "describe", slow)
+    monkeypatch.setattr(model, "embed", slow)
     answers = application.search(gallery, model, samples[-1:], k=1)
     assert answers["queries"][0]["answers"][0]["path"] == str(samples[-1].path)
     assert "30 images" in answers["conditions"]["gallery"]

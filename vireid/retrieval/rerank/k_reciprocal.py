@@ -13,7 +13,7 @@ from vireid.core.errors import UserError, nearest
 from vireid.core.registries import RERANKERS
 from vireid.retrieval.rerank.distances import BLOCK, Distances, Neighbours
 from vireid.retrieval.rerank.forecast import announce
-from vireid.retrieval.rerank.sides import stacked
+from vireid.retrieval.rerank.sides import checked, stacked
 
 Half = Literal["distances", "weights"]
 HALVES = get_args(Half)
@@ -66,6 +66,7 @@ class KReciprocal:
         return f"k-reciprocal (k1 {self.k1}, k2 {self.k2}, weight {self.weight:g}{only}{half})"
 
     def __call__(self, queries: np.ndarray, gallery: np.ndarray) -> np.ndarray:
+        queries, gallery = checked(queries, gallery)
         announce(self.description, self._ranked, queries, gallery, powers=(1, 2), memory=self.memory(queries, gallery))
         return self._ranked(queries, gallery)
 

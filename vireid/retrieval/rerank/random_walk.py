@@ -49,6 +49,7 @@ class RandomWalk:
         return f"random walk (alpha {self.alpha:g})"
 
     def __call__(self, queries: np.ndarray, gallery: np.ndarray) -> np.ndarray:
+        queries, gallery = checked(queries, gallery)
         announce(self.description, self._ranked, queries, gallery, powers=(2, 3), memory=self.memory(queries, gallery))
         return self._ranked(queries, gallery)
 

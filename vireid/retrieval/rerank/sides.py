@@ -11,6 +11,10 @@ LARGE = 1e9  # entries above it or below its inverse: their squares leave the ra
 
 def checked(queries: np.ndarray, gallery: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Both sides contiguous and of one type: float64 where either is, float32 otherwise."""
+    queries, gallery = np.asarray(queries), np.asarray(gallery)
+    for side, rows in (("query", queries), ("gallery", gallery)):
+        if rows.dtype.kind not in "fiu":
+            raise UserError(f"{side} features are of the type {rows.dtype}; give real numbers")
     if queries.ndim != 2 or gallery.ndim != 2 or queries.shape[1] != gallery.shape[1] or 0 in gallery.shape:
         raise UserError(f"features must be (Q, D) and (G, D) with the same D, got {queries.shape} and {gallery.shape}")
     dtype = np.float64 if np.float64 in (queries.dtype, gallery.dtype) else np.float32
@@ -29,7 +33,7 @@ def stacked(queries: np.ndarray, gallery: np.ndarray) -> np.ndarray:
     two: relative distances stay the same.
     """
     rows = np.concatenate(checked(queries, gallery))
-    return _scaled(rows, np.abs(rows).max(initial=0))
+    return scaled(rows, np.abs(rows).max(initial=0))
 
 
 def directed(queries: np.ndarray, gallery: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -38,11 +42,11 @@ def directed(queries: np.ndarray, gallery: np.ndarray) -> tuple[np.ndarray, np.n
     For methods that compare directions only.
     """
     sides = checked(queries, gallery)
-    query, other = (_scaled(rows, np.abs(rows).max(axis=1, initial=0, keepdims=True)) for rows in sides)
+    query, other = (scaled(rows, np.abs(rows).max(axis=1, initial=0, keepdims=True)) for rows in sides)
     return query, other
 
 
-def _scaled(rows: np.ndarray, largest: np.ndarray) -> np.ndarray:
+def scaled(rows: np.ndarray, largest: np.ndarray) -> np.ndarray:
     """The rows times powers of two (exact) where their largest entry is extreme."""
     extreme = (largest > LARGE) | ((largest > 0) & (largest < 1 / LARGE))
     if not extreme.any():

@@ -33,7 +33,7 @@ def test_training_follows_the_index_files(llcm_root):
     assert [s.camera for s in samples] == [1, 4] * 4
     assert [s.modality for s in samples] == [Modality.VISIBLE] * 4 + [Modality.INFRARED] * 4
     assert data.facts() == DatasetInfo(num_ids=2, num_cameras=9)
-    assert data.identity == {"data": "LLCM"}
+    assert data.checkpoint_key == {"data": "LLCM"}
 
 
 def test_test_images_come_by_identity_camera_and_name_whatever_the_root_is_called(llcm_root):

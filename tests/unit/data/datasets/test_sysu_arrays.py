@@ -65,7 +65,7 @@ def test_the_arrays_hold_what_the_folders_hold(write: Write, sysu_root: Path, tm
     assert not (tmp_path / "none").exists()
     assert ours.test() == theirs.test()
     assert ours.facts() == theirs.facts() == DatasetInfo(num_ids=3, num_cameras=6)
-    assert ours.identity == theirs.identity
+    assert ours.checkpoint_key == theirs.checkpoint_key
 
 
 def test_without_camera_arrays_the_camera_is_not_known(write: Write, sysu_root: Path) -> None:
