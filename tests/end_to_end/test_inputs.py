@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -77,6 +78,18 @@ def test_added_removed_and_replaced_images_are_named(again, capsys):
     assert again("--resume", "SOLVER.EPOCHS", 2) == 2
     text = capsys.readouterr().err
     assert "1 image added (first: new.png), 1 image removed (first: 0_1_0.png), 1 file size changed (first: 0" in text
+
+
+def test_an_image_replaced_by_one_of_equal_size_and_time_is_noticed(again, capsys):
+    for name in ("0_1_1.png", "5_1_1.png"):  # of training and of testing
+        file = again.images / name
+        old, content = file.stat(), bytearray(file.read_bytes())
+        content[-20] ^= 1
+        file.write_bytes(content)
+        os.utime(file, ns=(old.st_atime_ns, old.st_mtime_ns))
+    text = "images changed: the content of images, whose names and sizes are the same"
+    assert again("--resume", "SOLVER.EPOCHS", 2) == 2
+    assert f"the training {text}" in capsys.readouterr().err
 
 
 def test_the_same_folder_spelt_otherwise_is_the_same(again, monkeypatch, capsys):

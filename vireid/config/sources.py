@@ -15,19 +15,32 @@ from vireid.core.errors import UserError
 from vireid.core.io import content_digest
 from vireid.core.paths import PathMark, normalized_path, path_mark
 from vireid.core.types import Sample
+from vireid.data.images.digests import file_states
+from vireid.data.rows import row_of
 from vireid.runs.inputs import MISSING, RunInputs
 from vireid.runs.listing_record import record_listing
 
 
 def run_inputs(config: Config, training: Sequence[Sample], test: Sequence[Sample]) -> RunInputs:
-    """What a run of this config with these listings is made from, now."""
-    roots = data_folders(config)
+    """What a run of this config with these listings is made from, now.
+
+    Images are read for their digests, except those that the list of digests in CACHE_DIR has unchanged.
+    """
+    roots, digests = data_folders(config), _digests(config, [*training, *test])
     return RunInputs(
-        training=record_listing(training, roots),
-        test=record_listing(test, roots),
+        training=record_listing(training, roots, digests and digests[: len(training)]),
+        test=record_listing(test, roots, digests and digests[len(training) :]),
         plugins=plugin_digests(config),
         files=file_digests(config),
     )
+
+
+def _digests(config: Config, samples: Sequence[Sample]) -> list[str] | None:
+    """Content digests of the images; None for rows of arrays, and where an image cannot be read (training says why)."""
+    if any(row_of(sample.path) is not None for sample in samples):
+        return None
+    states, unreadable = file_states([str(sample.path) for sample in samples], normalized_path(config.CACHE_DIR))
+    return None if unreadable else [state.digest for state in states]
 
 
 def file_digests(config: Config) -> dict[str, str]:

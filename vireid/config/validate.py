@@ -26,6 +26,18 @@ def heldout_evaluator(config: Config) -> Evaluator:
     return Evaluator(protocol, score=assemble.scorer(config))
 
 
+def require_evaluations(config: Config) -> None:
+    """ConfigError where SELECT chooses among evaluations that never happen, or no protocol is left to evaluate by."""
+    every, epochs, faults = config.EVALUATE_EVERY, assemble.epochs(config), []
+    if config.SELECT != "last" and every > epochs:
+        choice = f"SELECT = {config.SELECT!r} chooses among evaluations, and EVALUATE_EVERY = {every}"
+        faults.append(f"{choice} makes none in {epochs} epochs; set it to {epochs} or less")
+    if not assemble.evaluators(config):
+        faults.append("EVALUATION is empty: name at least one protocol")
+    if faults:
+        raise ConfigError(faults)
+
+
 def protocol_notes(config: Config, samples: Sequence[Sample], camera_names: Mapping[int, str]) -> list[str]:
     """Run every protocol of EVALUATION on the test images without features.
 
@@ -61,6 +73,7 @@ def listing_findings(config: Config, found: Survey) -> tuple[list[str], list[str
         rows, held = hold_out(found.train, identities=config.HELDOUT_IDENTITIES, seed=config.SEED)
         return relabelled([found.train[row] for row in rows]), [found.train[row] for row in held]
 
+    attempt(lambda: require_evaluations(config))
     attempt(lambda: heldout_notes(config, split()[1], found.camera_names))
     if not faults or not config.HELDOUT_IDENTITIES:
         attempt(lambda: assemble.sampler(config, split()[0]) and None)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from vireid.core.errors import DataError, UserError
 from vireid.core.labels import LARGEST, fits_int64, normalized_name, number_fault, shortened, str_of, whole_number
-
-EXACT = 2**53  # the largest float64 below which every whole number has a float of its own
 
 
 def label_array(name: str, values: object, *, negative: bool = False) -> np.ndarray:
@@ -30,6 +29,7 @@ def label_array(name: str, values: object, *, negative: bool = False) -> np.ndar
         >>> label_array("query_ids", ["0004", "7.0"]).tolist(), label_array("query_ids", [4.0, 7.0]).tolist()
         ([4, 7], [4, 7])
     """
+    exact = _exact(values)
     array = _array(name, values)
     if array.dtype.kind in "US":
         return _of_text(name, array)
@@ -39,7 +39,7 @@ def label_array(name: str, values: object, *, negative: bool = False) -> np.ndar
         array = array.astype(np.float64)
         _require(name, array, np.isfinite(array), "is not finite")
         _require(name, array, array == np.floor(array), "is not a whole number")
-        _require(name, array, np.abs(array) < EXACT, "is too large for a float; give integers")
+        _require(name, array, np.abs(array) < exact, "is too large for a float; give integers")
     elif array.dtype.kind not in "iu":
         raise UserError(f"{name} holds values of the type {array.dtype}; labels are whole numbers or names")
     if not negative:
@@ -79,9 +79,27 @@ def comparable_labels(
     return codes[: len(arrays[0])], codes[len(arrays[0]) :]
 
 
+def _exact(values: object) -> int:
+    """The number below which every whole number has a float of its own, in the type of these values."""
+    kind = getattr(values, "dtype", None)
+    if isinstance(kind, torch.dtype):
+        return round(2 / torch.finfo(kind).eps) if kind.is_floating_point else 2**53
+    if isinstance(kind, np.dtype) and kind.kind == "f":
+        return min(2**53, round(2 / float(np.finfo(kind).eps)))
+    if isinstance(values, (list, tuple)):
+        return min(map(_exact, values), default=2**53)
+    return 2**53
+
+
 def _array(name: str, values: object) -> np.ndarray:
     """Convert to an array; raise for lists of mixed types that NumPy would convert silently."""
+    if np.ma.is_masked(values):
+        raise UserError(f"{name} is a masked array with masked entries; leave these images out")
+    if isinstance(values, (list, tuple)) and values and all(isinstance(value, Tensor) for value in values):
+        values = torch.stack(tuple(values)) if len({(v.shape, v.dtype) for v in values}) == 1 else values
     if isinstance(values, Tensor):
+        if values.layout is not torch.strided:
+            raise UserError(f"{name} is a sparse tensor; give {name}.to_dense()")
         values = values.detach().cpu().numpy() if values.dtype.is_floating_point is False else _float_tensor(values)
     if not isinstance(values, np.ndarray) or values.dtype == object:
         values = values.tolist() if isinstance(values, np.ndarray) else values

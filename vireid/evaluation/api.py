@@ -15,6 +15,7 @@ from vireid.core.label_arrays import comparable_labels, label_array
 from vireid.core.labels import shortened
 from vireid.evaluation.junk import Rule, rule_named
 from vireid.retrieval.metrics import Scores, measure
+from vireid.retrieval.rerank.sides import scaled
 
 ProtocolName = Literal["sysu", "regdb", "llcm"]
 
@@ -84,7 +85,7 @@ def evaluate_distances(
     >>> evaluate_distances([[0.2, 0.1]], [1], [1, 2], protocol="regdb").mean_ap
     0.5
     """
-    matrix = _array(distances)
+    matrix = _array("distances", distances)
     return _evaluate(
         matrix, query_ids, gallery_ids, query_cameras, gallery_cameras, protocol, ranks, larger_is_closer=False
     )
@@ -126,11 +127,25 @@ def _evaluate(
     )
 
 
-def _array(values: ArrayLike | Tensor) -> np.ndarray:
-    if not isinstance(values, Tensor):
-        return np.asarray(values)
-    values = values.detach().cpu()
-    return (values.float() if values.dtype == torch.bfloat16 else values).numpy()
+def _array(name: str, values: ArrayLike | Tensor) -> np.ndarray:
+    """Real numbers as an array; UserError for text, objects, complex numbers, masked entries and sparse tensors."""
+    if isinstance(values, Tensor):
+        if values.layout is not torch.strided:
+            raise UserError(f"{name} is a sparse tensor; give {name}.to_dense()")
+        values = values.detach().cpu()
+        narrow = values.dtype.is_floating_point and values.dtype not in (torch.float16, torch.float64)
+        return (values.float() if narrow else values).numpy()
+    if np.ma.is_masked(values):
+        raise UserError(f"{name} has masked entries; fill them or leave these images out")
+    try:
+        array = np.asarray(values)
+        if array.dtype == object and array.size:
+            array = np.asarray(array.tolist())
+    except (ValueError, TypeError, OverflowError) as error:
+        raise UserError(f"{name} is not a matrix of numbers: {error}") from error
+    if array.dtype.kind not in "fiub":
+        raise UserError(f"{name} holds values of the type {array.dtype}; give real numbers")
+    return array
 
 
 def _check_length(name: str, side: str, values: ArrayLike | Tensor | None, length: int) -> None:
@@ -162,10 +177,12 @@ def _cameras(name: str, values: object, rule: Rule, known: tuple[int, ...]) -> n
 
 
 def _normalize(name: str, values: ArrayLike | Tensor) -> np.ndarray:
-    rows = _array(values)
+    rows = _array(name, values)
     if rows.ndim != 2 or 0 in rows.shape:
         raise UserError(f"{name} must be a matrix (images, width) with entries, got the shape {rows.shape}")
-    rows = rows.astype(np.float64 if rows.dtype == np.float64 else np.float32, copy=False)
+    if rows.dtype not in (np.float32, np.float64):
+        rows = rows.astype(np.float64 if rows.dtype == np.longdouble else np.float32)
+    rows = scaled(rows, np.abs(rows).max(axis=1, keepdims=True))
     length = np.linalg.norm(rows, axis=1, keepdims=True)
     bad = ~(np.isfinite(length) & (length > 0))[:, 0]
     if bad.any():

@@ -12,7 +12,7 @@ from torch import nn
 from vireid.config import assemble, sources
 from vireid.config import show as explain
 from vireid.config.load import Config
-from vireid.config.validate import heldout_evaluator, heldout_notes, protocol_notes
+from vireid.config.validate import heldout_evaluator, heldout_notes, protocol_notes, require_evaluations
 from vireid.core.errors import CheckpointError, ConfigError, DataError
 from vireid.core.interfaces import Dataset, Identified
 from vireid.core.paths import normalized_path
@@ -71,7 +71,10 @@ class Experiment:
         starts from the beginning. Resuming with another config is an error that names the keys.
         """
         config, environment = self.config, self._environment()
-        self._require_evaluations()
+        require_evaluations(config)
+        continued = resume and bool(self._checkpoints().epochs())  # then WEIGHTS are not read again
+        if config.WEIGHTS and not continued and not normalized_path(config.WEIGHTS).exists():
+            raise CheckpointError(f"WEIGHTS: {normalized_path(config.WEIGHTS)} does not exist")
         if config.COMPILE:
             require_compiler(environment.device)
         dataset, facts = self._dataset()
@@ -194,12 +197,6 @@ class Experiment:
         """Print how many files of the dataset folder are not used and why; tools/check_data.py lists them."""
         if environment.is_main and (text := survey(dataset).left_out.summary()):
             print(f"{text} (tools/check_data.py lists them)", flush=True)
-
-    def _require_evaluations(self) -> None:
-        every, epochs = self.config.EVALUATE_EVERY, assemble.epochs(self.config)
-        if self.config.SELECT != "last" and every > epochs:
-            choice = f"SELECT = {self.config.SELECT!r} chooses among evaluations, and EVALUATE_EVERY = {every}"
-            raise ConfigError([f"{choice} makes none in {epochs} epochs; set it to {epochs} or less"])
 
     def inputs(self) -> RunInputs:
         """What a run of this config would be made from now: listings, plug-ins and files. Opens no image.

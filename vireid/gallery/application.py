@@ -20,7 +20,7 @@ from vireid.core.registries import INDEXES
 from vireid.core.types import Sample
 from vireid.gallery.answers import Answers, gathered
 from vireid.gallery.filters import Filter, span
-from vireid.gallery.images import Stamp, latest_rows, read_images, real_paths, vanished
+from vireid.gallery.images import Stamp, changed, latest_rows, read_images, real_paths, vanished
 from vireid.gallery.model import TrainedModel
 from vireid.gallery.plan import Built, planned
 from vireid.gallery.store import FORMAT, GalleryStore, Header, Shard
@@ -208,17 +208,14 @@ def search(
 
 
 def _outdated(columns: Mapping[str, np.ndarray], ranking: Ranking) -> int:
-    """Count the returned images whose files have another size or time than recorded, or do not exist."""
-    count = 0
-    for row in np.unique(ranking.ids[ranking.ids != NO_IMAGE]).tolist():
-        try:
-            status = os.stat(str(columns["path"][row]))
-        except OSError:
-            count += 1
-            continue
-        stamp = Stamp.of_row(columns, row)
-        count += stamp is not None and (status.st_size, status.st_mtime_ns) != (stamp.size, stamp.mtime_ns)
-    return count
+    """Count the returned images whose content differs from what was embedded, or that do not exist.
+
+    Only files with another size or time than recorded are read.
+    """
+    rows = np.unique(ranking.ids[ranking.ids != NO_IMAGE]).tolist()
+    stamps = {Path(str(columns["path"][row])): Stamp.of_row(columns, row) for row in rows}
+    known = {path: stamp for path, stamp in stamps.items() if stamp is not None}
+    return len(changed(known)) + len(vanished(map(str, stamps)))
 
 
 def info(folder: Path) -> str:

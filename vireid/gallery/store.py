@@ -205,7 +205,7 @@ class GalleryStore:
             if writable and (changed or outgrown or not file.exists()):
                 index.save(file)
                 training = {} if trained is None else {"trained_on": trained.trained_on, "limit": trained.limit}
-                shards = [shard.name for shard in self._files]
+                shards = {shard.name: self._checksum(shard) for shard in self._files}
                 write_json(note, {"rows": total, "portions": shards, "sha256": digest(file), **training})
         return index
 
@@ -237,9 +237,11 @@ class GalleryStore:
                 }
                 return Shard(stored["vectors"] if with_embeddings else np.empty((number, 0), np.float32), columns)
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-            raise DataError(
-                f"{file} is damaged ({error}): move it away, then `gallery.py add` embeds its images again"
-            ) from error
+            raise self._damaged(file, error) from error
+
+    @staticmethod
+    def _damaged(file: Path, error: Exception) -> DataError:
+        return DataError(f"{file} is damaged ({error}): move it away, then `gallery.py add` embeds its images again")
 
     def _read_header(self) -> Header:
         file = self.folder / "gallery.json"
@@ -269,10 +271,26 @@ class GalleryStore:
         advice = "remove it, and the next search builds it again from the embeddings"
         try:
             stored = json.loads(note.read_text(encoding="utf-8"))
-            expected, shards = stored["sha256"], list(stored["portions"])
+            expected, shards = stored["sha256"], stored["portions"]
+            if not isinstance(shards, dict):  # a list of names, as earlier versions wrote it
+                shards = dict.fromkeys(shards)
         except (OSError, ValueError, KeyError, TypeError):
-            expected, shards = "nothing", []
+            expected, shards = "nothing", {}
         if digest(file) != expected:
             raise DataError(f"{file} is damaged: {advice}")
-        if shards != [shard.name for shard in self._files][: len(shards)]:
+        if list(shards) != [shard.name for shard in self._files][: len(shards)]:
             raise DataError(f"{file} was built from shards that do not exist any more: {advice}")
+        for shard, checksum in zip(self._files, shards.values()):
+            if checksum is not None and checksum != self._checksum(shard):
+                raise DataError(
+                    f"{file} was made from other embeddings than those of {shard.name} (it is of another gallery, or"
+                    f" the shard was replaced): {advice}"
+                )
+
+    def _checksum(self, shard: Path) -> int:
+        """Return the CRC-32 of the embeddings of a shard from the directory of its archive; no data is read."""
+        try:
+            with zipfile.ZipFile(shard) as archive:
+                return archive.getinfo("vectors.npy").CRC
+        except (OSError, KeyError, zipfile.BadZipFile) as error:
+            raise self._damaged(shard, error) from error

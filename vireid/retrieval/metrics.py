@@ -24,6 +24,7 @@ from vireid.core.label_arrays import comparable_labels
 from vireid.retrieval.places import Groups, Junk, Matrix, Worker
 
 Cmc = Literal["identity", "image"]
+EXACT = 2**53  # every whole number up to it is a float64
 MAX_RANK = 1_000_000  # the longest CMC curve
 CHUNK = 1 << 18  # matrix entries that one thread works on at a time: they stay in the cache of a core
 SHARED = 1 << 20  # the same with several threads: long steps, so that they seldom wait for the interpreter lock
@@ -153,6 +154,8 @@ def measure_queries(
     query_ids, gallery_ids = comparable_labels(
         ("query_ids", query_ids), ("gallery_ids", gallery_ids), negative=(True, True)
     )
+    if distances.dtype.kind in "iu":
+        distances = _float_distances(distances)
     if distances.dtype not in (np.float32, np.float64):
         distances = distances.astype(np.float32 if distances.dtype == np.float16 else np.float64)
     matrix = Matrix(distances, junk, larger_is_closer=larger_is_closer)
@@ -189,11 +192,19 @@ def _check_shapes(distances: np.ndarray, query_ids: np.ndarray, gallery_ids: np.
         raise UserError(f"junk must be bool {distances.shape}, got {junk.dtype} {junk.shape}")
 
 
+def _float_distances(distances: np.ndarray) -> np.ndarray:
+    """Convert integer distances to float64 in the same order; integers beyond 2^53 are replaced by their ranks."""
+    if distances.dtype.itemsize < 8 or -EXACT <= int(distances.min()) <= int(distances.max()) <= EXACT:
+        return distances.astype(np.float64)
+    return np.unique(distances, return_inverse=True)[1].reshape(distances.shape).astype(np.float64)
+
+
 def _check_ranks(ranks: Sequence[int]) -> int:
     """Return the largest rank; UserError unless all are whole numbers from 1 to MAX_RANK."""
     kinds = (int, float, np.integer, np.floating)
     values = list(ranks) if isinstance(ranks, Iterable) and not isinstance(ranks, (str, bytes)) else []
-    if not values or not all(isinstance(rank, kinds) and rank >= 1 and rank % 1 == 0 for rank in values):
+    numbers = all(isinstance(rank, kinds) and not isinstance(rank, bool) for rank in values)
+    if not values or not numbers or not all(rank >= 1 and rank % 1 == 0 for rank in values):
         raise UserError(f"ranks must be whole numbers from 1 on, got {ranks!r}")
     if max(values) > MAX_RANK:
         raise UserError(f"ranks must be at most {MAX_RANK}, got {ranks!r}")

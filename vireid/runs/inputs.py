@@ -65,6 +65,8 @@ class RunInputs:
             known = listing is not None and listing.digest == old.get("digest")
             lines = changes(listing, self.training) if known and listing else summary_changes(old, now["training"])
             found.append(f"the training listing changed: {', '.join(lines)}")
+        elif old and (lines := summary_changes(old, now["training"])):
+            found.append(f"the training images changed: {', '.join(lines)}")
         found += code_changes(stored, now)
         return found + (file_changes(stored, now, compared=compared) if files else [])
 

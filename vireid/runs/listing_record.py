@@ -20,6 +20,7 @@ from vireid.data.rows import row_of
 
 UNKNOWN = "?"  # an attribute that is not annotated
 NO_SIZE = "-1"
+SAME_SIZES = "the content of images, whose names and sizes are the same"
 
 
 class ListedImage(NamedTuple):
@@ -36,9 +37,16 @@ class ListedImage(NamedTuple):
 
 @dataclass(frozen=True)
 class ListingRecord:
-    """The images of one split in their order, with everything annotated about them."""
+    """The images of one split in their order, with everything annotated about them.
+
+    Attributes:
+        images: One entry for each.
+        content: SHA-256 of the content of all files in that order; empty where it is not known. It is part of the
+            summary, not of the file that `write` makes.
+    """
 
     images: tuple[ListedImage, ...]
+    content: str = ""
 
     @cached_property
     def digest(self) -> str:
@@ -54,6 +62,7 @@ class ListingRecord:
             "identities": len({image.identity for image in self.images}),
             "cameras": len({image.camera for image in self.images}),
             "attributes": max((len(image.attributes) for image in self.images), default=0),
+            **({"content": self.content} if self.content else {}),
         }
 
     def write(self, path: Path) -> None:
@@ -79,14 +88,18 @@ class ListingRecord:
         return out.getvalue()
 
 
-def record_listing(samples: Sequence[Sample], roots: Iterable[Path] = ()) -> ListingRecord:
+def record_listing(
+    samples: Sequence[Sample], roots: Iterable[Path] = (), digests: Sequence[str] | None = None
+) -> ListingRecord:
     """Record the images of a split. Looks at the size of each file, opens none.
 
     Args:
         samples: The split, in its order.
         roots: Folders of the dataset; paths below one of them are recorded relative to it, so that a dataset that was
             moved has the same record.
+        digests: Content digest of the file of each sample; None where they are not known.
     """
+    content = hashlib.sha256("\n".join(digests).encode()).hexdigest() if digests is not None else ""
     prefixes = [f"{root}{os.sep}" for root in roots]
     sizes: dict[str, str] = {}
 
@@ -114,7 +127,7 @@ def record_listing(samples: Sequence[Sample], roots: Iterable[Path] = ()) -> Lis
             bytes=size(sample.path),
         )
 
-    return ListingRecord(tuple(map(listed, samples)))
+    return ListingRecord(tuple(map(listed, samples)), content)
 
 
 def changes(old: ListingRecord, new: ListingRecord) -> list[str]:
@@ -158,8 +171,11 @@ def _one_sided(word: str, paths: Sequence[str]) -> list[str]:
 def summary_changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     """Differences between two summaries in words, for records of which only the summary is left."""
     if old.get("digest") == new["digest"]:
-        return []
+        content = old.get("content"), new.get("content")
+        return [SAME_SIZES] if all(content) and content[0] != content[1] else []
     counts = [
-        f"{name} {old.get(name)}, now {new[name]}" for name in new if name != "digest" and old.get(name) != new[name]
+        f"{name} {old.get(name)}, now {new[name]}"
+        for name in new
+        if name not in ("digest", "content") and old.get(name) != new[name]
     ]
     return counts or ["the same numbers of images, identities and cameras, but other paths, labels or files"]

@@ -170,3 +170,14 @@ def test_labels_beyond_64_bits_are_faults_of_any_dataset(words):
     assert survey(Listed()).faults == [
         f"labels that are not 64-bit integers: {train[0].path}: identity 1000000000000000000000"
     ]
+
+
+def test_evaluations_that_never_happen_are_refused_by_both(words, tmp_path, capsys):
+    text = "SELECT = 'test' chooses among evaluations, and EVALUATE_EVERY = 999 makes none in"
+    check_both(words(SELECT="test", EVALUATE_EVERY=999), text, tmp_path, capsys)
+
+
+def test_weights_that_do_not_exist_are_refused_before_an_image_is_read(words, tmp_path, capsys):
+    assert tool("train_net")(["--config-file", BASE, *words(WEIGHTS=tmp_path / "gone.safetensors")]) == 2
+    assert f"error: WEIGHTS: {tmp_path / 'gone.safetensors'} does not exist" in capsys.readouterr().err
+    assert not (tmp_path / "cache").exists()

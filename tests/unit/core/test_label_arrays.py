@@ -79,3 +79,27 @@ def test_both_sides_are_compared_by_value():
 def test_errors_of_the_row_number_are_data_errors():
     with pytest.raises(DataError):
         label_array("ids", [0.5])
+
+
+@pytest.mark.parametrize(
+    ("values", "limit"),
+    [
+        (torch.tensor([257.0, 1.0], dtype=torch.bfloat16), 256),
+        (torch.tensor([2049.0, 1.0], dtype=torch.float16), 2048),
+        (np.array([2049, 1], np.float16), 2048),
+        (np.array([2**24 + 1, 1], np.float32), 2**24),
+        ([np.float32(2**24 + 1), 1.0], 2**24),
+        (list(torch.tensor([257.0], dtype=torch.bfloat16)), 256),
+    ],
+)
+def test_floats_in_which_neighbouring_labels_are_equal_are_refused(values, limit):
+    with pytest.raises(DataError, match=f"ids: entry 0 is {limit}.0, which is too large for a float; give integers"):
+        label_array("ids", values)
+
+
+def test_masked_entries_and_sparse_tensors_are_refused():
+    with pytest.raises(UserError, match="ids is a masked array with masked entries"):
+        label_array("ids", np.ma.array([1, 2], mask=[0, 1]))
+    assert label_array("ids", np.ma.array([1, 2], mask=[0, 0])).tolist() == [1, 2]
+    with pytest.raises(UserError, match="ids is a sparse tensor"):
+        label_array("ids", torch.tensor([1, 2]).to_sparse())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -140,3 +142,40 @@ def test_broken_features_are_named(problem, value):
 def test_distances_must_be_a_matrix():
     with pytest.raises(UserError, match="must be a matrix"):
         evaluate_distances([1.0, 2.0], [1], [1, 2], [3], [1, 1])
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (np.ma.array(np.ones((20, 7)), mask=np.eye(20, 7)), "query_features has masked entries"),
+        (np.ones((20, 7)) * 1j, "query_features holds values of the type complex128; give real numbers"),
+        ([["0.5"] * 7] * 20, "query_features holds values of the type <U3; give real numbers"),
+        ([[1.0]] * 19 + [[1.0, 2.0]], "query_features is not a matrix of numbers"),
+        (np.zeros((20, 7), "datetime64[s]"), "holds values of the type datetime64[s]"),
+        (torch.ones(20, 7).to_sparse(), "query_features is a sparse tensor; give query_features.to_dense()"),
+    ],
+)
+def test_features_that_are_no_real_numbers_are_refused(problem, value, text):
+    with pytest.raises(UserError, match=re.escape(text)):
+        evaluate_retrieval(**(problem | {"query_features": value}))
+
+
+@pytest.mark.parametrize("factor", [1e200, 1e-200, np.float32(1e30), np.float32(1e-30)])
+def test_the_length_of_features_does_not_matter(problem, factor):
+    expected = evaluate_retrieval(**problem)
+    for side in ("query_features", "gallery_features"):
+        long = problem[side] * factor if isinstance(factor, float) else problem[side].astype(np.float32) * factor
+        found = evaluate_retrieval(**(problem | {side: long}))
+        assert found.mean_ap == pytest.approx(expected.mean_ap, abs=1e-6)
+
+
+def test_integer_distances_that_no_float_holds_keep_their_order():
+    scores = evaluate_distances(np.array([[2**60 + 1, 2**60]]), [7], [5, 7], [3], [1, 1])
+    assert scores.rank(1) == 1
+    scores = evaluate_distances(np.array([[2**60, 2**60 + 1]]), [7], [5, 7], [3], [1, 1])
+    assert scores.rank(1) == 0
+
+
+def test_true_is_no_rank(problem):
+    with pytest.raises(UserError, match="ranks must be whole numbers from 1 on"):
+        evaluate_retrieval(**problem, ranks=(True, 5))

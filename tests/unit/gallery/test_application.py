@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 import pytest
 
@@ -198,3 +200,22 @@ def test_vectors_are_kept_as_they_were_described(tmp_path, model, samples):
     (shard,) = GalleryStore(tmp_path / "g").shards()
     np.testing.assert_allclose(np.linalg.norm(shard.embeddings, axis=1), 1, rtol=1e-6)
     assert shard.columns["time"].tolist() == [sample.time for sample in samples[:5]]
+
+
+def test_the_index_of_another_gallery_is_refused(tmp_path, model, samples):
+    built(tmp_path / "g", model, samples[:10])
+    built(tmp_path / "other", model, samples[10:20])
+    for name in ("index.bin", "index.json"):
+        shutil.copy(tmp_path / "other" / name, tmp_path / "g" / name)
+    with pytest.raises(DataError, match=r"was made from other embeddings than those of 000000\.npz .* remove it"):
+        application.search(tmp_path / "g", model, samples[:1])
+    (tmp_path / "g" / "index.bin").unlink()
+    assert found(application.search(tmp_path / "g", model, samples[:1], k=1)) == [[samples[0].path.name]]
+
+
+def test_a_portion_that_was_replaced_makes_the_index_unusable(tmp_path, model, samples):
+    built(tmp_path / "g", model, samples[:10])
+    application.add(tmp_path / "g", model, samples[10:20], skip=False)
+    (tmp_path / "g" / "portions" / "000001.npz").unlink()
+    with pytest.raises(DataError, match="made from other embeddings"):
+        application.add(tmp_path / "g", model, samples[20:], skip=False)  # they become 000001.npz

@@ -169,6 +169,20 @@ def test_a_search_says_that_found_images_are_outdated(gallery, model, photos):
     assert said.startswith("2 of the images found changed or vanished since they were embedded")
 
 
+def test_a_search_compares_the_content_of_found_images(gallery, model, photos):
+    """A picture of equal size whose time was set back has changed; one with another time and equal content has not."""
+    query = images_of(photos / "1_1.png", VISIBLE)
+    os.utime(photos / "0_2.png", (0, 0))
+    assert "outdated" not in application.search(gallery, model, query, k=30)["conditions"]
+    old = os.stat(photos / "0_1.png")
+    content = bytearray((photos / "0_1.png").read_bytes())
+    content[-20] ^= 1
+    (photos / "0_1.png").write_bytes(content)
+    os.utime(photos / "0_1.png", ns=(old.st_atime_ns, old.st_mtime_ns))
+    said = application.search(gallery, model, query, k=30)["conditions"]["outdated"]
+    assert said.startswith("1 of the images found changed")
+
+
 def test_vanished_files_are_reported(gallery, model, photos):
     samples = images_of(photos, VISIBLE)
     (photos / "3_1.png").unlink()

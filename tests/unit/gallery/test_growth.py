@@ -150,7 +150,7 @@ def test_two_processes_that_add_at_once(tmp_path, model, photos):
     try:
         assert holder.stdout.readline() == "held\n"
         partial.touch()
-        text = rf"another process adds images to this gallery; wait until it has ended \(process {holder.pid}\)"
+        text = rf"another process adds images to this gallery; wait until it ends \(process {holder.pid}\)"
         for act in (
             lambda: application.add(tmp_path / "g", model, samples, skip=False),
             lambda: application.build(tmp_path / "g", model, samples, {"NAME": "TorchExact"}, skip=False),

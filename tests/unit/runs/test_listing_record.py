@@ -101,3 +101,11 @@ def test_summaries_name_the_counts_that_differ(samples, tmp_path):
     assert summary_changes({**old, "digest": "other"}, old) == [
         "the same numbers of images, identities and cameras, but other paths, labels or files"
     ]
+
+
+def test_images_of_equal_size_are_told_apart_by_their_content(samples, tmp_path):
+    old = record_listing(samples, [tmp_path], ["a", "b", "c", "d"]).summary
+    new = record_listing(samples, [tmp_path], ["a", "b", "x", "d"]).summary
+    unknown = record_listing(samples, [tmp_path]).summary
+    assert summary_changes(old, new) == ["the content of images, whose names and sizes are the same"]
+    assert summary_changes(old, old) == summary_changes(old, unknown) == summary_changes(unknown, new) == []

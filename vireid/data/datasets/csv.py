@@ -266,13 +266,10 @@ class CsvDataset(FoundDataset):
         files, seen = Files(self.root), {}
         for row in rows:
             row = replace(row, path=files.on_disk(relative_path(row.path, self.root)))
-            path = self.root / row.path
             if fault := files.fault(row.path):
                 faults.add(f"{row.place}: {fault}", "missing files")
-            elif path in seen:
-                faults.add(f"{row.place}: {row.path} stands in {seen[path].place} already", "repeated files")
-            else:
-                seen[path] = row
+            elif (other := seen.setdefault(files.real(row.path), row)) is not row:
+                faults.add(f"{row.place}: {row.path} stands in {other.place} already", "repeated files")
         return list(seen.values())
 
 

@@ -236,6 +236,10 @@ class Files:
         found = path_on_disk(self.root / path, self._by_form)
         return found.relative_to(self.root).as_posix() if found.is_relative_to(self.root) else str(found)
 
+    def real(self, path: str) -> str:
+        """The file that a path relative to the root leads to, without links: one text for each file."""
+        return os.path.realpath(self.root / path)
+
     def _by_form(self, folder: Path) -> Mapping[str, Sequence[str]]:
         if folder not in self._forms:
             forms = self._forms[folder] = {}
@@ -248,7 +252,7 @@ class Files:
         whole = self.root / path
         if whole.name in self.names(whole.parent):
             if whole.suffix.lower() in IMAGE_SUFFIXES:
-                return None
+                return _not_a_file(path, whole)
             return f"{path} is no image by its name ({', '.join(sorted(IMAGE_SUFFIXES))} are)"
         if "\\" in path and (self.root / path.replace("\\", "/")).is_file():
             return f"{path} is written with \\; folders are separated by /, as in {path.replace(chr(92), '/')}"
@@ -263,6 +267,17 @@ class Files:
     def _nearest(self, word: str, folder: Path) -> str:
         self._hints -= 1
         return nearest(word, self.names(folder)) if self._hints >= 0 else ""
+
+
+def _not_a_file(path: str, whole: Path) -> str | None:
+    """What is wrong with a name that is in its folder; None for a file or a link to one."""
+    if os.path.isfile(whole):
+        return None
+    if os.path.isdir(whole):
+        return f"{path} is a folder, not an image"
+    if os.path.islink(whole):
+        return f"{path} is a link to {os.readlink(whole)}, which does not exist"
+    return f"{path} is not a regular file"
 
 
 def _outside(path: str) -> str | None:
@@ -283,7 +298,7 @@ def check_entries(lists: Iterable[Sequence[Entry]], files: Files, faults: Faults
     for entry in (entry for entries in lists for entry in entries):
         if fault := _outside(entry.path) or files.fault(entry.path):
             faults.add(f"{entry.place}: {fault}", "missing files")
-        other = seen.setdefault(entry.path, entry)
+        other = seen.setdefault(files.real(entry.path), entry)
         if other is not entry:
             faults.add(f"{entry.place}: {entry.path} stands in {other.place} too", "files in two lists")
 

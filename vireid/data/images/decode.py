@@ -21,6 +21,7 @@ _MODE_WORDS = {
     "P": "palette",
     "RGBA": "RGB with transparency",
     "CMYK": "printing colors",
+    "RGB;16": "RGB of 16 bits, of which Pillow keeps the upper 8",
     "I": "32-bit gray",
     "F": "float gray",
     **dict.fromkeys(("I;16", "I;16L", "I;16B", "I;16N"), "16-bit gray"),
@@ -82,6 +83,8 @@ def read_image(file: str | BinaryIO, size: tuple[int, int] | None = None, depth:
             frames = 1 if image.format in _PRIMARY_FIRST else getattr(image, "n_frames", 1)
             if frames > 1:
                 return Reading(None, f"{frames} pages or frames in one file, expected one; save the one that counts")
+            if image.mode == "RGB" and _deep_color(image):
+                return Reading(None, mode_fault("RGB;16"), "RGB;16")
             if image.mode in _DEEP and depth is not None:
                 upright = Image.fromarray(depth(np.asarray(upright_image(image))))
             elif image.mode in _MODES:
@@ -95,6 +98,11 @@ def read_image(file: str | BinaryIO, size: tuple[int, int] | None = None, depth:
     except Exception as error:  # Pillow raises many kinds for damaged files
         words = getattr(error, "strerror", None) or str(error) or type(error).__name__
         return Reading(None, "image file is truncated" if "truncated" in words.lower() else words)
+
+
+def _deep_color(image: Image.Image) -> bool:
+    """Whether a file that is not loaded yet holds colors of 16 bits: Pillow drops the lower 8 without notice."""
+    return any(";16" in str(tile[3]) for tile in getattr(image, "tile", ()))
 
 
 @contextlib.contextmanager

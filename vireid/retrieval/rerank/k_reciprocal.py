@@ -14,7 +14,7 @@ from vireid.core.errors import UserError, nearest
 from vireid.core.registries import RERANKERS
 from vireid.retrieval.rerank.distances import BLOCK, Distances, Neighbors
 from vireid.retrieval.rerank.progress import rerank_progress
-from vireid.retrieval.rerank.sides import stack_embeddings
+from vireid.retrieval.rerank.sides import check_embeddings, stack_embeddings
 
 Half = Literal["distances", "weights"]
 HALVES = get_args(Half)
@@ -90,6 +90,7 @@ class KReciprocal:
         return f"k-reciprocal (k1 {self.k1}, k2 {self.k2}, weight {self.weight:g}{only}{half})"
 
     def __call__(self, queries: np.ndarray, gallery: np.ndarray) -> np.ndarray:
+        queries, gallery = check_embeddings(queries, gallery)
         images, memory = len(queries) + len(gallery), self.memory(queries, gallery)
         total = images + len(queries)  # neighbors of each image, then Jaccard distances of each query
         with rerank_progress(self.description, queries, gallery, total=total, unit="image", memory=memory) as advance:

@@ -65,6 +65,7 @@ class RandomWalk:
         return f"random walk (alpha {self.alpha:g})"
 
     def __call__(self, queries: np.ndarray, gallery: np.ndarray) -> np.ndarray:
+        queries, gallery = check_embeddings(queries, gallery)
         memory = self.memory(queries, gallery)
         total = -(-len(queries) // QUERIES) * self._steps(queries, gallery)
         with rerank_progress(self.description, queries, gallery, total=total, unit="step", memory=memory) as advance:

@@ -16,6 +16,10 @@ def check_embeddings(queries: np.ndarray, gallery: np.ndarray) -> tuple[np.ndarr
         UserError: If they are not two matrices of the same width, or the gallery is empty.
         DataError: If a row is not finite.
     """
+    queries, gallery = np.asarray(queries), np.asarray(gallery)
+    for side, rows in (("query", queries), ("gallery", gallery)):
+        if rows.dtype.kind not in "fiu":
+            raise UserError(f"{side} features are of the type {rows.dtype}; give real numbers")
     if queries.ndim != 2 or gallery.ndim != 2 or queries.shape[1] != gallery.shape[1] or 0 in gallery.shape:
         raise UserError(
             f"embeddings must be (Q, D) and (G, D) with the same D, got {queries.shape} and {gallery.shape}"
@@ -36,7 +40,7 @@ def stack_embeddings(queries: np.ndarray, gallery: np.ndarray) -> np.ndarray:
     two, which keeps relative distances.
     """
     rows = np.concatenate(check_embeddings(queries, gallery))
-    return _scaled(rows, np.abs(rows).max(initial=0))
+    return scaled(rows, np.abs(rows).max(initial=0))
 
 
 def rescale_embeddings(queries: np.ndarray, gallery: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -45,11 +49,11 @@ def rescale_embeddings(queries: np.ndarray, gallery: np.ndarray) -> tuple[np.nda
     This is for methods that compare directions only.
     """
     sides = check_embeddings(queries, gallery)
-    query, other = (_scaled(rows, np.abs(rows).max(axis=1, initial=0, keepdims=True)) for rows in sides)
+    query, other = (scaled(rows, np.abs(rows).max(axis=1, initial=0, keepdims=True)) for rows in sides)
     return query, other
 
 
-def _scaled(rows: np.ndarray, largest: np.ndarray) -> np.ndarray:
+def scaled(rows: np.ndarray, largest: np.ndarray) -> np.ndarray:
     """Multiply the rows by powers of two (exact) where their largest entry is extreme."""
     extreme = (largest > LARGE) | ((largest > 0) & (largest < 1 / LARGE))
     if not extreme.any():

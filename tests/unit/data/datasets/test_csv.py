@@ -303,3 +303,23 @@ def test_attributes_as_pandas_writes_them(read):
     lines = [f"{line},{cell}" for line, cell in zip(GOOD.splitlines(), ["hat", "1.0", "0.0", "", "1", "0", "1.0"])]
     data = read("\n".join(lines), attribute_columns=("hat",))
     assert [s.attributes for s in (*data.train(), *data.test())] == [(1,), (0,), None, (1,), (0,), (1,)]
+
+
+def test_an_image_that_is_listed_through_a_link_is_listed_twice(read, root):
+    (root / "b/link.png").symlink_to(root / "a/1.jpg")
+    (root / "c").symlink_to(root / "a", target_is_directory=True)
+    text = GOOD + "b/link.png,12,2,vis,test\nc/2.jpg,12,3,nir,test\n"
+    assert faults_of(read(text))[1:] == [
+        "images.csv:8: b/link.png stands in images.csv:2 already",
+        "images.csv:9: c/2.jpg stands in images.csv:3 already",
+    ]
+
+
+def test_names_that_are_no_files_are_faults(read, root):
+    (root / "b/link.png").symlink_to("gone.png")
+    (root / "b/folder.png").mkdir()
+    text = GOOD + "b/link.png,12,2,vis,test\nb/folder.png,12,3,nir,test\n"
+    assert faults_of(read(text))[1:] == [
+        "images.csv:8: b/link.png is a link to gone.png, which does not exist",
+        "images.csv:9: b/folder.png is a folder, not an image",
+    ]

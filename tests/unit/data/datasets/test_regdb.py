@@ -203,3 +203,13 @@ def test_few_identities_with_one_image_each(regdb_root, people):
             (regdb_root / "idx" / f"{part}_{folder.lower()}_1.txt").write_text("\n".join(rows))
     data = RegDB(root=str(regdb_root))
     assert (len(data.train()), len(data.test()), data.facts().num_ids) == (2 * people, 2 * people, people)
+
+
+def test_a_test_image_that_is_a_training_image_by_another_path(regdb_root):
+    train, test = (regdb_root / "idx" / f"{part}_visible_1.txt" for part in ("train", "test"))
+    folder, _, name = train.read_text().split()[0].rpartition("/")
+    (regdb_root / "Visible" / "again").symlink_to(regdb_root / folder, target_is_directory=True)
+    test.write_text(test.read_text() + f"{folder}/./{name} 0\nVisible/again/{name} 0\n")
+    with pytest.raises(DataError) as caught:
+        RegDB(root=str(regdb_root)).train()
+    assert str(caught.value).count("stands in idx/train_visible_1.txt, line 1 too") == 2

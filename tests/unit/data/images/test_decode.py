@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import io
+import struct
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -190,3 +192,21 @@ def test_smallest_images(tmp_path: Path, size: tuple[int, int]) -> None:
     Image.new("RGB", size, (9, 8, 7)).save(tmp_path / "a.png")
     pixels, _ = read_pixels(str(tmp_path / "a.png"), (24, 12))
     assert np.unique(pixels.reshape(-1, 3), axis=0).tolist() == [[9, 8, 7]]
+
+
+def test_colors_of_16_bits_are_refused(tmp_path: Path) -> None:
+    """Pillow reads them as their upper bytes: a frame of 12 bits would be nearly black."""
+    content = b"".join(b"\0" + np.full(3 * 8, 4000, ">u2").tobytes() for _ in range(4))
+    parts = [
+        (b"IHDR", struct.pack(">IIBBBBB", 8, 4, 16, 2, 0, 0, 0)),
+        (b"IDAT", zlib.compress(content)),
+        (b"IEND", b""),
+    ]
+    chunks = [
+        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body)) for kind, body in parts
+    ]
+    (tmp_path / "deep.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunks))
+    found = read_image(str(tmp_path / "deep.png"))
+    assert (found.pixels, found.refused_mode) == (None, "RGB;16")
+    assert "RGB of 16 bits, of which Pillow keeps the upper 8" in found.fault
+    assert ".convert('RGB').save(file)" in found.fault
