@@ -166,7 +166,8 @@ class GalleryStore:
             trained = index if isinstance(index, TrainedIndex) else None
             if trained is not None:
                 trained.growth = self.header.growth
-            if file.exists():
+            whole = file.exists() and note.exists()  # the file alone: whoever wrote it was stopped before the note
+            if whole:
                 self._check_index(file, note)
                 index.load(file)
             total = len(self.columns()["path"])
@@ -180,7 +181,8 @@ class GalleryStore:
             if trained is not None and again:
                 trained.clear()
             changed = self._fill(index)
-            if writable and (changed or again or not file.exists()):
+            if writable and (changed or again or not whole):
+                note.unlink(missing_ok=True)
                 index.save(file)
                 training = {} if trained is None else {"trained_on": trained.trained_on, "limit": trained.limit}
                 names = [portion.name for portion in self._files]

@@ -27,9 +27,7 @@ def test_prints_the_path_of_the_page(tool: ModuleType, finished: Path, capsys: p
     assert (finished / "report.html").read_text().count("<h4>") == 2  # of two protocols
 
 
-def test_missing_folder_is_an_error_text(
-    tool: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_missing_folder_is_an_error_text(tool: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "missing"
     assert tool.main(["--run", str(folder)]) == 2
     assert capsys.readouterr().err == (
