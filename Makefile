@@ -19,7 +19,7 @@ $(READY): setup.py pyproject.toml
 	touch $@
 
 demo: $(READY)
-	$(RUN) $(PY) tools/make_synthetic.py --layout sysu --out datasets/demo --identities 220 --test-identities 60 --images 8 --seed 0 --size 128x64 --difficulty 0.3
+	$(RUN) $(PY) tools/make_synthetic.py --layout sysu --out datasets/demo --identities 160 --test-identities 60 --images 6 --seed 0 --size 128x64 --difficulty 0.1
 	$(RUN) $(PY) tools/benchmark.py --suite benchmarks/demo.yml --out $(DEMO)
 	$(RUN) $(PY) tools/visualize.py --run $(DEMO)/rows/mmd_seed0
 

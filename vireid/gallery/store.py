@@ -188,7 +188,8 @@ class GalleryStore:
             trained = index if isinstance(index, TrainedIndex) else None
             if trained is not None:
                 trained.growth = self.header.growth
-            if file.exists():
+            complete = file.exists() and note.exists()  # without the note the writing was interrupted
+            if complete:
                 self._check_index(file, note)
                 index.load(file)
             total = len(self.columns()["path"])
@@ -202,7 +203,8 @@ class GalleryStore:
             if trained is not None and outgrown:
                 trained.clear()
             changed = self._fill(index)
-            if writable and (changed or outgrown or not file.exists()):
+            if writable and (changed or outgrown or not complete):
+                note.unlink(missing_ok=True)
                 index.save(file)
                 training = {} if trained is None else {"trained_on": trained.trained_on, "limit": trained.limit}
                 shards = {shard.name: self._checksum(shard) for shard in self._files}

@@ -7,7 +7,7 @@ import pytest
 
 from vireid.core.errors import DataError, UserError
 from vireid.core.types import Modality
-from vireid.gallery import application
+from vireid.gallery import application, store
 from vireid.gallery.filters import Filter
 from vireid.gallery.listing import Known, images_of
 from vireid.gallery.store import GalleryStore
@@ -135,6 +135,30 @@ def test_a_corrupt_index_is_said_and_made_again(tmp_path, model, samples):
         application.search(tmp_path / "g", model, samples[:1])
     index.unlink()
     assert found(application.search(tmp_path / "g", model, samples[:1], k=1)) == [["0_1.png"]]
+
+
+@pytest.mark.parametrize("earlier", [False, True], ids=["first index", "index that grew"])
+def test_an_index_without_its_note_is_made_again(monkeypatch, tmp_path, model, samples, earlier):
+    """A process was stopped after it wrote index.bin and before it wrote index.json."""
+    gallery = tmp_path / "g"
+    if earlier:
+        built(gallery, model, samples[:4])
+    write = store.write_json
+
+    def stopped(path, value):
+        if path.name == "index.json":
+            raise KeyboardInterrupt
+        write(path, value)
+
+    monkeypatch.setattr(store, "write_json", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        built(gallery, model, samples)
+    assert (gallery / "index.bin").exists()
+    assert not (gallery / "index.json").exists()
+    monkeypatch.setattr(store, "write_json", write)
+    built(gallery, model, samples)
+    assert found(application.search(gallery, model, samples[:1], k=1)) == [["0_1.png"]]
+    assert (gallery / "index.json").exists()
 
 
 def test_a_corrupt_portion_is_said_and_its_images_can_be_embedded_again(monkeypatch, tmp_path, model, samples):
