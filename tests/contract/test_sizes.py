@@ -125,7 +125,7 @@ def test_a_grown_index_finds_what_one_built_at_once_finds(make, first, capfd):
 def test_an_empty_index_is_not_saved(make, tmp_path):
     if "Milvus" in type(make()).__name__:
         pytest.skip("the server keeps its vectors itself")
-    with pytest.raises(UserError, match="the index is empty: add vectors before saving it"):
+    with pytest.raises(UserError, match="the index is empty: add embeddings before saving it"):
         make().save(tmp_path / "index.bin")
 
 

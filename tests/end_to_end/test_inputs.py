@@ -203,8 +203,8 @@ def suite(again, tmp_path, run_tool, monkeypatch, capsys):
     (tmp_path / "suite.yml").write_text(SUITE.format(config=again.config))
 
     def in_process(command, stdout, **_):
-
-        code = run_tool(Path(command[1]).stem, *command[2:])
+        assert command[2] == "train"
+        code = run_tool("train_net", *command[3:])
         return type("Done", (), {"returncode": code})
 
     monkeypatch.setattr(runs.subprocess, "run", in_process)
