@@ -52,5 +52,5 @@ def test_measured_costs_and_what_a_cpu_cannot_tell(tmp_path):
 
 
 def test_a_cost_that_does_not_exist(tmp_path):
-    with pytest.raises(ConfigError, match="COSTS has 'flops', which is no cost; did you mean 'gflops'"):
+    with pytest.raises(ConfigError, match="COSTS has 'flops', which is not a cost; did you mean 'gflops'"):
         suite_of(tmp_path, "[flops]")

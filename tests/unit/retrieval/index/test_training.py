@@ -92,7 +92,7 @@ def test_codes_of_a_file_cannot_be_trained_again_which_is_reported_once(tmp_path
         again.search(rows[:1], 1)
         again.search(rows[:1], 1)
     (line,) = caplog.records
-    assert "holds 3000 vectors and was trained on 1000" in line.getMessage()
+    assert "holds 3000 embeddings and was trained on 1000" in line.getMessage()
 
 
 def test_memory_of_an_index_of_codes_is_bounded(monkeypatch, rows):
