@@ -31,7 +31,7 @@ demo-quick: $(READY)
 
 # One process for each core, at most eight; one thread in each. `make test WORKERS=0` runs everything in one process.
 WORKERS ?= auto
-PYTEST := OMP_NUM_THREADS=1 $(PY) -m pytest -q -n $(WORKERS) --maxprocesses 8 --dist loadgroup
+PYTEST := OMP_NUM_THREADS=1 $(PY) -m pytest -q -n $(WORKERS) --maxprocesses 8 --dist loadfile
 
 test: $(READY)
 	$(PYTEST)

@@ -1,8 +1,7 @@
 """Shared fixtures. One thread in each process, so that results do not depend on the machine; no clock in any assertion.
 
-`make test` runs the tests in several processes (pytest-xdist, `--dist loadgroup`). A module stays in one process, so
-that its module fixtures are made once. A module with `pytestmark = pytest.mark.spread` is distributed test by test.
-What several processes need is made once by `shared`.
+`make test` runs the tests in several processes (pytest-xdist, `--dist loadfile`). A module stays in one process, so
+that its module fixtures are made once. What several processes need is made once by `shared`.
 """
 
 from __future__ import annotations
@@ -24,14 +23,6 @@ from vireid.testing import TINY, tiny_batch
 torch.set_num_threads(1)
 hypothesis.settings.register_profile("vireid", deadline=None, max_examples=40, derandomize=True, print_blob=True)
 hypothesis.settings.load_profile("vireid")
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if not config.pluginmanager.hasplugin("xdist"):
-        return
-    for item in items:
-        if item.get_closest_marker("spread") is None:
-            item.add_marker(pytest.mark.xdist_group(item.nodeid.split("::")[0]))
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,6 @@ from vireid.core.types import DatasetInfo, Progress
 from vireid.engine.optim import parameter_groups
 from vireid.testing import tiny_batch
 
-pytestmark = pytest.mark.spread
 CONFIGS = Path(__file__).parents[2] / "configs"
 PARTS = ("datasets", "methods", "plugins")  # folders of files that are parts of compositions
 COMPOSITIONS = sorted(p for p in CONFIGS.rglob("*.yml") if p.relative_to(CONFIGS).parts[0] not in PARTS)

@@ -11,7 +11,6 @@ from vireid.core.types import DatasetInfo, Progress
 from vireid.testing import tiny_batch
 from vireid.zoo.models import config_path, list_models
 
-pytestmark = pytest.mark.spread
 FACTS = DatasetInfo(num_ids=5, num_cameras=6, num_attributes=8)
 CHANGES = {"MODEL.BACKBONE.ARCH": "test_resnet", "MODEL.BACKBONE.PRETRAINED": False}
 COMPOSITIONS = list_models("sysu/*")

@@ -41,7 +41,6 @@ from vireid.testing import (
     tiny_fields,
 )
 
-pytestmark = pytest.mark.spread
 RUNTIME = {"samples", "seed", "rank", "world", "params"}  # positional or keyword: filled by the engine
 
 

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.spread
 ROOT = Path(__file__).parents[2]
 SUITE = """
 TITLE: Tiny

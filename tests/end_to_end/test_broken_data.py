@@ -19,7 +19,6 @@ from vireid.core.errors import DataError
 from vireid.data.attributes import read_attributes
 from vireid.data.images.decode import mode_fault
 
-pytestmark = pytest.mark.spread
 ROOT = Path(__file__).parents[2]
 CONFIG = str(ROOT / "configs" / "demo" / "sysu_mmd.yml")
 FLAWED = "{root} cannot be used as SYSU-MM01 ({count}):"

@@ -14,7 +14,6 @@ from safetensors.torch import load_file
 
 from vireid.zoo.models import config_path
 
-pytestmark = pytest.mark.spread
 SETTINGS = {
     "SIZE": "[64, 32]",
     "MODEL.BACKBONE.ARCH": "test_resnet",

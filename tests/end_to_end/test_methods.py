@@ -10,7 +10,6 @@ from safetensors.torch import load_file
 
 from vireid.config.load import read_unchecked
 
-pytestmark = pytest.mark.spread
 CONFIGS = Path(__file__).parents[2] / "configs"
 METHODS = ("baseline", "agw", "hct", "mmd")
 

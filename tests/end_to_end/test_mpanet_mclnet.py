@@ -10,7 +10,6 @@ import torch
 
 from vireid.config.load import read_unchecked
 
-pytestmark = pytest.mark.spread
 CONFIGS = Path(__file__).parents[2] / "configs"
 METHODS = ("mpanet", "mclnet")
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 from runner import FOLDERS, SLOW, cases_of, golden_root, load_adapters, load_not_covered, run_case
 
-pytestmark = pytest.mark.spread
 CASES = list(cases_of(golden_root()))
 ADAPTERS = load_adapters()
 NOT_COVERED = load_not_covered()
