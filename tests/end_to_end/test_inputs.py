@@ -148,7 +148,7 @@ def test_another_test_listing_is_evaluated_and_recorded(again, capsys):
     assert (old["inputs"]["test"]["images"], new["inputs"]["test"]["images"]) == (16, 15)
     assert new["inputs"]["trained_on"] == old["inputs"]["trained_on"]
     with np.load(again.run / "queries.npz") as queries:
-        assert str(queries["listing"]) == new["inputs"]["test"]["digest"]
+        assert str(queries["listing"]) == new["inputs"]["test_images"]
 
 
 def test_evaluating_after_the_training_listing_changed_says_so(again, capsys):

@@ -94,7 +94,9 @@ class EvaluationRunner:
         `inputs`: `RunInputs.to_json` of this evaluation, with those of the training under "trained_on"; the results
         carry them, so that results of other inputs are noticed when they are compared.
         """
-        listing = str((inputs or {}).get("test", {}).get("digest", ""))
+        listing = str(
+            (inputs or {}).get("test_images", "")
+        )  # without attributes: methods with and without are compared
 
         def work() -> dict[str, Report]:
             reports = {name: evaluator(table) for name, evaluator in evaluators.items()}

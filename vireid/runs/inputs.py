@@ -40,6 +40,7 @@ class RunInputs:
         return {
             "training": self.training.summary,
             "test": self.test.summary,
+            "test_images": self.test.image_digest,
             "plugins": dict(self.plugins),
             "files": dict(self.files),
         }

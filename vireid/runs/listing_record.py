@@ -53,6 +53,15 @@ class ListingRecord:
         """SHA-256 of all fields of all images in their order."""
         return hashlib.sha256(self._text().encode()).hexdigest()
 
+    @cached_property
+    def image_digest(self) -> str:
+        """SHA-256 of the images, their labels, modality, camera and time, without attributes.
+
+        Results of a method with attributes and of one without are results on the same images.
+        """
+        fields = [(i.path, i.identity, i.modality, i.camera, i.time) for i in self.images]
+        return hashlib.sha256(repr(fields).encode()).hexdigest()
+
     @property
     def summary(self) -> dict[str, Any]:
         """The digest and a few counts, as plain values."""

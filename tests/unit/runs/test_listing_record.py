@@ -109,3 +109,11 @@ def test_images_of_equal_size_are_told_apart_by_their_content(samples, tmp_path)
     unknown = record_listing(samples, [tmp_path]).summary
     assert summary_changes(old, new) == ["the content of images, whose names and sizes are the same"]
     assert summary_changes(old, old) == summary_changes(old, unknown) == summary_changes(unknown, new) == []
+
+
+def test_results_with_and_without_attributes_are_on_the_same_images(samples):
+    with_attributes, bare = record_listing(samples), record_listing([replace(s, attributes=None) for s in samples])
+    assert with_attributes.digest != bare.digest
+    assert with_attributes.image_digest == bare.image_digest
+    other = [replace(samples[0], identity=7), *samples[1:]]
+    assert record_listing(other).image_digest != bare.image_digest
