@@ -8,7 +8,53 @@ import os
 import select
 import sys
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TextIO
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One fault that a user can correct, as data.
+
+    Code that needs a part of it reads a field; the text is made once, where it is printed.
+
+    Args:
+        text: What is wrong.
+        place: Where: the file that wrote a key, a line of a list, a folder.
+        key: Configuration key or parameter, where the fault is in one.
+        suggestion: Nearest valid word.
+        note: What follows the suggestion, such as the valid words.
+
+    Example:
+        >>> str(Problem("is not a setting", place="mmd.yml", key="SEAD", suggestion="SEED", note="(known: SEED)"))
+        "mmd.yml: SEAD is not a setting; did you mean 'SEED'? (known: SEED)"
+    """
+
+    text: str
+    place: str = ""
+    key: str = ""
+    suggestion: str | None = None
+    note: str = ""
+
+    def __str__(self) -> str:
+        text = f"{self.key}{'' if self.text.startswith((':', '.')) else ' '}{self.text}" if self.key else self.text
+        text = f"{self.place}: {text}" if self.place else text
+        text += did_you_mean(self.suggestion)
+        return f"{text} {self.note}" if self.note else text
+
+
+@dataclass(frozen=True)
+class Finding(Problem):
+    """One fault or remark about the files of a dataset.
+
+    Args:
+        kind: Group of findings that are counted together, such as "missing files".
+        path: File that the finding is about, where it is one.
+    """
+
+    kind: str = ""
+    path: Path | None = None
 
 
 class UserError(ValueError):
@@ -16,39 +62,89 @@ class UserError(ValueError):
 
 
 class ConfigError(UserError):
-    """Every problem of a configuration at once.
+    """All problems of a configuration, collected before anything is built.
 
-    `problems` is the list of single texts; `str()` shows one a line.
+    Attributes:
+        problems: One `Problem` each; `str()` prints one a line.
     """
 
-    def __init__(self, problems: Iterable[str]) -> None:
-        self.problems = list(problems)
-        super().__init__("\n".join(self.problems))
+    problems: tuple[Problem, ...]
+
+    def __init__(self, problems: Iterable[Problem | str]) -> None:
+        found = (each if isinstance(each, Problem) else Problem(each) for each in problems)
+        self.problems = tuple(dict.fromkeys(found))
+        super().__init__("\n".join(map(str, self.problems)))
 
 
 class DataError(UserError):
-    """Files of a data set that are missing, unreadable or contradict each other."""
+    """Files of a dataset that are missing, unreadable or contradict each other.
+
+    Attributes:
+        text: What is wrong, or the heading of `findings`.
+        findings: The single faults; empty where `text` says all.
+    """
+
+    text: str
+    findings: tuple[Finding, ...]
+
+    def __init__(self, text: str, findings: Iterable[Finding | str] = ()) -> None:
+        self.text = text
+        self.findings = tuple(each if isinstance(each, Finding) else Finding(each) for each in findings)
+        number = len(self.findings)
+        head = f"{text} ({number} {'fault' if number == 1 else 'faults'}):" if self.findings else text
+        super().__init__("\n".join([head, *(f"  - {finding}" for finding in self.findings)]))
+
+
+class ArgumentError(UserError):
+    """A constructor refuses the value of a parameter.
+
+    Attributes:
+        parameter: Name of the parameter.
+        text: What is wrong, without the name.
+
+    Example:
+        >>> str(ArgumentError("margin", "must be at least 0, got -1"))
+        'margin must be at least 0, got -1'
+    """
+
+    def __init__(self, parameter: str, text: str) -> None:
+        self.parameter, self.text = parameter, text
+        super().__init__(f"{parameter} {text}")
 
 
 class CheckpointError(UserError):
-    """A checkpoint that is damaged, of another model or of another data set."""
+    """A checkpoint that is damaged, of another model or of another dataset."""
 
 
 class NonFiniteLoss(UserError):
     """A loss term became NaN or infinite; the text names the term, the epoch and the step."""
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
-    """A suggestion to append to an error text, or nothing.
+def closest(word: str, known: Iterable[str]) -> str | None:
+    """The valid word that is spelled most like another one, whatever the case of its letters; None if none is near.
 
-    >>> nearest("MARGN", ["MARGIN", "WEIGHT"])
-    "; did you mean 'MARGIN'?"
-    >>> nearest("colour", ["MARGIN"])
-    ''
+    >>> closest("MARGN", ["MARGIN", "WEIGHT"])
+    'MARGIN'
+    >>> closest("colour", ["MARGIN"]) is None
+    True
     """
     by_lower = {str(name).lower(): str(name) for name in known}
-    close = difflib.get_close_matches(str(word).lower(), by_lower, n=1, cutoff=0.6)
-    return f"; did you mean {by_lower[close[0]]!r}?" if close else ""
+    near = difflib.get_close_matches(str(word).lower(), by_lower, n=1, cutoff=0.6)
+    return by_lower[near[0]] if near else None
+
+
+def did_you_mean(suggestion: str | None) -> str:
+    """The end of a message that names the nearest valid word; empty without one.
+
+    >>> did_you_mean("MARGIN"), did_you_mean(None)
+    ("; did you mean 'MARGIN'?", '')
+    """
+    return f"; did you mean {suggestion!r}?" if suggestion is not None else ""
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """`did_you_mean(closest(word, known))`, to append to a message."""
+    return did_you_mean(closest(word, known))
 
 
 PIPE_CLOSED = 141  # 128 + SIGPIPE: what a shell reports of a process that a closed pipe ended

@@ -29,17 +29,15 @@ def counted(number: int, word: str, words: str = "") -> str:
 
 def raise_faults(header: str, faults: Sequence[str]) -> NoReturn:
     """DataError: the header with the number of faults, then one fault a line."""
-    lines = [f"  - {fault}" for fault in faults]
-    raise DataError("\n".join([f"{header} ({counted(len(faults), 'fault')}):", *lines]))
+    raise DataError(header, faults)
 
 
 def faults_of(error: DataError, *, prefix: str = "") -> list[str]:
-    """The single faults of an error that `raise_faults` made, with a prefix; the whole text of any other, as it is.
+    """The single faults of an error as text, with a prefix; the whole text of one that has no list.
 
-    >>> faults_of(DataError("the folder is broken (2 faults):\\n  - one\\n  - two"), prefix="a: ")
+    >>> faults_of(DataError("the folder is broken", ["one", "two"]), prefix="a: ")
     ['a: one', 'a: two']
     >>> faults_of(DataError("no such folder"))
     ['no such folder']
     """
-    head, *rest = str(error).split("\n  - ")
-    return [prefix + fault for fault in rest] if rest and head.endswith("):") else [str(error)]
+    return [f"{prefix}{finding}" for finding in error.findings] or [str(error)]

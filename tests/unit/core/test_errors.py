@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from vireid.core.errors import CheckpointError, ConfigError, DataError, UserError, guarded, nearest
+from vireid.core.errors import CheckpointError, ConfigError, DataError, Problem, UserError, guarded, nearest
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,7 @@ def test_a_mistake_of_the_user_is_text_and_exit_code_2(kind, capsys):
 
 def test_every_problem_of_a_config_is_shown():
     error = ConfigError(["one", "two"])
-    assert error.problems == ["one", "two"]
+    assert error.problems == (Problem("one"), Problem("two"))
     assert str(error) == "one\ntwo"
     assert isinstance(error, UserError)
 
