@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-import vireid.config.plan  # noqa: F401  fills the registries
+import vireid.config.check  # noqa: F401  fills the registries
 from vireid.core import registries
 
 ROOT = Path(__file__).parents[2]

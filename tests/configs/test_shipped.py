@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from vireid.config import assemble
+from vireid.config import Build, check_config, load_checked
 from vireid.config import show as explain
+from vireid.config.check import problems_of
 from vireid.config.load import read_unchecked
-from vireid.config.plan import make_plan
-from vireid.config.slots import SLOTS
+from vireid.config.schema import SLOTS
 from vireid.config.yaml import parse
 from vireid.core.types import DatasetInfo, Progress
 from vireid.engine.optim import parameter_groups
@@ -32,36 +32,36 @@ def test_there_are_compositions():
 
 @composition
 def test_checks_as_it_is(path):
-    assert assemble.problems(read_unchecked(path)) == []
+    assert problems_of(read_unchecked(path)) == []
 
 
 @composition
 def test_builds_and_takes_a_step(path):
     config, batch = read_unchecked(path, TINY), tiny_batch(size=(96, 32))  # a map of 6 rows, one for each stripe
-    model = assemble.model(config, FACTS)
-    objective = assemble.objective(config, FACTS, model)
+    model = Build(check_config(config), FACTS).model()
+    objective = Build(check_config(config), FACTS).objective(model)
     total, terms = objective(batch, model(batch), Progress())
     assert torch.isfinite(total)
     used = {name.lower() for name, node in config.OBJECTIVE.items() if node.NAME != "none"}
     assert {name.split("/")[0] for name in terms} == used
     model.eval()
     assert model.embed(batch).shape[0] == len(batch)
-    groups = parameter_groups(model, objective, assemble.lr_scale(config))
-    assert assemble.optimizer(config, groups).defaults["lr"] == config.SOLVER.LR
-    assert 0 < assemble.lr_schedule(config)(0) <= 1
-    assert assemble.epochs(config) >= 1
-    assert list(assemble.evaluators(config)) == [name.lower() for name in config.EVALUATION]
+    groups = parameter_groups(model, objective, Build(check_config(config)).lr_scale())
+    assert Build(check_config(config)).optimizer(groups).defaults["lr"] == config.SOLVER.LR
+    assert 0 < Build(check_config(config)).lr_schedule()(0) <= 1
+    assert Build(check_config(config)).epochs() >= 1
+    assert list(Build(check_config(config)).evaluators()) == [name.lower() for name in config.EVALUATION]
 
 
 @composition
 def test_resolved_form_is_a_fixed_point(path, tmp_path):
     config = read_unchecked(path)
-    explain.write_resolved(config, tmp_path / "config.yml")
+    explain.write_resolved(check_config(config), tmp_path / "config.yml")
     again = read_unchecked(tmp_path / "config.yml")
-    assert explain.resolved_tree(again) == explain.resolved_tree(config)
-    assert explain.differences((tmp_path / "config.yml").read_text(), config) == []
+    assert explain.resolved_tree(check_config(again)) == explain.resolved_tree(check_config(config))
+    assert explain.differences((tmp_path / "config.yml").read_text(), check_config(config)) == []
     assert [path.name for path in tmp_path.iterdir()] == ["config.yml"]
-    before, after = make_plan(config), make_plan(again)
+    before, after = check_config(config).components, check_config(again).components
     for slot in SLOTS:
         assert _names(before.parts[slot.key]) == _names(after.parts[slot.key])
 
@@ -98,7 +98,7 @@ def test_plugins_have_no_base(path):
 
 
 def test_values_of_mmd():
-    tree = explain.resolved_tree(read_unchecked(CONFIGS / "sysu" / "mmd.yml"))
+    tree = explain.resolved_tree(load_checked(CONFIGS / "sysu" / "mmd.yml"))
     assert tree["SIZE"] == [288, 144]
     assert tree["SAMPLER"] | {"NAME": ""} == {"NAME": "", "IDENTITIES": 4, "PER_MODALITY": 4, "STEPS": None}
     backbone = {"ARCH": "resnet50.tv_in1k", "SHARE_FROM": 3, "LAST_STRIDE": 1, "PRETRAINED": True}
@@ -119,7 +119,7 @@ def test_values_of_mmd():
 
 
 def test_values_of_the_baseline():
-    tree = explain.resolved_tree(read_unchecked(CONFIGS / "sysu" / "baseline.yml"))
+    tree = explain.resolved_tree(load_checked(CONFIGS / "sysu" / "baseline.yml"))
     assert tree["SIZE"] == [288, 144]
     assert tree["SAMPLER"] | {"NAME": ""} == {"NAME": "", "IDENTITIES": 8, "PER_MODALITY": 4, "STEPS": None}
     backbone = {"ARCH": "resnet50.tv_in1k", "SHARE_FROM": 1, "LAST_STRIDE": 1, "PRETRAINED": True}
@@ -136,7 +136,7 @@ def batch_of(tree):
 
 @pytest.mark.parametrize("dataset", ["sysu", "regdb", "llcm"])
 def test_values_of_agw(dataset):
-    tree = explain.resolved_tree(read_unchecked(CONFIGS / dataset / "agw.yml"))
+    tree = explain.resolved_tree(load_checked(CONFIGS / dataset / "agw.yml"))
     assert tree["SIZE"] == [288, 144]
     assert batch_of(tree) == (8, 4)
     backbone = tree["MODEL"]["BACKBONE"]
@@ -151,7 +151,7 @@ def test_values_of_agw(dataset):
 @pytest.mark.parametrize("dataset", ["sysu", "regdb", "llcm"])
 @pytest.mark.parametrize("method", ["baseline", "agw", "hct", "mmd"])
 def test_only_the_release_with_llcm_erases(dataset, method):
-    steps = explain.resolved_tree(read_unchecked(CONFIGS / dataset / f"{method}.yml"))["AUGMENTATION"]
+    steps = explain.resolved_tree(load_checked(CONFIGS / dataset / f"{method}.yml"))["AUGMENTATION"]
     erased = (dataset, method) in (("llcm", "baseline"), ("llcm", "agw"))
     assert list(steps) == ["CROP", "FLIP", *(["ERASING"] if erased else [])]
     if erased:
@@ -164,7 +164,7 @@ def test_only_the_release_with_llcm_erases(dataset, method):
     [("sysu", (6, 8), 3.0, 1.0, 0.0), ("regdb", (8, 4), 10.0, 2.0, 0.1), ("llcm", (8, 4), 3.0, 1.0, 0.0)],
 )
 def test_values_of_hct(dataset, batch, p, weight, smoothing):
-    tree = explain.resolved_tree(read_unchecked(CONFIGS / dataset / "hct.yml"))
+    tree = explain.resolved_tree(load_checked(CONFIGS / dataset / "hct.yml"))
     assert tree["SIZE"] == [288, 144]
     assert batch_of(tree) == batch
     assert tree["MODEL"]["BACKBONE"]["SHARE_FROM"] == 2
@@ -182,7 +182,7 @@ def test_values_of_hct(dataset, batch, p, weight, smoothing):
 
 @pytest.mark.parametrize("dataset", ["sysu", "regdb", "llcm"])
 def test_the_batch_of_mmd_fits_its_margin(dataset):
-    tree = explain.resolved_tree(read_unchecked(CONFIGS / dataset / "mmd.yml"))
+    tree = explain.resolved_tree(load_checked(CONFIGS / dataset / "mmd.yml"))
     assert batch_of(tree) == (4, 4)
     assert tree["OBJECTIVE"]["MMD"]["MARGIN"] == 1.4
 
@@ -199,7 +199,7 @@ SOLVER = {
 
 
 def test_values_of_paenet_as_in_its_paper():
-    tree = explain.resolved_tree(read_unchecked(CONFIGS / "sysu" / "paenet_paper.yml"))
+    tree = explain.resolved_tree(load_checked(CONFIGS / "sysu" / "paenet_paper.yml"))
     assert batch_of(tree) == (8, 4)
     assert tree["MODEL"]["BACKBONE"]["SHARE_FROM"] == 1
     assert {name: term.get("WEIGHT", 1.0) for name, term in tree["OBJECTIVE"].items()} == dict.fromkeys(
@@ -215,7 +215,7 @@ def test_values_of_paenet_as_in_its_paper():
 
 
 def test_values_of_paenet_as_released():
-    tree = explain.resolved_tree(read_unchecked(CONFIGS / "sysu" / "paenet_released.yml"))
+    tree = explain.resolved_tree(load_checked(CONFIGS / "sysu" / "paenet_released.yml"))
     assert batch_of(tree) == (4, 4)
     assert tree["MODEL"]["BACKBONE"]["SHARE_FROM"] == 3
     weights = {name: term.get("WEIGHT", 1.0) for name, term in tree["OBJECTIVE"].items()}
@@ -229,8 +229,8 @@ def test_values_of_paenet_as_released():
 
 
 def test_table_4_differs_from_the_paper_in_what_is_frozen_only():
-    whole = explain.resolved_tree(read_unchecked(CONFIGS / "sysu" / "paenet_paper.yml"))
+    whole = explain.resolved_tree(load_checked(CONFIGS / "sysu" / "paenet_paper.yml"))
     for name, part in {"aal_fixed": "heads.attributes", "pae_fixed": "adapter"}.items():
-        tree = explain.resolved_tree(read_unchecked(CONFIGS / "sysu" / f"paenet_table4_{name}.yml"))
+        tree = explain.resolved_tree(load_checked(CONFIGS / "sysu" / f"paenet_table4_{name}.yml"))
         assert tree["SOLVER"].pop("FREEZE") == {part: 10}
         assert tree | {"OUTPUT_DIR": ""} == whole | {"OUTPUT_DIR": ""}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from vireid.config import assemble
+from vireid.config import check_config, load_checked
 from vireid.config import show as explain
 from vireid.config.load import read_unchecked
 
@@ -15,7 +15,7 @@ FILL = [0.4914, 0.4822, 0.4465]
 
 
 def tree_of(dataset: str, method: str) -> dict:
-    return explain.resolved_tree(read_unchecked(CONFIGS / dataset / f"{method}.yml"))
+    return explain.resolved_tree(load_checked(CONFIGS / dataset / f"{method}.yml"))
 
 
 def erasing(probability: float, **limits: str) -> dict:
@@ -151,4 +151,4 @@ VARIANTS = {  # of the pages of the methods
 @pytest.mark.parametrize("flag", VARIANTS)
 def test_variants_that_the_pages_name(flag):
     name, words = VARIANTS[flag]
-    assemble.check(read_unchecked(CONFIGS / f"{name}.yml", words))
+    check_config(read_unchecked(CONFIGS / f"{name}.yml", words))

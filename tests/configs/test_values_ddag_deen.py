@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pytest
 
+from vireid.config import load_checked
 from vireid.config import show as explain
-from vireid.config.load import read_unchecked
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 
 
 def tree_of(name: str) -> dict:
-    return explain.resolved_tree(read_unchecked(CONFIGS / f"{name}.yml"))
+    return explain.resolved_tree(load_checked(CONFIGS / f"{name}.yml"))
 
 
 @pytest.mark.parametrize("dataset", ["sysu", "regdb", "llcm"])

@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pytest
 
+from vireid.config import load_checked
 from vireid.config import show as explain
-from vireid.config.load import read_unchecked
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 
 
 def tree_of(name: str) -> dict:
-    return explain.resolved_tree(read_unchecked(CONFIGS / f"{name}.yml"))
+    return explain.resolved_tree(load_checked(CONFIGS / f"{name}.yml"))
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,7 @@ def test_values_of_mpanet(dataset, size, batch, drops):
     assert tree["MODEL"]["DESCRIPTOR"] == ["features_bn"]
     raw = dataset == "regdb"
     assert tree["MODEL"]["UNIT"] is not raw
-    assert tree["SCORER"] == {"NAME": "EuclideanScorer" if raw else "TorchScorer"}
+    assert tree["SIMILARITY"]["METRIC"] == ("euclidean" if raw else "cosine")
     mutual = {"NAME": "ModalityMutualLearning", "UPDATE": 0.2, "ID_WEIGHT": 1.0, "KL_WEIGHT": 2.5}
     assert tree["OBJECTIVE"] == {
         "ID": {"NAME": "IdentityCrossEntropy", "SMOOTHING": 0.0},
