@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from vireid.core.arrays import l2_normalized_rows
 from vireid.core.errors import DataError, UserError
 from vireid.core.rng import numpy_generator
 from vireid.core.types import Modality
@@ -48,7 +49,7 @@ def read_embeddings(run: Path) -> SavedEmbeddings:
             features = saved["features"].astype(np.float32)
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise DataError(f"{file}: cannot be read ({error}); evaluate the run again with --eval-only") from error
-    return SavedEmbeddings(features / np.linalg.norm(features, axis=1, keepdims=True).clip(1e-12), **columns)
+    return SavedEmbeddings(l2_normalized_rows(f"{file}: features", features), **columns)
 
 
 def chosen_rows(table: SavedEmbeddings, people: int, images: int, seed: int = 0) -> np.ndarray:
