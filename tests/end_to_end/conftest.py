@@ -36,10 +36,10 @@ def train_in_process(monkeypatch, run_tool):
     from vireid.suites import runs
 
     def run(command: Sequence[str], *, stdout: IO[str], **options: Any) -> subprocess.CompletedProcess:
-        _, script, *words = command
-        assert words[0] == "train", command
+        _python, _script, subcommand, *words = command
+        assert subcommand == "train", command
         with redirect_stdout(stdout), redirect_stderr(stdout):
-            code = run_tool("train_net", *words[1:])
+            code = run_tool("train_net", *words)
         return subprocess.CompletedProcess(command, code)
 
     monkeypatch.setattr(runs.subprocess, "run", run)
