@@ -8,9 +8,13 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
+from vireid.config.check import static_check
+from vireid.config.checked import CheckedConfig
 from vireid.config.load import read_unchecked
-from vireid.config.show import resolved_text
+from vireid.config.show import resolved_text, resolved_tree
+from vireid.core.errors import ConfigError
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 SNAPSHOTS = Path(__file__).with_name("snapshots")
@@ -22,9 +26,26 @@ def compositions() -> list[Path]:
     return [file for file in sorted(CONFIGS.rglob("*.yml")) if file.relative_to(CONFIGS).parts[0] not in FRAGMENTS]
 
 
+def resolvable(file: Path) -> CheckedConfig:
+    """A config after the static check. The dry run is left out, because test_shipped.py makes it for each composition.
+
+    Raises:
+        ConfigError: With all problems.
+    """
+    static = static_check(read_unchecked(file))
+    if static.problems:
+        raise ConfigError(static.problems)
+    return CheckedConfig(static.config, static.components, static.info)
+
+
+def tree_of(name: str) -> dict[str, Any]:
+    """Resolved form of a composition: `tree_of("sysu/mmd")`."""
+    return resolved_tree(resolvable(CONFIGS / f"{name}.yml"))
+
+
 def current() -> dict[str, str]:
     """Path below configs/ -> resolved config as YAML."""
-    return {file.relative_to(CONFIGS).as_posix(): resolved_text(read_unchecked(file)) for file in compositions()}
+    return {file.relative_to(CONFIGS).as_posix(): resolved_text(resolvable(file)) for file in compositions()}
 
 
 def stored() -> dict[str, str]:

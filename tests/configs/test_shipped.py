@@ -4,7 +4,7 @@ import pytest
 import torch
 from snapshot import CONFIGS, compositions
 
-from vireid.config import assemble
+from vireid.config import Build, check_config
 from vireid.config.load import read_unchecked
 from vireid.config.yaml import parse
 from vireid.core.types import DatasetInfo, Progress
@@ -30,25 +30,26 @@ def test_each_dataset_has_the_four_first_methods():
 
 @composition
 def test_passes_the_check(path):
-    assert assemble.problems(read_unchecked(path)) == []
+    check_config(read_unchecked(path))
 
 
 @composition
 def test_builds_and_takes_a_step(path):
     config, batch = read_unchecked(path, TINY), tiny_batch(size=(96, 32))  # a map of 6 rows, one for each stripe
-    model = assemble.model(config, INFO)
-    objective = assemble.objective(config, INFO, model)
+    build = Build(check_config(config), INFO)
+    model = build.model()
+    objective = build.objective(model)
     total, terms = objective(batch, model(batch), Progress())
     assert torch.isfinite(total)
     used = {name.lower() for name, node in config.OBJECTIVE.items() if node.NAME != "none"}
     assert {name.split("/")[0] for name in terms} == used
     model.eval()
     assert model.embed(batch).shape[0] == len(batch)
-    groups = parameter_groups(model, objective, assemble.lr_scale(config))
-    assert assemble.optimizer(config, groups).defaults["lr"] == config.SOLVER.LR
-    assert 0 < assemble.lr_schedule(config)(0) <= 1
-    assert assemble.epochs(config) >= 1
-    assert list(assemble.evaluators(config)) == [name.lower() for name in config.EVALUATION]
+    groups = parameter_groups(model, objective, build.lr_scale())
+    assert build.optimizer(groups).defaults["lr"] == config.SOLVER.LR
+    assert 0 < build.lr_schedule()(0) <= 1
+    assert build.epochs() >= 1
+    assert list(build.evaluators()) == [name.lower() for name in config.EVALUATION]
 
 
 def trees(folder: str = ".") -> dict[str, dict]:

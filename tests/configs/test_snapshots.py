@@ -6,7 +6,7 @@ import difflib
 
 import snapshot
 
-from vireid.config.load import read_unchecked
+from vireid.config import load_checked
 from vireid.config.show import differences, resolved_text, write_resolved
 
 
@@ -26,13 +26,13 @@ def test_resolved_configs_are_unchanged():
 def test_a_resolved_config_resolves_to_itself():
     stored = snapshot.stored()
     assert len(stored) > 50
-    again = {name: resolved_text(read_unchecked(snapshot.SNAPSHOTS / name)) for name in stored}
+    again = {name: resolved_text(snapshot.resolvable(snapshot.SNAPSHOTS / name)) for name in stored}
     assert again == stored
 
 
 def test_a_written_config_has_no_differences(configs, tmp_path):
-    config = read_unchecked(configs / "sysu" / "mmd.yml")
-    write_resolved(config, tmp_path / "config.yml")
+    checked = load_checked(configs / "sysu" / "mmd.yml")
+    write_resolved(checked, tmp_path / "config.yml")
     assert (tmp_path / "config.yml").read_text() == snapshot.stored()["sysu/mmd.yml"]
-    assert differences((tmp_path / "config.yml").read_text(), config) == []
+    assert differences((tmp_path / "config.yml").read_text(), checked) == []
     assert [path.name for path in tmp_path.iterdir()] == ["config.yml"]

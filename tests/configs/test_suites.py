@@ -58,7 +58,7 @@ def test_a_faulty_reduction(tmp_path):
     file.write_text("SYNTETIC: {}\nSYNTHETIC:\n  sysu: {OUT: x, IDENTITIS: 4}\n  regdb: {OUT: y, LAYOUT: redgb}\n")
     with pytest.raises(ConfigError) as caught:
         read_reduction(file)
-    assert [text.split(" (keys")[0] for text in caught.value.problems] == [
+    assert [str(problem).split(" (keys")[0] for problem in caught.value.problems] == [
         "small.yml: SYNTETIC is not a key of a reduction; did you mean 'SYNTHETIC'?",
         "small.yml: SYNTHETIC.sysu: IDENTITIS is not a key of a synthetic dataset; did you mean 'IDENTITIES'?",
         "small.yml: SYNTHETIC.regdb: --layout must be one of sysu, regdb, llcm, got redgb",

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
+from snapshot import tree_of
 
-from vireid.config.load import read_unchecked
-from vireid.config.show import resolved_tree
-
-CONFIGS = Path(__file__).parents[2] / "configs"
 SOLVER = {
     "NAME": "SGD",
     "LR": 0.1,
@@ -22,13 +17,13 @@ SOLVER = {
 
 
 def test_values_of_mmd():
-    tree = resolved_tree(read_unchecked(CONFIGS / "sysu" / "mmd.yml"))
+    tree = tree_of("sysu/mmd")
     assert tree["SIZE"] == [288, 144]
     assert tree["SAMPLER"] | {"NAME": ""} == {"NAME": "", "IDENTITIES": 4, "PER_MODALITY": 4, "STEPS": None}
     backbone = {"ARCH": "resnet50.tv_in1k", "SHARE_FROM": 3, "LAST_STRIDE": 1, "PRETRAINED": True}
     assert backbone.items() <= tree["MODEL"]["BACKBONE"].items()
     assert tree["MODEL"]["POOL"] == {"NAME": "GeM", "P": 3.0, "LEARN": False}
-    assert tree["MODEL"]["DESCRIPTOR"] == ["features_bn"]
+    assert tree["MODEL"]["EMBEDDING"] == ["features_bn"]
     terms = tree["OBJECTIVE"]
     assert list(terms) == ["ID", "TRIPLET", "MMD"]
     assert terms["ID"] == {"NAME": "IdentityCrossEntropy", "SMOOTHING": 0.0}
@@ -43,7 +38,7 @@ def test_values_of_mmd():
 
 
 def test_values_of_the_baseline():
-    tree = resolved_tree(read_unchecked(CONFIGS / "sysu" / "baseline.yml"))
+    tree = tree_of("sysu/baseline")
     assert tree["SIZE"] == [288, 144]
     assert tree["SAMPLER"] | {"NAME": ""} == {"NAME": "", "IDENTITIES": 8, "PER_MODALITY": 4, "STEPS": None}
     backbone = {"ARCH": "resnet50.tv_in1k", "SHARE_FROM": 1, "LAST_STRIDE": 1, "PRETRAINED": True}
@@ -60,7 +55,7 @@ def batch_of(tree):
 
 @pytest.mark.parametrize("dataset", ["sysu", "regdb", "llcm"])
 def test_values_of_agw(dataset):
-    tree = resolved_tree(read_unchecked(CONFIGS / dataset / "agw.yml"))
+    tree = tree_of(f"{dataset}/agw")
     assert tree["SIZE"] == [288, 144]
     assert batch_of(tree) == (8, 4)
     backbone = tree["MODEL"]["BACKBONE"]
@@ -75,7 +70,7 @@ def test_values_of_agw(dataset):
 @pytest.mark.parametrize("dataset", ["sysu", "regdb", "llcm"])
 @pytest.mark.parametrize("method", ["baseline", "agw", "hct", "mmd"])
 def test_only_the_release_with_llcm_erases(dataset, method):
-    steps = resolved_tree(read_unchecked(CONFIGS / dataset / f"{method}.yml"))["AUGMENTATION"]
+    steps = tree_of(f"{dataset}/{method}")["AUGMENTATION"]
     erased = (dataset, method) in (("llcm", "baseline"), ("llcm", "agw"))
     assert list(steps) == ["CROP", "FLIP", *(["ERASING"] if erased else [])]
     if erased:
@@ -88,12 +83,12 @@ def test_only_the_release_with_llcm_erases(dataset, method):
     [("sysu", (6, 8), 3.0, 1.0, 0.0), ("regdb", (8, 4), 10.0, 2.0, 0.1), ("llcm", (8, 4), 3.0, 1.0, 0.0)],
 )
 def test_values_of_hct(dataset, batch, p, weight, smoothing):
-    tree = resolved_tree(read_unchecked(CONFIGS / dataset / "hct.yml"))
+    tree = tree_of(f"{dataset}/hct")
     assert tree["SIZE"] == [288, 144]
     assert batch_of(tree) == batch
     assert tree["MODEL"]["BACKBONE"]["SHARE_FROM"] == 2
     assert tree["MODEL"]["HEADS"] == {"PARTS": {"NAME": "StripeHead", "NUM_PARTS": 6, "DIM": 256, "P": p}}
-    assert tree["MODEL"]["DESCRIPTOR"] == ["features"]
+    assert tree["MODEL"]["EMBEDDING"] == ["features"]
     triplet = {"NAME": "HeteroCenterTriplet", "MARGIN": 0.3}
     identity = {"NAME": "IdentityCrossEntropy", "SMOOTHING": smoothing}
     assert tree["OBJECTIVE"] == {
@@ -106,13 +101,13 @@ def test_values_of_hct(dataset, batch, p, weight, smoothing):
 
 @pytest.mark.parametrize("dataset", ["sysu", "regdb", "llcm"])
 def test_the_batch_of_mmd_fits_its_margin(dataset):
-    tree = resolved_tree(read_unchecked(CONFIGS / dataset / "mmd.yml"))
+    tree = tree_of(f"{dataset}/mmd")
     assert batch_of(tree) == (4, 4)
     assert tree["OBJECTIVE"]["MMD"]["MARGIN"] == 1.4
 
 
 def test_values_of_paenet_as_in_its_paper():
-    tree = resolved_tree(read_unchecked(CONFIGS / "sysu" / "paenet_paper.yml"))
+    tree = tree_of("sysu/paenet_paper")
     assert batch_of(tree) == (8, 4)
     assert tree["MODEL"]["BACKBONE"]["SHARE_FROM"] == 1
     assert {name: term.get("WEIGHT", 1.0) for name, term in tree["OBJECTIVE"].items()} == dict.fromkeys(
@@ -128,7 +123,7 @@ def test_values_of_paenet_as_in_its_paper():
 
 
 def test_values_of_paenet_as_released():
-    tree = resolved_tree(read_unchecked(CONFIGS / "sysu" / "paenet_released.yml"))
+    tree = tree_of("sysu/paenet_released")
     assert batch_of(tree) == (4, 4)
     assert tree["MODEL"]["BACKBONE"]["SHARE_FROM"] == 3
     weights = {name: term.get("WEIGHT", 1.0) for name, term in tree["OBJECTIVE"].items()}
@@ -142,8 +137,8 @@ def test_values_of_paenet_as_released():
 
 
 def test_table_4_differs_from_the_paper_in_what_is_frozen_only():
-    whole = resolved_tree(read_unchecked(CONFIGS / "sysu" / "paenet_paper.yml"))
+    whole = tree_of("sysu/paenet_paper")
     for name, part in {"aal_fixed": "heads.attributes", "pae_fixed": "adapter"}.items():
-        tree = resolved_tree(read_unchecked(CONFIGS / "sysu" / f"paenet_table4_{name}.yml"))
+        tree = tree_of(f"sysu/paenet_table4_{name}")
         assert tree["SOLVER"].pop("FREEZE") == {part: 10}
         assert tree | {"OUTPUT_DIR": ""} == whole | {"OUTPUT_DIR": ""}

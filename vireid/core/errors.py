@@ -41,7 +41,8 @@ class Problem:
         text = f"{self.key}{'' if self.text.startswith((':', '.')) else ' '}{self.text}" if self.key else self.text
         text = f"{self.place}: {text}" if self.place else text
         text += did_you_mean(self.suggestion)
-        return f"{text} {self.note}" if self.note else text
+        space = "" if not self.note or self.note.startswith("\n") else " "
+        return f"{text}{space}{self.note}"
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from vireid.core.errors import DataError, UserError
+from vireid.core.errors import ArgumentError, DataError, UserError
 
 
 def unit_rows(features: np.ndarray, *, width: int | None, what: str) -> np.ndarray:
@@ -62,7 +62,7 @@ def checked_search(number: int, k: int, allowed: np.ndarray | None) -> None:
     if number == 0:
         raise UserError("the gallery is empty: add images before searching")
     if k < 1:
-        raise UserError(f"k must be at least 1, got {k}")
+        raise ArgumentError("k", f"must be at least 1, got {k}")
     if allowed is not None and (allowed.shape != (number,) or allowed.dtype != bool):
         raise UserError(
             f"allowed must be a bool array of shape ({number},), one entry for each image,"

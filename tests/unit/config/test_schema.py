@@ -2,8 +2,8 @@ import inspect
 
 import pytest
 
-from vireid.config.plan import make_plan  # noqa: F401  fills the registries
-from vireid.config.slots import BY_PATH, SLOTS, is_whole, slot_of_node
+import vireid.config.check  # noqa: F401  fills the registries
+from vireid.config.schema import BY_PATH, SLOTS, is_whole, slot_of_node
 
 
 def test_nodes_of_slots():

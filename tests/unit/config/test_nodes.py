@@ -6,10 +6,11 @@ from typing import Literal
 
 import pytest
 
-from vireid.config.builder import Planner, construct, resolved
-from vireid.config.load import make_config
-from vireid.config.slots import Extra
-from vireid.core.errors import CheckpointError, ConfigError, DataError
+from vireid.config.component import construct, resolved
+from vireid.config.load import make_config, read_unchecked
+from vireid.config.nodes import NodeChecker
+from vireid.config.schema import Extra
+from vireid.core.errors import ArgumentError, CheckpointError, ConfigError, DataError
 from vireid.core.paths import InputFile
 from vireid.core.registry import Registry
 from vireid.core.types import DatasetInfo
@@ -30,7 +31,7 @@ class Stage:
 class Plain:
     def __init__(self, *, margin: float = 0.3, mode: Literal["soft", "hard"] = "soft", steps: tuple[int, ...] = (1, 2)):
         if margin < 0:
-            raise ValueError(f"margin must be at least 0, got {margin}")
+            raise ArgumentError("margin", f"must be at least 0, got {margin}")
         self.margin, self.mode, self.steps = margin, mode, steps
 
 
@@ -59,16 +60,16 @@ class Broken:
         )
 
 
-def plan(node, *, facts=FACTS, runtime=frozenset({"samples", "seed"})):
+def checked(node, *, facts=FACTS, runtime=frozenset({"samples", "seed"})):
     config = make_config({"PART": node})
-    planner = Planner(config, facts)
-    part = planner.component(("PART",), node, PARTS, extras=EXTRAS, runtime=runtime)
-    assert (part is None) == bool(planner.problems) or node.get("NAME") == "none"
-    return part, planner.problems
+    checker = NodeChecker(config, facts)
+    part = checker.component(("PART",), node, PARTS, extras=EXTRAS, runtime=runtime)
+    assert (part is None) == bool(checker.problems) or node.get("NAME") == "none"
+    return part, [str(problem) for problem in checker.problems]
 
 
 def built(node, **given):
-    part, problems = plan(node)
+    part, problems = checked(node)
     assert problems == []
     return construct(part, given)
 
@@ -79,10 +80,10 @@ def test_values_arrive_in_their_types():
 
 
 def test_extras_are_kept_apart():
-    part, _ = plan({"NAME": "Plain", "WEIGHT": 2, "USES": {"features": "pooled"}})
+    part, _ = checked({"NAME": "Plain", "WEIGHT": 2, "USES": {"features": "pooled"}})
     assert part.extras == {"WEIGHT": 2.0, "USES": {"features": "pooled"}}
     assert part.uses == {"features": "pooled"}
-    assert plan({"NAME": "Plain", "USES": None})[0].uses == {}
+    assert checked({"NAME": "Plain", "USES": None})[0].uses == {}
 
 
 def test_facts_and_runtime_values_are_filled_in():
@@ -92,14 +93,13 @@ def test_facts_and_runtime_values_are_filled_in():
 
 def test_a_fact_that_nobody_knows_keeps_its_default_or_is_an_error():
     assert built({"NAME": "Nested", "STAGE": {"NAME": "Stage"}}, channels=0).stage.channels == 0
-    part, _ = plan({"NAME": "Needy", "ROOT": "x"})
+    part, _ = checked({"NAME": "Needy", "ROOT": "x"})
     with pytest.raises(ConfigError) as error:
         construct(part, {"samples": [], "seed": 0, "num_ids": 395, "feature_dim": 0})
-    assert error.value.problems == [
-        "config: PART (Needy) needs feature_dim, which is not known here: none of the fields that it reads has a"
-        " declared width"
-    ]
-    with pytest.raises(ConfigError, match="needs num_ids, and this data set has none"):
+    (problem,) = error.value.problems
+    assert (problem.place, problem.key) == ("config", "PART")
+    assert problem.text.startswith("(Needy) needs feature_dim, which is unknown")
+    with pytest.raises(ConfigError, match="needs num_ids, and this dataset has none"):
         construct(part, {"samples": [], "seed": 0, "feature_dim": 8})
 
 
@@ -116,12 +116,12 @@ def test_nested_components():
 
 def test_a_class_without_a_constructor_takes_nothing():
     assert isinstance(built({"NAME": "Empty"}), Empty)
-    assert plan({"NAME": "Empty", "X": 1})[1] == ["config: PART.X is not an argument of Empty (takes no arguments)"]
+    assert checked({"NAME": "Empty", "X": 1})[1] == ["config: PART.X is not an argument of Empty (takes no arguments)"]
 
 
 def test_none_is_no_part_and_no_problem():
-    assert plan({"NAME": "none", "WEIGHT": 2}) == (None, [])
-    assert plan({"NAME": "none", "MARGIN": 2})[1] == [
+    assert checked({"NAME": "none", "WEIGHT": 2}) == (None, [])
+    assert checked({"NAME": "none", "MARGIN": 2})[1] == [
         "config: PART.MARGIN is an argument of nothing: PART.NAME is none"
     ]
 
@@ -178,7 +178,7 @@ KNOWN = "Known: Broken, Empty, Needy, Nested, Plain"
         (
             {"NAME": "Nested", "STAGES": {"emb1": {"NAME": "Stage"}, "EMB2": {"NAME": "Stage", "DROPUT": 1}}},
             [
-                "config: PART.STAGES.emb1 is not written as an entry's name is: EMB1",
+                "config: PART.STAGES.emb1 is not a name of an entry (capital letters, digits, _); write EMB1",
                 "config: PART.STAGES.EMB2.DROPUT is not an argument of Stage; did you mean 'DROPOUT'? (takes: DROPOUT)",
             ],
         ),
@@ -187,14 +187,14 @@ KNOWN = "Known: Broken, Empty, Needy, Nested, Plain"
 )
 def test_problems(node, problems):
     config = make_config({"PART": node})
-    planner = Planner(config, FACTS)
+    checker = NodeChecker(config, FACTS)
     runtime = frozenset({"samples", "seed"})
-    assert planner.component(("PART",), node, PARTS, extras=EXTRAS, runtime=runtime) is None
-    assert planner.problems == problems
+    assert checker.component(("PART",), node, PARTS, extras=EXTRAS, runtime=runtime) is None
+    assert [str(problem) for problem in checker.problems] == problems
 
 
 def test_without_data_the_number_is_not_told():
-    assert plan({"NAME": "Plain", "NUM_IDS": 3}, facts=None)[1] == [
+    assert checked({"NAME": "Plain", "NUM_IDS": 3}, facts=None)[1] == [
         "config: PART.NUM_IDS is a fact of the data; remove it"
     ]
 
@@ -221,16 +221,16 @@ def test_what_a_constructor_refuses_has_a_place(node, kind, text):
 
 def test_resolved_has_every_default_and_builds_the_same():
     node = {"NAME": "Nested", "STAGES": {"EMB1": {"NAME": "Stage"}}, "WEIGHT": 2}
-    part, _ = plan(node)
+    part, _ = checked(node)
     assert resolved(part) == {
         "NAME": "Nested",
         "STAGE": None,
         "STAGES": {"EMB1": {"NAME": "Stage", "DROPOUT": 0.1}},
         "WEIGHT": 2.0,
     }
-    plain = resolved(plan({"NAME": "Plain"})[0])
+    plain = resolved(checked({"NAME": "Plain"})[0])
     assert plain == {"NAME": "Plain", "MARGIN": 0.3, "MODE": "soft", "STEPS": [1, 2]}
-    assert resolved(plan(plain)[0]) == plain
+    assert resolved(checked(plain)[0]) == plain
 
 
 FILES = Registry("file")
@@ -245,7 +245,19 @@ class WithPaths:
 def test_constructors_get_paths_expanded_and_configs_keep_them_as_written(monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
     node = {"NAME": "WithPaths", "FILE": "~/a/../w.pth", "FOLDER": "~/f", "WORD": "~/w"}
-    part = Planner(make_config({"X": node}), FACTS).component(("X",), node, FILES)
+    part = NodeChecker(make_config({"X": node}), FACTS).component(("X",), node, FILES)
     built = construct(part, {})
     assert (built.file, built.folder, built.word) == (str(tmp_path / "w.pth"), tmp_path / "f", "~/w")
     assert resolved(part) == node
+
+
+def test_a_refused_argument_has_the_file_that_wrote_it(tmp_path):
+    (tmp_path / "base.yml").write_text("PART: {NAME: Plain, MARGIN: -1}\n")
+    (tmp_path / "top.yml").write_text("_BASE_: base.yml\nPART: {MODE: hard}\n")
+    for overrides, place in (([], "base.yml"), (["PART.MARGIN", "-2"], "command line")):
+        config = read_unchecked(tmp_path / "top.yml", overrides)
+        part = NodeChecker(config).component(("PART",), config.PART, PARTS)
+        with pytest.raises(ConfigError) as caught:
+            construct(part, {})
+        (problem,) = caught.value.problems
+        assert (problem.place, problem.key) == (place, "PART")
