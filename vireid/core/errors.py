@@ -196,8 +196,6 @@ def _reader_is_gone(stream: TextIO) -> bool:
         descriptor = stream.fileno()
     except (OSError, ValueError, AttributeError):  # not a file: captured by a test or a notebook
         return False
-    if not hasattr(select, "poll"):
-        return True
     poll = select.poll()
     poll.register(descriptor, 0)  # errors are reported whatever is asked for
     return any(event & (select.POLLERR | select.POLLHUP | select.POLLNVAL) for _, event in poll.poll(0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,11 +10,6 @@ from pathlib import Path
 
 from vireid.core.errors import UserError
 from vireid.core.io import sweep, write_text
-
-try:
-    import fcntl
-except ImportError:  # Windows: two runs in one folder are not told apart there
-    fcntl = None
 
 
 class RunFolder:
@@ -35,7 +31,7 @@ class RunFolder:
     @contextmanager
     def claimed(self, claim: bool = True) -> Iterator[None]:
         """Keep a second run out of the folder while this one writes; the claim ends with the process in any case."""
-        if not claim or fcntl is None:
+        if not claim:
             yield
             return
         try:

@@ -79,11 +79,20 @@ def cut(arch: str, *, last_stride: int = 1, pretrained: bool = False, weights: s
     if weights is not None:
         load_weights(model, normalized_path(weights))
     units = _units(model, arch)
-    _check_cut(model, units, arch)
+    device = next(model.parameters()).device.type
+    key = (arch, last_stride, device)
+    if key not in _checked:
+        _check_cut(model, units, arch)
     if last_stride == 1:
         keep_size(units["stage4"])
-    channels = _channels(units, arch, last_stride)
-    return Stages(units, channels)
+    if key not in _checked:
+        _checked[key] = _channels(units, arch, last_stride)
+    return Stages(units, dict(_checked[key]))
+
+
+# (arch, last_stride, device type) -> channels. The forward passes of `_check_cut` and `_channels` do not depend on the
+# weights, so that they run once for each architecture: most networks of a process are dry runs of a few architectures.
+_checked: dict[tuple[str, int, str], dict[str, int]] = {}
 
 
 def _create(arch: str, pretrained: bool) -> nn.Module:
