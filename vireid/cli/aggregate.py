@@ -8,7 +8,7 @@ from vireid.core.io import write_json
 from vireid.core.paths import path_argument
 
 EXAMPLES = """
-  %(prog)s runs/regdb/agw/trial_* --out runs/regdb/agw/metrics.json
+  %(prog)s runs/regdb/agw/split_* --out runs/regdb/agw/metrics.json
 """
 
 

@@ -11,11 +11,10 @@ from dataclasses import replace
 from vireid.config import assemble
 from vireid.config.load import Config
 from vireid.config.plan import make_plan
-from vireid.core.errors import ConfigError, DataError, UserError
+from vireid.core.errors import ConfigError, DataError, Finding, UserError
 from vireid.core.types import DatasetInfo, Sample
-from vireid.data.faults import raise_faults
 from vireid.data.heldout import hold_out, relabelled
-from vireid.data.survey import Survey
+from vireid.data.listing import DatasetListing
 from vireid.evaluation.evaluator import Evaluator
 from vireid.evaluation.protocols.query_gallery import QueryGalleryProtocol
 
@@ -57,36 +56,37 @@ def heldout_notes(config: Config, held: Sequence[Sample], camera_names: Mapping[
     return [f"HELDOUT_IDENTITIES: {line}" for line in coverage.lines()]
 
 
-def listing_findings(config: Config, found: Survey) -> tuple[list[str], list[str]]:
-    """Faults because of which training would stop, and notes, of a listing that has no faults of its own."""
-    faults, notes = _protocols(config, found.test, found.camera_names)
+def listing_findings(config: Config, listing: DatasetListing) -> list[Finding]:
+    """Faults because of which training would stop, and notes, of a listing without faults."""
+    faults, notes = _protocols(config, listing.test, listing.camera_names)
 
     def attempt(step: Callable[[], Sequence[str] | None]) -> None:
         try:
             notes.extend(step() or [])
         except ConfigError as error:
-            faults.extend(error.problems)
+            faults.extend(map(str, error.problems))
         except UserError as error:
             faults.append(str(error))
 
     def split() -> tuple[list[Sample], list[Sample]]:
-        rows, held = hold_out(found.train, identities=config.HELDOUT_IDENTITIES, seed=config.SEED)
-        return relabelled([found.train[row] for row in rows]), [found.train[row] for row in held]
+        rows, held = hold_out(listing.train, identities=config.HELDOUT_IDENTITIES, seed=config.SEED)
+        return relabelled([listing.train[row] for row in rows]), [listing.train[row] for row in held]
 
     attempt(lambda: require_evaluations(config))
-    attempt(lambda: heldout_notes(config, split()[1], found.camera_names))
+    attempt(lambda: heldout_notes(config, split()[1], listing.camera_names))
     if not faults or not config.HELDOUT_IDENTITIES:
         attempt(lambda: assemble.sampler(config, split()[0]) and None)
     if make_plan(config).part("MODEL.ATTRIBUTES") is not None:
-        attempt(lambda: assemble.model(config, _facts(config, found), weights=False).validate(found.test))
-    return list(dict.fromkeys(faults)), notes
+        attempt(lambda: assemble.model(config, _facts(config, listing), weights=False).validate(listing.test))
+    findings = [Finding(text) for text in dict.fromkeys(faults)]
+    return findings + [Finding(text, kind="notes", severity="note") for text in notes]
 
 
-def _facts(config: Config, found: Survey) -> DatasetInfo:
+def _facts(config: Config, listing: DatasetListing) -> DatasetInfo:
     """The numbers of the listing, as `Dataset.facts` returns them."""
-    samples = [*found.train, *found.test]
+    samples = [*listing.train, *listing.test]
     widths = {len(sample.attributes) for sample in samples if sample.attributes is not None}
-    people = len({sample.identity for sample in found.train}) - config.HELDOUT_IDENTITIES
+    people = len({sample.identity for sample in listing.train}) - config.HELDOUT_IDENTITIES
     known = assemble.facts_of(config)
     return replace(known, num_ids=max(people, 1), num_attributes=max(widths, default=known.num_attributes))
 
@@ -109,4 +109,4 @@ def _raise(faults: Sequence[str]) -> None:
     if len(faults) == 1:
         raise DataError(faults[0])
     if faults:
-        raise_faults("the test images do not have what the protocols need", faults)
+        raise DataError("the test images do not have what the protocols need", faults)

@@ -1,4 +1,4 @@
-"""One row from the results of several splits, each with a model of its own: the ten trials of RegDB."""
+"""One row from the results of several splits, each with a model of its own: the ten splits of RegDB."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from vireid.core.errors import UserError
 from vireid.evaluation.report import WORDS
 
 FILE = "metrics.json"
-OWN = ("trial", "checkpoint", "seed")  # conditions in which the runs may differ
+OWN = ("split", "trial", "checkpoint", "seed")  # conditions in which the runs may differ; "trial": older results
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def read_trials(places: Iterable[Path]) -> list[TrialResult]:
             problems.append(str(error))
             continue
         if result.trial in found:
-            problems.append(f"trial {result.trial} is in {found[result.trial].place} and in {result.place}")
+            problems.append(f"split {result.trial} is in {found[result.trial].place} and in {result.place}")
         found[result.trial] = result
     if problems:
         raise UserError("\n".join(problems))
@@ -80,17 +80,22 @@ def read_trials(places: Iterable[Path]) -> list[TrialResult]:
 def _read(place: Path) -> TrialResult:
     file = place / FILE if place.is_dir() else place
     if not file.is_file():
-        raise UserError(f"{file} does not exist: train or evaluate that trial first")
+        raise UserError(f"{file} does not exist: train or evaluate that split first")
     try:
         results = json.loads(file.read_text(encoding="utf-8"))["results"]
-        stated = {result["conditions"].get("trial") for result in results.values()}
+        stated = {_split_of(result["conditions"]) for result in results.values()}
         numbers = {name: dict(result["mean"]) for name, result in results.items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{file} holds no results of a run ({type(error).__name__}: {error})") from error
     (trial,) = stated if len(stated) == 1 else (None,)
     if not numbers or trial is None or not str(trial).isdecimal():
-        raise UserError(f"{file} does not say of which trial it is: only results of RegDB's trials can be put together")
+        raise UserError(f"{file} does not state its split: only results of the splits of RegDB can be aggregated")
     return TrialResult(str(file), int(trial), results)
+
+
+def _split_of(conditions: Mapping[str, Any]) -> Any:
+    """The split that a result states; older results call it the trial."""
+    return conditions.get("split", conditions.get("trial"))
 
 
 def aggregate(results: Sequence[TrialResult], *, trials: int = 10) -> dict[str, Aggregate]:
@@ -101,7 +106,7 @@ def aggregate(results: Sequence[TrialResult], *, trials: int = 10) -> dict[str, 
     """
     if not results:
         raise UserError("there are no results to put together")
-    problems = [f"{r.place} is of trial {r.trial}, there are {trials}" for r in results if not 1 <= r.trial <= trials]
+    problems = [f"{r.place} is of split {r.trial}, there are {trials}" for r in results if not 1 <= r.trial <= trials]
     first = results[0]
     for other in results[1:]:
         if set(other.results) != set(first.results):
@@ -143,7 +148,8 @@ def _shared(stated: Sequence[Mapping[str, Any]], present: int, trials: int) -> d
     for key, value in stated[0].items():
         values = list(dict.fromkeys(str(conditions.get(key)) for conditions in stated))
         out[key] = value if len(values) == 1 else f"differs ({', '.join(values)})"
-    return {**out, "trial": f"{present} of {trials}, each with a model of its own"}
+    out.pop("trial", None)
+    return {**out, "split": f"{present} of {trials}, each with a model of its own"}
 
 
 def format_aggregates(rows: Mapping[str, Aggregate]) -> str:
@@ -155,9 +161,9 @@ def format_aggregates(rows: Mapping[str, Aggregate]) -> str:
         lines.append([title, *(f"{100 * value:.1f}{spread[name]}" for name, value in row.mean.items())])
     widths = [max(map(len, column)) for column in zip(*lines)]
     text = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in lines]
-    text.append(f"percent; mean ± sample standard deviation over {len(one.trials)} trials, a model for each")
+    text.append(f"percent; mean ± sample standard deviation over {len(one.trials)} splits, a model for each")
     if one.missing:
-        text.append(f"NOT THE PUBLISHED FORM: no result of trial {', '.join(map(str, one.missing))}")
+        text.append(f"NOT THE PUBLISHED FORM: no result of split {', '.join(map(str, one.missing))}")
     for title, row in rows.items():
         phrase = ", ".join(f"{WORDS.get(key, key.replace('_', ' '))} {value}" for key, value in row.conditions.items())
         text.append(f"{title}: {phrase}")

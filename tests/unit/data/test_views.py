@@ -149,7 +149,7 @@ def test_the_config_of_caj_makes_two_views():
 def test_mistakes_in_views(changes, text):
     with pytest.raises(ConfigError) as error:
         assemble.check(config(**changes))
-    assert error.value.problems == [text]
+    assert [str(problem) for problem in error.value.problems] == [text]
 
 
 def test_borders_of_different_greys_where_no_row_has_both():

@@ -18,7 +18,7 @@ def result(trial, rank1=0.5, **conditions):
         "trials": 1,
         "re_ranking": "none",
         "data": "RegDB",
-        "trial": str(trial),
+        "split": str(trial),
         **conditions,
     }
     return {"conditions": stated, "mean": {"rank1": rank1, "mAP": rank1 / 2}, "spread": {"rank1": None, "mAP": None}}
@@ -49,7 +49,7 @@ def test_mean_and_sample_standard_deviation_over_the_trials(ten):
     assert rows["v2i"].mean == pytest.approx({"rank1": 0.55, "mAP": 0.275})
     assert rows["v2i"].spread["rank1"] == pytest.approx((sum((t / 10 - 0.55) ** 2 for t in range(1, 11)) / 9) ** 0.5)
     assert rows["i2v"].conditions["seed"] == "differs (1, 0)"
-    assert rows["i2v"].conditions["trial"] == "10 of 10, each with a model of its own"
+    assert rows["i2v"].conditions["split"] == "10 of 10, each with a model of its own"
 
 
 def test_the_table_names_trials_that_are_missing(ten):
@@ -58,14 +58,23 @@ def test_the_table_names_trials_that_are_missing(ten):
         "     rank-1       mAP\n"
         "v2i  85.0 ± 21.2  42.5 ± 10.6\n"
         "i2v  25.0 ± 0.0   12.5 ± 0.0\n"
-        "percent; mean ± sample standard deviation over 2 trials, a model for each\n"
-        "NOT THE PUBLISHED FORM: no result of trial 1, 2, 3, 4, 5, 6, 8, 9\n"
+        "percent; mean ± sample standard deviation over 2 splits, a model for each\n"
+        "NOT THE PUBLISHED FORM: no result of split 1, 2, 3, 4, 5, 6, 8, 9\n"
         "v2i: protocol RegDB, trials 1, re-ranking none, data RegDB,"
-        " trial 2 of 10, each with a model of its own\n"
+        " split 2 of 10, each with a model of its own\n"
         "i2v: protocol RegDB, trials 1, re-ranking none, data RegDB,"
-        " trial 2 of 10, each with a model of its own, seed differs (1, 0)"
+        " split 2 of 10, each with a model of its own, seed differs (1, 0)"
     )
     assert "NOT THE PUBLISHED FORM" not in format_aggregates(aggregate(read_trials(ten)))
+
+
+def test_results_of_older_versions_name_the_split_trial(write):
+    older = result(2)
+    older["conditions"]["trial"] = older["conditions"].pop("split")
+    rows = aggregate(read_trials([write("new", v2i=result(1)), write("old", v2i=older)]))
+    assert rows["v2i"].trials == (1, 2)
+    assert rows["v2i"].conditions["split"] == "2 of 10, each with a model of its own"
+    assert "trial" not in rows["v2i"].conditions
 
 
 def test_one_trial_has_no_spread(ten):
@@ -87,11 +96,11 @@ def test_what_cannot_be_read_is_named_all_at_once(write, tmp_path):
     with pytest.raises(UserError) as caught:
         read_trials([*places, tmp_path / "g.json"])
     lines = str(caught.value).replace(f"{tmp_path}/", "").splitlines()
-    assert lines[0] == "trial 3 is in a/metrics.json and in b/metrics.json"
-    assert lines[1] == "c does not exist: train or evaluate that trial first"
+    assert lines[0] == "split 3 is in a/metrics.json and in b/metrics.json"
+    assert lines[1] == "c does not exist: train or evaluate that split first"
     assert lines[2].startswith("d/metrics.json holds no results of a run (KeyError: ")
-    assert lines[3].startswith("e/metrics.json does not say of which trial it is")
-    assert lines[4].startswith("f/metrics.json does not say of which trial it is")
+    assert lines[3].startswith("e/metrics.json does not state its split")
+    assert lines[4].startswith("f/metrics.json does not state its split")
     assert lines[5].startswith("g.json holds no results of a run (JSONDecodeError: ")
     assert len(lines) == 6
 
@@ -106,7 +115,7 @@ def test_results_under_other_conditions_do_not_mix(write):
     text = str(caught.value).replace(f"{one.parent}/", "")
     assert text.splitlines() == [
         "results that do not belong together:",
-        "  - d/metrics.json is of trial 11, there are 10",
+        "  - d/metrics.json is of split 11, there are 10",
         "  - v2i: re_ranking is 'k-reciprocal' in b/metrics.json, but 'none' in a/metrics.json",
         "  - c/metrics.json has the protocols i2v, but a/metrics.json has v2i",
     ]
