@@ -28,7 +28,7 @@ import torch
 from vireid.core.errors import guarded
 from vireid.core.io import write_json
 from vireid.core.paths import path_argument
-from vireid.engine.environment import Environment
+from vireid.engine.distributed import Environment
 from vireid.experiment.experiment import Experiment
 from vireid.runs.log import JsonLines
 from vireid.synthetic import Recipe, write_dataset

@@ -31,7 +31,7 @@ from vireid.core.errors import guarded
 from vireid.core.io import write_json
 from vireid.core.paths import path_argument
 from vireid.core.types import DatasetInfo, Progress
-from vireid.engine.environment import Environment
+from vireid.engine.distributed import Environment
 from vireid.engine.optim import parameter_groups
 from vireid.engine.trainer import place
 from vireid.testing import tiny_batch

@@ -40,8 +40,9 @@ from vireid.core.types import Batch, DatasetInfo, Modality, Progress, Sample
 from vireid.data.images.image_set import TrainingBatches
 from vireid.data.loading import BatchLoader
 from vireid.data.rows import open_array
+from vireid.engine.callbacks import TrainingLog
 from vireid.engine.compiling import compile_for_training
-from vireid.engine.environment import Environment
+from vireid.engine.distributed import Environment
 from vireid.engine.optim import parameter_groups
 from vireid.engine.trainer import Trainer
 from vireid.runs.log import JsonLines
@@ -166,9 +167,8 @@ class Ours:
             augment=build.augment(),
             environment=environment,
             checkpoints=Unsaved(),  # type: ignore[arg-type]
-            log=self.log,
             epochs=0,
-            log_every=0,
+            callbacks=[TrainingLog(self.log, every=0, say=lambda text: None)],
             say=lambda text: None,
         )
         if build.config.COMPILE:

@@ -164,7 +164,7 @@ def test_a_process_that_dies_ends_the_run_with_its_error(command, parts, tmp_pat
         assert done.stderr.count("Traceback") == 1
         assert said[-2:] == [
             "[rank1]: RuntimeError: the dying rank says so",
-            "error: process 1 of 2 failed (exit code 1); its error stands above",
+            "error: process 1 of 2 failed (exit code 1); its error is above",
         ]
     else:
         assert "process 1 of 2 was ended by signal 9 (SIGKILL)" in done.stderr

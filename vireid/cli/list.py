@@ -31,6 +31,7 @@ KINDS = {  # a registry of core/registries.py, or CONFIGS -> what is listed
     "augmentations": "augmentations (AUGMENTATION, VIEWS)",
     "optimizers": "optimizers (SOLVER)",
     "lr-schedules": "learning rate over the epochs (SOLVER.SCHEDULE)",
+    "callbacks": "additions to the training loop (CALLBACKS)",
     "protocols": "evaluation protocols (EVALUATION)",
     "similarities": "query-gallery similarity (SIMILARITY)",
     "indexes": "nearest-neighbor indexes (EVALUATION.*.INDEX)",

@@ -50,12 +50,12 @@ def run(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
     """Run `vireid train` and return its exit code."""
     if arguments.eval_only:
         refuse_unused(parser, arguments, ["resume"], "with --eval-only")
-    from vireid.engine.launch import in_processes, one_voice
+    from vireid.engine.launch import launch, report_errors_once
     from vireid.experiment.experiment import Experiment
 
-    with one_voice():
+    with report_errors_once():
         experiment = Experiment.from_config(arguments.config_file, arguments.overrides)
-        code = in_processes(arguments.num_gpus, ENTRY, arguments.command_line)
+        code = launch(arguments.num_gpus, ENTRY, arguments.command_line)
         if code is not None:
             return code
         if arguments.eval_only:

@@ -17,6 +17,7 @@ from vireid.core.rng import derive
 from vireid.core.types import DatasetInfo, Modality, Sample
 from vireid.data.augment.transforms import Augment, RowFilter
 from vireid.data.images.depth import DepthMapping, depth_mapping
+from vireid.engine.callbacks import Callback
 from vireid.evaluation.evaluator import Evaluator
 from vireid.evaluation.protocols.query_gallery import QueryGalleryProtocol
 from vireid.losses.objective import Objective
@@ -149,6 +150,10 @@ class Build:
     def freeze(self) -> Mapping[str, int]:
         """Module path -> epochs after which it is frozen."""
         return self._solver("FREEZE") or {}
+
+    def callbacks(self) -> list[Callback]:
+        """The entries of CALLBACKS in their order."""
+        return [construct(component, {}) for component in self._components.entries("CALLBACKS").values()]
 
     def _solver(self, key: str) -> Any:
         return self._components.required("SOLVER").extras.get(key)

@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Any
 
 import vireid.data
+import vireid.engine.loggers
 import vireid.engine.optim
 import vireid.evaluation
 import vireid.losses

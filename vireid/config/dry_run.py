@@ -18,7 +18,7 @@ from vireid.config.wiring import MODEL_SLOTS, ModelBuilder, attempt, build_terms
 from vireid.core.errors import ConfigError, DataError, Problem
 from vireid.core.rng import seeded
 from vireid.core.types import DatasetInfo, Modality, Sample
-from vireid.engine.freezing import Freezing
+from vireid.engine.callbacks import check_freeze
 from vireid.engine.optim import parameter_groups
 from vireid.losses.objective import Objective
 from vireid.models.cross_modality_net import CrossModalityNet
@@ -62,6 +62,7 @@ def _small_components(static: StaticCheck) -> list[Problem]:
     independent = [
         *components.entries("AUGMENTATION").values(),
         *components.entries("VIEWS").values(),
+        *components.entries("CALLBACKS").values(),
         *protocols,
         *extras,
         components.one("SIMILARITY"),
@@ -140,7 +141,7 @@ class DryRun:
     def _solver(self, net: CrossModalityNet, objective: Objective) -> None:
         """Check the module paths of LR_SCALE and FREEZE."""
         solver = self.static.components.required("SOLVER")
-        for key, use in {"LR_SCALE": parameter_groups, "FREEZE": Freezing}.items():
+        for key, use in {"LR_SCALE": parameter_groups, "FREEZE": check_freeze}.items():
             try:
                 use(net, objective, solver.extras.get(key) or {})
             except ConfigError as error:

@@ -244,6 +244,7 @@ SLOTS: tuple[Slot, ...] = (
         },
         runtime=frozenset({"params"}),
     ),
+    Slot(("CALLBACKS",), registries.CALLBACKS, is_map=True, free=True),
     Slot(
         ("EVALUATION",),
         registries.PROTOCOLS,

@@ -20,6 +20,7 @@ AUGMENTATIONS = Registry("augmentation")
 
 OPTIMIZERS = Registry("optimizer")
 LR_SCHEDULES = Registry("learning-rate schedule")
+CALLBACKS = Registry("callback")
 
 PROTOCOLS = Registry("protocol")
 SIMILARITIES = Registry("similarity")

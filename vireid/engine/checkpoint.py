@@ -34,14 +34,36 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class TrainerState:
-    """Everything a run needs to go on as if nothing had happened, beside the weights."""
+    """State of a training that is resumed, without the weights.
+
+    Args:
+        progress: Position in the training.
+        optimizer: State dict of the optimizer.
+        threads: Number of CPU threads; the rounding of sums depends on it.
+        best: Epoch and score of the selected epoch; empty without a selection.
+        processes: Number of processes; the rounding of sums depends on it.
+        callbacks: State of each callback by its name.
+    """
 
     progress: Progress
     optimizer: Mapping[str, Any]
-    threads: int  # CPU sums depend on how many threads share them
-    best: Mapping[str, Any] = field(default_factory=dict)  # of a run that selects its checkpoint: epoch, score
-    processes: int = 1  # so do sums over processes
-    ema: float = 0.0  # decay of the average that the model's weights are; 0: they are the weights of the last step
+    threads: int
+    best: Mapping[str, Any] = field(default_factory=dict)
+    processes: int = 1
+    callbacks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    @property
+    def ema(self) -> float:
+        """Decay of the moving average that the model of the checkpoint is; 0: it has the weights of the last step."""
+        return float(self.callbacks.get("WeightAverage", {}).get("decay", 0.0))
+
+    @classmethod
+    def of(cls, saved: Mapping[str, Any]) -> TrainerState:
+        """Make the state of what was saved; versions before 0.2 saved the decay of the average as `ema`."""
+        values = {**saved, "progress": Progress(**saved["progress"])}
+        if decay := values.pop("ema", 0.0):
+            values["callbacks"] = {"WeightAverage": {"decay": decay}}
+        return cls(**values)
 
 
 def save_weights(module: nn.Module, path: Path) -> None:
@@ -199,7 +221,7 @@ class CheckpointFolder:
         except Exception as error:  # bytes of foreign origin make torch raise anything; it builds plain values only
             raise CheckpointError(f"{place}: not a readable optimizer state: {unreadable(place, error)}") from error
         try:
-            return TrainerState(**{**saved, "progress": Progress(**saved["progress"])})
+            return TrainerState.of(saved)
         except (TypeError, KeyError) as error:
             raise CheckpointError(f"{place}: not the state of a training run ({error})") from error
 

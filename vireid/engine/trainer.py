@@ -1,13 +1,13 @@
-"""The training loop: what happens in a step, in an epoch and between epochs."""
+"""The training loop: steps, epochs, and the state of a run. Everything else is a callback (`engine/callbacks.py`)."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -17,20 +17,18 @@ from vireid.core.interfaces import StartsEpoch
 from vireid.core.progress import progress
 from vireid.core.rng import derive, seeded
 from vireid.core.types import Batch, EmbeddingTable, ModelOutput, Progress, Sample
-from vireid.engine.averaging import AveragedWeights
+from vireid.engine.callbacks import Callback, EpochRecord, StepRecord, named_callbacks
 from vireid.engine.checkpoint import CheckpointFolder, TrainerState
-from vireid.engine.environment import Environment
-from vireid.engine.freezing import Freezing
-from vireid.engine.gather import gather_step
+from vireid.engine.distributed import Environment, gather_step
 from vireid.engine.optim import set_learning_rate
-from vireid.runs.log import JsonLines, Means, losses_text
+from vireid.runs.log import Means
 
-Select = Literal["last", "test", "heldout"]
-_STEP_SEED = 1  # key under which a step's dropout is drawn; augmentation has its own
+_STEP_SEED = 1  # key of the generator of a step's dropout; augmentation has its own
+LOSS, GRAD_NORM = "loss", "grad_norm"
 
 
 class BatchSource(Protocol):
-    """Training batches: `epoch(e)` yields the uint8 batches of epoch e and is closed when the epoch ends early."""
+    """Training batches: `epoch(e)` yields the uint8 batches of epoch e; it is closed if the epoch ends early."""
 
     def steps(self) -> int: ...
 
@@ -38,9 +36,13 @@ class BatchSource(Protocol):
 
 
 class StepModule(nn.Module):
-    """Network and objective as one module, so that a wrapper for several processes sees both sets of parameters.
+    """Network and objective as one module, so that DistributedDataParallel has the parameters of both.
 
-    With `gather` the losses of every process see the rows of all processes.
+    Args:
+        model: The network.
+        objective: The losses.
+        environment: Precision and processes.
+        gather: Compute the losses over the rows of all processes.
     """
 
     def __init__(
@@ -60,57 +62,75 @@ class StepModule(nn.Module):
 
 @dataclass
 class EpochStart:
-    """What a part may ask for at the start of an epoch (core.protocols.EpochContext)."""
+    """Data that a part may request at the start of an epoch (`core.interfaces.EpochContext`).
+
+    Args:
+        progress: Position in the training.
+        embed: View, epoch -> embeddings of the training set.
+        samples: Training samples.
+    """
 
     progress: Progress
-    extract: Callable[[int, int], EmbeddingTable]  # view, epoch
+    embed: Callable[[int, int], EmbeddingTable]
     samples: Sequence[Sample] = ()
     _tables: dict[int, EmbeddingTable] = field(default_factory=dict)
 
     def training_features(self, view: int = 0) -> EmbeddingTable:
         if view not in self._tables:
-            self._tables[view] = self.extract(view, self.progress.epoch)
+            self._tables[view] = self.embed(view, self.progress.epoch)
         return self._tables[view]
 
 
 @dataclass(kw_only=True)
 class Trainer:
-    """Trains a network with an objective and keeps the run on disk.
+    """Trains a network with an objective.
 
-    On a CPU a run that was killed and resumed ends in the same bits as one that was not: data order,
-    augmentation and dropout are functions of (seed, epoch, step, rank), and an unfinished epoch runs again.
+    On a CPU a run that was killed and resumed has the same weights, bit by bit, as one that was not interrupted: data
+    order, augmentation and dropout are functions of (seed, epoch, step, rank), and an unfinished epoch runs again.
 
-    With several processes each has its share of every batch; gradients, logged losses and running statistics are made
-    the same in all, and the first process writes. `gather_features`: losses see the rows of all processes.
+    With several processes each has its share of every batch. Gradients, logged losses and running statistics are the
+    same in all of them.
 
-    `evaluate` scores a network in training and writes its own results; it is called every `evaluate_every` epochs
-    (0: never). Unless `select` is "last", the epoch with the largest score is the run's checkpoint.
-    `ema`: decay of a moving average of the weights, which is then what is evaluated and kept; 0: none.
+    Args:
+        model: The network.
+        objective: The losses.
+        optimizer: Optimizer over the parameters of both.
+        schedule: Epoch -> factor of the learning rate.
+        batches: Source of batches.
+        augment: Batch, epoch, step, rank -> augmented batch on the device.
+        environment: Device, precision and processes.
+        checkpoints: Folder of the run's checkpoints.
+        epochs: Number of epochs of the complete training.
+        seed: Seed of dropout.
+        checkpoint_key: What a checkpoint must agree in to belong to this run, such as the number of identities.
+        clip_norm: Largest norm of the gradient; 0: no limit.
+        gather_features: Compute losses over the rows of all processes.
+        embed_training: View, epoch -> embeddings of the training set, for parts that request them; None: not available.
+        samples: Training samples, for parts that request them.
+        callbacks: Called in this order; see `engine/callbacks.py`.
+        say: Prints a line.
+
+    Attributes:
+        progress: Position in the training.
+        best: Epoch and score of the selected epoch; empty without a selection.
     """
 
     model: nn.Module
     objective: nn.Module
     optimizer: torch.optim.Optimizer
-    schedule: Callable[[int], float]  # epoch -> factor of the learning rate
+    schedule: Callable[[int], float]
     batches: BatchSource
     augment: Callable[..., Batch]
     environment: Environment
     checkpoints: CheckpointFolder
-    log: JsonLines
     epochs: int
     seed: int = 0
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    checkpoint_key: Mapping[str, Any] = field(default_factory=dict)
     clip_norm: float = 0.0
-    checkpoint_every: int = 1
-    log_every: int = 50
-    ema: float = 0.0
     gather_features: bool = False
-    evaluate: Callable[[nn.Module, Progress], float] | None = None
-    evaluate_every: int = 0
-    select: Select = "last"
-    extract_training: Callable[[int, int], EmbeddingTable] | None = None
-    samples: Sequence[Sample] = ()  # the training set, for parts that ask at the start of an epoch
-    freeze: Mapping[str, int] = field(default_factory=dict)  # module path -> epochs after which it stops learning
+    embed_training: Callable[[int, int], EmbeddingTable] | None = None
+    samples: Sequence[Sample] = ()
+    callbacks: Sequence[Callback] = ()
     say: Callable[[str], None] = print
 
     def __post_init__(self) -> None:
@@ -119,34 +139,42 @@ class Trainer:
         self.objective.to(device)
         self.progress = Progress()
         self.best: dict[str, Any] = {}
-        self.averaged: AveragedWeights | None = None  # from the first weights of the run on
-        self._reached = False
-        self._freezing = Freezing(self.model, self.objective, self.freeze)
+        self._ready = False
+        self._checked_gradients = False
         self.step_module = self._unwrapped()
 
     # -- a run ---------------------------------------------------------------------------------------------------
 
     @property
-    def retrieving(self) -> nn.Module:
-        """The network that is evaluated: the averaged one where there is one."""
-        return self.model if self.averaged is None else self.averaged.model
+    def evaluated_model(self) -> nn.Module:
+        """The network that is evaluated and stored: that of a callback (EMA), or the trained one."""
+        models = (callback.evaluated_model() for callback in self.callbacks)
+        return next((model for model in models if model is not None), self.model)
+
+    def notify(self, hook: str, *arguments: Any) -> None:
+        """Call a hook of all callbacks in their order."""
+        for callback in self.callbacks:
+            getattr(callback, hook)(self, *arguments)
 
     def resume(self) -> bool:
-        """Continue from the newest whole checkpoint; False where there is none."""
+        """Continue from the newest valid checkpoint; False if there is none."""
         environment = self.environment
-        epoch = environment.from_main(lambda: self.checkpoints.newest(self.facts))
+        epoch = environment.from_main(lambda: self.checkpoints.newest(self.checkpoint_key))
         if epoch is None:
             return False
-        self._average()
-        learning = None if self.averaged is None else self.model
-        state = self.checkpoints.load(epoch, self.retrieving, self.objective, training=learning)
+        self._setup()
+        state = self.checkpoints.load(epoch, self.evaluated_model, self.objective, training=self._separate_model())
         try:
             self.optimizer.load_state_dict(dict(state.optimizer))
         except (ValueError, KeyError, TypeError) as error:
-            raise CheckpointError(f"{self.checkpoints.path(epoch)}: of another optimizer ({error})") from error
+            place = self.checkpoints.path(epoch)
+            raise CheckpointError(f"{place}: the state of another optimizer ({error})") from error
+        for name, callback in named_callbacks(self.callbacks).items():
+            if name in state.callbacks:
+                callback.load_state_dict(state.callbacks[name])
         self.progress, self.best = state.progress, dict(state.best)
         if self.best and self.best["epoch"] not in self.checkpoints.epochs():
-            self._tell(f"the best epoch so far, {self.best['epoch']}, has no checkpoint any more: choosing anew")
+            self._tell(f"the checkpoint of the best epoch so far, {self.best['epoch']}, is missing: selecting again")
             self.best = {}
         if environment.device.type == "cpu" and state.threads != torch.get_num_threads():
             self._tell(f"using {state.threads} threads as the interrupted run did (now {torch.get_num_threads()})")
@@ -157,99 +185,110 @@ class Trainer:
         return True
 
     def fit(self) -> None:
-        """Train up to `epochs`; afterwards `self.model` holds the last epoch's weights."""
-        self._average()
-        if self.environment.is_main:
-            self.log.rewind(self.progress.epoch)  # a run killed in its first epoch left records, too
-        self._freezing.apply(self.progress.epoch)
-        with seeded(self.seed):  # the caller's generators are put back afterwards
+        """Train up to `epochs`; afterwards `self.model` has the weights of the last epoch."""
+        self._setup()
+        self.notify("on_train_start")
+        with seeded(self.seed):  # the caller's generators are restored afterwards
             if self.environment.world > 1 and self.progress.epoch < self.epochs:
                 self._probe()
-                self._wrap()
+                self.parameters_changed()
             while self.progress.epoch < self.epochs:
                 self._run_epoch()
-                last = self.progress.epoch == self.epochs
-                if self.evaluate is not None and self.evaluate_every and self.progress.epoch % self.evaluate_every == 0:
-                    self._evaluate()
-                if last or self.progress.epoch % self.checkpoint_every == 0:
-                    self._save()
+        self.notify("on_train_end")
 
-    def chosen_epoch(self) -> int:
-        """The epoch whose checkpoint counts."""
-        return int(self.best["epoch"]) if self.select != "last" and self.best else self.progress.epoch
+    def selected_epoch(self) -> int:
+        """The epoch whose checkpoint is the result of the run."""
+        return int(self.best["epoch"]) if self.best else self.progress.epoch
+
+    def select_epoch(self, score: float) -> None:
+        """Select the current epoch if its score is the largest so far."""
+        if score > self.best.get("score", -1.0):
+            self.best = {"epoch": self.progress.epoch, "score": score}
+
+    def save(self, name: str = "") -> Path:
+        """Write a checkpoint in the main process; the others wait and share its error.
+
+        Args:
+            name: Name of the folder; "": that of the epoch.
+        """
+        return self.environment.from_main(lambda: self._write(name))
+
+    def parameters_changed(self) -> None:
+        """Wrap the modules again for several processes, because the set of trainable parameters has changed."""
+        if self.environment.world > 1:
+            self.step_module = self.environment.accelerator.prepare(self._unwrapped())
+
+    def _setup(self) -> None:
+        if not self._ready:
+            self.notify("setup")
+            self._ready = True
 
     def _tell(self, text: str) -> None:
         if self.environment.is_main:
             self.say(text)
 
-    def _average(self) -> None:
-        if self.ema and self.averaged is None:
-            self.averaged = AveragedWeights(self.model, self.ema)
+    def _separate_model(self) -> nn.Module | None:
+        """The trained network if another one is evaluated."""
+        return None if self.evaluated_model is self.model else self.model
 
     def _unwrapped(self) -> StepModule:
         return StepModule(self.model, self.objective, self.environment, gather=self.gather_features)
 
-    def _wrap(self) -> None:
-        """For several processes. A wrapper counts on the gradients of all parameters that learn when it is made."""
-        if self.environment.world > 1:
-            self.step_module = self.environment.accelerator.prepare(self._unwrapped())
-
     def _train_mode(self) -> None:
         self.step_module.train()
-        self._freezing.keep_still()
+        self.notify("on_train_mode")
+
+    def _write(self, name: str) -> Path:
+        states = {key: callback.state_dict() for key, callback in named_callbacks(self.callbacks).items()}
+        state = TrainerState(
+            self.progress,
+            self.optimizer.state_dict(),
+            threads=torch.get_num_threads(),
+            best=self.best,
+            processes=self.environment.world,
+            callbacks={key: value for key, value in states.items() if value},
+        )
+        model, key = self.evaluated_model, self.checkpoint_key
+        return self.checkpoints.save(model, self.objective, state, key, name, training=self._separate_model())
 
     # -- an epoch ------------------------------------------------------------------------------------------------
 
     def _run_epoch(self) -> None:
-        epoch = self.progress.epoch
+        epoch, environment = self.progress.epoch, self.environment
         rate = set_learning_rate(self.optimizer, self.schedule(epoch))
-        if self._freezing.apply(epoch):
-            self._wrap()
+        self.notify("on_epoch_start")
         self._train_mode()
         self._start_epoch()
-        means, waited, images = Means(), 0.0, 0
+        losses, norms, waited, images = Means(), Means(), 0.0, 0
         began = time.perf_counter()
-        steps = self.batches.steps()
         with closing(self.batches.epoch(epoch)) as batches:
             timed = _timed(batches)
-            if self.environment.is_main:
-                timed = progress(timed, total=steps, label=f"epoch {epoch + 1}/{self.epochs}")
+            if environment.is_main:
+                label = f"epoch {epoch + 1}/{self.epochs}"
+                timed = progress(timed, total=self.batches.steps(), label=label)
             for number, (batch, wait) in enumerate(timed):
                 waited += wait
                 images += len(batch)
-                names, values = self._step(batch, number)
-                means.add(names, values)
-                if self.log_every and self.progress.step % self.log_every == 0 and self.environment.is_main:
-                    terms = {name: value for name, value in zip(names, values) if value == value}
-                    self.log("step", epoch=epoch + 1, step=self.progress.step, lr=rate, **terms)
+                record = self._step(batch, number, rate)
+                losses.add(list(record.losses), list(record.losses.values()))
+                norms.add([GRAD_NORM], [record.grad_norm])
+                self.notify("on_step_end", record)
         seconds = time.perf_counter() - began
-        self.environment.same_buffers(self.step_module)
-        if self.averaged is not None:
-            self.environment.same_buffers(self.averaged.model)
+        environment.same_buffers(self.step_module)
         self.progress.epoch += 1
-        self.progress.last_epoch = means.result()
-        if self.environment.is_main:
-            images *= self.environment.world
-            speed = {"images_per_second": round(images / seconds, 1), "waiting": round(waited / seconds, 4)}
-            self.log(
-                "epoch",
-                epoch=self.progress.epoch,
-                step=self.progress.step,
-                lr=rate,
-                **self.progress.last_epoch,
-                **speed,
-            )
-            self.say(
-                f"epoch {self.progress.epoch}/{self.epochs}  {losses_text(self.progress.last_epoch)}  lr {rate:.2g}  "
-                f"{speed['images_per_second']:.0f} images/s"
-            )
+        self.progress.last_epoch = losses.result()
+        speed, waiting = images * environment.world / seconds, waited / seconds
+        norm = norms.result().get(GRAD_NORM, 0.0)
+        record = EpochRecord(self.progress.last_epoch, norm, rate, round(speed, 1), round(waiting, 4))
+        self.notify("on_epoch_end", record)
 
     def _start_epoch(self) -> None:
-        asking = [part for part in self.step_module.modules() if isinstance(part, StartsEpoch)]
-        if asking:
-            assert self.extract_training is not None, "a part wants training features but nobody can extract them"
-            context = EpochStart(self.progress, self.extract_training, self.samples)
-            for part in asking:
+        """Let parts refresh their state from the training set."""
+        parts = [part for part in self.step_module.modules() if isinstance(part, StartsEpoch)]
+        if parts:
+            assert self.embed_training is not None, "a part requests training embeddings, which are not available"
+            context = EpochStart(self.progress, self.embed_training, self.samples)
+            for part in parts:
                 part.start_epoch(context)
             self._train_mode()
 
@@ -262,9 +301,9 @@ class Trainer:
         return self.step_module(batch, self.progress)
 
     def _probe(self) -> None:
-        """`check_reached` by a first step that changes nothing: a wrapper for processes cannot do without a gradient.
+        """Check by a step that changes nothing that every parameter gets a gradient.
 
-        Its own error would come a step later and name no parameter.
+        DistributedDataParallel needs all gradients; its own error comes one step later and names no parameter.
         """
         self._start_epoch()
         with closing(self.batches.epoch(self.progress.epoch)) as batches:
@@ -272,77 +311,68 @@ class Trainer:
         kept = [buffer.clone() for buffer in self.step_module.buffers()]
         total, _ = self._forward(batch, 0)
         total.backward()
-        check_reached(self.model, self.objective)
-        self._reached = True
+        check_gradients(self.model, self.objective)
+        self._checked_gradients = True
         self.step_module.zero_grad(set_to_none=True)
         for buffer, value in zip(self.step_module.buffers(), kept):
             buffer.copy_(value)
 
-    def _step(self, batch: Batch, number: int) -> tuple[list[str], list[float]]:
+    def _step(self, batch: Batch, number: int, rate: float) -> StepRecord:
         total, terms = self._forward(batch, number)
-        names = ["loss", *terms]
-        values = self.environment.mean(torch.stack([total.detach(), *terms.values()]))
-        values = values.tolist()  # the one host-device sync of a step
-        self._check_finite(names, values)
         self.optimizer.zero_grad(set_to_none=True)
         self.environment.accelerator.backward(total)
-        if not self._reached:
-            check_reached(self.model, self.objective)
-            self._reached = True
-        if self.clip_norm:
-            torch.nn.utils.clip_grad_norm_(self.step_module.parameters(), self.clip_norm)
+        if not self._checked_gradients:
+            check_gradients(self.model, self.objective)
+            self._checked_gradients = True
+        norm = self._gradient_norm()
+        values = self.environment.mean(torch.stack([total.detach(), *terms.values(), norm.to(total.dtype)]))
+        *losses, grad_norm = values.tolist()  # the one host-device synchronization of a step
+        record = StepRecord(dict(zip([LOSS, *terms], losses)), grad_norm, rate)
+        self._check_finite(record)
         self.optimizer.step()
         self.progress.step += 1
-        if self.averaged is not None:
-            self.averaged.update(self.model, self.progress.step)
-        return names, values
+        return record
 
-    def _check_finite(self, names: Iterable[str], values: Iterable[float]) -> None:
-        bad = {name: value for name, value in zip(names, values) if not abs(value) < float("inf")}
-        if "loss" not in bad:  # a term that is not finite makes their sum so; what is only measured may be NaN
+    def _gradient_norm(self) -> Tensor:
+        """The norm of all gradients, which are clipped afterwards."""
+        if self.clip_norm:
+            return torch.nn.utils.clip_grad_norm_(self.step_module.parameters(), self.clip_norm)
+        gradients = [parameter.grad for parameter in self.step_module.parameters() if parameter.grad is not None]
+        if not gradients:
+            return torch.zeros((), device=self.environment.device)
+        return torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
+
+    def _check_finite(self, record: StepRecord) -> None:
+        """Stop before the optimizer step if the total or the gradient is not finite; a measured term may be NaN."""
+        if _is_finite(record.losses[LOSS]) and _is_finite(record.grad_norm):
             return
-        terms = [name for name in bad if name != "loss"] or ["loss"]
-        saved = self._save(name="non_finite")
+        values = {name: value for name, value in record.losses.items() if not _is_finite(value)}
+        if LOSS not in values:
+            values = {"the gradient": record.grad_norm}
+        named = {name: value for name, value in values.items() if name != LOSS} or values
+        folder = self.save(name="non_finite")
         raise NonFiniteLoss(
-            f"{', '.join(f'{name} is {bad[name]}' for name in terms)} in epoch {self.progress.epoch + 1}, step "
-            f"{self.progress.step + 1}; training stopped before this step changed a weight.\n"
-            f"    The state is saved in {saved}. Usual ways out: a smaller SOLVER.LR, CLIP_NORM 10, PRECISION float32."
+            f"{', '.join(f'{name} is {value}' for name, value in named.items())} in epoch {self.progress.epoch + 1},"
+            f" step {self.progress.step + 1}; training stopped before this step changed a weight.\n"
+            f"    The state is saved in {folder}. Usual remedies: a smaller SOLVER.LR, CLIP_NORM 10, PRECISION float32."
         )
 
-    # -- between epochs ------------------------------------------------------------------------------------------
 
-    def _save(self, name: str = "") -> Path:
-        """Written by the first process; the others wait, and share its error where it cannot be written."""
-        return self.environment.from_main(lambda: self._write(name))
-
-    def _write(self, name: str) -> Path:
-        state = TrainerState(
-            self.progress,
-            self.optimizer.state_dict(),
-            threads=torch.get_num_threads(),
-            best=self.best,
-            processes=self.environment.world,
-            ema=self.ema,
-        )
-        learning = None if self.averaged is None else self.model
-        return self.checkpoints.save(self.retrieving, self.objective, state, self.facts, name, training=learning)
-
-    def _evaluate(self) -> None:
-        assert self.evaluate is not None
-        score = self.evaluate(self.retrieving, self.progress)
-        if self.select != "last" and score > self.best.get("score", -1.0):
-            self.best = {"epoch": self.progress.epoch, "score": score}
-            if self.progress.epoch % self.checkpoint_every:  # the chosen epoch must exist on disk
-                self._save()
+def _is_finite(value: float) -> bool:
+    return abs(value) < float("inf")
 
 
 def place(model: nn.Module, device: torch.device) -> nn.Module:
-    """The model on a device, its convolutions in channels_last."""
+    """Move a network to a device, its convolutions in channels_last."""
     return model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
-def check_reached(model: nn.Module, objective: nn.Module) -> None:
-    """Stop where a trainable parameter got no gradient at all: a part without its loss is a mistake of the config."""
+def check_gradients(model: nn.Module, objective: nn.Module) -> None:
+    """Check after backward that every trainable parameter has a gradient.
+
+    Raises:
+        ConfigError: With the parameters without one: a part without its loss is a mistake of the config.
+    """
     named = [*model.named_parameters(), *((f"objective.{name}", p) for name, p in objective.named_parameters())]
     idle = [name for name, parameter in named if parameter.requires_grad and parameter.grad is None]
     if idle:
@@ -353,7 +383,7 @@ def check_reached(model: nn.Module, objective: nn.Module) -> None:
 
 
 def _timed(batches: Iterator[Batch]) -> Iterator[tuple[Batch, float]]:
-    """Each batch with the seconds that were spent waiting for it."""
+    """Yield each batch with the seconds of waiting for it."""
     while True:
         began = time.perf_counter()
         batch = next(batches, None)

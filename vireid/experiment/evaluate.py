@@ -1,4 +1,4 @@
-"""What a network's descriptors are worth: tables of them, scores between epochs, and the results of a run."""
+"""Evaluation of a network: embeddings of images, scores between epochs, and the results of a run."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from typing import Any
 
 from torch import nn
 
+from vireid.config.build import Build
 from vireid.core.types import Batch, EmbeddingTable, Progress
 from vireid.data.augment.transforms import normalise
 from vireid.data.images.image_set import ImageSet
 from vireid.data.loading import BatchLoader, sequential_batches
-from vireid.engine.environment import Environment
+from vireid.engine.callbacks import Scores
+from vireid.engine.distributed import Environment
 from vireid.evaluation.evaluator import Evaluator
 from vireid.evaluation.extract import extract_features
 from vireid.evaluation.flips import with_mirror
@@ -23,25 +25,20 @@ from vireid.runs.metrics import Metrics
 from vireid.runs.results import save_features, save_queries, save_rankings
 
 
-def normalised(batch: Batch) -> Batch:
-    """The batch as evaluation sees it: nothing but normalised."""
+def without_augmentation(batch: Batch) -> Batch:
+    """Convert a batch of the loader to the input of the network in evaluation: normalized images."""
     return batch.with_images(normalise(batch.images))
-
-
-@dataclass(frozen=True)
-class Check:
-    """What is measured between epochs: on which images, by which protocols, and which score of the first counts."""
-
-    images: ImageSet
-    evaluators: Mapping[str, Evaluator]
-    score: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationRunner:
-    """Describes images with the processes of `environment` together, `batch` at a time, and scores them.
+    """Embeds images with all processes and evaluates them; the main process writes and prints the results.
 
-    The first process scores, writes into `folder` and prints; all get what it found.
+    Args:
+        environment: Device, precision and processes.
+        folder: Run folder of the results.
+        log: Log of the run.
+        batch: Images in a batch.
     """
 
     environment: Environment
@@ -49,7 +46,7 @@ class EvaluationRunner:
     log: JsonLines
     batch: int = 64
 
-    def table(
+    def embed(
         self,
         model: nn.Module,
         images: ImageSet,
@@ -57,19 +54,25 @@ class EvaluationRunner:
         *,
         flips: str = "none",
         rows: Sequence[int] | None = None,
-        prepare: Callable[[Batch], Batch] = normalised,
+        prepare: Callable[[Batch], Batch] = without_augmentation,
     ) -> EmbeddingTable:
-        """Descriptors of all images, each embedded once; processes share the batches, all get the table.
+        """Embed images, each once. The processes share the batches; all get the complete table.
 
-        `rows`: of these images alone, ascending. `prepare`: from a batch of the loader to what the model takes.
+        Args:
+            model: The network; it is put into evaluation mode.
+            images: The images.
+            conditions: Conditions of the table.
+            flips: FLIP_TEST.
+            rows: Embed only these images, in ascending order.
+            prepare: Converts a batch of the loader to the input of the network.
         """
         model.eval()
-        environment, describe = self.environment, model.embed
+        environment, embed = self.environment, model.embed
         rows = range(len(images.samples)) if rows is None else rows
         batches = [[rows[i] for i in batch] for batch in sequential_batches(len(rows), self.batch)]
-        batches = batches[environment.rank :: environment.world] or batches[:1]  # nobody may have nothing to do
+        batches = batches[environment.rank :: environment.world] or batches[:1]  # every process needs a batch
         table = extract_features(
-            describe if flips == "none" else with_mirror(describe),  # type: ignore[arg-type]
+            embed if flips == "none" else with_mirror(embed),  # type: ignore[arg-type]
             BatchLoader(images.samples, images.images, batches, pin=environment.device.type == "cuda"),
             device=environment.device,
             autocast=environment.autocast,
@@ -81,7 +84,7 @@ class EvaluationRunner:
         samples = [images.samples[row] for row in rows]
         return replace(table, samples=samples, camera_names=images.camera_names)
 
-    def results(
+    def write_results(
         self,
         table: EmbeddingTable,
         evaluators: Mapping[str, Evaluator],
@@ -89,14 +92,17 @@ class EvaluationRunner:
         features: bool = True,
         inputs: Mapping[str, Any] | None = None,
     ) -> dict[str, Report]:
-        """Score every protocol, write the results (`features`: the descriptors, too) and print them.
+        """Evaluate every protocol, write the results of the run and print them.
 
-        `inputs`: `RunInputs.to_json` of this evaluation, with those of the training under "trained_on"; the results
-        carry them, so that results of other inputs are noticed when they are compared.
+        Args:
+            table: Embeddings of the test images.
+            evaluators: Evaluators by protocol name.
+            features: Also write the embeddings.
+            inputs: `RunInputs.to_json` of this evaluation, with that of the training under "trained_on". The results
+                store them, so that a comparison detects results of other inputs.
         """
-        listing = str(
-            (inputs or {}).get("test_images", "")
-        )  # without attributes: methods with and without are compared
+        # the listing without attributes: methods with and without attributes are compared
+        listing = str((inputs or {}).get("test_images", ""))
 
         def work() -> dict[str, Report]:
             reports = {name: evaluator(table) for name, evaluator in evaluators.items()}
@@ -116,15 +122,60 @@ class EvaluationRunner:
 
         return self.environment.from_main(work)
 
-    def between_epochs(self, model: nn.Module, check: Check, progress: Progress) -> float:
-        """The score that counts, of the first protocol; logged, printed, not a result."""
-        table = self.table(model, check.images)
 
-        def work() -> float:
-            scores = {name: evaluator(table).means for name, evaluator in check.evaluators.items()}
-            for name, mean in scores.items():
-                self.log("evaluation", epoch=progress.epoch, step=progress.step, protocol=name, **mean)
-                print(f"    {name}: rank-1 {100 * mean['rank1']:.1f}  mAP {100 * mean['mAP']:.1f}")
-            return next(iter(scores.values()))[check.score]
+@dataclass(frozen=True)
+class BetweenEpochs:
+    """Evaluation of the network in training, for `EvaluateBetweenEpochs`; it writes no results.
 
-        return self.environment.from_main(work)
+    Args:
+        runner: Embeds the images.
+        images: Test images, or images of held-out identities.
+        evaluators: Evaluators by protocol name.
+        metric: Metric of the first protocol that selects a checkpoint.
+    """
+
+    runner: EvaluationRunner
+    images: ImageSet
+    evaluators: Mapping[str, Evaluator]
+    metric: str
+
+    def __call__(self, model: nn.Module, progress: Progress) -> Scores:
+        table = self.runner.embed(model, self.images)
+
+        def work() -> Scores:
+            protocols = {name: evaluator(table).means for name, evaluator in self.evaluators.items()}
+            return Scores(next(iter(protocols.values()))[self.metric], protocols)
+
+        return self.runner.environment.from_main(work)
+
+
+@dataclass(frozen=True)
+class TrainingEmbeddings:
+    """Embeddings of the training set for parts that request them at the start of an epoch (memories).
+
+    Args:
+        runner: Embeds the images.
+        model: The network in training.
+        images: Training images.
+        build: Builds the augmentation of a view.
+    """
+
+    runner: EvaluationRunner
+    model: nn.Module
+    images: ImageSet
+    build: Build
+
+    def __call__(self, view: int, epoch: int) -> EmbeddingTable:
+        """Embed all training images without augmentation (view 0), or in a view those images that have it.
+
+        The augmentation of a view depends on (SEED, epoch, first image of the batch), not on the number of processes.
+        """
+        if not view:
+            return self.runner.embed(self.model, self.images)
+        modality, augment = self.build.view(view)
+        rows = [row for row, sample in enumerate(self.images.samples) if modality in (None, sample.modality)]
+
+        def prepare(batch: Batch) -> Batch:
+            return augment(batch, epoch=epoch, step=int(batch.index[0]))
+
+        return self.runner.embed(self.model, self.images, rows=rows, prepare=prepare)

@@ -1,15 +1,15 @@
-"""One run from a config: `Experiment.from_config(path).train()` and `.evaluate()`."""
+"""One run of a configuration: training and evaluation."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
-from vireid.config import show, sources
+from vireid.config import sources
 from vireid.config.build import Build
 from vireid.config.check import check_config, load_checked
 from vireid.config.checked import CheckedConfig
@@ -19,39 +19,70 @@ from vireid.core.errors import CheckpointError, ConfigError, DataError
 from vireid.core.interfaces import Dataset, Identified
 from vireid.core.paths import normalized_path
 from vireid.core.rng import seeded
-from vireid.core.types import Batch, DatasetInfo, EmbeddingTable, Sample
+from vireid.core.types import DatasetInfo, Sample
 from vireid.data.heldout import hold_out, relabelled
 from vireid.data.images.cache import open_images
 from vireid.data.images.image_set import ImageSet, TrainingBatches
 from vireid.data.listing import camera_names_of, list_dataset, require_listing
 from vireid.data.loading import BatchLoader
+from vireid.engine.callbacks import (
+    Callback,
+    EvaluateBetweenEpochs,
+    FreezeParts,
+    SaveCheckpoints,
+    TrainingLog,
+    WeightAverage,
+)
 from vireid.engine.checkpoint import CheckpointFolder, TrainerState, load_model, stored_ids, stored_inputs
 from vireid.engine.compiling import compile_faults, compile_for_training, require_compiler
-from vireid.engine.environment import Environment
+from vireid.engine.distributed import Environment
 from vireid.engine.optim import parameter_groups
 from vireid.engine.trainer import Trainer, place
 from vireid.evaluation.evaluator import Evaluator
 from vireid.evaluation.report import Report
-from vireid.experiment.evaluate import Check, EvaluationRunner
+from vireid.experiment.evaluate import BetweenEpochs, EvaluationRunner, TrainingEmbeddings
+from vireid.experiment.resume import prepare_folder, stored_run
 from vireid.losses.objective import Objective
 from vireid.models.cross_modality_net import CrossModalityNet
 from vireid.runs.folder import RunFolder
-from vireid.runs.inputs import NOT_RECORDED, RunInputs
+from vireid.runs.inputs import RunInputs
 from vireid.runs.listing_record import ListingRecord
 from vireid.runs.log import JsonLines, TensorBoard
 
-_INIT_SEED = 0  # key under which initial weights are drawn
+_INIT_SEED = 0  # key of the generator of the initial weights
+
+
+@dataclass(frozen=True)
+class _Listing:
+    """The images of a dataset without faults; no image was opened.
+
+    Args:
+        dataset: The dataset.
+        info: Its numbers, with the identities that are trained on.
+        test: Test images.
+        camera_names: Camera number -> name.
+    """
+
+    dataset: Dataset
+    info: DatasetInfo
+    test: Sequence[Sample]
+    camera_names: Mapping[int, str]
 
 
 class Experiment:
-    """A checked config and what follows from it.
+    """A run of a checked configuration.
 
-    Every fault of the config is reported together (ConfigError) when the experiment is made, before any image is read.
     Results are in `OUTPUT_DIR`: `config.yml` (all values resolved), `log.jsonl`, `tensorboard/`, `checkpoints/`,
     `metrics.json`, `rankings.npz`, `queries.npz`, `features.npz`.
 
-    In a process of several (torchrun, accelerate launch, `tools/train_net.py --num-gpus N`) everything here is called
-    in each of them: they share the work, the first one writes and prints, and all return the same reports.
+    With several processes (torchrun, accelerate launch, `vireid train --num-gpus N`) every method is called in each of
+    them. The processes share the work, the main process writes and prints, and all return the same reports.
+
+    Args:
+        config: The configuration.
+
+    Raises:
+        ConfigError: With all problems of the configuration, before any file of the dataset is opened.
     """
 
     def __init__(self, config: Config | CheckedConfig) -> None:
@@ -62,43 +93,47 @@ class Experiment:
 
     @classmethod
     def from_config(cls, path: str | Path, overrides: Sequence[Any] | Mapping[str, Any] = ()) -> Experiment:
-        """Read a YAML file; `overrides` is `["KEY", "VALUE", ...]` as on the command line, or a mapping."""
+        """Read a config file.
+
+        Args:
+            path: A YAML file.
+            overrides: `["KEY", "VALUE", ...]` as on the command line, or a mapping.
+        """
         return cls(load_checked(path, overrides))
 
-    # -- what a user calls ---------------------------------------------------------------------------------------
+    # -- public ----------------------------------------------------------------------------------------------------
 
     def train(self, *, resume: bool = False) -> dict[str, Report]:
-        """Train, evaluate the checkpoint that counts and return one report for each protocol.
+        """Train, evaluate the selected checkpoint and return one report for each protocol.
 
-        A folder that already holds a run is refused unless `resume`; with `resume` and nothing to continue the run
-        starts from the beginning. Resuming with another config is an error that names the keys.
+        Args:
+            resume: Continue the run in the folder if there is one. Without it, a folder with a run is refused.
+
+        Raises:
+            UserError: If the folder holds a run, or with what prevents it from being continued.
+            DataError: With all faults of the dataset.
         """
         config, build, environment = self.config, self.build, self._environment()
-        require_evaluations(build)
-        continued = resume and bool(self._checkpoints().epochs())  # then WEIGHTS are not read again
-        if config.WEIGHTS and not continued and not normalized_path(config.WEIGHTS).exists():
-            raise CheckpointError(f"WEIGHTS: {normalized_path(config.WEIGHTS)} does not exist")
-        if config.COMPILE:
-            require_compiler(environment.device)
-        dataset, facts = self._dataset()
-        self._report_left_out(dataset, environment)
-        test_samples, names = self._test_samples(dataset, environment), camera_names_of(dataset)
-        samples = dataset.train()
+        callbacks = self._require_before_reading(environment, resume)
+        listing = self._listing(environment)
+        samples = listing.dataset.train()
         rows, held_rows = hold_out(samples, identities=config.HELDOUT_IDENTITIES, seed=config.SEED)
         held_samples = [samples[row] for row in held_rows]
-        self._print(environment, heldout_notes(build, held_samples, names))
-        inputs = sources.run_inputs(self.checked, samples, test_samples)
+        self._print_notes(environment, heldout_notes(build, held_samples, listing.camera_names))
+        inputs = sources.run_inputs(self.checked, samples, listing.test)
         with self.folder.claimed(environment.is_main):
-            environment.from_main(lambda: self._prepare(resume, inputs))
-            people = relabelled([samples[row] for row in rows])
-            begun, known = environment.from_main(self._begun) if resume else (False, True)
-            model, objective = self._parts(facts, pretrained=not begun)
-            model.validate(test_samples)
-            sampler = build.sampler(people, environment.rank, environment.world)
-            images, test = self._images(samples, environment), self._images(test_samples, environment, names)
-            training, held = images.part(rows, people), images.part(held_rows, held_samples)
-            check, log = self._check(held, test), self._log()
-            measuring = self._measuring(environment, log)
+            environment.from_main(lambda: self._prepare_folder(inputs, resume))
+            training_samples = relabelled([samples[row] for row in rows])
+            begun, inputs_known = (False, True)
+            if resume:
+                begun, inputs_known = environment.from_main(lambda: stored_run(self._checkpoints()))
+            model, objective = self._parts(listing.info, pretrained=not begun)
+            model.validate(listing.test)
+            sampler = build.sampler(training_samples, environment.rank, environment.world)
+            images, test = self._images(samples, environment), self._test_images(listing, environment)
+            training, held = images.part(rows, training_samples), images.part(held_rows, held_samples)
+            log = self._log()
+            runner = self._runner(environment, log)
             pin, views = environment.device.type == "cuda", build.views()
             loader = BatchLoader(training.samples, training.images, sampler, pin=pin, views=views)
             trainer = Trainer(
@@ -109,22 +144,15 @@ class Experiment:
                 batches=TrainingBatches(loader, sampler),
                 augment=build.augment(),
                 environment=environment,
-                checkpoints=self._checkpoints(inputs if known else None),
-                log=log,
+                checkpoints=self._checkpoints(inputs if inputs_known else None),
                 epochs=build.epochs(),
                 seed=config.SEED,
-                facts=self._identity(facts),
+                checkpoint_key=self._checkpoint_key(listing.info),
                 clip_norm=config.CLIP_NORM,
-                checkpoint_every=config.CHECKPOINT_EVERY,
-                log_every=config.LOG_EVERY,
-                ema=config.EMA,
                 gather_features=config.GATHER_FEATURES,
-                evaluate=lambda net, progress: measuring.between_epochs(net, check, progress),
-                evaluate_every=config.EVALUATE_EVERY,
-                select=config.SELECT,
-                extract_training=lambda view, epoch: self._training_table(model, training, measuring, view, epoch),
-                samples=people,
-                freeze=build.freeze(),
+                embed_training=TrainingEmbeddings(runner, model, training, build),
+                samples=training_samples,
+                callbacks=self._callbacks(log, self._between_epochs(runner, held, test), callbacks),
             )
             if not (resume and trainer.resume()) and config.WEIGHTS:
                 load_model(normalized_path(config.WEIGHTS), model, self._data())
@@ -132,186 +160,179 @@ class Experiment:
                 compile_for_training(model.backbone)
             with compile_faults():
                 trainer.fit()
-            chosen = trainer.chosen_epoch()
-            if chosen != trainer.progress.epoch:
-                load_model(self._checkpoints().path(chosen), trainer.retrieving)
-            selection = self._selection(chosen, trainer.best, config.EMA)
-            trained_on = inputs.to_json() if known else None
-            return self._evaluate(trainer.retrieving, test, measuring, selection, inputs, trained_on)
+            selected = trainer.selected_epoch()
+            if selected != trainer.progress.epoch:
+                load_model(self._checkpoints().path(selected), trainer.evaluated_model)
+            selection = self._selection(selected, trainer.best, config.EMA)
+            trained_on = inputs.to_json() if inputs_known else None
+            return self._evaluate(trainer.evaluated_model, test, runner, selection, inputs, trained_on)
 
     def evaluate(self) -> dict[str, Report]:
-        """Evaluate the checkpoint of the run that counts, or WEIGHTS (a checkpoint folder or a .safetensors file)."""
+        """Evaluate the selected checkpoint of the run, or WEIGHTS (a checkpoint folder or a .safetensors file)."""
         environment = self._environment()
-        dataset, facts = self._dataset()
-        self._report_left_out(dataset, environment)
-        test_samples = self._test_samples(dataset, environment)
-        inputs = sources.run_inputs(self.checked, dataset.train(), test_samples)
-        model, selection, path = self._network(environment, facts)
+        listing = self._listing(environment)
+        inputs = sources.run_inputs(self.checked, listing.dataset.train(), listing.test)
+        model, selection, path = self._network(environment, listing.info)
         trained_on = stored_inputs(path)
         changed = inputs.training_changes(trained_on or {}, ListingRecord.read(self.folder.listing), files=False)
         if environment.is_main and changed:
             print(f"since this checkpoint was trained: {'; '.join(changed)}")
-        model.validate(test_samples)
-        test = self._images(test_samples, environment, camera_names_of(dataset))
-        measuring = self._measuring(environment, self._log())
-        return self._evaluate(model, test, measuring, selection, inputs, trained_on)
+        model.validate(listing.test)
+        runner = self._runner(environment, self._log())
+        return self._evaluate(model, self._test_images(listing, environment), runner, selection, inputs, trained_on)
 
     def deployed(self) -> tuple[CrossModalityNet, str, Environment]:
-        """The network that `evaluate` would evaluate, how its checkpoint came to count, and where it computes.
+        """Load the network that `evaluate` evaluates, without the dataset.
 
-        For use far from the training data: the number of identities is read from the checkpoint.
+        The number of identities is read from the checkpoint.
+
+        Returns:
+            The network in evaluation mode, a description of its checkpoint, and its device.
         """
         environment = self._environment()
-        known = self._checkpoints().epochs()
-        newest = self._checkpoints().path(known[-1] if known else 0)
+        epochs = self._checkpoints().epochs()
+        newest = self._checkpoints().path(epochs[-1] if epochs else 0)
         path = normalized_path(self.config.WEIGHTS) if self.config.WEIGHTS else newest
-        facts = self.build.info
-        facts = replace(facts, num_ids=stored_ids(path) or facts.num_ids)
-        model, selection, _ = self._network(environment, facts)
+        info = replace(self.build.info, num_ids=stored_ids(path) or self.build.info.num_ids)
+        model, selection, _ = self._network(environment, info)
         return model.eval(), selection, environment
 
     def network(self) -> CrossModalityNet:
-        """The network that `evaluate` would evaluate, in evaluation mode."""
-        _, facts = self._dataset()
-        return self._network(self._environment(), facts)[0].eval()
+        """Load the network that `evaluate` evaluates, in evaluation mode."""
+        return self._network(self._environment(), self._dataset()[1])[0].eval()
 
     def test_samples(self) -> Sequence[Sample]:
-        """The test images in the order of the rows of `features.npz`."""
+        """The test images, in the order of the rows of `features.npz`."""
         return self._dataset()[0].test()
 
-    # -- parts ---------------------------------------------------------------------------------------------------
-
-    def _environment(self) -> Environment:
-        return Environment(device=self.config.DEVICE, precision=self.config.PRECISION)
-
-    def _dataset(self) -> tuple[Dataset, DatasetInfo]:
-        """The data set, after every fault of the listing of both splits was reported; no image is opened.
-
-        The facts are those of the people who are trained on.
-        """
-        dataset, held = self.build.dataset(), self.config.HELDOUT_IDENTITIES
-        require_listing(dataset)
-        facts = dataset.facts()
-        if held >= facts.num_ids:
-            raise DataError(f"HELDOUT_IDENTITIES = {held}, but the training set has only {facts.num_ids} identities")
-        return dataset, replace(facts, num_ids=facts.num_ids - held)
-
-    def _report_left_out(self, dataset: Dataset, environment: Environment) -> None:
-        """Print how many files of the dataset folder are not used and why; tools/check_data.py lists them."""
-        if environment.is_main and (text := list_dataset(dataset).left_out.summary()):
-            print(f"{text} (tools/check_data.py lists them)", flush=True)
-
     def inputs(self) -> RunInputs:
-        """What a run of this config would be made from now: listings, plug-ins and files. Opens no image.
+        """Record what a run of this configuration is made from now: listings, plug-ins and files. Opens no image.
 
-        Raises DataError where the dataset cannot be listed.
+        Raises:
+            DataError: If the dataset cannot be listed.
         """
         dataset, _ = self._dataset()
         return sources.run_inputs(self.checked, dataset.train(), dataset.test())
 
-    def _prepare(self, resume: bool, inputs: RunInputs) -> None:
-        text, epochs = show.resolved_text(self.checked), self._checkpoints().epochs()
+    # -- before the first image ------------------------------------------------------------------------------------
 
-        def differences(old: str) -> list[str]:
-            for change in show.named_changes(old, self.config):
-                print(f"resuming with another setting: {change}")
-            return show.differences(old, self.checked)
+    def _environment(self) -> Environment:
+        return Environment(device=self.config.DEVICE, precision=self.config.PRECISION)
 
-        self.folder.prepare(
-            text,
-            resume=resume,
-            differences=differences,
-            input_changes=lambda: self._input_changes(epochs, inputs),
-        )
-        inputs.training.write(self.folder.listing)
+    def _require_before_reading(self, environment: Environment, resume: bool) -> list[Callback]:
+        """Check what a training needs in addition to the dataset; return the callbacks of the configuration."""
+        config = self.config
+        require_evaluations(self.build)
+        continued = resume and bool(self._checkpoints().epochs())  # then WEIGHTS are not read again
+        if config.WEIGHTS and not continued and not normalized_path(config.WEIGHTS).exists():
+            raise CheckpointError(f"WEIGHTS: {normalized_path(config.WEIGHTS)} does not exist")
+        if config.COMPILE:
+            require_compiler(environment.device)
+        callbacks = self.build.callbacks()
+        for callback in callbacks:
+            callback.validate()
+        return callbacks
 
-    def _begun(self) -> tuple[bool, bool]:
-        """Whether there is a checkpoint to continue from, and whether it is known what it was trained on."""
-        checkpoints = self._checkpoints()
-        return bool(checkpoints.epochs()), not checkpoints.epochs() or checkpoints.stored_inputs() is not None
+    def _dataset(self) -> tuple[Dataset, DatasetInfo]:
+        """The dataset and its numbers, after all faults of its listing were reported; no image is opened."""
+        dataset, held = self.build.dataset(), self.config.HELDOUT_IDENTITIES
+        require_listing(dataset)
+        info = dataset.facts()
+        if held >= info.num_ids:
+            raise DataError(f"HELDOUT_IDENTITIES = {held}, but the training set has only {info.num_ids} identities")
+        return dataset, replace(info, num_ids=info.num_ids - held)
 
-    def _input_changes(self, epochs: Sequence[int], inputs: RunInputs) -> list[str]:
-        """What keeps the run in the folder from being continued, beside its config."""
-        wanted, done, found = self.build.epochs(), epochs[-1], []
-        if wanted < done:
-            found.append(
-                f"it has finished {done} epochs and SOLVER.EPOCHS is {wanted}; set it to {done} or more"
-                " (--eval-only evaluates the run as it is)"
-            )
-        stored = self._checkpoints().stored_inputs()
-        if stored is None:
-            print(f"{self.folder.root}: {NOT_RECORDED}")
-            return found
-        listing = ListingRecord.read(self.folder.listing)
-        changed = inputs.training_changes(stored, listing, compared=lambda key: not show.may_change(key))
-        return found + changed + (inputs.test_changes(stored) if self.config.SELECT == "test" else [])
-
-    def _log(self) -> JsonLines:
-        """Where the first process records what happens."""
-        return JsonLines(
-            self.folder.log, also=TensorBoard(self.folder.tensorboard) if self.config.TENSORBOARD else None
-        )
-
-    def _check(self, held: ImageSet, test: ImageSet) -> Check:
-        """The people held out of training where there are any, and otherwise the protocols on the test set."""
-        if held.samples:
-            return Check(held, {"heldout": self.build.heldout_evaluator()}, "mAP")
-        return Check(test, self.build.evaluators(), "rank1")
-
-    def _test_samples(self, dataset: Dataset, environment: Environment) -> Sequence[Sample]:
-        """The test images, after every protocol found in them what it needs; no image is opened."""
-        samples = dataset.test()
-        self._print(environment, protocol_notes(self.build, samples, camera_names_of(dataset)))
-        return samples
+    def _listing(self, environment: Environment) -> _Listing:
+        """The images of the dataset, after the protocols were checked on the test images; prints notes."""
+        dataset, info = self._dataset()
+        if environment.is_main and (text := list_dataset(dataset).left_out.summary()):
+            print(f"{text} (tools/check_data.py lists them)", flush=True)
+        test, camera_names = dataset.test(), camera_names_of(dataset)
+        self._print_notes(environment, protocol_notes(self.build, test, camera_names))
+        return _Listing(dataset, info, test, camera_names)
 
     @staticmethod
-    def _print(environment: Environment, notes: Sequence[str]) -> None:
-        """Print notes about the listing in the main process."""
+    def _print_notes(environment: Environment, notes: Sequence[str]) -> None:
         if environment.is_main:
             for note in notes:
                 print(f"note: {note}")
 
-    def _parts(self, facts: DatasetInfo, *, pretrained: bool) -> tuple[CrossModalityNet, Objective]:
-        """Network and objective; initial weights are a function of SEED (and of PRETRAINED where it is wanted)."""
+    def _prepare_folder(self, inputs: RunInputs, resume: bool) -> None:
+        prepare_folder(self.folder, self._checkpoints(), self.checked, inputs, resume=resume)
+
+    # -- parts of a training ---------------------------------------------------------------------------------------
+
+    def _log(self) -> JsonLines:
+        tensorboard = TensorBoard(self.folder.tensorboard) if self.config.TENSORBOARD else None
+        return JsonLines(self.folder.log, also=tensorboard)
+
+    def _between_epochs(self, runner: EvaluationRunner, held: ImageSet, test: ImageSet) -> BetweenEpochs:
+        """Evaluate held-out identities if there are any, otherwise the test set."""
+        if held.samples:
+            return BetweenEpochs(runner, held, {"heldout": self.build.heldout_evaluator()}, "mAP")
+        return BetweenEpochs(runner, test, self.build.evaluators(), "rank1")
+
+    def _callbacks(self, log: JsonLines, evaluate: BetweenEpochs, added: Sequence[Callback]) -> list[Callback]:
+        """All callbacks in the order of `engine/callbacks.py`."""
+        config, every = self.config, self.config.EVALUATE_EVERY
+        select = config.SELECT != "last"
+        return [
+            *([WeightAverage(config.EMA)] if config.EMA else []),
+            FreezeParts(self.build.freeze()),
+            TrainingLog(log, every=config.LOG_EVERY),
+            *([EvaluateBetweenEpochs(evaluate, every=every, select=select)] if every else []),
+            *added,
+            SaveCheckpoints(every=config.CHECKPOINT_EVERY),
+        ]
+
+    def _parts(self, info: DatasetInfo, *, pretrained: bool) -> tuple[CrossModalityNet, Objective]:
+        """Network and objective; initial weights depend on SEED, and on the pretrained weights if they are loaded."""
         with seeded(self.config.SEED, _INIT_SEED):
-            build = self.build.with_info(facts)
+            build = self.build.with_info(info)
             model = build.model(weights=pretrained)
             return model, build.objective(model)
+
+    def _test_images(self, listing: _Listing, environment: Environment) -> ImageSet:
+        return self._images(listing.test, environment, listing.camera_names)
 
     def _images(
         self, samples: Sequence[Sample], environment: Environment, camera_names: Mapping[int, str] | None = None
     ) -> ImageSet:
-        """The images of a list, from the cache; one process decodes, the others wait for it."""
+        """Images from the cache; the main process decodes them, the others wait."""
         with environment.accelerator.main_process_first():
             size, folder = tuple(self.config.SIZE), normalized_path(self.config.CACHE_DIR)
             images = open_images(samples, size=size, folder=folder, depth=self.build.depth())
         return ImageSet(samples, images, camera_names or {})
 
+    # -- checkpoints -----------------------------------------------------------------------------------------------
+
     def _checkpoints(self, inputs: RunInputs | None = None) -> CheckpointFolder:
         stored = None if inputs is None else inputs.to_json()
         return CheckpointFolder(self.folder.checkpoints, keep=self.config.KEEP_CHECKPOINTS, inputs=stored)
 
-    def _identity(self, facts: DatasetInfo) -> dict[str, Any]:
+    def _checkpoint_key(self, info: DatasetInfo) -> dict[str, Any]:
         """What a checkpoint must agree in to belong to this run."""
-        return {**self._data(), "num_ids": facts.num_ids}
+        return {**self._data(), "num_ids": info.num_ids}
 
     def _data(self) -> dict[str, Any]:
-        """Name and, where it has several, split of the data set."""
+        """Name of the dataset, and its split if it has several."""
         dataset = self.build.dataset()
         return {"data": self.config.DATA.NAME, **(dataset.checkpoint_key if isinstance(dataset, Identified) else {})}
 
     def _selection(self, epoch: int, best: Mapping[str, Any], ema: float) -> str:
-        """How the checkpoint came to count, as results say it."""
+        """How the checkpoint was selected, for the conditions of the results."""
         held = self.config.HELDOUT_IDENTITIES
         averaged = f", average of the weights (decay {ema:g})" if ema else ""
         if not best:
             return f"last epoch ({epoch}){averaged}"
-        people = f"mAP on {held} training identities held out of training" if held else "rank-1 on the test set"
-        return f"best {people} (epoch {epoch}){averaged}"
+        by = f"mAP on {held} training identities held out of training" if held else "rank-1 on the test set"
+        return f"best {by} (epoch {epoch}){averaged}"
 
-    def _chosen_checkpoint(self, model: CrossModalityNet, objective: Objective, facts: DatasetInfo) -> tuple[Path, str]:
+    def _selected_checkpoint(
+        self, model: CrossModalityNet, objective: Objective, info: DatasetInfo
+    ) -> tuple[Path, str]:
         checkpoints = self._checkpoints()
-        newest = checkpoints.newest(self._identity(facts))
+        newest = checkpoints.newest(self._checkpoint_key(info))
         if newest is None:
             raise CheckpointError(
                 f"{self.folder.root}: holds no checkpoint to evaluate; train first, or name one with WEIGHTS"
@@ -320,49 +341,32 @@ class Experiment:
         epoch = int(state.best["epoch"]) if state.best else newest
         return checkpoints.path(epoch), self._selection(epoch, state.best, state.ema)
 
-    def _network(self, environment: Environment, facts: DatasetInfo) -> tuple[CrossModalityNet, str, Path]:
-        """The network with the weights of the run that count, or WEIGHTS, how these came to count, and their path."""
-        model, objective = self._parts(facts, pretrained=False)
+    def _network(self, environment: Environment, info: DatasetInfo) -> tuple[CrossModalityNet, str, Path]:
+        """The network with the selected weights of the run or with WEIGHTS, how they were selected, and their path."""
+        model, objective = self._parts(info, pretrained=False)
         if self.config.WEIGHTS:
             path, selection = normalized_path(self.config.WEIGHTS), f"given ({self.config.WEIGHTS})"
         else:
-            path, selection = self._chosen_checkpoint(model, objective, facts)
+            path, selection = self._selected_checkpoint(model, objective, info)
         load_model(path, model, self._data())
         place(model, environment.device)
         return model, selection, path
 
-    # -- evaluation ----------------------------------------------------------------------------------------------
+    # -- evaluation ------------------------------------------------------------------------------------------------
 
-    def _measuring(self, environment: Environment, log: JsonLines) -> EvaluationRunner:
+    def _runner(self, environment: Environment, log: JsonLines) -> EvaluationRunner:
         return EvaluationRunner(environment=environment, folder=self.folder, log=log, batch=self.config.TEST_BATCH)
-
-    def _training_table(
-        self, model: nn.Module, training: ImageSet, measuring: EvaluationRunner, view: int, epoch: int
-    ) -> EmbeddingTable:
-        """Descriptors of the training set as evaluation sees it, or of those of its images that have another view.
-
-        A view is drawn from (SEED, epoch, the first image of the batch), whatever the number of processes.
-        """
-        if not view:
-            return measuring.table(model, training)
-        modality, augment = self.build.view(view)
-        rows = [row for row, sample in enumerate(training.samples) if modality in (None, sample.modality)]
-
-        def prepare(batch: Batch) -> Batch:
-            return augment(batch, epoch=epoch, step=int(batch.index[0]))
-
-        return measuring.table(model, training, rows=rows, prepare=prepare)
 
     def _evaluate(
         self,
         model: nn.Module,
         test: ImageSet,
-        measuring: EvaluationRunner,
+        runner: EvaluationRunner,
         selection: str,
         inputs: RunInputs,
         trained_on: Mapping[str, Any] | None,
     ) -> dict[str, Report]:
-        """Score every protocol from one table of descriptors, write the results and print them."""
+        """Embed the test images once, evaluate every protocol, write the results and print them."""
         evaluators: Mapping[str, Evaluator] = self.build.evaluators()
         if not evaluators:
             raise ConfigError(["EVALUATION is empty: name at least one protocol"])
@@ -370,7 +374,7 @@ class Experiment:
             **{key: str(value) for key, value in self._data().items()},
             "feature": "+".join(self.config.MODEL.EMBEDDING),
             "checkpoint": selection,
-            "precision": measuring.environment.precision,
+            "precision": runner.environment.precision,
             "seed": str(self.config.SEED),
             **model.conditions,  # type: ignore[dict-item]
         }
@@ -379,6 +383,6 @@ class Experiment:
         flips = self.config.FLIP_TEST
         if flips != "none":
             conditions["flipped_images"] = f"added ({flips})"
-        table = measuring.table(model, test, conditions, flips=flips)
+        table = runner.embed(model, test, conditions, flips=flips)
         stored = {**inputs.to_json(), "trained_on": trained_on}
-        return measuring.results(table, evaluators, features=self.config.SAVE_FEATURES, inputs=stored)
+        return runner.write_results(table, evaluators, features=self.config.SAVE_FEATURES, inputs=stored)

@@ -14,7 +14,7 @@ from vireid.core.types import Sample
 from vireid.data.augment.transforms import normalise
 from vireid.data.images.depth import DepthMapping
 from vireid.data.loading import BatchLoader, sequential_batches
-from vireid.engine.environment import Environment
+from vireid.engine.distributed import Environment
 from vireid.evaluation.extract import extract_features
 from vireid.experiment.experiment import Experiment
 from vireid.models.cross_modality_net import CrossModalityNet

@@ -18,7 +18,7 @@ from threading import Lock
 
 from vireid.core.errors import UserError
 from vireid.core.io import write_json
-from vireid.engine.launch import lifeline
+from vireid.engine.launch import parent_variable
 from vireid.runs.inputs import RunInputs
 from vireid.suites.inputs import (
     CurrentInputs,
@@ -105,15 +105,14 @@ class RunStore:
         folder = self.folder(run)
         folder.mkdir(parents=True, exist_ok=True)
         output = folder / "output.txt"
-        with output.open("a", encoding="utf-8") as file, lifeline() as (environment, pipe):
+        with output.open("a", encoding="utf-8") as file:
             file.write(f"$ {shlex.join(self.command(run))}\n")
             file.flush()
             code = subprocess.run(
                 self.command(run),
                 stdout=file,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, **environment},
-                pass_fds=[pipe],
+                env={**os.environ, **parent_variable()},
                 check=False,
             ).returncode
         done = code == 0 and (folder / "metrics.json").is_file()

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from vireid.engine.averaging import AveragedWeights
+from vireid.engine.callbacks import WeightAverage
 
 
 def network():
@@ -23,7 +23,8 @@ def trained(steps):
 
 @pytest.mark.parametrize("decay", [0.5, 0.999])
 def test_it_is_the_recursion_written_out(decay):
-    averaged = AveragedWeights(network(), decay)
+    averaged = WeightAverage(decay)
+    averaged.start(network())
     expected = {name: value.clone() for name, value in network().state_dict().items()}
     for step, model in enumerate(trained(20), start=1):
         averaged.update(model, step)
@@ -43,7 +44,8 @@ def test_it_is_the_recursion_written_out(decay):
 
 def test_training_goes_on_as_without_it():
     alone = [{k: v.clone() for k, v in model.state_dict().items()} for model in trained(5)]
-    averaged = AveragedWeights(network(), 0.9)
+    averaged = WeightAverage(0.9)
+    averaged.start(network())
     for before, (step, model) in zip(alone, enumerate(trained(5), start=1), strict=True):
         averaged.update(model, step)
         assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())

@@ -193,7 +193,7 @@ def test_the_weights_that_learn_come_back_beside_their_average(tmp_path):
     model, objective, optimizer = parts()
     average = parts()[0]
     nn.init.zeros_(average[0].weight)
-    state = TrainerState(Progress(1, 10, {}), optimizer.state_dict(), 2, ema=0.9)
+    state = TrainerState(Progress(1, 10, {}), optimizer.state_dict(), 2, callbacks={"WeightAverage": {"decay": 0.9}})
     CheckpointFolder(tmp_path).save(average, objective, state, FACTS, training=model)
     other, other_average = parts()[0], parts()[0]
     nn.init.ones_(other[0].weight)

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from vireid.core.errors import ConfigError
-from vireid.engine.freezing import Freezing
+from vireid.engine.callbacks import FreezeParts
 from vireid.engine.optim import SGD, parameter_groups
 
 
@@ -21,7 +21,8 @@ def learning(parts):
 
 
 def test_parts_freeze_when_their_epochs_are_over(parts):
-    freezing = Freezing(*parts, {"adapter.0": 2, "objective.graph.bias": 3})
+    freezing = FreezeParts({"adapter.0": 2, "objective.graph.bias": 3})
+    freezing.find(*parts)
     assert not freezing.apply(0)
     assert not freezing.apply(1)
     assert freezing.apply(2)
@@ -36,7 +37,8 @@ def test_parts_freeze_when_their_epochs_are_over(parts):
 
 
 def test_a_run_that_begins_later_freezes_the_same(parts):
-    freezing = Freezing(*parts, {"adapter": 2})
+    freezing = FreezeParts({"adapter": 2})
+    freezing.find(*parts)
     assert freezing.apply(5)
     assert not any(name.startswith("adapter") for name in learning(parts))
 
@@ -44,12 +46,13 @@ def test_a_run_that_begins_later_freezes_the_same(parts):
 def test_a_frozen_part_keeps_weights_momentum_and_statistics(parts):
     model, objective = parts
     optimizer = SGD(parameter_groups(model, objective, {}), lr=0.1)
-    freezing = Freezing(model, objective, {"adapter": 1})
+    freezing = FreezeParts({"adapter": 1})
+    freezing.find(model, objective)
 
     def step(epoch):
         freezing.apply(epoch)
         model.train()
-        freezing.keep_still()
+        freezing.freeze_batchnorm()
         optimizer.zero_grad(set_to_none=True)
         rows = torch.randn(4, 3)
         objective["graph"](model["head"](model["adapter"](rows))).square().sum().backward()
@@ -73,5 +76,5 @@ def test_a_frozen_part_keeps_weights_momentum_and_statistics(parts):
 )
 def test_what_is_refused(parts, freeze, text):
     with pytest.raises(ConfigError) as caught:
-        Freezing(*parts, freeze)
+        FreezeParts(freeze).find(*parts)
     assert text in str(caught.value)

@@ -15,8 +15,8 @@ import sys
 import torch
 from torch import nn
 from vireid.core.types import ModelOutput, Progress
-from vireid.engine.environment import Environment
-from vireid.engine.launch import in_processes, one_voice
+from vireid.engine.distributed import Environment
+from vireid.engine.launch import launch, report_errors_once
 from vireid.engine.trainer import StepModule
 from vireid.losses.identity import IdentityCrossEntropy
 from vireid.losses.mmd import MarginMMD
@@ -46,8 +46,8 @@ class Weighted(nn.Module):
         return BatchHardTriplet(margin=5.0)(features * self.scale, labels)
 
 def main(count):
-    with one_voice():
-        if in_processes(count, __file__, None) is not None:
+    with report_errors_once():
+        if launch(count, __file__, None) is not None:
             return
         environment = Environment(device="cpu", precision="float32")
         torch.manual_seed(0)

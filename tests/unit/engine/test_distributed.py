@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from vireid.core.errors import DataError
-from vireid.engine.environment import Environment
+from vireid.engine.distributed import Environment
 
 PAGE_FAULTS_OF_A_LARGE_BLOCK = """
 import resource, torch
-from vireid.engine.environment import Environment
+from vireid.engine.distributed import Environment
 
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
