@@ -10,7 +10,7 @@ from torch import nn
 
 from vireid.core.io import write_json
 from vireid.core.types import Batch, EmbeddingTable, Progress
-from vireid.data.augment.transforms import normalise
+from vireid.data.augment.transforms import normalize
 from vireid.data.images.image_set import ImageSet
 from vireid.data.loading import BatchLoader, sequential_batches
 from vireid.engine.environment import Environment
@@ -25,7 +25,7 @@ from vireid.runs.results import save_features, save_queries, save_rankings
 
 def normalised(batch: Batch) -> Batch:
     """The batch as evaluation sees it: nothing but normalised."""
-    return batch.with_images(normalise(batch.images))
+    return batch.with_images(normalize(batch.images))
 
 
 @dataclass(frozen=True)
