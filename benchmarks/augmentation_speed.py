@@ -21,14 +21,8 @@ from torch import Tensor
 
 from vireid.core.rng import torch_generator
 from vireid.core.types import Batch
-from vireid.data.augment.transforms import (
-    IMAGENET_MEAN,
-    IMAGENET_STD,
-    Augment,
-    HorizontalFlip,
-    PadCrop,
-    RandomErasing,
-)
+from vireid.data.augment.pixels import IMAGENET_MEAN, IMAGENET_STD
+from vireid.data.augment.transforms import Augment, HorizontalFlip, PadCrop, RandomErasing
 
 PADDING = 10
 

@@ -10,7 +10,7 @@ from torch import nn
 
 from vireid.core.io import write_json
 from vireid.core.types import Batch, EmbeddingTable, Progress
-from vireid.data.augment.transforms import normalize
+from vireid.data.augment.pixels import normalize
 from vireid.data.images.image_set import ImageSet
 from vireid.data.loading import BatchLoader, sequential_batches
 from vireid.engine.environment import Environment

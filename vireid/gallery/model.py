@@ -12,7 +12,7 @@ import numpy as np
 
 from vireid.config import assemble
 from vireid.core.types import Sample
-from vireid.data.augment.transforms import normalize
+from vireid.data.augment.pixels import normalize
 from vireid.data.images.depth import DepthMapping
 from vireid.data.loading import BatchLoader, sequential_batches
 from vireid.engine.environment import Environment

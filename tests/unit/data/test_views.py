@@ -13,7 +13,8 @@ from vireid.config import assemble
 from vireid.config.load import read_unchecked
 from vireid.core.errors import ConfigError
 from vireid.core.types import Batch, Modality, Sample
-from vireid.data.augment.transforms import Augment, Augmentation, PadCrop, RowFilter, normalize
+from vireid.data.augment.pixels import normalize
+from vireid.data.augment.transforms import Augment, Augmentation, PadCrop, RowFilter
 from vireid.data.loading import BatchLoader
 from vireid.zoo.models import config_path
 

@@ -11,7 +11,8 @@ from torch import Generator, Tensor
 
 from vireid.core.registries import AUGMENTATIONS
 from vireid.core.types import Batch
-from vireid.data.augment.transforms import Augmentation, RandomErasing, checked_probability, send
+from vireid.data.augment.pixels import send
+from vireid.data.augment.transforms import Augmentation, RandomErasing, checked_probability
 
 LUMA = (0.2989, 0.5870, 0.1140)  # of CAJ and MCE, applied to normalized values
 GRAY, KEEP = 3, 4  # choices in addition to the three channels

@@ -13,7 +13,7 @@ from vireid.config import assemble
 from vireid.core.errors import DataError, UserError
 from vireid.core.rng import numpy_generator
 from vireid.core.types import Modality, Sample
-from vireid.data.augment.transforms import normalize
+from vireid.data.augment.pixels import normalize
 from vireid.data.images.decode import read_pixels
 from vireid.data.images.depth import DepthMapping
 from vireid.data.loading import BatchLoader

@@ -12,18 +12,8 @@ from torch import Tensor
 
 from vireid.core.errors import ArgumentError
 from vireid.core.types import Batch
-from vireid.data.augment.transforms import (
-    IMAGENET_MEAN,
-    IMAGENET_STD,
-    Augment,
-    Augmentation,
-    HorizontalFlip,
-    PadCrop,
-    RandomErasing,
-    erase_,
-    gather_pixels,
-    normalize,
-)
+from vireid.data.augment.pixels import IMAGENET_MEAN, IMAGENET_STD, erase_, gather_pixels, normalize
+from vireid.data.augment.transforms import Augment, Augmentation, HorizontalFlip, PadCrop, RandomErasing
 
 SIZE = (24, 12)
 
