@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from vireid.config import assemble
+from vireid.config import Build, load_checked
 from vireid.config.validate import listing_findings
 from vireid.core.errors import DataError
 from vireid.data.listing import list_dataset
@@ -60,9 +60,9 @@ def words(tmp_path):
 
 
 def findings(overrides):
-    config = assemble.load(BASE, overrides)
-    found = listing_findings(config, list_dataset(assemble.dataset(config)))
-    return [[each.text for each in found if each.severity == severity] for severity in ("fault", "note")]
+    build = Build(load_checked(BASE, overrides))
+    found = listing_findings(build, list_dataset(build.dataset()))
+    return [[str(each) for each in found if each.severity == severity] for severity in ("fault", "note")]
 
 
 def check_both(overrides, text, tmp_path, capsys):
@@ -153,8 +153,8 @@ def test_check_data_shows_names_beside_numbers(words, capsys):
 
 
 def test_labels_beyond_64_bits_are_faults_of_any_dataset(words):
-    config = assemble.load(BASE, words())
-    train = assemble.dataset(config).train()
+    build = Build(load_checked(BASE, words()))
+    train = build.dataset().train()
 
     class Listed:
         def train(self):
@@ -166,7 +166,7 @@ def test_labels_beyond_64_bits_are_faults_of_any_dataset(words):
             return [replace(train[0], identity=10**21)]
 
         def facts(self):
-            return assemble.facts_of(config)
+            return build.info
 
     (finding,) = list_dataset(Listed()).findings
     assert finding.text == f"labels that are not 64-bit integers: {train[0].path}: identity 1000000000000000000000"

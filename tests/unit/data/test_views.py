@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Generator, Tensor
 
-from vireid.config import assemble
+from vireid.config import Build, check_config
 from vireid.config.load import read_unchecked
 from vireid.core.errors import ConfigError
 from vireid.core.types import Batch, Modality, Sample
@@ -123,8 +123,8 @@ def config(**changes):
 
 
 def test_the_config_of_caj_makes_two_views():
-    assert assemble.views(config()) == [Modality.VISIBLE]
-    augment = assemble.augment(config())
+    assert Build(check_config(config())).views() == [Modality.VISIBLE]
+    augment = Build(check_config(config())).augment()
     assert list(augment.steps) == ["crop", "flip", "erasing", "channels", "views.exchanged"]
     assert augment.only == {"channels": RowFilter(Modality.INFRARED), "views.exchanged": RowFilter(Modality.VISIBLE, 1)}
 
@@ -149,7 +149,7 @@ def test_the_config_of_caj_makes_two_views():
 )
 def test_mistakes_in_views(changes, text):
     with pytest.raises(ConfigError) as error:
-        assemble.check(config(**changes))
+        check_config(config(**changes))
     assert [str(problem) for problem in error.value.problems] == [text]
 
 

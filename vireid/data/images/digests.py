@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import json
 import logging
@@ -159,13 +160,8 @@ def locked(file: Path) -> Iterator[bool]:
     """Hold a lock that the system releases when the process ends; False if the system has no such lock."""
     with open(file, "a") as handle:
         try:
-            import fcntl
-
             fcntl.flock(handle, fcntl.LOCK_EX)
-        except (
-            ImportError,
-            OSError,
-        ):  # Windows, some network disks: then each process writes a file of its own
+        except OSError:  # some network disks have no locks: each process writes a file of its own
             yield False
         else:
             yield True

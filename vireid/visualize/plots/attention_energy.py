@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from vireid.config import assemble
 from vireid.core.errors import DataError, UserError
 from vireid.core.rng import numpy_generator
 from vireid.core.types import Modality, Sample
@@ -18,6 +17,7 @@ from vireid.data.images.decode import read_pixels
 from vireid.data.images.depth import DepthMapping
 from vireid.data.loading import BatchLoader
 from vireid.experiment.experiment import Experiment
+from vireid.runs.folder import RunFolder
 from vireid.visualize.attention import draw_attention
 from vireid.visualize.single import Single, of_image
 from vireid.visualize.tiles import Photographs
@@ -43,12 +43,12 @@ def attention_maps(run: Path, samples: Sequence[Sample]) -> Maps:
         UserError: If the folder holds no run.
         DataError: If an image cannot be read.
     """
-    config = run / "config.yml"
+    config = RunFolder(run).config
     if not config.is_file():
         raise UserError(f"{run}: config.yml is missing, so this is not a run folder; pass the OUTPUT_DIR of a run")
     experiment = Experiment.from_config(config, {"OUTPUT_DIR": str(run)})
     model, size = experiment.network(), tuple(experiment.config.SIZE)
-    depth = assemble.depth(experiment.config)
+    depth = experiment.build.depth()
     images = np.stack([_pixels(sample, size, depth) for sample in samples])
     loader = BatchLoader(samples, images, [list(range(len(samples)))])
     batch = next(iter(loader)).to(next(model.parameters()).device)
@@ -63,7 +63,7 @@ def attention_maps(run: Path, samples: Sequence[Sample]) -> Maps:
 
 def chosen_samples(run: Path, people: int, seed: int = 0) -> list[Sample]:
     """Sample identities from the seed, with one visible and one infrared test image of each."""
-    samples = Experiment.from_config(run / "config.yml", {"OUTPUT_DIR": str(run)}).test_samples()
+    samples = Experiment.from_config(RunFolder(run).config, {"OUTPUT_DIR": str(run)}).test_samples()
     by_identity: dict[int, dict[Modality, list[Sample]]] = {}
     for sample in samples:
         by_identity.setdefault(sample.identity, {}).setdefault(sample.modality, []).append(sample)
