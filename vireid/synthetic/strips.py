@@ -1,7 +1,7 @@
 """The drawing primitive: a straight tube of varying width seen from the side, textured and shaded like a cylinder.
 
 A limb, the trunk, a skirt, a lock of hair or a bag is a strip from one image point to another with a table of
-half-widths. Pixels get their coverage from the signed distance to its sides, hence soft edges without supersampling.
+half-widths. Pixels get their coverage from the signed distance to its sides, so that edges are soft without supersampling.
 """
 
 from __future__ import annotations
@@ -42,9 +42,16 @@ class Canvas:
     ) -> None:
         """Draw one strip.
 
-        `start` (x, y) one end in pixels, `direction` (x, y) of unit length, `length` and the largest half-width `reach`
-        in pixels; `half` (R,) half-widths and `inverse` (R,) table steps per pixel; `texture` (C, R * U); `columns`
-        (SIDES,) the texture column of each place across; `light` (R * SIDES,) the shading.
+        Args:
+            start: (x, y) of one end in pixels.
+            direction: (x, y) of norm 1.
+            length: Length in pixels.
+            reach: Largest half-width in pixels.
+            half: (R,) half-widths.
+            inverse: (R,) table steps per pixel.
+            texture: (C, R * U).
+            columns: (SIDES,) texture column of each position across.
+            light: (R * SIDES,) shading.
         """
         (x0, y0), (dx, dy) = start, direction
         x1, y1 = x0 + dx * length, y0 + dy * length

@@ -62,7 +62,7 @@ class Augmentation:
         """Refuse a subclass that overrides a hook by its former name, which nothing calls."""
         super().__init_subclass__()
         if hasattr(cls, "colour"):
-            raise TypeError(f"{cls.__name__} overrides colour, which is called color now: rename the method")
+            raise TypeError(f"{cls.__name__} overrides `colour`, which is called `color` now: rename the method")
 
 
 def checked_probability(value: float) -> float:

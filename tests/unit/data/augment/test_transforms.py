@@ -268,7 +268,7 @@ def test_the_gpu_is_not_waited_for() -> None:
 
 
 def test_a_hook_of_the_former_name_is_refused():
-    with pytest.raises(TypeError, match="overrides colour, which is called color now"):
+    with pytest.raises(TypeError, match="overrides `colour`, which is called `color` now"):
 
         class Older(Augmentation):
             def colour(self, images, batch, *, generator):
