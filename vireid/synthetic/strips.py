@@ -1,7 +1,8 @@
 """The drawing primitive: a straight tube of varying width seen from the side, textured and shaded like a cylinder.
 
 A limb, the trunk, a skirt, a lock of hair or a bag is a strip from one image point to another with a table of
-half-widths. Pixels get their coverage from the signed distance to its sides, so that edges are soft without supersampling.
+half-widths. Pixels get their coverage from the signed distance to its sides, so that edges are soft without
+supersampling.
 """
 
 from __future__ import annotations
