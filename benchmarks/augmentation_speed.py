@@ -2,8 +2,8 @@
 
     python benchmarks/augmentation_speed.py --device cpu --batch 64 --size 288 144
 
-`batch_ms`: `Augment` with crop, flip and erasing, uint8 in, normalised float32 channels_last out. `loop_ms`: pad,
-slice, flip, normalise and erase each image, then stack, which is what a data loader does for each image. `draw_ms`: the
+`batch_ms`: `Augment` with crop, flip and erasing, uint8 in, normalized float32 channels_last out. `loop_ms`: pad,
+slice, flip, normalize and erase each image, then stack, which is what a data loader does for each image. `draw_ms`: the
 part of `batch_ms` that draws the rectangles on the CPU. Fastest of the repeats, because other work on the machine only
 ever adds; `ratio` = loop_ms / batch_ms.
 """
@@ -21,14 +21,8 @@ from torch import Tensor
 
 from vireid.core.rng import torch_generator
 from vireid.core.types import Batch
-from vireid.data.augment.transforms import (
-    IMAGENET_MEAN,
-    IMAGENET_STD,
-    Augment,
-    HorizontalFlip,
-    PadCrop,
-    RandomErasing,
-)
+from vireid.data.augment.pixels import IMAGENET_MEAN, IMAGENET_STD
+from vireid.data.augment.transforms import Augment, HorizontalFlip, PadCrop, RandomErasing
 
 PADDING = 10
 

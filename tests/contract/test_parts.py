@@ -101,7 +101,7 @@ def check_augmentation(entry: Entry) -> None:
         step, generator = build_example(entry.target), torch_generator(seed)
         rows, columns = (torch.arange(size).expand(len(batch), -1).clone() for size in (height, width))
         rows, columns = step.locate(rows, columns, size=(height, width), generator=generator)
-        pixels = step.colour(batch.images.mul(60).clamp(0, 255).byte(), batch, generator=generator)
+        pixels = step.color(batch.images.mul(60).clamp(0, 255).byte(), batch, generator=generator)
         images = step.paint(batch.images.clone(), batch, generator=generator)
         return rows, columns, images, pixels
 

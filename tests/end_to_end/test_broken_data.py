@@ -55,8 +55,8 @@ def no_root(root: Path) -> Broken:
     text = (
         f"the data folder {root} does not exist; did you mean 'syzu'?"
         "\n  DATA.ROOT is the folder that holds cam1 .. cam6 and exp."
-        "\n  SYSU-MM01 itself is given out by its authors after a signed agreement;"
-        "\n  tools/make_synthetic.py --layout sysu --out DIR writes a synthetic data set of the same form"
+        "\n  SYSU-MM01 itself is distributed by its authors after a signed agreement;"
+        "\n  tools/make_synthetic.py --layout sysu --out DIR writes a synthetic dataset of the same form"
     )
     return Broken("", [text], {"ROOT": root})
 
@@ -92,7 +92,8 @@ test_folder_empty.__test__ = False
 def unusable(root: Path, fault: str, *files: Path) -> Broken:
     faults = [f"{file}: {fault}" for file in sorted(files)]
     total = len(train_images(root))
-    head = f"{len(files)} of {total} images cannot be used; replace or remove them:"
+    count = f"{len(files)} fault" + "s" * (len(files) > 1)
+    head = f"{len(files)} of {total} images cannot be used; replace or remove them ({count}):"
     return Broken(head, faults, {"ROOT": root})
 
 
@@ -151,7 +152,7 @@ def identity_without_infrared(root: Path) -> Broken:
     return flawed(
         root,
         f"training identities without infrared images (cameras 3, 6): {name};"
-        " complete them or take them out of exp/train_id.txt and exp/val_id.txt",
+        " complete them or remove them from exp/train_id.txt and exp/val_id.txt",
     )
 
 
@@ -186,9 +187,9 @@ def attributes_of_strangers(root: Path) -> Broken:
     people = people_of(root)
     return flawed(
         root,
-        f"attributes {place}: it annotates none of the identities of the data set: rows are for 9001, 9002,"
+        f"attributes {place}: it annotates none of the identities of the dataset: rows are for 9001, 9002,"
         f" images are of {', '.join(map(str, people[:5]))}, ... ({len(people)} in all);"
-        " is it the table of another data set?",
+        " is it the table of another dataset?",
         ATTRIBUTES=place,
     )
 
@@ -232,9 +233,9 @@ def attributes_of_some_and_of_a_stranger(root: Path) -> Broken:
     place.write_text("identity,bag\n" + "".join(f"{person},1\n" for person in [*rest, 9001]))
     return flawed(
         root,
-        f"attributes {place}: no row for identity {lost}, of whom there are images; add the rows,"
-        " with empty cells where nobody annotated",
-        f"attributes {place}: rows of identities that the data set does not have: line {len(rest) + 2}"
+        f"attributes {place}: no row for identity {lost}, of which there are images; add the rows,"
+        " with empty cells for values that are not annotated",
+        f"attributes {place}: rows of identities that the dataset does not have: line {len(rest) + 2}"
         " (identity 9001); correct or remove them",
         ATTRIBUTES=place,
     )

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from vireid.core.types import Batch
 from vireid.data.augment.color import GRAY, KEEP, gray_boxes_, mix_channels
-from vireid.data.augment.transforms import erase_, sides
+from vireid.data.augment.pixels import erase_, sides
 from vireid.evaluation.flips import with_mirror
 from vireid.layers.norms import l2_normalize
 

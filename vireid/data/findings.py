@@ -42,7 +42,7 @@ class Findings:
         self._findings.extend(findings)
 
     def raise_if_any(self, text: str) -> None:
-        """Raise one `DataError` with all findings below the heading `text`; do nothing if there are none."""
+        """Raise one `DataError` with all findings below the heading `text`; do nothing without findings."""
         if self._findings:
             raise DataError(text, self._findings)
 

@@ -1,4 +1,4 @@
-"""Training identities that are kept out of training, to choose a checkpoint without looking at the test set."""
+"""Held-out identities: a part of the training identities, to select a checkpoint without the test set."""
 
 from __future__ import annotations
 
@@ -9,14 +9,19 @@ from vireid.core.errors import DataError
 from vireid.core.rng import numpy_generator
 from vireid.core.types import Sample
 
-_STREAM = 0x48454C44  # key of these draws beside the seed
+_STREAM = 0x48454C44  # key of these draws, in addition to the seed
 
 
 def hold_out(samples: Sequence[Sample], *, identities: int, seed: int) -> tuple[list[int], list[int]]:
-    """Rows of the training samples of those who stay, and of `identities` drawn people who do not.
+    """Split training rows into those of the remaining identities and those of held-out identities.
 
-    The draw is a function of the seed and the labels.
-    Errors: DataError where fewer than two people would stay.
+    Args:
+        samples: Training images.
+        identities: Number of held-out identities.
+        seed: Random seed; the choice is a function of it and of the labels.
+
+    Raises:
+        DataError: If fewer than two identities would remain.
     """
     if not identities:
         return list(range(len(samples))), []
@@ -24,14 +29,14 @@ def hold_out(samples: Sequence[Sample], *, identities: int, seed: int) -> tuple[
     if identities > len(labels) - 2:
         raise DataError(
             f"HELDOUT_IDENTITIES = {identities}, but the training set has only {len(labels)} identities and at least"
-            f" two must stay; set it to {max(0, len(labels) - 2)} or less"
+            f" two must remain; set it to {max(0, len(labels) - 2)} or less"
         )
-    held = set(numpy_generator(seed, _STREAM).choice(labels, identities, replace=False).tolist())
-    staying = [row for row, sample in enumerate(samples) if sample.identity not in held]
-    return staying, [row for row, sample in enumerate(samples) if sample.identity in held]
+    heldout = set(numpy_generator(seed, _STREAM).choice(labels, identities, replace=False).tolist())
+    remaining = [row for row, sample in enumerate(samples) if sample.identity not in heldout]
+    return remaining, [row for row, sample in enumerate(samples) if sample.identity in heldout]
 
 
 def relabelled(samples: Sequence[Sample]) -> list[Sample]:
-    """The same samples, their identities renumbered 0 .. C - 1 in order."""
+    """Return the samples with their identities renumbered 0 .. C - 1 in order."""
     label = {old: new for new, old in enumerate(sorted({sample.identity for sample in samples}))}
     return [replace(sample, identity=label[sample.identity]) for sample in samples]

@@ -72,7 +72,7 @@ def list_dataset(dataset: Dataset) -> DatasetListing:
 
 
 def camera_names_of(dataset: Dataset) -> Mapping[int, str]:
-    """The names of the cameras by number; empty if there are none or the dataset cannot be listed."""
+    """The names of the cameras by number; empty if they have no names or the dataset cannot be listed."""
     try:
         return dataset.camera_names if isinstance(dataset, NamesCameras) else {}
     except DataError:
@@ -122,7 +122,7 @@ def _call_all(dataset: Dataset) -> tuple[Sequence[Sample], Sequence[Sample], lis
 
 
 def _apparent(train: Sequence[Sample], test: Sequence[Sample], *, refused: bool) -> Findings:
-    """Faults that the lists alone show; an empty list is no fault if the dataset refused to list."""
+    """Faults that the lists alone show; an empty list is not a fault if the dataset raised an error."""
     findings = Findings()
     for name, samples in (("train", train), ("test", test)):
         if not samples and not refused:

@@ -1,4 +1,4 @@
-"""Batches from the uint8 cache: rows are gathered by a thread while the device works on the batch before."""
+"""Batch loader: a thread gathers rows of the uint8 image cache while the device computes the previous batch."""
 
 from __future__ import annotations
 
@@ -9,34 +9,38 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 import torch
 
+from vireid.core.errors import ArgumentError
 from vireid.core.types import Batch, Modality, Sample
 from vireid.data.rows import RowView
 
 
 def sequential_batches(count: int, size: int) -> list[list[int]]:
-    """Row numbers 0 .. count-1 in order, `size` at a time; the last batch may be smaller.
+    """Split row numbers 0 .. count - 1 into batches of `size` in order; the last batch may be smaller.
 
     >>> sequential_batches(5, 2)
     [[0, 1], [2, 3], [4]]
     """
     if size < 1:
-        raise ValueError(f"size must be at least 1, got {size}")
+        raise ArgumentError("size", f"must be at least 1, got {size}")
     return [list(range(start, min(start + size, count))) for start in range(0, count, size)]
 
 
 class BatchLoader:
-    """Iterates over `batches` (lists of row numbers; a sampler is one) and yields `Batch`es of uint8 images.
+    """Iterate over batches of uint8 images.
 
-    `images` is (N, H, W, 3) uint8, row i = samples[i] (a memory map as `open_images` gives it). Batch.images is a
-    (B, 3, H, W) view of that memory order, which torch calls channels_last. `attributes` and `attributes_known` are
-    there if any sample has attributes; an unlabelled row is zero and unknown.
+    A thread prepares batches ahead; its exceptions are raised in the consumer. Leaving the loop early stops the thread.
+    `Batch.images` is a (B, 3, H, W) view of (B, H, W, 3) memory, which torch calls channels_last. `attributes` and
+    `attributes_known` are None if no sample has attributes; otherwise a row without attributes is zero and unknown.
 
-    `views` asks for more rows of the same image: for its first entry every image of that modality (None: of both)
-    stands in the batch once more with `Batch.view` 1, for the second with view 2, and so on. Rows are then sorted by
-    modality and view. What makes a view another one is left to the augmentation.
-
-    A thread prepares up to `prefetch` batches ahead; what goes wrong in it is raised in the consumer. Leaving the loop
-    early stops the thread. `pin` puts the images into page-locked memory, from where copies to a GPU do not wait.
+    Args:
+        samples: Images.
+        images: (N, H, W, 3) uint8 pixels, row i = samples[i] (`open_images`).
+        batches: Lists of row numbers; a sampler is one.
+        prefetch: Batches prepared ahead.
+        pin: Whether the images are in page-locked memory, so that copies to a GPU are asynchronous.
+        views: Modality of each further view (None: both): every image of that modality is in the batch once more, with
+            `Batch.view` 1 for the first entry, 2 for the second, and so on. Rows are then sorted by modality and view.
+            The augmentation makes the views differ.
     """
 
     def __init__(
@@ -50,9 +54,9 @@ class BatchLoader:
         views: Sequence[Modality | None] = (),
     ) -> None:
         if len(samples) != len(images):
-            raise ValueError(f"{len(samples)} samples but {len(images)} images")
+            raise ArgumentError("images", f"must have a row for each of {len(samples)} samples, got {len(images)}")
         if prefetch < 1:
-            raise ValueError(f"prefetch must be at least 1, got {prefetch}")
+            raise ArgumentError("prefetch", f"must be at least 1, got {prefetch}")
         self.samples, self.images, self.batches = samples, images, batches
         self.prefetch, self.pin, self.views = prefetch, pin, tuple(views)
         count = len(samples)
@@ -65,11 +69,11 @@ class BatchLoader:
         return len(self.batches)  # type: ignore[arg-type]
 
     def batch(self, rows: Sequence[int]) -> Batch:
-        """The batch of these rows, gathered now."""
+        """Gather the batch of these rows."""
         index = torch.as_tensor(rows, dtype=torch.int64)
-        strangers = index[(index < 0) | (index >= len(self.samples))]
-        if len(strangers):
-            raise IndexError(f"a batch asks for row {int(strangers[0])} of {len(self.samples)} images")
+        invalid = index[(index < 0) | (index >= len(self.samples))]
+        if len(invalid):
+            raise IndexError(f"row {int(invalid[0])} of a batch does not exist: there are {len(self.samples)} images")
         index, view = self._with_views(index)
         images = torch.empty((len(index), *self.images.shape[1:]), dtype=torch.uint8, pin_memory=self.pin)
         self.images.take(index.numpy(), axis=0, out=images.numpy(), mode="clip")  # "raise" would buffer `out`
@@ -91,9 +95,9 @@ class BatchLoader:
         modality = self.modality[index]
         parts, views = [index], [torch.zeros_like(index)]
         for number, wanted in enumerate(self.views, start=1):
-            again = index if wanted is None else index[modality == wanted]
-            parts.append(again)
-            views.append(torch.full_like(again, number))
+            repeated = index if wanted is None else index[modality == wanted]
+            parts.append(repeated)
+            views.append(torch.full_like(repeated, number))
         rows, view = torch.cat(parts), torch.cat(views)
         order = torch.argsort(self.modality[rows] * (len(self.views) + 1) + view, stable=True)
         return rows[order], view[order]
@@ -103,7 +107,7 @@ class BatchLoader:
 
 
 def _prefetched(rows: Iterator[Sequence[int]], make, ahead: int) -> Iterator[Batch]:
-    """make(r) for r in rows, computed by a thread at most `ahead` items early."""
+    """make(r) for r in rows, computed by a thread at most `ahead` items ahead."""
     ready: queue.Queue = queue.Queue(maxsize=ahead)
     stop = threading.Event()
 
@@ -141,12 +145,12 @@ def _prefetched(rows: Iterator[Sequence[int]], make, ahead: int) -> Iterator[Bat
 
 
 def _attribute_tables(samples: Sequence[Sample]) -> tuple[torch.Tensor | None, torch.Tensor | None]:
-    """(N, A) float32 values and (N, A) bool "somebody annotated this", or nothing where no sample has attributes."""
+    """(N, A) float32 values and (N, A) bool "annotated"; None if no sample has attributes."""
     widths = {len(sample.attributes) for sample in samples if sample.attributes is not None}
     if not widths:
         return None, None
     if len(widths) > 1:
-        raise ValueError(f"samples have different numbers of attributes: {sorted(widths)}")
+        raise ArgumentError("samples", f"have different numbers of attributes: {sorted(widths)}")
     (width,) = widths
     values = torch.zeros(len(samples), width)
     known = torch.zeros(len(samples), width, dtype=torch.bool)

@@ -10,7 +10,7 @@ from torch import nn
 
 from vireid.config.build import Build
 from vireid.core.types import Batch, EmbeddingTable, Progress
-from vireid.data.augment.transforms import normalise
+from vireid.data.augment.pixels import normalize
 from vireid.data.images.image_set import ImageSet
 from vireid.data.loading import BatchLoader, sequential_batches
 from vireid.engine.callbacks import Scores
@@ -27,7 +27,7 @@ from vireid.runs.results import save_features, save_queries, save_rankings
 
 def without_augmentation(batch: Batch) -> Batch:
     """Convert a batch of the loader to the input of the network in evaluation: normalized images."""
-    return batch.with_images(normalise(batch.images))
+    return batch.with_images(normalize(batch.images))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from vireid.core.errors import UserError
 from vireid.core.paths import normalized_path
-from vireid.data.datasets.csv import seconds_of
+from vireid.data.datasets.csv_text import seconds_of
 from vireid.gallery import application
 from vireid.gallery.answers import as_csv, checked_place, write
 from vireid.gallery.filters import Filter

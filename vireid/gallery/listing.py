@@ -10,7 +10,7 @@ from pathlib import Path
 from vireid.core.errors import DataError, UserError, nearest
 from vireid.core.paths import normalized_path, real_path
 from vireid.core.types import Modality, Sample
-from vireid.data.datasets.csv import MODALITIES, csv_lines, seconds_of
+from vireid.data.datasets.csv_text import MODALITIES, csv_lines, seconds_of
 from vireid.data.images.image_files import IMAGE_SUFFIXES, LeftOut, find_images
 from vireid.gallery.store import UNKNOWN
 

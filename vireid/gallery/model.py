@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from vireid.core.types import Sample
-from vireid.data.augment.transforms import normalise
+from vireid.data.augment.pixels import normalize
 from vireid.data.images.depth import DepthMapping
 from vireid.data.loading import BatchLoader, sequential_batches
 from vireid.engine.distributed import Environment
@@ -60,6 +60,6 @@ class TrainedModel:
             BatchLoader(samples, images, sequential_batches(len(samples), self.batch)),
             device=self.environment.device,
             autocast=self.environment.autocast,
-            prepare=lambda batch: batch.with_images(normalise(batch.images)),
+            prepare=lambda batch: batch.with_images(normalize(batch.images)),
         )
         return table.embeddings

@@ -1,4 +1,4 @@
-"""Synthetic people seen by visible and near-infrared cameras, written in the layouts of the real data sets."""
+"""Generator of synthetic identities in visible and near-infrared images, in the layouts of the real datasets."""
 
 from __future__ import annotations
 

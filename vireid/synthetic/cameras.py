@@ -1,7 +1,7 @@
-"""Cameras: their light, their habits, and what chance does to each picture they take.
+"""Cameras, and the random circumstances of each image.
 
-A `Camera` is fixed; a `Shot` is everything drawn for one picture. `difficulty` (0 to 1) scales the spread of every
-draw: at 0 people walk towards the camera in full view, at 1 they turn, are cut off, hidden, blurred and badly lit.
+A `Camera` is fixed; a `Shot` has all random numbers of one image. `difficulty` (0 to 1) scales their spread: at 0,
+identities walk towards the camera in full view; at 1, they turn, are cropped, occluded, blurred and badly lit.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from vireid.synthetic.skeleton import Pose
 
 @dataclass(frozen=True, slots=True)
 class Camera:
-    """Angles in radians; headings are the walking directions people usually have before it (0 = towards it)."""
+    """Fixed properties of a camera. Angles are in radians; headings are usual walking directions (0 = towards it)."""
 
     number: int
     infrared: bool
     indoor: bool
-    scene: int  # cameras with one number look at one place
-    pitch: float  # looks down by this angle
+    scene: int  # cameras with the same number have the same background
+    pitch: float  # downward angle
     headings: tuple[float, ...]
     light: tuple[float, float, float]  # to the lamp: image right, image down, towards the camera
     ambient: float
-    gain: tuple[float, float, float]  # colour of the light times exposure
+    gain: tuple[float, float, float]  # color of the light times exposure
     contrast: float
     noise: float  # standard deviation, display values
-    softness: float  # size of a sensor pixel in picture pixels
+    softness: float  # size of a sensor pixel in image pixels
 
 
 SYSU_CAMERAS = {
@@ -79,12 +79,12 @@ SYSU_CAMERAS = {
 
 @dataclass(frozen=True, slots=True)
 class Shot:
-    """One picture's draws. Places are shares of the picture; `spots` are shares used to cut noise and scenery."""
+    """Random numbers of one image. Positions are shares of the image; `spots` select windows of noise and scenery."""
 
     pose: Pose
     yaw: float
     pitch: float
-    tall: float  # height of the person over the height of the picture
+    tall: float  # height of the person / height of the image
     middle: tuple[float, float]
     wide: float  # horizontal stretch of the crop
     light: tuple[float, float, float]
@@ -93,24 +93,24 @@ class Shot:
     noise: float
     softness: float
     unevenness: float
-    depth_of_field: float  # how much of its contrast the background keeps
-    fall_off: float  # infrared: how much the beam loses towards its rim
+    depth_of_field: float  # share of the contrast that the background keeps
+    fall_off: float  # infrared: loss of the beam towards its rim
     distance: float  # infrared: brightness of the person in the beam
     beam: tuple[float, float]
-    occluder: int  # 0 none, 1 low object, 2 pole, 3 somebody passing
+    occluder: int  # 0 none, 1 low object, 2 pole, 3 passing person
     occluder_place: tuple[float, float]
     occluder_cloth: np.ndarray  # (2, 4)
     spots: np.ndarray  # (8,)
 
 
 def _dull(u: np.ndarray) -> np.ndarray:
-    """(8,) shares -> (2, 4) reflectances of street furniture and of a stranger's clothes, grey with a little colour."""
-    grey = 0.12 + 0.55 * u[[0, 4]][:, None]
-    return np.concatenate([grey * (0.8 + 0.4 * u.reshape(2, 4)[:, 1:]), 0.10 + 0.65 * u[[1, 5]][:, None]], axis=1)
+    """(8,) shares -> (2, 4) reflectances of occluding objects and clothes, gray with a little color."""
+    gray = 0.12 + 0.55 * u[[0, 4]][:, None]
+    return np.concatenate([gray * (0.8 + 0.4 * u.reshape(2, 4)[:, 1:]), 0.10 + 0.65 * u[[1, 5]][:, None]], axis=1)
 
 
 def take(camera: Camera, rng: np.random.Generator, difficulty: float) -> Shot:
-    """Draw one picture's circumstances."""
+    """Draw the random numbers of one image."""
     spread = 0.1 + 0.3 * difficulty + 1.0 * difficulty**2
     u, n = rng.random(40), rng.normal(size=24)
     heading = camera.headings[int(u[0] * len(camera.headings))] if u[1] > 0.85 - difficulty else 0.15 * n[0]

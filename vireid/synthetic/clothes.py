@@ -1,4 +1,4 @@
-"""Trunk, legs, skirt and arms: how wide the body is under its clothes, and the clothes."""
+"""Draw trunk, legs, skirt and arms with their clothes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TO_WAIST = NECK - WAIST
 
 
 def trunk(sewing: Sewing, person: Person) -> None:
-    """Shoulders to crotch in the upper garment, its hem, and what shows of the lower one."""
+    """Add the trunk in the upper garment, with its hem and the visible part of the lower garment."""
     body, outfit, look = person.body, person.outfit, person.attributes
     length = NECK - (body.legs - 0.045)
     tucked = outfit.upper.length < 0.3 or (look.skirt and not outfit.one_piece)
@@ -44,7 +44,7 @@ def _looseness(person: Person) -> float:
 
 
 def legs(sewing: Sewing, person: Person) -> None:
-    """Thighs, shins and feet: bare, in shorts or in long trousers."""
+    """Add thighs, shins and feet: bare, in shorts or in long trousers."""
     body, outfit, look = person.body, person.outfit, person.attributes
     thigh, shin, fit = 0.475 * body.legs, 0.440 * body.legs, outfit.lower.fit
     under_cloth = look.skirt or person.cut == "coat"
@@ -97,7 +97,7 @@ def _feet(sewing: Sewing, person: Person) -> None:
 
 
 def skirt_or_tails(sewing: Sewing, person: Person) -> float:
-    """A skirt, the lower half of a coat, or nothing. Returns the height of its hem."""
+    """Add a skirt or the lower half of a coat, if worn; return the height of the hem."""
     body, outfit, look = person.body, person.outfit, person.attributes
     if look.skirt:
         cut = outfit.skirt.length
@@ -119,7 +119,7 @@ def skirt_or_tails(sewing: Sewing, person: Person) -> float:
 
 
 def arms(sewing: Sewing, person: Person) -> None:
-    """Upper arms, forearms and hands, in short or long sleeves."""
+    """Add upper arms, forearms and hands, in short or long sleeves."""
     thick, upper, long = person.body.limb, person.outfit.upper, person.attributes.long_sleeve
     slack = 0.003 + 0.010 * upper.fit
     cuff = slack if long else 0.0

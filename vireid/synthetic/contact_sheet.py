@@ -1,4 +1,4 @@
-"""One picture of the data set: a row for each identity with its attributes, a column for each camera."""
+"""Contact sheet of a synthetic dataset: a row for each identity with its attributes, a column for each camera."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from PIL import Image, ImageDraw, ImageFont
 from vireid.synthetic.people import Attributes
 from vireid.synthetic.write import Recipe
 
-LABEL_WIDTH, HEADER, GAP, COLOURS = 112, 34, 3, 160
+LABEL_WIDTH, HEADER, GAP, COLORS = 112, 34, 3, 160
 PAPER, INK, FAINT = (250, 250, 248), (30, 30, 30), (120, 120, 120)
 
 
 def describe(attributes: Attributes) -> list[str]:
-    """The attributes in words, one a line."""
+    """Return the attributes in words, one per line."""
     look = attributes
     lower = ("long " if look.long_lower else "short ") + ("skirt" if look.skirt else "trousers")
     lines = [
@@ -29,7 +29,7 @@ def describe(attributes: Attributes) -> list[str]:
 
 
 def contact_sheet(recipe: Recipe, *, identities: int = 6, images: int = 2, height: int = 128) -> Image.Image:
-    """The test identities that most cameras see, `images` pictures of each in each camera; needs no folder."""
+    """Draw the test identities with the most cameras, with `images` images in each camera; needs no folder."""
     world, people = recipe.world(), recipe.people()
     numbers = sorted(people.test, key=lambda number: -len(people.cameras[number]))[:identities]
     images, width = min(images, recipe.images), round(height * recipe.size[1] / recipe.size[0])
@@ -53,7 +53,7 @@ def contact_sheet(recipe: Recipe, *, identities: int = 6, images: int = 2, heigh
         for k, camera in enumerate(world.cameras):
             left = LABEL_WIDTH + k * column
             if camera not in people.cameras[number]:
-                pen.text((left + 4, top + height // 2 - 6), "not seen here", fill=FAINT, font=font)
+                pen.text((left + 4, top + height // 2 - 6), "no images", fill=FAINT, font=font)
                 continue
             for shot in range(images):
                 picture = Image.fromarray(world.photograph(number, camera, shot))
@@ -62,7 +62,7 @@ def contact_sheet(recipe: Recipe, *, identities: int = 6, images: int = 2, heigh
 
 
 def draw_contact_sheet(recipe: Recipe, path: Path) -> None:
-    """Write the sheet; few colours, so that the page it stands on stays small."""
+    """Write the sheet as an image with few colors, so that the file stays small."""
     path.parent.mkdir(parents=True, exist_ok=True)
     sheet = contact_sheet(recipe)
-    sheet.quantize(COLOURS, kmeans=1).save(path, optimize=True)
+    sheet.quantize(COLORS, kmeans=1).save(path, optimize=True)

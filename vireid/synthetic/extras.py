@@ -1,4 +1,4 @@
-"""Head, hair, cap and bags."""
+"""Draw head, hair, cap and bags."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from vireid.synthetic.sewing import Sewing
 
 
 def head(sewing: Sewing, person: Person) -> float:
-    """Returns the height at which long hair ends."""
+    """Add the head with hair and cap; return the height at which long hair ends."""
     style, size, outfit = person.hair, person.body.head, person.outfit
     long = person.attributes.long_hair
     throat = sewing.tube(0.05, 0.2).solid(person.skin * np.array([0.88, 0.86, 0.86, 0.95]))
@@ -37,7 +37,7 @@ def head(sewing: Sewing, person: Person) -> float:
 
 
 def _hair(sewing: Sewing, person: Person) -> float:
-    """What stands off the head: the back of it, loose hair, locks in front of the shoulders, tail or plait."""
+    """Add hair outside of the head: its back, loose hair, locks in front of the shoulders, tail or plait."""
     style, size, long = person.hair, person.body.head, person.attributes.long_hair
     mop = sewing.tube(0.2, 0.3).solid(style.reflectance)
     mop = mop * (1 + 0.12 * np.sin(np.linspace(0, 60, mop.shape[1])))[None, :, None].astype(np.float32)
@@ -67,25 +67,25 @@ def _hair(sewing: Sewing, person: Person) -> float:
 
 
 def bags(sewing: Sewing, person: Person) -> None:
-    """Backpack with its two straps, satchel with its sling."""
-    own, look = person.bags, person.attributes
+    """Add the backpack with two straps and the satchel with its sling."""
+    style, look = person.bags, person.attributes
     if look.backpack:
-        wide = 0.088 * own.backpack_size
+        wide = 0.088 * style.backpack_size
         knots = [(0, wide * 0.72), (0.25, wide * 0.92), (0.6, wide), (1, wide * 0.95)]
         picture = tailor.pack(sewing.tube(0.25, 0.5, (0.02, 0.02)), person)
         sewing.add("pack_top pack_bottom", 0.23, knots, picture, caps=(0.025, 0.02), depth=0.62, creases=0.6)
-        strap = sewing.tube(0.16, 0.1).solid(own.backpack * 0.8)
+        strap = sewing.tube(0.16, 0.1).solid(style.backpack * 0.8)
         options: dict[str, Any] = {"both": True, "depth": 0.8, "order": 0.012, "creases": 0.2}
         sewing.add("strap strap_end", 0.16, [(0, 0.014), (1, 0.010)], strap, caps=(0.006, 0.004), **options)
     if look.satchel:
-        wide = 0.060 * own.satchel_size
+        wide = 0.060 * style.satchel_size
         tube = sewing.tube(0.13, 0.3, (0.015, 0.012))
-        picture = tube.solid(own.satchel)
-        tailor.lay(picture, np.abs(tube.down - 0.06) < 0.006, own.satchel * 0.45)
+        picture = tube.solid(style.satchel)
+        tailor.lay(picture, np.abs(tube.down - 0.06) < 0.006, style.satchel * 0.45)
         options = {"depth": 1.25, "order": 0.03, "creases": 0.4}
         knots = [(0, wide), (1, wide * 1.05)]
         sewing.add("satchel_top satchel_bottom", 0.13, knots, picture, caps=(0.012, 0.010), **options)
-        strap = sewing.tube(0.3, 0.1).solid(own.satchel * 0.75)
+        strap = sewing.tube(0.3, 0.1).solid(style.satchel * 0.75)
         for name in ("sling_front", "sling_back"):
             knots = [(0, 0.011), (1, 0.011)]
             sewing.add(f"{name} {name}_end", 0.3, knots, strap, depth=0.8, order=0.014, creases=0.2)

@@ -1,7 +1,7 @@
-"""Is the task fair? Two matchers that look at colour or at pixels, and nothing else.
+"""Shortcut check of the synthetic task: rank-1 accuracy of color histograms and of raw pixels.
 
-Colour must be worth much between visible cameras and nothing between visible and infrared ones; raw pixels must fail
-across modalities. If either could cross, a network could too without learning shape or texture.
+Color must be informative between visible cameras and uninformative between the modalities, and raw pixels must fail
+across modalities. Otherwise a network could solve the task without learning shape or texture.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from vireid.synthetic.world import World
 VISIBLE, INFRARED = (1, 2, 4, 5), (3, 6)
 
 
-def colour_histogram(pictures: np.ndarray, bins: int = 6) -> np.ndarray:
-    """(N, H, W, 3) uint8 -> (N, 3 * bins**3) root histograms of colour of head, trunk and legs (middle columns)."""
+def color_histogram(pictures: np.ndarray, bins: int = 6) -> np.ndarray:
+    """Compute root color histograms of head, trunk and legs: (N, H, W, 3) uint8 -> (N, 3 * bins**3)."""
     _, height, width, _ = pictures.shape
     middle = pictures[:, :, width // 4 : width - width // 4].astype(np.intp) * bins // 256
     code = (middle[..., 0] * bins + middle[..., 1]) * bins + middle[..., 2]
@@ -34,7 +34,7 @@ def colour_histogram(pictures: np.ndarray, bins: int = 6) -> np.ndarray:
 
 
 def raw_pixels(pictures: np.ndarray) -> np.ndarray:
-    """(N, H, W, 3) uint8 -> (N, 512) grey levels at 32 x 16, zero mean, unit length: exposure does not count."""
+    """Compute L2-normalized gray levels of zero mean at 32 x 16: (N, H, W, 3) uint8 -> (N, 512)."""
     small = np.stack(
         [np.asarray(Image.fromarray(p).convert("L").resize((16, 32), Image.Resampling.BOX), float) for p in pictures]
     )
@@ -44,7 +44,7 @@ def raw_pixels(pictures: np.ndarray) -> np.ndarray:
 
 
 MATCHERS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
-    "colour_histogram": colour_histogram,
+    "color_histogram": color_histogram,
     "raw_pixels": raw_pixels,
 }
 
@@ -58,10 +58,10 @@ def rank1(
     trials: int,
     rng: np.random.Generator,
 ) -> float:
-    """Share of queries whose nearest gallery picture shows the same person.
+    """Rank-1 accuracy: share of queries whose nearest gallery image has the same identity.
 
-    Gallery of a trial = one picture of each (identity, visible camera). Pictures of the query's own camera are left
-    out, and camera 2 for queries of camera 3 as in the SYSU-MM01 protocol: no background gives the answer away.
+    The gallery of a trial is one image of each (identity, visible camera). Images of the query's camera are ignored,
+    and those of camera 2 for queries of camera 3 as in the SYSU-MM01 protocol, so that the background does not help.
     """
     similarity = features @ features.T
     queries = np.flatnonzero(np.isin(cameras, query_cameras))
@@ -72,11 +72,11 @@ def rank1(
         _, first = np.unique(identities[order] * 10 + cameras[order], return_index=True)
         gallery = order[first]
         scores = similarity[np.ix_(queries, gallery)]
-        hidden = np.where(cameras[queries] == 3, 2, cameras[queries])[:, None] == cameras[gallery][None, :]
-        scores[hidden] = -np.inf
-        same = (identities[queries][:, None] == identities[gallery][None, :]) & ~hidden
-        found = identities[gallery[scores.argmax(axis=1)]] == identities[queries]
-        hits.append(found[same.any(axis=1)].mean())
+        ignored = np.where(cameras[queries] == 3, 2, cameras[queries])[:, None] == cameras[gallery][None, :]
+        scores[ignored] = -np.inf
+        same = (identities[queries][:, None] == identities[gallery][None, :]) & ~ignored
+        correct = identities[gallery[scores.argmax(axis=1)]] == identities[queries]
+        hits.append(correct[same.any(axis=1)].mean())
     return float(np.mean(hits))
 
 
@@ -86,14 +86,14 @@ class Fairness:
 
     identities: int
     chance: float
-    colour_visible: float
-    colour_infrared: float
+    color_visible: float
+    color_infrared: float
     pixels_visible: float
     pixels_infrared: float
 
 
 def photograph_all(world: World, people: sysu.Plan, images: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Pictures (N, H, W, 3), identities (N,), cameras (N,) of the whole plan, in memory."""
+    """Render all images of a plan: images (N, H, W, 3), identities (N,), cameras (N,)."""
     keys = [
         (number, camera, shot)
         for number in people.identities
@@ -106,7 +106,7 @@ def photograph_all(world: World, people: sysu.Plan, images: int) -> tuple[np.nda
 
 
 def measure(world: World, people: sysu.Plan, *, images: int = 3, trials: int = 10) -> Fairness:
-    """Both matchers, visible to visible across cameras and infrared to visible."""
+    """Measure both features, from visible to visible across cameras and from infrared to visible."""
     pictures, identities, cameras = photograph_all(world, people, images)
     results = {}
     for name, describe in MATCHERS.items():
@@ -118,20 +118,21 @@ def measure(world: World, people: sysu.Plan, *, images: int = 3, trials: int = 1
     return Fairness(
         identities=len(people.identities),
         chance=1 / len(people.identities),
-        colour_visible=results["colour_histogram", VISIBLE],
-        colour_infrared=results["colour_histogram", INFRARED],
+        color_visible=results["color_histogram", VISIBLE],
+        color_infrared=results["color_histogram", INFRARED],
         pixels_visible=results["raw_pixels", VISIBLE],
         pixels_infrared=results["raw_pixels", INFRARED],
     )
 
 
 def main() -> None:
-    """`python -m vireid.synthetic.fairness`: the numbers of docs/synthetic.md."""
+    """Print the numbers of docs/synthetic.md: `python -m vireid.synthetic.fairness`."""
     for difficulty in (0.0, 0.5, 1.0):
         world = World(seed=0, difficulty=difficulty, size=(128, 64))
-        found = measure(world, sysu.plan(seed=0, identities=200))
+        result = measure(world, sysu.plan(seed=0, identities=200))
         print(
-            f"difficulty {difficulty:.2f}: " + ", ".join(f"{name} {value:.4g}" for name, value in asdict(found).items())
+            f"difficulty {difficulty:.2f}: "
+            + ", ".join(f"{name} {value:.4g}" for name, value in asdict(result).items())
         )
 
 

@@ -1,6 +1,6 @@
-"""From a person to the strips that make the picture: where each begins and ends, how wide it is, what it wears.
+"""Build the figure of a person: textured strips between joints.
 
-All of it is computed once for an identity and a set of bags; a picture only moves the joints and lights the strips.
+A figure is computed once for an identity and its bags; an image only moves the joints and shades the strips.
 """
 
 from __future__ import annotations
@@ -11,7 +11,14 @@ from vireid.synthetic.sewing import Figure, Sewing
 
 
 def dress(person: Person, attributes: Attributes | None = None, *, rows: int = 46, columns: int = 64) -> Figure:
-    """`attributes`: those of one camera (bags come and go); otherwise the person's own."""
+    """Build the figure of a person.
+
+    Args:
+        person: The identity.
+        attributes: Attributes in one camera, whose bags replace those of the person; None: the bags of the person.
+        rows: Texture rows of a strip.
+        columns: Texture columns of a strip.
+    """
     if attributes is not None and attributes != person.attributes:
         person = person.but(backpack=attributes.backpack, satchel=attributes.satchel)
     sewing = Sewing(rows, columns)

@@ -1,4 +1,4 @@
-"""What differs between the layouts: their cameras, who stands before which, where pictures and lists go."""
+"""Layouts of synthetic datasets: cameras, identities, image paths and annotation files."""
 
 from __future__ import annotations
 
@@ -14,34 +14,34 @@ from vireid.synthetic.world import World
 
 
 class People(Protocol):
-    """Who there is, as a layout plans it."""
+    """Identities of a dataset and their cameras."""
 
     @property
     def identities(self) -> tuple[int, ...]:
-        """All numbers, sorted."""
+        """Numbers of all identities, sorted."""
         ...
 
     @property
     def test(self) -> tuple[int, ...]:
-        """Those of the test split (of the first, where there are several), sorted."""
+        """Numbers of the test identities (of the first split, if there are several), sorted."""
         ...
 
     @property
     def cameras(self) -> Mapping[int, tuple[int, ...]]:
-        """Number -> the keys of the cameras that see the person."""
+        """Number -> keys of the cameras that have images of the identity."""
         ...
 
 
 @dataclass(frozen=True)
 class Layout:
-    """The functions of one layout; `Any` is its own kind of `People`."""
+    """Functions of one layout; `Any` is the layout's class of `People`."""
 
-    cameras: Mapping[int, Camera]  # by the key that `World` knows them by
+    cameras: Mapping[int, Camera]  # by their keys in `World`
     split_sizes: Callable[[int, int | None, int | None], Any]  # identities, test, val; UserError with every fault
     plan: Callable[..., Any]  # seed, identities, test, val, by keyword
     image_path: Callable[[Any, int, int, int], str]  # people, camera, identity, shot from 0
     write_annotations: Callable[[Path, World, Any, int], None]  # root, world, people, images of each
-    # Writes what sets made by older versions lack, and returns the files.
+    # Writes files that older versions did not write, and returns them.
     add_missing: Callable[[Path, World, Any, int], list[Path]] = lambda root, world, people, images: []
 
 
@@ -66,7 +66,7 @@ LAYOUTS: Mapping[str, Layout] = {
 
 
 def layout_named(name: str) -> Layout:
-    """UserError with all names where there is none of this one."""
+    """Return a layout; UserError with all names for an unknown one."""
     if name not in LAYOUTS:
         raise UserError(f"--layout must be one of {', '.join(LAYOUTS)}, got {name}")
     return LAYOUTS[name]

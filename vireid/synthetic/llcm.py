@@ -1,4 +1,4 @@
-"""The LLCM layout: nine devices at nine places, all but the third with a visible and an infrared mode."""
+"""Layout of LLCM: nine devices, all but the third with a visible and an infrared mode."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ DEVICES = (1, 2, 3, 4, 5, 6, 7, 8, 9)
 VISIBLE_ONLY = 3
 INFRARED = 10  # key of a device's infrared mode = this + its number
 FIRST_SCENE = 6
-FEWEST_DEVICES, MOST_DEVICES = 2, 4  # that see a person in both modes
-THIRD_DEVICE_SHARE = 0.3  # of the people whom the visible-only device sees too
+FEWEST_DEVICES, MOST_DEVICES = 2, 4  # devices of an identity, in both modes
+THIRD_DEVICE_SHARE = 0.3  # share of identities that the visible-only device has, too
 
 
 def _device(number: int) -> dict[int, Camera]:
-    """Both modes look the same way at one place; places, light and sensors differ from device to device."""
+    """The modes of one device, with one scene and view; scenes, light and sensors differ between devices."""
     like = SYSU_CAMERAS[(1, 2, 4, 5)[number % 4]]
     a, b, c = sin(2.4 * number), sin(5.1 * number + 1), sin(7.7 * number + 2)
     headings = tuple(heading + 0.5 * a for heading in like.headings)
@@ -47,7 +47,7 @@ CAMERAS: dict[int, Camera] = {key: camera for number in DEVICES for key, camera 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Sorted numbers of the people to train on and to test on, and the keys of the cameras each is seen by."""
+    """Sorted numbers of training and test identities, and the keys of the cameras of each."""
 
     train: tuple[int, ...]
     test: tuple[int, ...]
@@ -59,14 +59,14 @@ class Plan:
 
 
 def split_sizes(identities: int, test: int | None, val: int | None) -> dict[str, int]:
-    """The real share (351 of 1064) where nothing is given; every fault at once."""
+    """Return the sizes of the splits; by default the real share of test identities (351 of 1064)."""
     return two_sizes("llcm", 351 / 1064, identities, test, val)
 
 
 def plan(*, seed: int, identities: int, test: int | None = None, val: int | None = None) -> Plan:
-    """People 1 .. `identities`, each before two to four devices in both modes, some before the third device too.
+    """Choose identities 1 .. `identities`: each has two to four devices in both modes, some also the third device.
 
-    Two devices are enough for every query to have an answer: images of its own device are not counted.
+    With two devices every query has a correct gallery image that counts: images of the query's device are ignored.
     """
     size = split_sizes(identities, test, val)["test"]
     order = (1 + stream(seed, LAYOUT_STREAM).permutation(identities)).tolist()
@@ -82,14 +82,14 @@ def plan(*, seed: int, identities: int, test: int | None = None, val: int | None
 
 
 def image_path(people: Plan, camera: int, number: int, shot: int) -> str:
-    """test_vis/cam1/0301/0301_c01_s000001_f0001_vis.jpg of a test person, vis/0007/0007_c01_... of another."""
+    """Return a path: test_vis/cam1/0301/0301_c01_s000001_f0001_vis.jpg for test, vis/0007/0007_c01_... for training."""
     device, word = camera % INFRARED, "nir" if camera > INFRARED else "vis"
     folder = f"test_{word}/cam{device}/{number:04d}" if number in people.test else f"{word}/{number:04d}"
     return f"{folder}/{number:04d}_c{device:02d}_s{device:06d}_f{shot + 1:04d}_{word}.jpg"
 
 
 def write_annotations(root: Path, world: World, people: Plan, images: int) -> None:
-    """idx/{train_vis,train_nir,test_id}.txt, a folder for each camera of the test people, attributes.csv."""
+    """Write idx/{train_vis,train_nir,test_id}.txt, a test folder for each camera, and attributes.csv."""
     (root / "idx").mkdir()
     for key in CAMERAS:
         (root / f"test_{'nir' if key > INFRARED else 'vis'}" / f"cam{key % INFRARED}").mkdir(parents=True)

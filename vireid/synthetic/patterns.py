@@ -1,7 +1,7 @@
-"""The layout of a textile: which of three layers lies at a place of the cloth.
+"""Patterns of textiles: the layer (0 to 2) of each position on the cloth.
 
-Lengths are in statures (the height of the person is 1), so that a stripe is as wide on a sleeve as on the chest.
-The layout is what both kinds of light share; colours and infrared reflectances are laid on it afterwards.
+Lengths are in statures (the height of the person is 1), so that a stripe is as wide on a sleeve as on the chest. The
+pattern is common to both modalities; colors and infrared reflectances are assigned to the layers afterwards.
 """
 
 from __future__ import annotations
@@ -14,7 +14,15 @@ import numpy as np
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """`kind` is a key of `KINDS`; period in statures; duty = share of it in the second layer; angle in radians."""
+    """Pattern of a cloth.
+
+    Args:
+        kind: Key of `KINDS`.
+        period: Period in statures.
+        duty: Share of the period in the second layer.
+        angle: Angle in radians.
+        phases: Random numbers in [0, 1).
+    """
 
     kind: str = "plain"
     period: float = 0.06
@@ -23,7 +31,7 @@ class Pattern:
     phases: tuple[float, ...] = (0.0,) * 12
 
     def layers(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-        """Around (x) and down (y) in statures, of one shape -> index of the layer, 0 to 2, same shape."""
+        """Return the layer, 0 to 2, of positions around (x) and down (y) the garment, in statures."""
         return KINDS[self.kind](self, x, y)
 
 
@@ -66,7 +74,7 @@ def _dots(pattern: Pattern, x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def _print(pattern: Pattern, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Camouflage or large flowers: a few waves with phases of their own, cut at two levels."""
+    """Camouflage or large flowers: a sum of waves with random phases, quantized to three levels."""
     field = np.zeros(np.broadcast(x, y).shape)
     wave = 2 * np.pi / (pattern.period * 1.8)
     for k in range(6):
@@ -110,7 +118,7 @@ KINDS: dict[str, Callable[[Pattern, np.ndarray, np.ndarray], np.ndarray]] = {
 
 @dataclass(frozen=True, slots=True)
 class Emblem:
-    """A print on the chest or the back: `shape` is a key of `SHAPES`; centre and size in statures, front or back."""
+    """Print on the chest or the back: `shape` is a key of `SHAPES`; center and size are in statures."""
 
     shape: str
     on_back: bool
@@ -119,7 +127,7 @@ class Emblem:
     size: float
 
     def covers(self, x: np.ndarray, y: np.ndarray, around: float) -> np.ndarray:
-        """x is 0 at the front and runs once around the body in `around` statures -> mask of the printed places."""
+        """Return the mask of printed positions; x is 0 at the front, and `around` is the girth in statures."""
         middle = self.aside + (around / 2 if self.on_back else 0.0)
         dx = (np.mod(x - middle + around / 2, around) - around / 2) / self.size
         return SHAPES[self.shape](dx, (y - self.down) / self.size)

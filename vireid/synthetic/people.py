@@ -1,7 +1,7 @@
-"""Who exists: body, walk, hair, clothes and bags of each identity, all from (seed, number).
+"""Sample identities: body, gait, hair, clothes and bags as functions of (seed, number).
 
-Nothing here knows about cameras, pixels or folders. `Person` keeps the eight attributes apart from everything else,
-so a person can be shown again with one attribute changed (`Person.but`).
+Independent of cameras, pixels and folders. `Person` has the eight attributes in a field of their own, so that an
+identity can be rendered with one attribute changed (`Person.but`).
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ import numpy as np
 from vireid.synthetic import materials
 from vireid.synthetic.patterns import SHAPES, Emblem, Pattern
 
-# First words of the seed sequences; a new use of randomness takes a new number, so that nothing else changes.
+# First words of the seed sequences; a new use of random numbers gets a new number, so that nothing else changes.
 PERSON_STREAM, BAGS_STREAM, SHOT_STREAM, LAYOUT_STREAM, SCENE_STREAM = range(5)
 
 
 def stream(seed: int, *words: int) -> np.random.Generator:
-    """An independent generator for (seed, use, identity, camera, image ...)."""
+    """Return an independent random generator for (seed, use, identity, camera, image, ...)."""
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, *words])))
 
 
@@ -36,13 +36,13 @@ class Attributes:
     satchel: bool
 
     def bits(self) -> np.ndarray:
-        """(8,) uint8."""
+        """Return the attributes as (8,) uint8."""
         return np.array([getattr(self, field.name) for field in fields(self)], np.uint8)
 
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """Half-widths and lengths in statures."""
+    """Half-widths and lengths of a body, in statures (the height of the person is 1)."""
 
     shoulder: float
     chest: float
@@ -56,7 +56,7 @@ class Body:
 
 @dataclass(frozen=True, slots=True)
 class Gait:
-    """Angles in radians."""
+    """Walk of a person; angles in radians."""
 
     stride: float
     arm_swing: float
@@ -69,7 +69,7 @@ class Gait:
 
 @dataclass(frozen=True, slots=True)
 class Hair:
-    """`fringe` is how far it comes down the forehead, `volume` how far it stands off the head."""
+    """Hair of a person; `fringe` is its length on the forehead, `volume` its distance from the head."""
 
     reflectance: np.ndarray  # (4,)
     fringe: float
@@ -112,23 +112,23 @@ class Outfit:
 
 @dataclass(frozen=True, slots=True)
 class Bags:
-    """Reflectances (4,) and sizes (1 = average) of the two bags a person may carry."""
+    """Reflectances (4,) and sizes (1 = average) of a backpack and a satchel."""
 
     backpack: np.ndarray  # (4,)
     backpack_trim: np.ndarray
     backpack_size: float
     satchel: np.ndarray
     satchel_size: float
-    satchel_side: int  # -1 or 1: the hip it hangs at
+    satchel_side: int  # -1 or 1: the side of the hip
 
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """One identity; nothing in it depends on cameras or pictures."""
+    """One identity, independent of cameras and images."""
 
     number: int
     attributes: Attributes
-    frame: Body  # before the build of a woman or a man is put on it
+    frame: Body  # before the proportions of `female` are applied
     gait: Gait
     hair: Hair
     outfit: Outfit
@@ -143,13 +143,13 @@ class Person:
 
     @property
     def cut(self) -> str:
-        """A coat over bare legs would pass for a dress, so there it is worn as a jacket."""
+        """Cut of the upper garment; a coat over bare legs would look like a dress and becomes a jacket."""
         look = self.attributes
         coat_hides = look.skirt or not (look.long_sleeve and look.long_lower)
         return "open_jacket" if self.outfit.cut == "coat" and coat_hides else self.outfit.cut
 
     def but(self, **changes: bool) -> Person:
-        """The same person with some attributes changed: `person.but(glasses=True)`."""
+        """Return the person with some attributes changed: `person.but(glasses=True)`."""
         return replace(self, attributes=replace(self.attributes, **changes))
 
 
@@ -160,7 +160,7 @@ CUTS = ("tee", "shirt", "open_jacket", "hood", "coat")
 
 
 def sample_person(seed: int, number: int, difficulty: float = 0.5) -> Person:
-    """Identity `number` of the world `seed`. Shares of the attributes follow those of the released annotation."""
+    """Sample identity `number`; attributes are as frequent as in the released annotation of SYSU-MM01."""
     rng = stream(seed, PERSON_STREAM, number)
     attributes = _attributes(rng)
     return Person(
@@ -177,13 +177,13 @@ def sample_person(seed: int, number: int, difficulty: float = 0.5) -> Person:
 
 
 def attributes_in_camera(seed: int, person: Person, camera: int) -> Attributes:
-    """Bags are the only attributes that change between cameras, as in the released files."""
+    """Return the attributes in one camera: only bags change between cameras, as in the released files."""
     rng = stream(seed, BAGS_STREAM, person.number, camera)
     backpack, satchel = person.attributes.backpack, person.attributes.satchel
-    wanders = stream(seed, BAGS_STREAM, person.number).random()  # a third of the people sometimes go without
-    if wanders < 0.34:
+    varies = stream(seed, BAGS_STREAM, person.number).random()  # a third of the identities is sometimes without
+    if varies < 0.34:
         backpack = bool(rng.random() < 0.5) and not satchel
-    elif wanders < 0.40:
+    elif varies < 0.40:
         satchel = bool(rng.random() < 0.5) and not backpack
     return replace(person.attributes, backpack=backpack, satchel=satchel)
 

@@ -1,4 +1,4 @@
-"""One picture: a figure, posed and seen by a camera, over its scene, through its sensor -> uint8 pixels."""
+"""Render one image: a posed figure in front of a scene, with illumination, occlusion, blur and sensor noise."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CREASES = 12
 
 @dataclass(frozen=True, slots=True)
 class Tables:
-    """Random fields shared by all pictures of one size; each picture cuts its own piece."""
+    """Random fields of all images of one size; each image uses a window of them."""
 
     creases: np.ndarray  # (CREASES, R, SIDES) about 0
     noise: np.ndarray  # (n,) standard normal
@@ -32,7 +32,7 @@ class Tables:
 
 
 def tables(seed: int, height: int, width: int, rows: int) -> Tables:
-    """`rows` is the number of texture rows of the figures that will be drawn."""
+    """Draw the random fields; `rows` is the number of texture rows of the figures."""
     rng = stream(seed, SCENE_STREAM, 1_000)
     creases = np.stack(
         [ndimage.gaussian_filter(rng.normal(size=(rows, SIDES)), (rows / 24, SIDES / 9)) for _ in range(CREASES)]
@@ -49,7 +49,7 @@ def tables(seed: int, height: int, width: int, rows: int) -> Tables:
 
 
 def render(figure: Figure, camera: Camera, shot: Shot, shared: Tables, *, seed: int) -> np.ndarray:
-    """(H, W, 3) uint8; the three channels of an infrared picture are equal."""
+    """Render an image (H, W, 3) uint8; the three channels of an infrared image are equal."""
     height, width = shared.rows.shape[0], shared.columns.shape[1]
     canvas = Canvas(_background(camera, shot, height, width, seed))
     places, depth, scale = _project(figure, camera, shot, height, width)
@@ -61,7 +61,7 @@ def render(figure: Figure, camera: Camera, shot: Shot, shared: Tables, *, seed: 
 
 
 def _background(camera: Camera, shot: Shot, height: int, width: int, seed: int) -> np.ndarray:
-    """(C, H, W): a window of the scene in which the person's feet stand on the ground."""
+    """(C, H, W): a window of the scene with the ground at the feet of the person."""
     picture = scene(seed, camera.scene, camera.indoor)[camera.infrared]
     tall = 250 + 120 * shot.spots[0]
     wide = tall * width / height
@@ -78,7 +78,7 @@ def _background(camera: Camera, shot: Shot, height: int, width: int, seed: int) 
 def _project(
     figure: Figure, camera: Camera, shot: Shot, height: int, width: int
 ) -> tuple[np.ndarray, np.ndarray, float]:
-    """Joints in pixels (J, 2), their nearness (J,) in statures, and pixels per stature."""
+    """Joints in pixels (J, 2), their distance towards the camera (J,) in statures, and pixels per stature."""
     person = figure.person
     places, head = joints(
         person.body,
@@ -138,7 +138,7 @@ def _draw(
     columns = (np.mod((ANGLE - turn[:, None]) / (2 * np.pi) + 0.5, 1.0) * figure.columns).astype(np.intp)
     np.minimum(columns, figure.columns - 1, out=columns)
 
-    lamp = along[:, 1] * shot.light[0] - along[:, 0] * shot.light[1]  # light along each strip's sideways normal
+    lamp = along[:, 1] * shot.light[0] - along[:, 0] * shot.light[1]  # light along the sideways normal of each strip
     lit = lamp[:, None].astype(np.float32) * NORMAL_ACROSS + np.float32(shot.light[2]) * NORMAL_FORWARD
     shade = np.maximum(lit, 0) * np.float32(1.12 - camera.ambient) + np.float32(camera.ambient)
     shade *= 0.80 + 0.20 * NORMAL_FORWARD  # less sky reaches the rims
@@ -185,7 +185,7 @@ def _plain_strip(
 
 
 def _occlude(canvas: Canvas, camera: Camera, shot: Shot) -> None:
-    """Something between the person and the camera."""
+    """Draw an object or a person between the person and the camera."""
     width, height = canvas.width, canvas.height
     cloth = shot.occluder_cloth[:, 3:] if camera.infrared else shot.occluder_cloth[:, :3]
     a, b = shot.occluder_place
@@ -196,7 +196,7 @@ def _occlude(canvas: Canvas, camera: Camera, shot: Shot) -> None:
         _plain_strip(
             canvas, (0.12 + 0.76 * a) * width, -0.1 * height, 1.1 * height, (0.04 + 0.06 * b) * width, cloth[0], 0.01
         )
-    else:  # somebody passing at the edge
+    else:  # a passing person at the edge
         x = (-0.08 + 0.16 * b) * width if a < 0.5 else (0.92 + 0.16 * b) * width
         skin = np.array([0.62, 0.47, 0.40]) if len(cloth[0]) == 3 else np.array([0.68])
         for foot in (-0.07, 0.07):
@@ -209,7 +209,7 @@ def _occlude(canvas: Canvas, camera: Camera, shot: Shot) -> None:
 
 
 def _sensor(planes: np.ndarray, camera: Camera, shot: Shot, shared: Tables) -> np.ndarray:
-    """Light, tone, blur and noise."""
+    """Apply illumination, contrast, blur and noise, and quantize to uint8."""
     channels, height, width = planes.shape
     top, left = (
         int(s * n) for s, n in zip(shot.spots[4:6], (shared.uneven.shape[0] - height, shared.uneven.shape[1] - width))

@@ -1,7 +1,7 @@
-"""The places behind the people: one large picture of reflectances for each scene, cut anew for each shot.
+"""Backgrounds: one large reflectance image for each scene, of which every image uses a window.
 
 Indoors a corridor or hall with doors, boards, tiles; outdoors facades, hedges, trees, a road. Infrared reflectances are
-drawn apart from the colours here too (leaves are bright, the sky is black).
+independent of the colors (leaves are bright, the sky is black).
 """
 
 from __future__ import annotations
@@ -18,26 +18,26 @@ FLOOR = 300  # row where the wall or the facade meets the ground
 
 
 class _Painter:
-    """Draws the same shape into the colour picture and the infrared picture."""
+    """Draws the same shapes into a color image and an infrared image."""
 
     def __init__(self, rng: np.random.Generator) -> None:
         self.rng = rng
-        self.colour, self.infrared = Image.new("RGB", (WIDTH, HEIGHT)), Image.new("L", (WIDTH, HEIGHT))
-        self._pens = ImageDraw.Draw(self.colour), ImageDraw.Draw(self.infrared)
+        self.color, self.infrared = Image.new("RGB", (WIDTH, HEIGHT)), Image.new("L", (WIDTH, HEIGHT))
+        self._pens = ImageDraw.Draw(self.color), ImageDraw.Draw(self.infrared)
 
     def _inks(self, rgb: tuple[float, ...], infrared: float) -> tuple[tuple[int, ...], int]:
         return tuple(int(255 * min(max(c, 0), 1)) for c in rgb), int(255 * min(max(infrared, 0), 1))
 
     def shape(self, kind: str, points: list, rgb: tuple[float, ...], infrared: float, **options: int) -> None:
-        """`kind`: rectangle, polygon, ellipse or line of PIL's ImageDraw."""
+        """Draw a rectangle, polygon, ellipse or line (`kind`, a method of PIL's ImageDraw) into both images."""
         for pen, ink in zip(self._pens, self._inks(rgb, infrared)):
             getattr(pen, kind)(points, fill=ink, **options)
 
     def finish(self, grain: float) -> tuple[Image.Image, Image.Image]:
-        """Soften edges, add the texture of plaster, asphalt and leaves."""
+        """Return both images with soft edges and the texture of plaster, asphalt and leaves."""
         factor = (1 + grain * (1.2 * self._field(2) + 0.7 * self._field(60)))[..., None]
         pictures = []
-        for image in (self.colour, self.infrared):
+        for image in (self.color, self.infrared):
             values = np.atleast_3d(np.asarray(image.filter(ImageFilter.GaussianBlur(0.8)), np.float32)) * factor
             pictures.append(Image.fromarray(np.clip(values, 0, 255).astype(np.uint8).squeeze()))
         return pictures[0], pictures[1]
@@ -50,7 +50,7 @@ class _Painter:
 
 @lru_cache(maxsize=16)
 def scene(seed: int, number: int, indoor: bool) -> tuple[Image.Image, Image.Image]:
-    """(colour RGB, infrared L), each WIDTH x HEIGHT."""
+    """Draw a scene: (color RGB, infrared L) images of WIDTH x HEIGHT."""
     painter = _Painter(stream(seed, SCENE_STREAM, number))
     (_hall if indoor else _street)(painter)
     return painter.finish(0.035 if indoor else 0.06)

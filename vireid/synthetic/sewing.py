@@ -1,4 +1,4 @@
-"""The parts of a drawn person, and the workbench on which they are put together."""
+"""Figures: textured strips between joints, and their builder."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NO_CAPS = (0.0, 0.0)
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """P strips with tables of R rows and U columns; lengths in statures."""
+    """P strips with textures of R rows and U columns; lengths in statures."""
 
     person: Person
     start: np.ndarray  # (P,) joint indices
@@ -55,7 +55,7 @@ _TABLES = [field.name for field in fields(Strip) if field.name != "texture"]
 
 
 class Sewing:
-    """Collects strips; `rows` and `columns` are the texture size."""
+    """Builder of a `Figure`; `rows` and `columns` are the texture size."""
 
     def __init__(self, rows: int, columns: int) -> None:
         self.rows, self.columns = rows, columns
@@ -78,7 +78,10 @@ class Sewing:
         creases: float = 1.0,
         both: bool = False,
     ) -> None:
-        """`joints`: "start end"; with `both` each exists as _l and _r. `knots`: (share of the way, half-width)."""
+        """Add a strip.
+
+        `joints` is "start end"; with `both`, each exists as _l and _r. `knots` are (share of the length, half-width).
+        """
         start, end = joints.split()
         texture = tailor.average(picture)
         half = profile(self.rows, length, knots, caps)
@@ -100,7 +103,7 @@ class Sewing:
 
 
 def profile(rows: int, length: float, knots: Knots, caps: tuple[float, float]) -> np.ndarray:
-    """(rows,) half-widths down a strip whose ends are rounded over `caps` beyond its joints."""
+    """(rows,) half-widths along a strip whose ends are rounded over `caps` beyond its joints."""
     place = (np.arange(rows) + 0.5) / rows * (length + sum(caps)) - caps[0]
     half = np.interp(place / length, [k[0] for k in knots], [k[1] for k in knots])
     for beyond, cap in ((-place, caps[0]), (place - length, caps[1])):

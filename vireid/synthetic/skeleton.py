@@ -1,4 +1,4 @@
-"""Where the joints of a walking person are, in statures: x to the person's left, y up, z forward, feet on y = 0."""
+"""Joint positions of a walking person, in statures: x to the left, y up, z forward, feet at y = 0."""
 
 from __future__ import annotations
 
@@ -60,10 +60,10 @@ INDEX = {name: position for position, name in enumerate(JOINTS)}
 
 @dataclass(frozen=True, slots=True)
 class Pose:
-    """What differs from one picture to the next; angles in radians."""
+    """Pose of a person in one image; angles in radians."""
 
     phase: float  # of the walk, 0 to 2 pi
-    stride: float  # times the person's own
+    stride: float  # factor of the stride of the gait
     head_turn: float
     raised: float  # elbow flexion added to one forearm
     raised_side: int  # -1 or 1
@@ -74,7 +74,7 @@ class Pose:
 def joints(
     body: Body, gait: Gait, pose: Pose, *, hem: float, hair_end: float, satchel_side: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Positions (len(JOINTS), 3) and the mask (len(JOINTS),) of those that turn with the head."""
+    """Return positions (len(JOINTS), 3) and the mask (len(JOINTS),) of the joints that turn with the head."""
     p: dict[str, tuple[float, float, float]] = {}
     hip_y = body.legs
     thigh, shin = 0.475 * hip_y, 0.440 * hip_y

@@ -1,7 +1,8 @@
-"""The one drawing primitive: a bent-free tube of varying width seen from the side, textured and lit like a cylinder.
+"""The drawing primitive: a straight tube of varying width seen from the side, textured and shaded like a cylinder.
 
 A limb, the trunk, a skirt, a lock of hair or a bag is a strip from one image point to another with a table of
-half-widths. Pixels get their coverage from the signed distance to its sides, hence soft edges without supersampling.
+half-widths. Pixels get their coverage from the signed distance to its sides, so that edges are soft without
+supersampling.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ _TO_SIDE = (SIDES - 1) / 2 / 1.2
 
 
 class Canvas:
-    """`planes` is (C, H, W) float32 in display values; strips are laid over it, farthest first."""
+    """Image on which strips are drawn, farthest first; `planes` is (C, H, W) float32 in display values."""
 
     def __init__(self, planes: np.ndarray) -> None:
         self.planes = planes
@@ -40,11 +41,18 @@ class Canvas:
         columns: np.ndarray,
         light: np.ndarray,
     ) -> None:
-        """Lay one strip over the canvas.
+        """Draw one strip.
 
-        `start` (x, y) one end in pixels, `direction` (x, y) of unit length, `length` and the largest half-width `reach`
-        in pixels; `half` (R,) half-widths and `inverse` (R,) table steps per pixel; `texture` (C, R * U); `columns`
-        (SIDES,) the texture column of each place across; `light` (R * SIDES,) the shading.
+        Args:
+            start: (x, y) of one end in pixels.
+            direction: (x, y) of norm 1.
+            length: Length in pixels.
+            reach: Largest half-width in pixels.
+            half: (R,) half-widths.
+            inverse: (R,) table steps per pixel.
+            texture: (C, R * U).
+            columns: (SIDES,) texture column of each position across.
+            light: (R * SIDES,) shading.
         """
         (x0, y0), (dx, dy) = start, direction
         x1, y1 = x0 + dx * length, y0 + dy * length
@@ -71,16 +79,16 @@ class Canvas:
         np.minimum(side, SIDES - 1, out=side)
         np.maximum(side, 0, out=side)
         side = side.astype(np.intp)
-        colour = texture.take(row * width + columns.take(side), axis=1)
+        color = texture.take(row * width + columns.take(side), axis=1)
         row *= SIDES
         row += side
-        colour *= light.take(row)
+        color *= light.take(row)
         patch = self.planes[:, top:bottom, left:right]
-        colour -= patch
-        colour *= cover
-        patch += colour
+        color -= patch
+        color *= cover
+        patch += color
 
 
 def steps_per_pixel(half: np.ndarray) -> np.ndarray:
-    """`inverse` of `Canvas.strip` for a table of half-widths in pixels."""
+    """Compute `inverse` of `Canvas.strip` for a table of half-widths in pixels."""
     return (_TO_SIDE / np.maximum(half, 0.3)).astype(np.float32)

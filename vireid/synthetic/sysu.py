@@ -1,7 +1,8 @@
-"""The SYSU-MM01 layout: which identities stand in which camera, how they are split, and the annotation files.
+"""Layout of SYSU-MM01: identities of each camera and split, and the annotation files.
 
-As in the real set the numbers have gaps up to 533, cameras 1, 2 and 6 know only the first 332, 332 and 333 of them,
-test identities come from those, some folders are missing, and an absent person's attributes are a column of ones.
+As in the real dataset, the numbers have gaps up to 533, cameras 1, 2 and 6 have only the first 332, 332 and 333 of
+them, test identities are among those, some folders are missing, and the attributes of a missing identity are a column
+of ones.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from vireid.synthetic.world import World
 
 CAMERAS: tuple[int, ...] = (1, 2, 3, 4, 5, 6)
 INFRARED_CAMERAS = (3, 6)
-SHARED_PLACE = {3: 2}  # queries of camera 3 are never compared with camera 2
+SHARED_PLACE = {3: 2}  # queries of camera 3 are not compared with camera 2
 LAST_NUMBER = 533
 LAST_COLUMN = {1: 332, 2: 332, 3: 533, 4: 533, 5: 533, 6: 333}
 MISSING_SHARE = 0.15
@@ -32,7 +33,7 @@ MOST = 9999  # four digits
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Sorted identity numbers of the three lists, and the cameras (sorted) each identity is seen by."""
+    """Sorted numbers of the identities of each split, and the sorted cameras of each identity."""
 
     train: tuple[int, ...]
     val: tuple[int, ...]
@@ -46,7 +47,11 @@ class Plan:
 
 
 def split_sizes(identities: int, test: int | None, val: int | None) -> dict[str, int]:
-    """Real proportions (296 train, 99 val, 96 test of 491) where a size is not given; every fault at once."""
+    """Return the sizes of the splits; by default in the real proportions (296 train, 99 val, 96 test of 491).
+
+    Raises:
+        UserError: With all impossible arguments.
+    """
     problems = []
     test = max(FEWEST["test"], round(identities * 96 / 491)) if test is None else test
     val = max(FEWEST["val"], round(identities * 99 / 491)) if val is None else val
@@ -67,7 +72,7 @@ def split_sizes(identities: int, test: int | None, val: int | None) -> dict[str,
         ]
         if identities <= LAST_NUMBER and test > LAST_COLUMN[1]:
             problems.append(
-                f"--test-identities must be at most {LAST_COLUMN[1]}, the numbers that all cameras know, got {test}"
+                f"--test-identities must be at most {LAST_COLUMN[1]}, the numbers that all cameras have, got {test}"
             )
     if problems:
         raise UserError("\n".join(problems))
@@ -75,13 +80,13 @@ def split_sizes(identities: int, test: int | None, val: int | None) -> dict[str,
 
 
 def plan(*, seed: int, identities: int, test: int | None = None, val: int | None = None) -> Plan:
-    """Who is in the data set, in which split, and seen by which cameras: a function of its arguments."""
+    """Choose the identities of each split and their cameras, as a function of the arguments."""
     sizes = split_sizes(identities, test, val)
     rng = stream(seed, LAYOUT_STREAM)
     real = identities <= LAST_NUMBER
     last = LAST_COLUMN if real else dict.fromkeys(CAMERAS, identities)
-    known_everywhere = rng.permutation(np.arange(1, min(last.values()) + 1))
-    chosen = known_everywhere[: sizes["test"]]
+    in_all_cameras = rng.permutation(np.arange(1, min(last.values()) + 1))
+    chosen = in_all_cameras[: sizes["test"]]
     others = rng.permutation(np.setdiff1d(np.arange(1, max(last.values()) + 1), chosen))[
         : sizes["train"] + sizes["val"]
     ]
@@ -92,7 +97,7 @@ def plan(*, seed: int, identities: int, test: int | None = None, val: int | None
 
 
 def _seen_by(seed: int, number: int, last: dict[int, int]) -> tuple[int, ...]:
-    """At least one infrared camera and a visible one that its queries may be compared with."""
+    """Cameras of an identity: at least one infrared one, and a visible one that its queries are compared with."""
     rng = stream(seed, LAYOUT_STREAM, number)
     possible = [camera for camera in CAMERAS if number <= last[camera]]
     while True:
@@ -104,7 +109,7 @@ def _seen_by(seed: int, number: int, last: dict[int, int]) -> tuple[int, ...]:
 
 
 def image_path(camera: int, number: int, shot: int) -> str:
-    """`shot` counts from 0, files from 1."""
+    """Return the path of an image; `shot` counts from 0, files from 1."""
     return f"cam{camera}/{number:04d}/{shot + 1:04d}.jpg"
 
 
@@ -126,10 +131,10 @@ def write_annotations(root: Path, world: World, people: Plan, images: int) -> No
 
 
 def permutations(seed: int, people: Plan, images: int) -> bytes:
-    """Bytes of `exp/rand_perm_cam.mat`, from which the official draw of a gallery takes its first columns.
+    """Return the bytes of `exp/rand_perm_cam.mat`, whose first columns are the galleries of the official draw.
 
     A cell array of cameras, each a cell array of identities 1 to the last one: ten permutations of the image numbers
-    from 1 (trials x images), empty where the identity was not seen. A function of seed, camera, identity and `images`.
+    from 1 (trials x images), empty if there are no images. A function of seed, camera, identity and `images`.
     """
     numbers = np.arange(1, images + 1, dtype=np.uint8 if images <= np.iinfo(np.uint8).max else np.uint16)
     last = max(people.last_column.values())
@@ -156,7 +161,7 @@ def add_permutations(root: Path, world: World, people: Plan, images: int) -> lis
 
 
 def mat_bytes(name: str, table: np.ndarray) -> bytes:
-    """A MATLAB v5 file; the date in its 116-byte text is replaced, so that equal tables give equal files."""
+    """Write a MATLAB v5 file to bytes; the date in its header is replaced, so that equal tables give equal files."""
     buffer = io.BytesIO()
     savemat(buffer, {name: table}, format="5")
     return b"MATLAB 5.0 MAT-file, written by vireid".ljust(116) + buffer.getvalue()[116:]

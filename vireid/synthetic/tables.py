@@ -1,4 +1,4 @@
-"""Lists and tables that the layouts of RegDB and LLCM have in common."""
+"""Index files and attribute tables of the layouts of RegDB and LLCM."""
 
 from __future__ import annotations
 
@@ -9,18 +9,26 @@ from vireid.core.errors import UserError
 from vireid.data.attributes.released import SYSU_NAMES
 from vireid.synthetic.world import World
 
-FEWEST = 2  # people to train on, people to test on
+FEWEST = 2  # training identities, and test identities
 MOST = 9999  # four digits
 
 
 def two_sizes(layout: str, share: float, identities: int, test: int | None, val: int | None) -> dict[str, int]:
-    """Sizes of a layout that has people to train on and to test on only; UserError with every fault.
+    """Return the sizes of the splits of a layout without validation identities.
 
-    `share`: of the people that are tested on, where their number is not given.
+    Args:
+        layout: Name of the layout, for messages.
+        share: Share of the test identities if `test` is None.
+        identities: Number of identities.
+        test: Number of test identities.
+        val: Number of validation identities, which must be None.
+
+    Raises:
+        UserError: With all impossible arguments.
     """
     problems = []
     if val is not None:
-        problems.append(f"--val-identities is not for --layout {layout}, which has no validation people")
+        problems.append(f"--val-identities is not for --layout {layout}, which has no validation identities")
     if not 2 * FEWEST <= identities <= MOST:
         problems.append(
             f"--identities must be between {2 * FEWEST} ({FEWEST} to train, {FEWEST} to test) and {MOST},"
@@ -40,16 +48,19 @@ def two_sizes(layout: str, share: float, identities: int, test: int | None, val:
 
 
 def write_index(file: Path, people: Iterable[int], paths: Mapping[int, Iterable[str]]) -> None:
-    """A line `path label` for each picture; the label is the person's place among `people`."""
+    """Write a line `path label` for each image; the label is the rank of the identity in `people`."""
     lines = [f"{path} {label}\n" for label, number in enumerate(people) for path in paths[number]]
     file.write_text("".join(lines), encoding="ascii")
 
 
 def write_attributes(file: Path, world: World, seen: Mapping[int, Mapping[int, Iterable[int]]]) -> None:
-    """The table of `vireid.data.attributes`: identity, camera and the eight attributes.
+    """Write a table for `vireid.data.attributes`: identity, camera and the eight attributes.
 
-    `seen`: identity -> number of the camera -> keys of the cameras with that number. Where those differ (somebody put
-    a bag down), nobody can say: the cell is empty.
+    Args:
+        file: File to write.
+        world: The identities.
+        seen: Identity -> number of the camera -> keys of the cameras with that number. If an attribute differs between
+            them (a bag), the cell is empty.
     """
     lines = [",".join(("identity", "camera", *SYSU_NAMES))]
     for number, cameras in seen.items():

@@ -1,4 +1,4 @@
-"""Painting what a person wears onto unrolled tubes: (rows down, columns around, red/green/blue/near infrared).
+"""Paint clothes and the head onto unrolled tubes: (rows down, columns around, red/green/blue/near infrared).
 
 Everything is painted at twice the wanted size with hard edges and averaged down, so that a thin stripe becomes a pale
 one instead of flickering. Columns run once around the body; the middle column is the front.
@@ -26,7 +26,7 @@ class Tube:
 
     @classmethod
     def grid(cls, rows: int, columns: int, *, length: float, girth: float, before: float = 0.0) -> Tube:
-        """`before`: how far the round end sticks out before the first joint."""
+        """`before` is the length of the round end in front of the first joint."""
         down = (np.arange(rows * FINER) + 0.5) / (rows * FINER) * length - before
         around = ((np.arange(columns * FINER) + 0.5) / (columns * FINER) - 0.5) * girth
         return cls(down=down[:, None], around=around[None, :], girth=girth)
@@ -35,26 +35,26 @@ class Tube:
         return np.broadcast_to(reflectance, (self.down.shape[0], self.around.shape[1], CHANNELS)).astype(np.float32)
 
     def cloth(self, garment: Garment, offset: float = 0.0) -> np.ndarray:
-        """The garment's pattern, `offset` statures below its beginning."""
+        """Paint the pattern of a garment, starting `offset` statures below its upper end."""
         layers = garment.pattern.layers(self.around, self.down + offset)
         return garment.dyes.astype(np.float32)[np.broadcast_to(layers, (self.down.shape[0], self.around.shape[1]))]
 
 
 def average(fine: np.ndarray) -> np.ndarray:
-    """(2R, 2U, 4) -> (4, R * U)."""
+    """Downsample and flatten a texture: (2R, 2U, 4) -> (4, R * U)."""
     rows, columns = fine.shape[0] // FINER, fine.shape[1] // FINER
     mean = fine.reshape(rows, FINER, columns, FINER, CHANNELS).mean(axis=(1, 3))
     return np.ascontiguousarray(mean.reshape(rows * columns, CHANNELS).T, dtype=np.float32)
 
 
 def lay(picture: np.ndarray, mask: np.ndarray, reflectance: np.ndarray) -> None:
-    """Overwrite the masked places with one colour or with another picture of the same size."""
+    """Overwrite the masked positions with one color or with another texture of the same size."""
     mask = np.broadcast_to(mask, picture.shape[:2])
     picture[mask] = reflectance[mask] if reflectance.ndim == 3 else reflectance
 
 
 def trunk(tube: Tube, person: Person, *, hem: float, waist: float) -> np.ndarray:
-    """Upper garment down to `hem`, below it the lower one; neckline, opening, belt and emblem."""
+    """Paint the upper garment down to `hem`, the lower one below it; neckline, opening, belt and emblem."""
     outfit, down, front = person.outfit, tube.down, np.abs(tube.around)
     upper = outfit.upper
     picture = tube.cloth(upper)
@@ -115,7 +115,7 @@ PAINT_CUT = {"tee": _tee, "shirt": _shirt, "open_jacket": _open_jacket, "hood": 
 
 
 def sleeve(tube: Tube, person: Person, *, end: float, offset: float) -> np.ndarray:
-    """Cloth down to `end`, a cuff, then skin."""
+    """Paint a sleeve: cloth down to `end`, a cuff, then skin."""
     picture = tube.cloth(person.outfit.upper, offset)
     lay(picture, tube.down > end - 0.012, person.outfit.upper.dyes[0] * 0.8)
     lay(picture, tube.down > end, person.skin)
@@ -123,7 +123,7 @@ def sleeve(tube: Tube, person: Person, *, end: float, offset: float) -> np.ndarr
 
 
 def leg(tube: Tube, person: Person, *, end: float, offset: float, shoe_from: float) -> np.ndarray:
-    """Trouser leg (or bare leg where `end` <= 0), sock and boot."""
+    """Paint a leg: trouser leg (bare if `end` <= 0), sock and boot."""
     outfit = person.outfit
     picture = tube.cloth(outfit.lower, offset)
     lay(picture, tube.down > end - 0.010, outfit.lower.dyes[0] * 0.8)
@@ -134,7 +134,7 @@ def leg(tube: Tube, person: Person, *, end: float, offset: float, shoe_from: flo
 
 
 def skirt(tube: Tube, person: Person, *, offset: float) -> np.ndarray:
-    """Pleated; of the upper garment if it is a dress."""
+    """Paint a pleated skirt, in the cloth of the upper garment if it is a dress."""
     outfit = person.outfit
     garment = outfit.upper if outfit.one_piece else outfit.skirt
     picture = tube.cloth(garment, offset if outfit.one_piece else 0.0)
@@ -143,7 +143,7 @@ def skirt(tube: Tube, person: Person, *, offset: float) -> np.ndarray:
 
 
 def coat_tail(tube: Tube, person: Person, *, offset: float) -> np.ndarray:
-    """The lower half of a coat, open a little at the front."""
+    """Paint the lower half of a coat, slightly open at the front."""
     picture = tube.cloth(person.outfit.upper, offset)
     lay(picture, np.abs(tube.around) < 0.006, person.outfit.upper.dyes[0] * 0.5)
     lay(picture, np.abs(tube.around) < 0.05 * (tube.down - 0.08), person.outfit.lower.dyes[0])
@@ -151,7 +151,7 @@ def coat_tail(tube: Tube, person: Person, *, offset: float) -> np.ndarray:
 
 
 def head(tube: Tube, person: Person) -> np.ndarray:
-    """Face in front, hair above the hairline and at the back; a cap on top of it; glasses."""
+    """Paint the head: face, hair, cap and glasses."""
     style, attributes = person.hair, person.attributes
     v, u = np.clip(tube.down / 0.14, 0, 1), np.abs(tube.around) / tube.girth  # v: crown 0, chin 1; u: nose 0, back 0.5
     picture = tube.solid(person.skin)
@@ -200,7 +200,7 @@ def _glasses(picture: np.ndarray, u: np.ndarray, v: np.ndarray, person: Person) 
 
 
 def pack(tube: Tube, person: Person) -> np.ndarray:
-    """A backpack: pocket, piping."""
+    """Paint a backpack with pocket and piping."""
     bags, v, u = person.bags, tube.down / 0.25, np.abs(np.abs(tube.around) / tube.girth - 0.5)
     picture = tube.solid(bags.backpack)
     lay(picture, (np.abs(v - 0.72) < 0.17) & (u < 0.16), bags.backpack_trim)
@@ -210,7 +210,7 @@ def pack(tube: Tube, person: Person) -> np.ndarray:
 
 
 def plait(tube: Tube, person: Person) -> np.ndarray:
-    """Hair with dark crossings."""
+    """Paint plaited hair."""
     picture = tube.solid(person.hair.reflectance)
     lay(picture, np.mod(tube.down, 0.035) < 0.012, person.hair.reflectance * 0.6)
     return picture

@@ -1,4 +1,4 @@
-"""People, cameras and pictures by number: `World(seed=0).photograph(person, camera, shot)`, without any folder."""
+"""Render synthetic images in memory: `World(seed=0).photograph(identity, camera, shot)`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,14 @@ from vireid.synthetic.sewing import Figure
 
 
 class World:
-    """A function of (seed, difficulty, size): every picture can be taken alone and is always the same."""
+    """Synthetic identities and cameras. Every image is a function of the arguments and of its numbers.
+
+    Args:
+        seed: Random seed.
+        difficulty: 0 (easy) to 1 (hard): spread of pose, light, occlusion and blur.
+        size: (height, width) of the images in pixels.
+        cameras: Number -> camera.
+    """
 
     def __init__(
         self,
@@ -34,7 +41,7 @@ class World:
         return sample_person(self.seed, number, self.difficulty)
 
     def attributes(self, number: int, camera: int) -> Attributes:
-        """As seen in one camera: bags may differ."""
+        """Return the attributes of an identity in one camera; bags may differ between cameras."""
         return attributes_in_camera(self.seed, self.person(number), camera)
 
     def figure(self, person: Person) -> Figure:
@@ -44,12 +51,12 @@ class World:
         return self.figure(self.person(number).but(backpack=backpack, satchel=satchel))
 
     def photograph(self, number: int, camera: int, shot: int) -> np.ndarray:
-        """(H, W, 3) uint8: picture `shot` of identity `number` in `camera`."""
+        """Render image `shot` of identity `number` in `camera`: (H, W, 3) uint8."""
         seen = self.attributes(number, camera)
         return self.picture(self._figure(number, seen.backpack, seen.satchel), number, camera, shot)
 
     def picture(self, figure: Figure, number: int, camera: int, shot: int) -> np.ndarray:
-        """The same circumstances for any figure: what the picture would be if the person were dressed otherwise."""
+        """Render another figure with the pose, light and noise of an image, for example with one attribute changed."""
         if self._tables is None:
             self._tables = tables(self.seed, *self.size, self._rows)
         circumstances = take(

@@ -1,4 +1,4 @@
-"""Writing a synthetic data set: worker processes, a folder that appears only when it is whole, `synthetic.json`."""
+"""Write a synthetic dataset: worker processes, an atomic rename of the folder, and `synthetic.json`."""
 
 from __future__ import annotations
 
@@ -23,18 +23,28 @@ from vireid.synthetic.layouts import LAYOUTS, People, layout_named
 from vireid.synthetic.sysu import MOST
 from vireid.synthetic.world import World
 
-VERSION = 1  # of the generator: raised whenever the same parameters give other pictures
+VERSION = 1  # of the generator: increased if the same parameters give other images
 RECORD = "synthetic.json"
 JPEG_QUALITY = 92
 SMALLEST, LARGEST = 32, 2048
-Job = tuple[int, list[tuple[int, int, str]]]  # identity, (camera, shot, path) of each picture
+Job = tuple[int, list[tuple[int, int, str]]]  # identity, (camera, shot, path) of each image
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """Everything that decides the bytes of a data set. `size` is (height, width) in pixels; `images` counts the
-    pictures of each (identity, camera); `test_identities` and `val_identities` None = the real set's proportions."""
+    """Parameters that determine the bytes of a synthetic dataset.
+
+    Args:
+        layout: Folder layout: sysu, regdb or llcm.
+        identities: Number of identities.
+        images: Images of each (identity, camera).
+        seed: Random seed.
+        size: (height, width) in pixels.
+        difficulty: 0 (easy) to 1 (hard).
+        test_identities: Number of test identities; None: the proportion of the real dataset.
+        val_identities: Number of validation identities; None: the proportion of the real dataset.
+    """
 
     layout: str = "sysu"
     identities: int = 160
@@ -46,7 +56,7 @@ class Recipe:
     val_identities: int | None = None
 
     def check(self) -> None:
-        """Every fault at once."""
+        """Raise UserError with all impossible parameters."""
         problems = []
         if not 1 <= self.images <= MOST:
             problems.append(f"--images must be between 1 and {MOST}, got {self.images}")
@@ -66,36 +76,48 @@ class Recipe:
             raise UserError("\n".join(problems))
 
     def world(self) -> World:
-        """The people and cameras of this recipe."""
+        """Build the identities and cameras."""
         cameras = dict(LAYOUTS[self.layout].cameras)
         return World(seed=self.seed, difficulty=self.difficulty, size=self.size, cameras=cameras)
 
     def people(self) -> People:
-        """Who stands before which cameras."""
+        """Choose the identities of each split and their cameras."""
         return LAYOUTS[self.layout].plan(
             seed=self.seed, identities=self.identities, test=self.test_identities, val=self.val_identities
         )
 
     def record(self) -> str:
-        """Text of `synthetic.json`."""
+        """Return the text of `synthetic.json`."""
         return json.dumps({"generator": "vireid synthetic people", "version": VERSION, **asdict(self)}, indent=2) + "\n"
 
 
 def write_dataset(out: str | Path, recipe: Recipe, *, workers: int = 1, progress: bool = True) -> bool:
-    """Make the dataset at `out`; False when exactly it exists already. Nothing is left after an error or Ctrl-C.
+    """Write a dataset to a folder. No files are left after an error or Ctrl-C.
 
     A file that an older version did not write is added to an existing dataset, which is reported on stderr.
+
+    Args:
+        out: Folder.
+        recipe: Parameters of the dataset.
+        workers: Number of processes.
+        progress: Whether a progress bar is shown.
+
+    Returns:
+        False if the same dataset exists already.
+
+    Raises:
+        UserError: For impossible parameters, or a folder that holds something else.
     """
     recipe.check()
     if workers < 1:
         raise UserError(f"--workers must be at least 1, got {workers}")
     out = Path(out)
     layout, people = LAYOUTS[recipe.layout], recipe.people()
-    if _already_there(out, recipe):
+    if _exists_already(out, recipe):
         for file in layout.add_missing(out, recipe.world(), people, recipe.images):
-            print(f"{file}: added, because an older version of vireid made this dataset without it", file=sys.stderr)
+            print(f"{file}: added, because an older version of vireid wrote this dataset without it", file=sys.stderr)
         return False
-    with _aside(out) as folder:
+    with _temporary_folder(out) as folder:
         layout.write_annotations(folder, recipe.world(), people, recipe.images)
         jobs = [
             (
@@ -116,7 +138,7 @@ def write_dataset(out: str | Path, recipe: Recipe, *, workers: int = 1, progress
     return True
 
 
-def _already_there(out: Path, recipe: Recipe) -> bool:
+def _exists_already(out: Path, recipe: Recipe) -> bool:
     if out.is_file():
         raise UserError(f"{out} is a file; give --out a new folder")
     if not out.exists() or not any(out.iterdir()):
@@ -127,14 +149,14 @@ def _already_there(out: Path, recipe: Recipe) -> bool:
     if record.read_text(encoding="utf-8", errors="replace") == recipe.record():
         return True
     raise UserError(
-        f"{out} holds a synthetic data set made with other parameters (see {record}); "
+        f"{out} holds a synthetic dataset of other parameters (see {record}); "
         "give --out another folder or remove this one"
     )
 
 
 @contextmanager
-def _aside(out: Path) -> Iterator[Path]:
-    """A temporary sibling that becomes `out` at the end and disappears on any error, Ctrl-C or SIGTERM."""
+def _temporary_folder(out: Path) -> Iterator[Path]:
+    """A temporary folder next to `out` that is renamed to it, or removed on an error, Ctrl-C or SIGTERM."""
     out.parent.mkdir(parents=True, exist_ok=True)
     folder = out.parent / f".{out.name}.{os.getpid()}.partial"
     try:
@@ -147,14 +169,16 @@ def _aside(out: Path) -> Iterator[Path]:
             try:
                 os.replace(folder, out)  # also over an empty folder
             except OSError as error:
-                raise UserError(f"{out} appeared while the data set was made; give --out another folder") from error
+                raise UserError(
+                    f"{out} was created while the dataset was written; give --out another folder"
+                ) from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager
 def _terminate_is_exit() -> Iterator[None]:
-    """SIGTERM unwinds like Ctrl-C instead of leaving the temporary folder; signals exist in the main thread only."""
+    """Raise SystemExit on SIGTERM, so that the temporary folder is removed; only possible in the main thread."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -170,7 +194,7 @@ def _terminate_is_exit() -> Iterator[None]:
 
 
 def _render_all(folder: Path, recipe: Recipe, jobs: list[Job], workers: int) -> Iterator[int]:
-    """Number of images written, an identity at a time. Pictures do not depend on who draws them."""
+    """Write the images and yield their number after each identity. Images do not depend on the number of workers."""
     if workers == 1:
         _start_worker(folder, recipe, in_process=True)
         yield from map(_write_identity, jobs)
@@ -188,7 +212,7 @@ def _render_all(folder: Path, recipe: Recipe, jobs: list[Job], workers: int) -> 
 
 @contextmanager
 def _single_threaded() -> Iterator[None]:
-    """Worker processes share the cores among themselves; their linear algebra must not start threads of its own."""
+    """Let worker processes inherit one thread each for linear algebra, because there is one process for each core."""
     before = {name: os.environ.get(name) for name in _THREADS}
     os.environ.update(dict.fromkeys(_THREADS, "1"))
     try:
@@ -204,7 +228,7 @@ _job: tuple[Path, World] | None = None  # of this process
 def _start_worker(folder: Path, recipe: Recipe, in_process: bool = False) -> None:
     global _job
     if not in_process:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent process handles Ctrl-C
     _job = folder, recipe.world()
 
 

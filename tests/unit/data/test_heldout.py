@@ -45,6 +45,6 @@ def test_two_people_must_stay():
     with pytest.raises(DataError) as error:
         hold_out(SAMPLES, identities=6, seed=0)
     assert str(error.value) == (
-        "HELDOUT_IDENTITIES = 6, but the training set has only 7 identities and at least two must stay;"
+        "HELDOUT_IDENTITIES = 6, but the training set has only 7 identities and at least two must remain;"
         " set it to 5 or less"
     )

@@ -69,13 +69,13 @@ def test_attributes_of_different_widths_are_refused(images: np.ndarray) -> None:
 
 
 def test_lengths_that_differ_are_refused(images: np.ndarray) -> None:
-    with pytest.raises(ValueError, match="7 samples but 6 images"):
+    with pytest.raises(ValueError, match="must have a row for each of 7 samples, got 6"):
         BatchLoader(make_samples(), images[:6], [])
 
 
 @pytest.mark.parametrize("row", [7, -1])
 def test_a_row_that_does_not_exist(images: np.ndarray, row: int) -> None:
-    with pytest.raises(IndexError, match=f"a batch asks for row {row} of 7 images"):
+    with pytest.raises(IndexError, match=f"row {row} of a batch does not exist: there are 7 images"):
         list(BatchLoader(make_samples(), images, [[0], [0, row]]))
 
 

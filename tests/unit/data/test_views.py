@@ -13,7 +13,8 @@ from vireid.config import Build, check_config
 from vireid.config.load import read_unchecked
 from vireid.core.errors import ConfigError
 from vireid.core.types import Batch, Modality, Sample
-from vireid.data.augment.transforms import Augment, Augmentation, PadCrop, RowFilter, normalise
+from vireid.data.augment.pixels import normalize
+from vireid.data.augment.transforms import Augment, Augmentation, PadCrop, RowFilter
 from vireid.data.loading import BatchLoader
 from vireid.zoo.models import config_path
 
@@ -71,7 +72,7 @@ def test_a_limited_step_touches_its_rows_only(shuffled):
     (batch,) = loader([Modality.VISIBLE])
     if shuffled:
         batch = batch.select(torch.tensor([3, 5, 0, 2, 4, 1]))
-    plain, fill = normalise(batch.images), Fill(7.0)
+    plain, fill = normalize(batch.images), Fill(7.0)
     augment = Augment({"fill": fill}, seed=0, only={"fill": RowFilter(Modality.VISIBLE, 1)})
     before = batch.images.clone()
     images = augment(batch, epoch=0, step=0).images
@@ -89,8 +90,8 @@ def test_pixels_move_in_the_chosen_rows_only(shuffled):
     if shuffled:
         batch = batch.select(torch.tensor([3, 5, 0, 2, 4, 1]))
     images = Augment({"shift": Shift()}, seed=0, only={"shift": RowFilter(view=1)})(batch, epoch=0, step=0).images
-    plain = normalise(batch.images)
-    black = normalise(torch.zeros(1, 3, 1, 1, dtype=torch.uint8))[0, :, 0, 0]
+    plain = normalize(batch.images)
+    black = normalize(torch.zeros(1, 3, 1, 1, dtype=torch.uint8))[0, :, 0, 0]
     for row, view in enumerate(batch.view.tolist()):
         if view == 1:
             assert torch.equal(images[row, :, 1:], plain[row, :, :-1])
@@ -164,5 +165,5 @@ def test_borders_of_different_greys_where_no_row_has_both():
         for row, view in enumerate(batch.view.tolist()):
             found[view] |= set(levels[row].flatten().tolist())
     assert found == {0: {127, 255}, 1: {0, 255}}
-    with pytest.raises(ValueError, match=r"agree on what lies outside an image, got \[0, 127\]"):
+    with pytest.raises(ValueError, match=r"have one gray value outside of images, got \[0, 127\]"):
         Augment(steps, seed=0, only={"plain": RowFilter(view=0)})

@@ -109,9 +109,9 @@ def test_identities_without_any_label_are_named():
     ("text", "fault"),
     [
         (None, "is missing; it holds the identities of the split"),
-        ("", "is empty; it should hold identities"),
+        ("", "is empty; it holds the identities"),
         ("1, x", "line 1: 'x' is not an identity number"),
-        ("1,2,1", "names identities twice: 0001"),
+        ("1,2,1", "lists identities twice: 0001"),
         ("1\n2\nthree\n", "line 3: 'three' is not an identity number"),
     ],
 )

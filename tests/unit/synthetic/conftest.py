@@ -1,4 +1,4 @@
-"""One small written data set for the tests that read it back."""
+"""One small written dataset for the tests that read it back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A data set is a function of its recipe: not of the clock, the number of workers or the order of the work."""
+"""A dataset is a function of its recipe: not of the clock, the number of workers or the order of the work."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fair task: colour works between visible cameras and is worth nothing across modalities; raw pixels fail across."""
+"""Fair task: color works between visible cameras and is worth nothing across modalities; raw pixels fail across."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ def found() -> Fairness:
     return measure(World(seed=5, size=(64, 32)), sysu.plan(seed=5, identities=150), images=3, trials=10)
 
 
-def test_colour_works_between_visible_cameras(found: Fairness) -> None:
-    assert found.colour_visible > 15 * found.chance
+def test_color_works_between_visible_cameras(found: Fairness) -> None:
+    assert found.color_visible > 15 * found.chance
 
 
-def test_colour_is_chance_across_modalities(found: Fairness) -> None:
-    assert found.colour_infrared < 2 * found.chance
+def test_color_is_chance_across_modalities(found: Fairness) -> None:
+    assert found.color_infrared < 2 * found.chance
 
 
 def test_raw_pixels_fail_across_modalities(found: Fairness) -> None:
@@ -32,7 +32,7 @@ def test_raw_pixels_fail_across_modalities(found: Fairness) -> None:
 
 
 def test_the_matchers_would_notice_an_unfair_set(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Were the infrared picture made from the grey of the colours, both would cross the modalities."""
+    """Were the infrared picture made from the gray of the colors, both would cross the modalities."""
 
     def unfair(*arguments: Any, **options: Any) -> Figure:
         figure = dress(*arguments, **options)
@@ -40,5 +40,5 @@ def test_the_matchers_would_notice_an_unfair_set(monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr("vireid.synthetic.world.dress", unfair)
     found = measure(World(seed=5, size=(64, 32)), sysu.plan(seed=5, identities=150), images=2, trials=10)
-    assert found.colour_infrared > 2 * found.chance
+    assert found.color_infrared > 2 * found.chance
     assert found.pixels_infrared > 3 * found.chance

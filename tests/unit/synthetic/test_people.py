@@ -1,4 +1,4 @@
-"""What is drawn shows who it is: attributes change pixels, and colour does not give the infrared away."""
+"""What is drawn shows who it is: attributes change pixels, and color does not give the infrared away."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ def test_each_attribute_is_visible(attribute: str) -> None:
     assert np.mean(np.array(changed) >= least) >= share, changed
 
 
-def test_infrared_brightness_is_not_determined_by_colour() -> None:
-    """Over many garments no colour channel, nor brightness, correlates with the infrared reflectance."""
+def test_infrared_brightness_is_not_determined_by_color() -> None:
+    """Over many garments no color channel, nor brightness, correlates with the infrared reflectance."""
     cloth = np.array([
         garment.dyes[0] for number in range(1, 401) for outfit in [sample_person(0, number).outfit]
         for garment in (outfit.upper, outfit.lower)
     ])  # fmt: skip
-    colour = np.column_stack([cloth[:, :3], cloth[:, :3].mean(axis=1), np.ptp(cloth[:, :3], axis=1)])
+    color = np.column_stack([cloth[:, :3], cloth[:, :3].mean(axis=1), np.ptp(cloth[:, :3], axis=1)])
     infrared = cloth[:, NEAR_INFRARED]
     assert infrared.std() > 0.15
-    for column in colour.T:
+    for column in color.T:
         assert abs(np.corrcoef(column, infrared)[0, 1]) < 0.12  # 800 garments: standard error 0.035
     dark = cloth[:, :3].max(axis=1) < 0.3
     assert dark.sum() > 50

@@ -1,4 +1,4 @@
-"""The written RegDB layout is one that the reader takes, for each of the ten trials."""
+"""The written RegDB layout is one that the reader takes, for each of the ten splits."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ def people(samples) -> set[int]:
     return {int(sample.path.parent.name) for sample in samples}
 
 
-def test_ten_trials_each_with_everybody_in_one_half(root: Path) -> None:
+def test_ten_splits_each_with_all_identities_once(root: Path) -> None:
     splits = set()
-    for trial in range(1, 11):
-        data = RegDB(root=str(root), split=trial, attributes=str(root / "attributes.csv"))
+    for split in range(1, 11):
+        data = RegDB(root=str(root), split=split, attributes=str(root / "attributes.csv"))
         train, test = data.train(), data.test()
         assert len(people(train)) == 3
         assert people(train) | people(test) == set(range(1, 8))
@@ -62,7 +62,7 @@ def test_only_the_documented_entries(root: Path) -> None:
     [
         ((3, None, None), "--identities must be between 4 (2 to train, 2 to test) and 9999, got 3"),
         ((10, 9, None), "--test-identities must be between 2 and 8 (2 of the 10 are needed to train), got 9"),
-        ((10, 1, 2), "--val-identities is not for --layout regdb, which has no validation people\n"
+        ((10, 1, 2), "--val-identities is not for --layout regdb, which has no validation identities\n"
          "--test-identities must be between 2 and 8 (2 of the 10 are needed to train), got 1"),
     ],
 )  # fmt: skip

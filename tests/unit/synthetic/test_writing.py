@@ -40,7 +40,7 @@ def run(tool: ModuleType, out: Path, *options: str) -> int:
         (["--identities", "20", "--test-identities", "19"],
          "--identities 20 with 4 val and 19 test leaves -3 to train; at least 2 needed"),
         (["--identities", "400", "--test-identities", "350", "--val-identities", "10"],
-         "--test-identities must be at most 332, the numbers that all cameras know, got 350"),
+         "--test-identities must be at most 332, the numbers that all cameras have, got 350"),
         (["--images", "0"], "--images must be between 1 and 9999, got 0"),
         (["--seed", "-1"], "--seed must be at least 0, got -1"),
         (["--size", "288"], "--size must be HEIGHTxWIDTH in pixels, as in 288x144, got '288'"),
@@ -76,7 +76,7 @@ def test_the_tool_makes_a_set_once(tool: ModuleType, tmp_path: Path, capsys: pyt
     assert (out / "synthetic.json").stat().st_mtime_ns == first
     assert run(tool, out, *options, "--seed", "1") == 2
     assert capsys.readouterr().err.splitlines()[-1] == (
-        f"error: {out} holds a synthetic data set made with other parameters (see {out / 'synthetic.json'}); "
+        f"error: {out} holds a synthetic dataset of other parameters (see {out / 'synthetic.json'}); "
         "give --out another folder or remove this one"
     )
 

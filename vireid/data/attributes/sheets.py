@@ -1,4 +1,4 @@
-"""Attributes that people wrote down themselves: CSV and .xlsx, one row for a person or for a person in a camera."""
+"""Read attribute tables in CSV and .xlsx files: one row for an identity, or for an identity in a camera."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Augmentations of colour: what a camera of another kind might have seen of the same light.
+"""Color augmentations: channel exchange and grayscale.
 
-All but `RandomGrayscale` act on normalised values, as the releases do. Numbers are drawn for each image on the host;
-`mix_channels`, `gray_boxes_` and `gray_pixels` are the mathematics, from drawn numbers to images.
+All but `RandomGrayscale` act on normalized values, as in the releases. Random numbers are drawn for each image on the
+host; `mix_channels`, `gray_boxes_` and `gray_pixels` are pure functions of these numbers and the images.
 """
 
 from __future__ import annotations
@@ -11,32 +11,41 @@ from torch import Generator, Tensor
 
 from vireid.core.registries import AUGMENTATIONS
 from vireid.core.types import Batch
-from vireid.data.augment.transforms import Augmentation, RandomErasing, checked_probability, send
+from vireid.data.augment.pixels import send
+from vireid.data.augment.transforms import Augmentation, RandomErasing, checked_probability
 
-LUMA = (0.2989, 0.5870, 0.1140)  # of CAJ and MCE, applied to normalised values
-GRAY, KEEP = 3, 4  # choices beside the three channels
+LUMA = (0.2989, 0.5870, 0.1140)  # of CAJ and MCE, applied to normalized values
+GRAY, KEEP = 3, 4  # choices in addition to the three channels
 
 _WEIGHTS = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0), LUMA, (0.0, 0.0, 0.0))
 
 
 def mix_channels(images: Tensor, choice: Tensor) -> Tensor:
-    """One channel of each image, or its brightness, in all three.
+    """Copy one channel of each image, or its luma, to all three channels.
 
-    Shapes: (B, 3, H, W) on any device, (B,) int64 on the CPU -> (B, 3, H, W) channels_last. Choices 0, 1, 2 are that
-    channel, `GRAY` the luma of `LUMA`, `KEEP` leaves the image as it is.
+    Args:
+        images: Images.
+        choice: 0, 1, 2: that channel; `GRAY`: the luma by `LUMA`; `KEEP`: the unchanged image.
+
+    Shape:
+        images (B, 3, H, W) on any device, choice (B,) int64 on the CPU -> (B, 3, H, W) channels_last
     """
     weights = torch.tensor(_WEIGHTS, dtype=images.dtype)[choice].view(-1, 3, 1, 1)
     kept = send((choice == KEEP).view(-1, 1, 1, 1), images.device)
-    grey = (images * send(weights, images.device)).sum(dim=1, keepdim=True)
-    return torch.where(kept, images, grey).contiguous(memory_format=torch.channels_last)
+    gray = (images * send(weights, images.device)).sum(dim=1, keepdim=True)
+    return torch.where(kept, images, gray).contiguous(memory_format=torch.channels_last)
 
 
 @AUGMENTATIONS.register
 class ChannelExchange(Augmentation):
-    """A random channel of each image in all three; with `gray` its luma is a fourth choice. All equally probable.
+    """Channel exchange: copy a random channel of each image to all three channels.
 
-    Source: CAJ (ICCV 2021), the second visible view, `gray` 2 there (3: with luma); MCE, the auxiliary view. In no
-    choice does the image stay in colour.
+    Args:
+        gray: Whether the luma is a fourth choice. All choices are equally probable; none keeps the colors.
+
+    Source:
+        Ye et al., "Channel Augmented Joint Learning for Visible-Infrared Recognition" (CAJ), ICCV 2021, the second
+        visible view, `gray` 2 in the release (3: with luma); MCE, the auxiliary view.
     """
 
     def __init__(self, *, gray: bool = False) -> None:
@@ -48,10 +57,14 @@ class ChannelExchange(Augmentation):
 
 @AUGMENTATIONS.register
 class ChannelAdaptiveGray(Augmentation):
-    """A random channel in all three, each with probability 1/4; otherwise the luma with `probability`, or no change.
+    """Copy a random channel to all three, each with probability 1/4; otherwise the luma, or no change.
 
-    `probability` 0.5: each channel 1/4, luma 1/8, unchanged 1/8; 0: CAJ's form without grey (ChannelAdap).
-    Source: CAJ (ICCV 2021) and MCE as released, infrared images.
+    Args:
+        probability: Probability of the luma in the remaining quarter. 0.5: each channel 1/4, luma 1/8, unchanged 1/8;
+            0: CAJ's form without gray (ChannelAdap).
+
+    Source:
+        CAJ (ICCV 2021) and MCE as released, for infrared images.
     """
 
     def __init__(self, *, probability: float = 0.5) -> None:
@@ -65,16 +78,21 @@ class ChannelAdaptiveGray(Augmentation):
 
 @AUGMENTATIONS.register
 class RandomGrayscale(Augmentation):
-    """The luma of the pixels in all three channels, each image with the given probability.
+    """Random grayscale: copy the luma of the pixels to all three channels.
 
-    Of the pixels, before normalisation, with the weights and the rounding of Pillow's conversion to "L".
-    Source: torchvision's RandomGrayscale before the tensor, in CAJ+ (PAMI 2023, plain visible view) and DEEN.
+    The luma is computed before the normalization, with the weights and the rounding of Pillow's conversion to "L".
+
+    Args:
+        probability: Probability for each image.
+
+    Source:
+        torchvision's RandomGrayscale on PIL images, in CAJ+ (PAMI 2023, plain visible view) and DEEN.
     """
 
     def __init__(self, *, probability: float = 0.1) -> None:
         self.probability = checked_probability(probability)
 
-    def colour(self, images: Tensor, batch: Batch, *, generator: Generator) -> Tensor:
+    def color(self, images: Tensor, batch: Batch, *, generator: Generator) -> Tensor:
         drawn = torch.rand(len(images), generator=generator) < self.probability
         rows = send(drawn.nonzero().squeeze(1), images.device)
         images = images.clone()
@@ -83,7 +101,7 @@ class RandomGrayscale(Augmentation):
 
 
 def gray_pixels(images: Tensor) -> Tensor:
-    """What Pillow's conversion to "L" makes of them, three times: (B, 3, H, W) uint8 -> the same."""
+    """Convert to gray like Pillow's mode "L", in three equal channels: (B, 3, H, W) uint8 -> the same."""
     red, green, blue = images.int().unbind(dim=1)
     luma = (red * 19595 + green * 38470 + blue * 7471 + 32768) >> 16
     return luma.to(torch.uint8).unsqueeze(1).expand_as(images)
@@ -91,10 +109,18 @@ def gray_pixels(images: Tensor) -> Tensor:
 
 @AUGMENTATIONS.register
 class LocalGrayscale(RandomErasing):
-    """The luma of a random rectangle of each image, in all three channels; the rest stays in colour.
+    """Local grayscale: copy the luma of a random rectangle of each image to all three channels.
 
-    Rectangles as `RandomErasing`; `fill` has no effect. Source: the "random grayscale erasing" of the LLCM release.
-    Departs: there the drawn top and left are exchanged, so that rectangles are cut off at the sides of tall images.
+    Args:
+        probability: Probability for each image.
+        area: Range of the area of the rectangle, as a share of the image.
+        aspect: Range of height / width.
+
+    Source:
+        The "random grayscale erasing" of the LLCM release.
+
+    Departs:
+        In the release top and left are exchanged, so that rectangles are cut off at the sides of tall images.
     """
 
     def __init__(
@@ -111,9 +137,11 @@ class LocalGrayscale(RandomErasing):
 
 
 def gray_boxes_(images: Tensor, boxes: Tensor) -> Tensor:
-    """Luma of one rectangle of each image, in place; returns the images.
+    """Convert one rectangle of each image to its luma in place and return the images.
 
-    Shapes: (B, 3, H, W) on any device, (B, 4) on the CPU: top, bottom, left, right (bottom and right outside).
+    Shape:
+        images (B, 3, H, W) on any device, boxes (B, 4) on the CPU: top, bottom, left, right, with bottom and right
+        exclusive -> images
     """
     weights = send(torch.tensor(LUMA, dtype=images.dtype), images.device).view(3, 1, 1)
     for row, (top, bottom, left, right) in enumerate(boxes.tolist()):

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import datetime, timezone
-from math import isfinite
 from pathlib import Path
 from typing import ClassVar
 
@@ -18,6 +14,7 @@ from vireid.core.text import listed
 from vireid.core.types import DatasetInfo, Modality, Sample
 from vireid.data.attributes import UNKNOWN, attribute_value
 from vireid.data.datasets.csv_labels import missing_fault, number_labels
+from vireid.data.datasets.csv_text import MODALITIES, csv_lines, seconds_of
 from vireid.data.datasets.folders import Files, relative_path, siblings
 from vireid.data.datasets.listed_dataset import ListedDataset
 from vireid.data.findings import Findings
@@ -25,13 +22,8 @@ from vireid.data.images.image_files import LeftOut, add_unlisted, image_folders
 from vireid.data.listing import DatasetListing
 
 ROLES = ("path", "identity", "camera", "modality", "split", "time")
-MODALITIES: Mapping[str, str] = {
-    **dict.fromkeys(("visible", "vis", "rgb", "color", "colour"), "visible"),
-    **dict.fromkeys(("infrared", "ir", "nir", "thermal"), "infrared"),
-}
 SPLITS: Mapping[str, str] = {"train": "train", "test": "test"}
 NONE = "none"  # a split of images that are not used
-SEPARATORS = (",", ";", "\t")
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,23 +322,6 @@ def _completed(
     return out
 
 
-def csv_lines(file: Path) -> Iterator[tuple[int, list[str]]]:
-    """Read line numbers and cells; DataError for a file that is not CSV text."""
-    try:
-        text = file.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise DataError(f"{file} cannot be read: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"{file} is not UTF-8 text ({error}); save it as UTF-8") from error
-    head = text.splitlines()[0] if text.strip() else ""
-    reader = csv.reader(text.splitlines(keepends=True), delimiter=max(SEPARATORS, key=head.count), strict=True)
-    try:
-        for cells in reader:
-            yield reader.line_num, cells
-    except csv.Error as error:
-        raise DataError(f"{file}, line {reader.line_num}: not CSV ({error})") from error
-
-
 def _word(place: str, role: str, cell: str, known: Mapping[str, str], findings: Findings) -> str | None:
     """The value of a word of the file; None and a fault for an unknown word."""
     if cell.lower() not in known:
@@ -368,20 +343,6 @@ def _time(place: str, cell: str, findings: Findings) -> float | None:
     except ValueError as error:
         findings.add(str(error), place=place, kind="such times")
         return None
-
-
-def seconds_of(cell: str) -> float | None:
-    """Parse a time to seconds, None if empty; a date and time without a zone is UTC. UserError for other words."""
-    if not cell:
-        return None
-    with suppress(ValueError):
-        if isfinite(float(cell)):
-            return float(cell)
-    try:
-        moment = datetime.fromisoformat(cell.removesuffix("Z"))
-    except ValueError as error:
-        raise UserError(f"time {cell!r} is neither seconds nor a date and time as in 2024-05-31T10:20:30") from error
-    return (moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).timestamp()
 
 
 def _attribute(place: str, word: str, cell: str, findings: Findings) -> int:

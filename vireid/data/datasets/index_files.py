@@ -117,7 +117,7 @@ def check_entries(lists: Iterable[Sequence[Entry]], files: Files, findings: Find
     for entry in (entry for entries in lists for entry in entries):
         if os.path.isabs(entry.path) or ".." in Path(entry.path).parts:
             text = f"{entry.path} points outside of the data folder; paths are relative to it"
-            findings.add(text, place=entry.place, kind="missing files")
+            findings.add(text, place=entry.place, kind="missing files", path=files.root / entry.path)
         else:
             files.check(entry.path, entry.place, findings)
         other = first.setdefault(files.real(entry.path), entry)

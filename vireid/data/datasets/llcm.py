@@ -45,7 +45,7 @@ class LLCM(ListedDataset):
 
     Training images are the visible images, then the infrared ones, in the order of `idx/train_vis.txt` and
     `idx/train_nir.txt`. The label is the rank of the label in the file; the camera is the first `c01` .. `c09` of the
-    path, or 0 if there is none. Test images are those of the identities in `idx/test_id.txt`: all visible images, then
+    path, or 0 without one. Test images are those of the identities in `idx/test_id.txt`: all visible images, then
     all infrared ones, each by (identity, camera, name). Visible cameras are 1 to 9, infrared ones the same without 3;
     images of one camera number in both modalities come from one device. A missing (camera, identity) folder is skipped,
     as the protocol demands.
@@ -111,7 +111,7 @@ class LLCM(ListedDataset):
 
 
 def camera_in(path: str) -> int:
-    """Return the number of the first `c01` .. `c09` between separators; 0 if there is none.
+    """Return the number of the first `c01` .. `c09` between separators; 0 without one.
 
     Example:
         >>> camera_in("nir/0012/0012_c04_s050347_f9050_nir.jpg"), camera_in("vis/0012/1.jpg")

@@ -103,13 +103,13 @@ def open_images(
         return images
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        with locked(file.with_suffix(".lock")) as alone:
+        with locked(file.with_suffix(".lock")) as exclusive:
             images, damage = opened(compare=True)  # another process may have built it meanwhile
             if images is not None:
                 return images
             if damage:
                 logger.warning("the image cache %s is damaged (%s): rebuilding it", file, damage)
-            if alone:
+            if exclusive:
                 _remove(file.parent.glob(f".{file.stem}.*.tmp"))  # of processes that were killed
             _build(paths, shape, file, {**sources, "key": key, "shape": shape}, states, workers, depth)
     except OSError as error:

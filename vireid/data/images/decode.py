@@ -1,4 +1,4 @@
-"""Decode one image file: EXIF orientation, color modes, one text for each fault; and report progress."""
+"""Decode one image file: EXIF orientation, color modes, and one text for each fault."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _TRANSPOSE = {  # EXIF orientation -> what makes the image upright
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_PRIMARY_FIRST = ("MPO",)  # formats with several pictures of which the first one is the photograph by definition
+_PRIMARY_FIRST = ("MPO",)  # formats with several images, of which the first one is the photograph by definition
 
 
 @dataclass(frozen=True)
@@ -74,15 +74,15 @@ def read_image(file: str | BinaryIO, size: tuple[int, int] | None = None, depth:
 
     Args:
         file: Path or open file.
-        size: (H, W) of the result, resized by Pillow's LANCZOS exactly as the released pre-processing does. None: as it
-            is.
+        size: (H, W) of the result, resized by Pillow's LANCZOS exactly as the released pre-processing does. None: not
+            resized.
         depth: How gray images of more than 8 bits become 8 bits. None: they are refused.
     """
     try:
         with _opened(file) as image:
             frames = 1 if image.format in _PRIMARY_FIRST else getattr(image, "n_frames", 1)
             if frames > 1:
-                return Reading(None, f"{frames} pages or frames in one file, expected one; save the one that counts")
+                return Reading(None, f"{frames} pages or frames in one file, expected one; save a single one")
             if image.mode == "RGB" and _deep_color(image):
                 return Reading(None, mode_fault("RGB;16"), "RGB;16")
             if image.mode in _DEEP and depth is not None:
@@ -107,10 +107,10 @@ def _deep_color(image: Image.Image) -> bool:
 
 @contextlib.contextmanager
 def _opened(file: str | BinaryIO) -> Iterator[Image.Image]:
-    """The image of a path or an open file.
+    """Open the image of a path or an open file.
 
-    Paths are opened here: given a path, Pillow maps uncompressed files into memory and scrambles the pixels of a gray
-    TIFF whose orientation exchanges width and height.
+    Paths are opened by Python: given a path, Pillow maps uncompressed files into memory and scrambles the pixels of a
+    gray TIFF whose orientation exchanges width and height.
     """
     if not isinstance(file, str):
         with Image.open(file) as image:
@@ -121,9 +121,9 @@ def _opened(file: str | BinaryIO) -> Iterator[Image.Image]:
 
 
 def upright_image(image: Image.Image) -> Image.Image:
-    """The image turned and mirrored as its EXIF orientation says; EXIF data that cannot be read is ignored.
+    """Rotate and mirror an image by its EXIF orientation; EXIF data that cannot be read is ignored.
 
-    It is `PIL.ImageOps.exif_transpose`, which fails where it cannot write the remaining EXIF data again.
+    Like `PIL.ImageOps.exif_transpose`, which fails if it cannot write the remaining EXIF data again.
     """
     image.load()  # before the metadata: errors of the pixels are not errors of the metadata
     try:
@@ -134,7 +134,7 @@ def upright_image(image: Image.Image) -> Image.Image:
 
 
 def displayed_image(file: str) -> Image.Image:
-    """An RGB image of a file of any color mode for reports, upright; deep gray is mapped by percentiles 1 and 99.
+    """Open a file of any color mode as an upright RGB image for reports; deep gray is mapped by percentiles 1 and 99.
 
     Raises what Pillow raises for a file that cannot be read.
     """
@@ -146,7 +146,7 @@ def displayed_image(file: str) -> Image.Image:
 
 
 def mode_fault(mode: str) -> str:
-    """Why a color mode is refused, and the Pillow call that converts such a file.
+    """Describe why a color mode is refused, with the Pillow call that converts such a file.
 
     Example:
         >>> mode_fault("CMYK").partition("; ")[0]
@@ -160,13 +160,13 @@ def mode_fault(mode: str) -> str:
 
 
 def conversion(mode: str) -> str:
-    """A Python expression over `file` that replaces a file of this color mode by one that can be read."""
+    """Return a Python expression over `file` that converts a file of this color mode to a supported one."""
     target = "L" if mode in _TO_GRAY else "RGB"
     return f"ImageOps.exif_transpose(Image.open(file)).convert({target!r}).save(file)"
 
 
 def decoder() -> str:
-    """Versions of the libraries that decode and resize; other versions may give other pixels."""
+    """Return the versions of the libraries that decode and resize; other versions may give other pixels."""
     libraries = ("jpg", "libjpeg_turbo", "webp", "libtiff")
     return " ".join([f"Pillow {features.version('pil')}", *(f"{name} {features.version(name)}" for name in libraries)])
 

@@ -1,4 +1,4 @@
-"""Gray frames of 16 or 32 bits to 8 bits: the setting DATA.DEPTH."""
+"""Map gray images of 16 or 32 bits to 8 bits: the setting DATA.DEPTH."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ DISPLAY = DepthMapping(percentiles=(1, 99))  # of pictures in reports
 
 
 def depth_mapping(setting: Mapping[str, tuple[float, float]] | None) -> DepthMapping | None:
-    """The value of DATA.DEPTH as an object; None if it is not set.
+    """Build the mapping of the value of DATA.DEPTH; None if it is not set.
 
     Raises:
         UserError: Continues the sentence `DATA.DEPTH = value ...`.
@@ -89,7 +89,7 @@ def depth_mapping(setting: Mapping[str, tuple[float, float]] | None) -> DepthMap
 
 
 def depth_fault(setting: Mapping[str, tuple[float, float]] | None) -> str | None:
-    """What is wrong with a value of DATA.DEPTH, as the rest of the sentence `DATA.DEPTH = value ...`; None if sound."""
+    """Describe what is wrong with a value of DATA.DEPTH, to continue `DATA.DEPTH = value ...`; None if nothing is."""
     try:
         depth_mapping(setting)
     except UserError as error:

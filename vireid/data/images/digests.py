@@ -215,8 +215,8 @@ def _update(folder: Path, fresh: Mapping[str, _Entry]) -> None:
     file = folder / NAME
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with locked(file.with_suffix(".lock")) as alone:
-            if alone:
+        with locked(file.with_suffix(".lock")) as exclusive:
+            if exclusive:
                 _remove(folder.glob(f"{TEMPORARY}{NAME}-*"))  # of processes that were killed
             entries = dict(fresh)
             with contextlib.suppress(OSError, ValueError, TypeError, AttributeError):  # reported when it was read

@@ -1,4 +1,4 @@
-"""Images in memory maps with what is known about each, and the batches of an epoch that are drawn from them."""
+"""Decoded images with their samples, and the training batches of an epoch."""
 
 from __future__ import annotations
 
@@ -15,14 +15,20 @@ from vireid.data.rows import RowView
 
 @dataclass(frozen=True)
 class ImageSet:
-    """A list of images, decoded once."""
+    """A list of decoded images.
+
+    Args:
+        samples: The images.
+        images: (N, H, W, 3) uint8 pixels.
+        camera_names: Camera number -> name; empty if cameras have no names.
+    """
 
     samples: Sequence[Sample]
-    images: np.ndarray | RowView  # (N, H, W, 3) uint8
-    camera_names: Mapping[int, str] = field(default_factory=dict)  # number -> name, where cameras have names
+    images: np.ndarray | RowView
+    camera_names: Mapping[int, str] = field(default_factory=dict)
 
     def part(self, rows: Sequence[int], samples: Sequence[Sample]) -> ImageSet:
-        """Some of the images under new samples (other labels); nothing is copied."""
+        """Select rows, with new samples (other labels); no pixels are copied."""
         if len(rows) == len(self.samples):
             return ImageSet(samples, self.images, self.camera_names)
         source = np.zeros(len(rows), np.int64)
@@ -31,7 +37,7 @@ class ImageSet:
 
 @dataclass(frozen=True)
 class TrainingBatches:
-    """The batches of each epoch, as the trainer asks for them."""
+    """The batches of each epoch for the trainer."""
 
     loader: BatchLoader
     sampler: Any

@@ -1,4 +1,4 @@
-"""MPANet's batches: every infrared image at most once in an epoch, in blocks of one identity."""
+"""Identity sampler of MPANet: blocks of one identity, each image at most once in an epoch."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from vireid.core.errors import DataError
 from vireid.core.registries import SAMPLERS
 from vireid.core.rng import numpy_generator
 from vireid.core.types import Modality, Sample
-from vireid.data.samplers.samplers import CrossModalityIndex, own_share, positive
+from vireid.data.samplers.samplers import CrossModalityIndex, identities_of_rank, require_positive
 
 
 def blocks_of(infrared: int, visible: int, rows: int) -> int:
-    """Blocks of `rows` rows, half of each modality, that an identity with so many images gives in an epoch.
+    """Return the number of blocks of `rows` rows, half of each modality, of an identity in an epoch.
 
     >>> blocks_of(10, 9, 8), blocks_of(3, 2, 8), blocks_of(3, 20, 8)
     (2, 1, 0)
@@ -28,15 +28,20 @@ def blocks_of(infrared: int, visible: int, rows: int) -> int:
 def released_blocks(
     labels: np.ndarray, infrared: np.ndarray, *, identities: int, rows: int, state: np.random.RandomState
 ) -> np.ndarray:
-    """One epoch of MPANet's "identity_random" sampler, draw by draw.
+    """Draw one epoch of MPANet's "identity_random" sampler, with the same calls of the random generator.
 
-    (N,) labels, (N,) bool -> (batches, P `rows`) positions: P blocks of `rows` positions of one identity, infrared and
-    visible in turn. Identities come in the order of their first infrared row. Of each, the modality with more images is
-    thinned out to as many as the other has; both are shuffled, paired and cut into blocks; what is left over is not
-    used in this epoch. An identity with less than half a block in both modalities is drawn with replacement instead.
-    Batches take one block of each of P identities, drawn without replacement, as long as P have one. `state` moves on.
-    Departs from the release: an identity with less than half a block in one modality alone has no block; there it ends
-    the program (an empty list of blocks is indexed).
+    Identities are processed in the order of their first infrared row. Of each, the modality with more images is
+    subsampled to the size of the other; both are shuffled, paired and cut into blocks; the rest is not used in this
+    epoch. An identity with less than half a block in both modalities is drawn with replacement instead. A batch is one
+    block of each of P identities, drawn without replacement, as long as P identities have one. `state` advances.
+
+    Shape:
+        labels (N,), infrared (N,) bool -> (batches, P * rows) positions: P blocks of one identity each, infrared and
+        visible rows alternating
+
+    Departs:
+        An identity with less than half a block in one modality alone has no block; the release ends with an error
+        (an empty list of blocks is indexed).
     """
     half = rows // 2
     first = dict.fromkeys(labels[infrared].tolist())
@@ -68,14 +73,31 @@ def released_blocks(
 class IdentityBlockSampler:
     """P identities, K visible and K infrared images of each; no image twice in an epoch.
 
-    An epoch is a pass over blocks of K images of each modality of one identity (`released_blocks`); its number of
-    batches depends on the draws, a little from epoch to epoch, and `len()` is that of the current one. `steps` takes
-    that many batches instead, from as many passes as it needs. Rows come visible first, but nothing may depend on it.
-    With several processes each takes its share of the identities of the same global batch.
-    Errors: DataError for fewer than P identities with a block, an identity of one modality, P not divisible by the
-    processes.
-    Source: MPANet (CVPR 2021), "identity_random", where K counts both modalities. Departs: the generator is seeded from
-    (seed, epoch) at each epoch, so that an epoch does not depend on the ones before it.
+    An epoch is a pass over blocks of K images of each modality of one identity (`released_blocks`). Its number of
+    batches depends on the random numbers and varies a little; `len()` is that of the current epoch. Visible rows come
+    first, but nothing may depend on the order. With several processes, each has a part of the identities of the same
+    global batch.
+
+    Args:
+        samples: Training images.
+        identities: P, over all processes.
+        per_modality: K.
+        seed: Random seed.
+        rank: Number of this process.
+        world: Number of processes.
+        steps: Batches in an epoch, from as many passes as needed; None: one pass.
+
+    Raises:
+        DataError: For fewer than P identities with a block, an identity in one modality only, or P not divisible by the
+            processes.
+
+    Source:
+        Wu et al., "Discover Cross-Modality Nuances for Visible-Infrared Person Re-Identification" (MPANet), CVPR 2021,
+        "identity_random", where K counts both modalities.
+
+    Departs:
+        The generator is seeded from (seed, epoch) at each epoch, so that an epoch does not depend on the ones before
+        it.
     """
 
     example: ClassVar[dict] = {"identities": 2, "per_modality": 2}
@@ -91,17 +113,17 @@ class IdentityBlockSampler:
         world: int = 1,
         steps: int | None = None,
     ) -> None:
-        positive(identities=identities, per_modality=per_modality, world=world)
+        require_positive(identities=identities, per_modality=per_modality, world=world)
         if steps is not None:
-            positive(steps=steps)
+            require_positive(steps=steps)
         self.identities, self.per_modality, self.steps = identities, per_modality, steps
         self.seed, self.epoch = seed, 0
-        self.share = own_share(identities, rank, world)
+        self.share = identities_of_rank(identities, rank, world)
         index = CrossModalityIndex(samples, identities=identities)
         _check_blocks(index, identities, per_modality)
         self.labels = np.fromiter((sample.identity for sample in samples), np.int64, len(samples))
         self.infrared = np.fromiter((sample.modality == Modality.INFRARED for sample in samples), bool, len(samples))
-        self._drawn: tuple[int, np.ndarray] | None = None  # of the epoch that was asked for last
+        self._drawn: tuple[int, np.ndarray] | None = None  # of the current epoch
 
     def set_epoch(self, epoch: int) -> None:
         self.epoch = epoch
@@ -113,7 +135,7 @@ class IdentityBlockSampler:
         return iter(self.rows().tolist())
 
     def rows(self) -> np.ndarray:
-        """All batches of the epoch: (steps, 2 P K / world) row numbers."""
+        """Return all batches of the epoch: (steps, 2 P K / world) row numbers."""
         if self._drawn is None or self._drawn[0] != self.epoch:
             self._drawn = self.epoch, self._draw()
         return self._drawn[1]
@@ -124,9 +146,9 @@ class IdentityBlockSampler:
         while self.steps is not None and sum(map(len, passes)) < self.steps:
             passes.append(self._one_pass(state))
         drawn = np.concatenate(passes)[: self.steps].reshape(-1, self.identities, self.per_modality, 2)
-        own = drawn[:, self.share]
+        local = drawn[:, self.share]
         # (batch, identity, image, modality), infrared first, to visible rows then infrared ones
-        return own[..., ::-1].transpose(0, 3, 1, 2).reshape(len(own), -1)
+        return local[..., ::-1].transpose(0, 3, 1, 2).reshape(len(local), -1)
 
     def _one_pass(self, state: np.random.RandomState) -> np.ndarray:
         return released_blocks(

@@ -1,4 +1,4 @@
-"""Which images form a batch: functions of (seed, epoch, rank), so that a resumed run repeats the uninterrupted one."""
+"""Identity samplers: batches as functions of (seed, epoch, rank), so that a resumed run repeats the first one."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from vireid.core.errors import DataError
+from vireid.core.errors import ArgumentError, DataError
 from vireid.core.labels import int64_array
 from vireid.core.registries import SAMPLERS
 from vireid.core.rng import numpy_generator
@@ -16,11 +16,17 @@ from vireid.core.types import Modality, Sample
 
 
 class CrossModalityIndex:
-    """Row numbers of a training set grouped by identity and modality.
+    """Row numbers of a training set, grouped by modality and identity.
 
-    `rows[m]` holds the row numbers of modality m, identity after identity in the order of `identities`; those of
-    identity i are `rows[m][starts[m][i] : starts[m][i] + counts[m][i]]`. Only identities seen in both modalities count;
-    one that is seen in a single modality is a DataError, because no batch could ever hold it.
+    `rows[m]` has the row numbers of modality m, sorted by identity; those of `identities[i]` are
+    `rows[m][starts[m][i] : starts[m][i] + counts[m][i]]`.
+
+    Args:
+        samples: Training images.
+        identities: Identities of a batch.
+
+    Raises:
+        DataError: For an identity in one modality only, which no batch could contain, and for too few identities.
     """
 
     def __init__(self, samples: Sequence[Sample], *, identities: int) -> None:
@@ -49,27 +55,27 @@ class CrossModalityIndex:
 
 
 def _check_both(visible: np.ndarray, infrared: np.ndarray) -> None:
-    problems = []
-    for present, missing, word in ((visible, infrared, "infrared"), (infrared, visible, "visible")):
-        alone = np.setdiff1d(present, missing)
-        if len(alone):
-            shown = ", ".join(map(str, alone[:10])) + (", ..." if len(alone) > 10 else "")
-            problems.append(f"{len(alone)} training identities have no {word} image (labels {shown})")
-    if problems:
-        raise DataError("; ".join(problems) + "; a cross-modality batch needs both, remove them from the training list")
+    texts = []
+    for present, other, word in ((visible, infrared, "infrared"), (infrared, visible, "visible")):
+        missing = np.setdiff1d(present, other)
+        if len(missing):
+            shown = ", ".join(map(str, missing[:10])) + (", ..." if len(missing) > 10 else "")
+            texts.append(f"{len(missing)} training identities have no {word} image (labels {shown})")
+    if texts:
+        raise DataError("; ".join(texts) + "; a cross-modality batch needs both, remove them from the training list")
 
 
-def positive(**values: int) -> None:
-    """ValueError for the first of the named values that is below 1."""
+def require_positive(**values: int) -> None:
+    """Raise ArgumentError for the first of the named values that is below 1."""
     for name, value in values.items():
         if value < 1:
-            raise ValueError(f"{name} must be at least 1, got {value}")
+            raise ArgumentError(name, f"must be at least 1, got {value}")
 
 
-def own_share(identities: int, rank: int, world: int) -> slice:
-    """Which of the P identities of a batch belong to one rank."""
+def identities_of_rank(identities: int, rank: int, world: int) -> slice:
+    """Return the part of the P identities of a batch that belongs to one rank."""
     if not 0 <= rank < world:
-        raise ValueError(f"rank must be in 0 .. {world - 1}, got {rank}")
+        raise ArgumentError("rank", f"must be in 0 .. {world - 1}, got {rank}")
     if identities % world:
         raise DataError(
             f"SAMPLER.IDENTITIES = {identities} cannot be shared equally by {world} processes;"
@@ -80,7 +86,7 @@ def own_share(identities: int, rank: int, world: int) -> slice:
 
 
 def steps_per_epoch(visible: int, infrared: int, pairs: int) -> int:
-    """Batches in an epoch: floor(max(#visible, #infrared) / (P K)) + 1, the extra one even where nothing is left over.
+    """Batches in an epoch: floor(max(#visible, #infrared) / (P K)) + 1, also if nothing is left over for the last one.
 
     >>> steps_per_epoch(22258, 11909, 8 * 4), steps_per_epoch(64, 64, 32)
     (696, 3)
@@ -90,17 +96,32 @@ def steps_per_epoch(visible: int, infrared: int, pairs: int) -> int:
 
 @SAMPLERS.register
 class IdentityModalitySampler:
-    """P identities, K visible and K infrared images of each: 2 P K rows a batch.
+    """P identities, K visible and K infrared images of each: 2 P K rows in a batch.
 
-    Identities of a batch are drawn without replacement, the images of one with replacement, as released (AGW's
-    IdentitySampler and its descendants). The batches of an epoch are a function of (seed, epoch); with several
-    processes each takes its share of the identities of the same global batch, so that the union over ranks is the batch
-    that one process would see. Rows come visible first, but nothing may depend on it.
+    Identities of a batch are drawn without replacement, the images of an identity with replacement. The batches of an
+    epoch are a function of (seed, epoch). With several processes, each has a part of the identities of the same global
+    batch, so that the union over ranks is the batch of a single process. Visible rows come first, but nothing may
+    depend on the order.
 
-    `steps` is floor(max(#visible, #infrared) / (P K)) + 1 unless given.
-    Errors: DataError for fewer identities than P, an identity of one modality, P not divisible by the processes.
-    Departs from the released code: draws come from (seed, epoch) and not from NumPy's global generator; the released
-    draws are in `ReleasedSampler`. `len()` is the number of batches that iteration yields.
+    Args:
+        samples: Training images.
+        identities: P, over all processes.
+        per_modality: K.
+        seed: Random seed.
+        rank: Number of this process.
+        world: Number of processes.
+        steps: Batches in an epoch; None: floor(max(#visible, #infrared) / (P K)) + 1.
+
+    Raises:
+        DataError: For fewer than P identities, an identity in one modality only, or P not divisible by the processes.
+
+    Source:
+        Ye et al., "Deep Learning for Person Re-identification: A Survey and Outlook" (AGW), TPAMI 2021,
+        IdentitySampler; the same in most later releases.
+
+    Departs:
+        Random numbers come from (seed, epoch) and not from NumPy's global generator; `ReleasedSampler` has the released
+        ones. `len()` is the number of batches of an iteration.
     """
 
     example: ClassVar[dict] = {"identities": 2, "per_modality": 2}
@@ -116,12 +137,12 @@ class IdentityModalitySampler:
         world: int = 1,
         steps: int | None = None,
     ) -> None:
-        positive(identities=identities, per_modality=per_modality, world=world)
+        require_positive(identities=identities, per_modality=per_modality, world=world)
         if steps is not None:
-            positive(steps=steps)
+            require_positive(steps=steps)
         self.identities, self.per_modality = identities, per_modality
         self.seed, self.epoch = seed, 0
-        self.share = own_share(identities, rank, world)
+        self.share = identities_of_rank(identities, rank, world)
         self.index = CrossModalityIndex(samples, identities=identities)
         self.steps = steps or steps_per_epoch(*self.index.sizes, identities * per_modality)
 
@@ -135,7 +156,7 @@ class IdentityModalitySampler:
         return iter(self.rows().tolist())
 
     def rows(self) -> np.ndarray:
-        """All batches of the epoch: (steps, 2 P K / world) row numbers."""
+        """Return all batches of the epoch: (steps, 2 P K / world) row numbers."""
         generator = numpy_generator(self.seed, self.epoch)
         known = len(self.index.identities)
         # The first P of a random order of all identities = P draws without replacement.
@@ -150,7 +171,7 @@ class IdentityModalitySampler:
 
 
 def positions_by_label(labels: np.ndarray) -> list[np.ndarray]:
-    """Positions of each distinct label, labels ascending."""
+    """Return the positions of each distinct label, by ascending label."""
     labels = np.asarray(labels)
     order = np.argsort(labels, kind="stable")
     return np.split(order, np.flatnonzero(np.diff(labels[order])) + 1)
@@ -164,12 +185,17 @@ def released_epoch(
     per_modality: int,
     state: np.random.RandomState,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """One epoch of the released IdentitySampler, draw by draw.
+    """Draw one epoch of the released IdentitySampler, with the same calls of the random generator.
 
-    (V,), (N,) contiguous labels -> positions among the visible and among the infrared images, each (steps * P * K,);
-    position n of both is the same identity. Each batch draws P identities without replacement, then for each identity
-    K visible and K infrared positions with replacement. `state` moves on: call again for the next epoch.
-    Source: AGW (IdentitySampler), the same in CAJ, DDAG, DEEN, HCT, MMD-ReID, MCLNet, MCE.
+    Each batch draws P identities without replacement, then for each identity K visible and K infrared positions with
+    replacement. Position n of both results is of the same identity. `state` advances: call again for the next epoch.
+
+    Shape:
+        visible_labels (V,), infrared_labels (N,), contiguous from 0 -> positions among the visible and among the
+        infrared images, (steps * P * K,) each
+
+    Source:
+        AGW (IdentitySampler), the same in CAJ, DDAG, DEEN, HCT, MMD-ReID, MCLNet, MCE.
     """
     visible, infrared = positions_by_label(visible_labels), positions_by_label(infrared_labels)
     names = np.unique(visible_labels)
@@ -183,14 +209,17 @@ def released_epoch(
 
 @SAMPLERS.register
 class ReleasedSampler(IdentityModalitySampler):
-    """The same batches as the released code draws them, from NumPy's legacy generator; slow, kept for parity.
+    """Identity sampler with the random numbers of the released code, from NumPy's legacy generator; slow, for parity.
 
-    Departs from the released code: the generator is seeded from (seed, epoch) at each epoch, so that an epoch does not
-    depend on the ones before it. For the released stream call `released_epoch` with one RandomState.
+    The arguments are those of `IdentityModalitySampler`.
+
+    Departs:
+        The generator is seeded from (seed, epoch) at each epoch, so that an epoch does not depend on the ones before
+        it. For the released stream call `released_epoch` with one RandomState.
     """
 
     def rows(self) -> np.ndarray:
-        """All batches of the epoch: (steps, 2 P K / world) row numbers."""
+        """Return all batches of the epoch: (steps, 2 P K / world) row numbers."""
         state = np.random.RandomState(numpy_generator(self.seed, self.epoch).integers(0, 2**32, 4, dtype=np.uint32))
         index, parts = self.index, []
         labels = [np.repeat(np.arange(len(index.identities)), counts) for counts in index.counts]

@@ -12,7 +12,7 @@ import torch
 from vireid.core.errors import DataError, UserError
 from vireid.core.rng import numpy_generator
 from vireid.core.types import Modality, Sample
-from vireid.data.augment.transforms import normalise
+from vireid.data.augment.pixels import normalize
 from vireid.data.images.decode import read_pixels
 from vireid.data.images.depth import DepthMapping
 from vireid.data.loading import BatchLoader
@@ -53,7 +53,7 @@ def attention_maps(run: Path, samples: Sequence[Sample]) -> Maps:
     loader = BatchLoader(samples, images, [list(range(len(samples)))])
     batch = next(iter(loader)).to(next(model.parameters()).device)
     with torch.no_grad():
-        out = model(batch.with_images(normalise(batch.images)))
+        out = model(batch.with_images(normalize(batch.images)))
     energy = out.values["feature_map"].float().square().sum(dim=1)
     if out.source is not None:  # several output rows for one image: take their mean
         total = energy.new_zeros(len(samples), *energy.shape[1:]).index_add(0, out.source, energy)

@@ -75,7 +75,7 @@ def test_gray_pixels_are_those_of_pillow():
 def test_random_grayscale_changes_its_share_and_not_its_input():
     given = torch.arange(12, dtype=torch.uint8).view(1, 3, 2, 2).repeat(COUNT, 1, 1, 1)
     before = given.clone()
-    result = RandomGrayscale(probability=0.3).colour(given, tiny_batch(), generator=torch_generator(0))
+    result = RandomGrayscale(probability=0.3).color(given, tiny_batch(), generator=torch_generator(0))
     assert torch.equal(given, before)
     gray = (result[:, :1] == result).flatten(1).all(1)
     assert gray.float().mean().item() == pytest.approx(0.3, abs=0.04)

@@ -10,19 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from vireid.core.errors import ArgumentError
 from vireid.core.types import Batch
-from vireid.data.augment.transforms import (
-    IMAGENET_MEAN,
-    IMAGENET_STD,
-    Augment,
-    Augmentation,
-    HorizontalFlip,
-    PadCrop,
-    RandomErasing,
-    erase_,
-    gather_pixels,
-    normalise,
-)
+from vireid.data.augment.pixels import IMAGENET_MEAN, IMAGENET_STD, erase_, gather_pixels, normalize
+from vireid.data.augment.transforms import Augment, Augmentation, HorizontalFlip, PadCrop, RandomErasing
 
 SIZE = (24, 12)
 
@@ -69,7 +60,7 @@ def test_without_steps_the_batch_is_normalised() -> None:
 
 def test_normalise_takes_any_memory_order() -> None:
     images = make_batch().images
-    torch.testing.assert_close(normalise(images.contiguous()), normalise(images), atol=0, rtol=0)
+    torch.testing.assert_close(normalize(images.contiguous()), normalize(images), atol=0, rtol=0)
 
 
 def test_each_image_gets_a_crop_of_its_own() -> None:
@@ -106,14 +97,14 @@ def test_the_border_may_be_another_grey_and_steps_must_agree_on_it() -> None:
     is_grey = (values - grey).abs() < 1e-5
     assert (is_grey | ((values - bright).abs() < 1e-5)).all()
     assert is_grey.any()
-    with pytest.raises(ValueError, match=r"agree on what lies outside an image, got \[0, 127\]"):
+    with pytest.raises(ValueError, match=r"have one gray value outside of images, got \[0, 127\]"):
         run({"crop": PadCrop(fill=127), "again": PadCrop()}, white)
 
 
 def test_each_image_is_flipped_or_not_by_itself() -> None:
     batch = make_batch(200)
     out = run({"flip": HorizontalFlip(probability=0.3)}, batch)
-    plain = normalise(batch.images)
+    plain = normalize(batch.images)
     flipped = torch.stack([torch.tensor(torch.equal(r, i.flip(-1))) for r, i in zip(out, plain, strict=True)])
     kept = torch.stack([torch.tensor(torch.equal(r, i)) for r, i in zip(out, plain, strict=True)])
     assert (flipped ^ kept).all()
@@ -151,7 +142,7 @@ def test_gather_pixels_may_change_the_size() -> None:
 
 
 def test_erase_fills_one_rectangle_of_each_image() -> None:
-    images = normalise(make_batch(3).images)
+    images = normalize(make_batch(3).images)
     expected = images.clone()
     boxes = torch.tensor([[2, 5, 1, 12], [0, 0, 0, 0], [0, 24, 3, 4]])
     for image, (top, bottom, left, right) in zip(expected, boxes.tolist(), strict=True):
@@ -163,7 +154,7 @@ def test_erase_fills_one_rectangle_of_each_image() -> None:
 def test_erasing_is_after_normalisation_and_by_image(fill: tuple[float, float, float]) -> None:
     batch = make_batch(100)
     out = run({"erase": RandomErasing(probability=0.6, fill=fill)}, batch)
-    plain = normalise(batch.images)
+    plain = normalize(batch.images)
     boxes = set()
     for result, image in zip(out, plain, strict=True):
         changed = (result != image).any(0)
@@ -229,7 +220,7 @@ def test_the_global_generator_is_left_alone() -> None:
 
 def test_probability_one_and_zero() -> None:
     batch = make_batch()
-    plain = normalise(batch.images)
+    plain = normalize(batch.images)
     assert torch.equal(run({"flip": HorizontalFlip(probability=1.0)}, batch), plain.flip(-1))
     never = {
         "flip": HorizontalFlip(probability=0.0),
@@ -240,19 +231,21 @@ def test_probability_one_and_zero() -> None:
 
 
 @pytest.mark.parametrize(
-    ("make", "text"),
+    ("make", "parameter", "text"),
     [
-        (lambda: PadCrop(padding=-1), "padding must be at least 0, got -1"),
-        (lambda: PadCrop(fill=256), r"fill must be a grey of 0 .. 255, got 256"),
-        (lambda: HorizontalFlip(probability=1.5), r"probability must be in 0 .. 1, got 1.5"),
-        (lambda: RandomErasing(area=(0.4, 0.02)), r"area must be two numbers, smallest first, .* got \[0.4, 0.02\]"),
-        (lambda: RandomErasing(aspect=(0.0, 1.0)), r"aspect must be two numbers above 0, .* got \[0.0, 1.0\]"),
-        (lambda: RandomErasing(fill=(0.0,)), r"fill must be three numbers, one for each channel, got \[0.0\]"),
+        (lambda: PadCrop(padding=-1), "padding", "must be at least 0, got -1"),
+        (lambda: PadCrop(fill=256), "fill", "must be a gray value in 0 .. 255, got 256"),
+        (lambda: HorizontalFlip(probability=1.5), "probability", "must be in 0 .. 1, got 1.5"),
+        (lambda: RandomErasing(area=(0.4, 0.02)), "area", "must be two numbers, smallest first, above 0"),
+        (lambda: RandomErasing(aspect=(0.0, 1.0)), "aspect", "must be two numbers above 0, smallest first"),
+        (lambda: RandomErasing(fill=(0.0,)), "fill", "must be three numbers, one for each channel, got [0.0]"),
     ],
 )
-def test_values_out_of_range(make, text: str) -> None:
-    with pytest.raises(ValueError, match=text):
+def test_values_out_of_range(make, parameter: str, text: str) -> None:
+    with pytest.raises(ArgumentError) as error:
         make()
+    assert error.value.parameter == parameter
+    assert error.value.text.startswith(text)
 
 
 @pytest.mark.gpu
@@ -272,3 +265,11 @@ def test_the_gpu_is_not_waited_for() -> None:
         run(STEPS, batch, step=1)
     finally:
         torch.cuda.set_sync_debug_mode("default")
+
+
+def test_a_hook_of_the_former_name_is_refused():
+    with pytest.raises(TypeError, match="overrides `colour`, which is called `color` now"):
+
+        class Older(Augmentation):
+            def colour(self, images, batch, *, generator):
+                return images

@@ -175,7 +175,7 @@ def test_images_of_8_bits_are_not_touched_by_the_option(tmp_path: Path) -> None:
 def test_files_of_several_pages_are_refused(tmp_path: Path, suffix: str) -> None:
     file = str(tmp_path / f"a{suffix}")
     colors().save(file, save_all=True, append_images=[colors(1), colors(2)])
-    assert read_pixels(file) == (None, "3 pages or frames in one file, expected one; save the one that counts")
+    assert read_pixels(file) == (None, "3 pages or frames in one file, expected one; save a single one")
 
 
 def test_of_a_stereo_jpeg_the_photograph_is_read(tmp_path: Path) -> None:
