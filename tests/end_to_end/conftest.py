@@ -24,6 +24,13 @@ def tool(name: str):
     return module.main
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests of this folder, so that they can be selected."""
+    for item in items:
+        if item.path.parent == Path(__file__).parent:
+            item.add_marker(pytest.mark.end_to_end)
+
+
 @pytest.fixture(scope="session")
 def run_tool():
     """Call a tool in process: name and words of the command line -> exit code."""
