@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import argparse
 
-from vireid.core.io import write_json
 from vireid.core.paths import path_argument
 
 EXAMPLES = """
-  %(prog)s runs/regdb/agw/trial_* --out runs/regdb/agw/metrics.json
+  %(prog)s runs/regdb/agw/split_* --out runs/regdb/agw/metrics.json
 """
 
 
@@ -17,7 +16,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "runs", nargs="+", type=path_argument, metavar="RUN", help="run folders, or their metrics.json files"
     )
-    parser.add_argument("--trials", type=int, default=10, metavar="N", help="number of splits expected (default: 10)")
+    parser.add_argument(
+        "--splits", "--trials", type=int, default=10, metavar="N", help="number of splits expected (default: 10)"
+    )
     parser.add_argument(
         "--out", type=path_argument, metavar="FILE.json", help="also write the result, with the values of each split"
     )
@@ -25,11 +26,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
     """Run `vireid aggregate` and return its exit code."""
-    from vireid.runs.aggregate import aggregate, format_aggregates, read_trials
+    from vireid.runs.aggregate import aggregate, format_aggregates, read_splits, write_aggregates
 
-    rows = aggregate(read_trials(arguments.runs), trials=arguments.trials)
+    rows = aggregate(read_splits(arguments.runs), splits=arguments.splits)
     print(format_aggregates(rows))
     if arguments.out:
-        write_json(arguments.out, {"results": {name: row.to_json() for name, row in rows.items()}})
+        write_aggregates(arguments.out, rows)
         print(f"results: {arguments.out}")
     return 0

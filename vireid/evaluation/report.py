@@ -1,29 +1,37 @@
-"""Results with their conditions: as plain values for JSON and as a printed table."""
+"""Results with their conditions: as plain values for JSON, as a data frame and as a printed table."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import stdev
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from vireid.evaluation.coverage import skipped_text
 from vireid.retrieval.metrics import QueryScores, Scores
 
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+METRICS = ("rank1", "rank5", "rank10", "rank20", "mAP", "mINP")  # of an evaluation with the usual ranks
+MAIN_METRICS = ("rank1", "mAP", "mINP")
+UNSTATED = "not stated"  # value of a condition that is unknown
 DEFAULTS: Mapping[str, str] = {
-    "feature": "not stated",
+    "feature": UNSTATED,
     "re_ranking": "none",
     "attribute_source": "none",
-    "checkpoint": "not stated",
+    "checkpoint": UNSTATED,
 }
 WORDS = {
     "re_ranking": "re-ranking",
     "flipped_images": "flipped images",
 }  # printed names of conditions that differ from their keys
 ORACLE = "labels"  # attribute source that reads the labels of the test identities (oracle)
-FOOTNOTE = "† oracle: the test images' attributes are the labels of their identities"
+DAGGER = "†"  # marks scores of an oracle
+ORACLE_NOTE = f"{DAGGER} oracle: the test images' attributes are the labels of their identities"
 
 
 @dataclass(frozen=True)
@@ -42,12 +50,15 @@ class Report:
         trials: Scores by name of the trial.
         conditions: Protocol, direction, mode, shots, trials, draw (from the protocol), feature, re_ranking,
             attribute_source, checkpoint (from the table). Missing ones are filled in from `DEFAULTS`.
-        queries: The metrics of each query by name of the trial, for comparisons query by query.
+        queries: The metrics of each query by name of the trial, for comparisons query by query. Not part of the JSON.
+        averages: Means over the trials of a report that was read from a file of schema 1, which does not hold the CMC
+            curves of single trials; those are NaN between the printed ranks.
     """
 
     trials: Mapping[str, Scores]
     conditions: Mapping[str, str | int] = field(default_factory=dict)
     queries: Mapping[str, MeasuredQueries] = field(default_factory=dict)
+    averages: Scores | None = None
 
     def __post_init__(self) -> None:
         assert self.trials, "a report has at least one trial"
@@ -56,6 +67,8 @@ class Report:
     @property
     def mean(self) -> Scores:
         """Means over the trials; `queries` and `skipped` are sums over all trials."""
+        if self.averages is not None:
+            return self.averages
         trials = list(self.trials.values())
         return Scores(
             cmc=np.mean([scores.cmc for scores in trials], axis=0),
@@ -66,6 +79,11 @@ class Report:
             chance=float(np.mean([scores.chance for scores in trials])),
             ranks=trials[0].ranks,
         )
+
+    @property
+    def means(self) -> dict[str, float]:
+        """Means over the trials in [0, 1]: {"rank1": ..., "mAP": ..., "mINP": ...}."""
+        return _row(self.mean)
 
     @property
     def values(self) -> dict[str, list[float]]:
@@ -79,23 +97,68 @@ class Report:
         return {name: stdev(values) if len(values) > 1 else None for name, values in self.values.items()}
 
     @property
+    def chance(self) -> float | None:
+        """Expected rank-1 of a gallery in random order; None if a file of an older version does not state it."""
+        chance = self.mean.chance
+        return None if math.isnan(chance) else chance
+
+    @property
     def oracle(self) -> bool:
-        return self.conditions["attribute_source"] == ORACLE
+        """Whether the attributes of the test images are the labels of their identities."""
+        return is_oracle(self.conditions)
+
+    def to_frame(self) -> DataFrame:
+        """Return a table with one row for each trial: the metrics in [0, 1], `queries` and `skipped`."""
+        import pandas
+
+        rows = [{**_row(s), "queries": s.queries, "skipped": s.skipped} for s in self.trials.values()]
+        return pandas.DataFrame(rows, index=pandas.Index(list(self.trials), name="trial"))
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values for `json.dump`; all scores are in [0, 1]."""
-        return {
+        mean, trials = self.mean, list(self.trials.values())
+        stored: dict[str, Any] = {
             "conditions": dict(self.conditions),
-            "mean": _row(self.mean),
+            "mean": _row(mean),
             "spread": self.spread,
-            "chance": {"rank1": self.mean.chance},
-            "skipped_queries": {"skipped": self.mean.skipped, "of": self.mean.queries + self.mean.skipped},
-            "cmc": self.mean.cmc.tolist(),
-            "trials": [
-                {"name": name, **_row(scores), "queries": scores.queries, "skipped": scores.skipped}
-                for name, scores in self.trials.items()
-            ],
         }
+        if self.chance is not None:
+            stored["chance"] = {"rank1": self.chance}
+        stored["skipped_queries"] = {"skipped": mean.skipped, "of": mean.queries + mean.skipped}
+        stored["cmc"] = mean.cmc.tolist()
+        stored["trials"] = [
+            {"name": name, **_row(scores), "queries": scores.queries, "skipped": scores.skipped}
+            for name, scores in self.trials.items()
+        ]
+        if self.averages is None:
+            stored["trial_curves"] = {
+                "cmc": [scores.cmc.tolist() for scores in trials],
+                "chance": [scores.chance for scores in trials],
+            }
+        return stored
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> Report:
+        """Return the report that `to_json` of this or an older version wrote, without `queries`.
+
+        Raises:
+            KeyError: For a value that is missing.
+            ValueError, TypeError, AttributeError: For a value of another form.
+        """
+        conditions, mean = dict(stored["conditions"]), dict(stored["mean"])
+        curve, rows = np.array(stored["cmc"], dtype=np.float64), list(stored["trials"])
+        if not rows:
+            raise ValueError("trials is empty")
+        chance = float((stored.get("chance") or {}).get("rank1", math.nan))
+        counts = {key: sum(int(row[key]) for row in rows) for key in ("queries", "skipped")}
+        curves = stored.get("trial_curves")
+        if curves is not None:
+            scores = [_scores(row, np.array(cmc), c) for row, cmc, c in zip(rows, curves["cmc"], curves["chance"])]
+            averages = None
+        else:
+            scores = [_scores(row, _printed_ranks(row, len(curve)), chance) for row in rows]
+            averages = _scores({**mean, **counts}, curve, chance)
+        return cls({str(row["name"]): s for row, s in zip(rows, scores, strict=True)}, conditions, averages=averages)
 
     def __str__(self) -> str:
         return format_table({str(self.conditions.get("mode", "")): self})
@@ -103,26 +166,37 @@ class Report:
 
 def format_table(reports: Mapping[str, Report]) -> str:
     """Format a table with one line for each report, in percent, followed by the conditions."""
-    lines = [["", *dict.fromkeys(_heading(name) for report in reports.values() for name in report.values)]]
+    lines = [["", *dict.fromkeys(metric_heading(name) for report in reports.values() for name in report.values)]]
     for title, report in reports.items():
-        cells = {_heading(name): _cell(values, report.oracle) for name, values in report.values.items()}
+        cells = {metric_heading(name): percent_text(values, report.oracle) for name, values in report.values.items()}
         lines.append([title, *(cells.get(heading, "-") for heading in lines[0][1:])])
-    widths = [max(map(len, column)) for column in zip(*lines)]
-    text = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in lines]
+    text = align_columns(lines)
     repeated = any(len(report.trials) > 1 for report in reports.values())
     text.append("percent; mean ± sample standard deviation over the trials" if repeated else "percent")
-    chance = ", ".join(f"{title} {100 * report.mean.chance:.1f}".strip() for title, report in reports.items())
-    text.append(f"rank-1 of a gallery in random order: {chance}")
+    chances = {title: report.chance for title, report in reports.items() if report.chance is not None}
+    if chances:
+        listed = ", ".join(f"{title} {100 * chance:.1f}".strip() for title, chance in chances.items())
+        text.append(f"rank-1 of a gallery in random order: {listed}")
     for title, report in reports.items():
         if skipped := skipped_line(report):
             text.append(f"{title}: {skipped}" if title else skipped)
     if any(report.oracle for report in reports.values()):
-        text.append(FOOTNOTE)
+        text.append(ORACLE_NOTE)
     return "\n".join([*text, *_conditions(reports)])
 
 
+def align_columns(cells: Sequence[Sequence[str]]) -> list[str]:
+    """Pad the cells of a table for a terminal, one line for each row.
+
+    >>> align_columns([["", "mAP"], ["all", "30.0"]])
+    ['     mAP', 'all  30.0']
+    """
+    widths = [max(map(len, column)) for column in zip(*cells)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in cells]
+
+
 def skipped_line(report: Report) -> str:
-    """Format the number of queries of each trial without a correct gallery image; empty if there are none."""
+    """Format the number of queries of each trial without a correct gallery image; empty without any."""
     skipped = [scores.skipped for scores in report.trials.values()]
     queries = [scores.queries + scores.skipped for scores in report.trials.values()]
     return skipped_text(skipped, queries) if any(skipped) else ""
@@ -132,25 +206,67 @@ def _conditions(reports: Mapping[str, Report]) -> list[str]:
     """Format the conditions that all reports share, once, then those of each report."""
     stated = [report.conditions for report in reports.values()]
     shared = {key: value for key, value in stated[0].items() if all(other.get(key) == value for other in stated)}
-    lines = [_phrase(shared)]
+    lines = [conditions_text(shared)]
     for title, conditions in zip(reports, stated):
         if specific := {key: value for key, value in conditions.items() if key not in shared}:
-            lines.append(f"{title}: {_phrase(specific)}")
+            lines.append(f"{title}: {conditions_text(specific)}")
     return lines
 
 
-def _phrase(conditions: Mapping[str, str | int]) -> str:
+def conditions_text(conditions: Mapping[str, Any]) -> str:
+    """Format conditions in one line.
+
+    >>> conditions_text({"re_ranking": "none", "seed": "0"})
+    're-ranking none, seed 0'
+    """
     return ", ".join(f"{WORDS.get(key, key.replace('_', ' '))} {value}" for key, value in conditions.items())
+
+
+def is_oracle(conditions: Mapping[str, Any]) -> bool:
+    """Return whether the attributes of the test images are the labels of their identities."""
+    return conditions.get("attribute_source") == ORACLE
 
 
 def _row(scores: Scores) -> dict[str, float]:
     return {**{f"rank{k}": scores.rank(k) for k in scores.ranks}, "mAP": scores.mean_ap, "mINP": scores.mean_inp}
 
 
-def _heading(name: str) -> str:
+def _scores(row: Mapping[str, Any], cmc: np.ndarray, chance: float) -> Scores:
+    """Return the scores of a stored row; `cmc` is its curve."""
+    return Scores(
+        cmc=cmc,
+        mean_ap=float(row["mAP"]),
+        mean_inp=float(row["mINP"]),
+        queries=int(row["queries"]),
+        skipped=int(row["skipped"]),
+        chance=float(chance),
+        ranks=tuple(_ranks(row)),
+    )
+
+
+def _printed_ranks(row: Mapping[str, Any], length: int) -> np.ndarray:
+    """Return a CMC curve (length,) that is known at the printed ranks only and NaN elsewhere."""
+    curve = np.full(max(length, *_ranks(row)), np.nan)
+    for rank, name in _ranks(row).items():
+        curve[rank - 1] = row[name]
+    return curve
+
+
+def _ranks(row: Mapping[str, Any]) -> dict[int, str]:
+    """Return the printed ranks of a stored row and their keys: {1: "rank1", 5: "rank5"}."""
+    return {int(name.removeprefix("rank")): name for name in row if name.startswith("rank")}
+
+
+def metric_heading(name: str) -> str:
+    """Format the name of a metric: "rank1" -> "rank-1"."""
     return name.replace("rank", "rank-")
 
 
-def _cell(values: list[float], oracle: bool) -> str:
+def percent_text(values: Sequence[float], oracle: bool = False) -> str:
+    """Format mean and sample standard deviation of scores in [0, 1] as percent.
+
+    >>> percent_text([0.5, 0.6], oracle=True), percent_text([0.25])
+    ('55.0 ± 7.1 †', '25.0')
+    """
     spread = f" ± {100 * stdev(values):.1f}" if len(values) > 1 else ""
-    return f"{100 * np.mean(values):.1f}{spread}{' †' if oracle else ''}"
+    return f"{100 * np.mean(values):.1f}{spread}{f' {DAGGER}' if oracle else ''}"

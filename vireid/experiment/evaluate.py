@@ -8,7 +8,6 @@ from typing import Any
 
 from torch import nn
 
-from vireid.core.io import write_json
 from vireid.core.types import Batch, EmbeddingTable, Progress
 from vireid.data.augment.transforms import normalise
 from vireid.data.images.image_set import ImageSet
@@ -20,6 +19,7 @@ from vireid.evaluation.flips import with_mirror
 from vireid.evaluation.report import Report, format_table
 from vireid.runs.folder import RunFolder
 from vireid.runs.log import JsonLines
+from vireid.runs.metrics import Metrics
 from vireid.runs.results import save_features, save_queries, save_rankings
 
 
@@ -107,10 +107,8 @@ class EvaluationRunner:
                 save_features(self.folder.features, table)
             elif self.folder.features.exists():
                 self.folder.features.unlink()  # of an earlier evaluation, perhaps of other images
-            found = {name: report.to_json() for name, report in reports.items()}
-            content = {"results": found, "environment": self.environment.describe()}
-            write_json(self.folder.metrics, content if inputs is None else {**content, "inputs": dict(inputs)})
-            means: dict[str, Any] = {name: result["mean"] for name, result in found.items()}
+            Metrics(reports, self.environment.describe(), inputs).write(self.folder.metrics)
+            means: dict[str, Any] = {name: report.means for name, report in reports.items()}
             self.log("result", checkpoint=table.conditions["checkpoint"], **means)
             print(format_table(reports))
             print(f"results: {self.folder.metrics}")
@@ -123,7 +121,7 @@ class EvaluationRunner:
         table = self.table(model, check.images)
 
         def work() -> float:
-            scores = {name: evaluator(table).to_json()["mean"] for name, evaluator in check.evaluators.items()}
+            scores = {name: evaluator(table).means for name, evaluator in check.evaluators.items()}
             for name, mean in scores.items():
                 self.log("evaluation", epoch=progress.epoch, step=progress.step, protocol=name, **mean)
                 print(f"    {name}: rank-1 {100 * mean['rank1']:.1f}  mAP {100 * mean['mAP']:.1f}")

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import torch
 
+from vireid.core.arrays import embedding_matrices
 from vireid.core.errors import ArgumentError, UserError
 from vireid.core.registries import SIMILARITIES
 from vireid.layers.pairwise import squared_distances
@@ -58,12 +59,8 @@ class Similarity:
         self._matrix = _MATRICES[metric, backend]
 
     def __call__(self, queries: np.ndarray, gallery: np.ndarray) -> np.ndarray:
-        if queries.ndim != 2 or gallery.ndim != 2 or queries.shape[1] != gallery.shape[1] or 0 in gallery.shape:
-            raise UserError(
-                f"embeddings must be (Q, D) and (G, D) with the same D, got {queries.shape} and {gallery.shape}"
-            )
-        queries, gallery = (np.ascontiguousarray(rows, dtype=np.float32) for rows in (queries, gallery))
-        return self._matrix(queries, gallery)
+        sides = embedding_matrices(queries, gallery)
+        return self._matrix(*(np.ascontiguousarray(rows, dtype=np.float32) for rows in sides))
 
 
 def _cosine(queries: np.ndarray, gallery: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""The folder of one run: what lies where, who may write into it, and whether it is the same run."""
+"""Run folder: names of its files, a lock against a second writer, and the check of a run that is resumed."""
 
 from __future__ import annotations
 
@@ -13,8 +13,20 @@ from vireid.core.io import sweep, write_text
 
 
 class RunFolder:
-    """`config.yml` (resolved), `log.jsonl`, `tensorboard/`, `checkpoints/`, and the results: `metrics.json`,
-    `rankings.npz`, `queries.npz`, `features.npz`. `listing.csv.gz` is the training listing."""
+    """Paths of the files of a run.
+
+    | file | content | read and written by |
+    |---|---|---|
+    | `config.yml` | resolved config | `RunFolder` |
+    | `log.jsonl`, `tensorboard/` | training log | `runs.log`, `runs.history` |
+    | `metrics.json` | reports, machine, digests of the inputs | `runs.metrics` |
+    | `rankings.npz`, `queries.npz`, `features.npz` | ranked lists, scores of each query, embeddings | `runs.results` |
+    | `listing.csv.gz` | training listing | `runs.listing_record` |
+    | `checkpoints/` | weights and training state | `engine.checkpoint` |
+
+    Args:
+        root: The folder; it may not exist yet.
+    """
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -28,9 +40,22 @@ class RunFolder:
         self.features = root / "features.npz"
         self.listing = root / "listing.csv.gz"
 
+    @property
+    def evaluated(self) -> bool:
+        """Whether the results of an evaluation exist."""
+        return self.metrics.is_file()
+
+    def read_config(self) -> str:
+        """Return the text of the resolved config; "" if it does not exist."""
+        return self.config.read_text(encoding="utf-8", errors="replace") if self.config.exists() else ""
+
     @contextmanager
     def claimed(self, claim: bool = True) -> Iterator[None]:
-        """Keep a second run out of the folder while this one writes; the claim ends with the process in any case."""
+        """Lock the folder against a second run until the block or the process ends.
+
+        Raises:
+            UserError: If another run holds the lock, or the folder cannot be written.
+        """
         if not claim:
             yield
             return
@@ -58,20 +83,27 @@ class RunFolder:
         differences: Callable[[str], list[str]],
         input_changes: Callable[[], list[str]] = lambda: [],
     ) -> None:
-        """Make the folder this run's: store its resolved config, or refuse.
+        """Remove unfinished files and store the resolved config.
 
-        `differences(old config text)` names what would make the continued run another one; so does `input_changes`, of
-        the data, the plug-ins and the files that the config names.
+        Args:
+            config: Text of the resolved config.
+            resume: Whether a run in the folder is continued.
+            differences: Text of the stored config -> settings that differ and must not, one line each.
+            input_changes: Returns changes of the data, of the plug-ins and of the files that the config names.
+
+        Raises:
+            UserError: If the folder holds a run and `resume` is False, or the run is of another config or other inputs.
         """
         sweep(self.root)
-        begun = self.checkpoints.is_dir() and any(self.checkpoints.glob("epoch_*"))
-        if begun and not resume:
+        started = self.checkpoints.is_dir() and any(self.checkpoints.glob("epoch_*"))
+        if started and not resume:
             raise UserError(
                 f"OUTPUT_DIR {self.root} already holds a run; add --resume to continue it, --eval-only to evaluate it, "
                 "or choose another OUTPUT_DIR"
             )
-        if begun:
-            changed = differences(self.config.read_text(encoding="utf-8")) if self.config.exists() else []
+        if started:
+            stored = self.read_config()
+            changed = differences(stored) if stored else []
             inputs = input_changes()
             if changed or inputs:
                 listed = "".join(f"\n    {line}" for line in [*changed, *inputs])
@@ -81,3 +113,20 @@ class RunFolder:
                     "    Set these back, or choose another OUTPUT_DIR."
                 )
         write_text(self.config, config)
+
+
+def evaluated_folders(top: Path) -> list[Path]:
+    """Return all folders below `top` that hold the results of an evaluation, sorted."""
+    return sorted(path.parent for path in top.rglob(RunFolder(top).metrics.name))
+
+
+def command_hint(folder: Path, flags: str = "") -> str:
+    """Return the sentence that ends an error message: the command that writes what is missing.
+
+    >>> command_hint(Path("runs/none"), "--eval-only")
+    'Make it with: tools/train_net.py --config-file configs/sysu/mmd.yml --eval-only OUTPUT_DIR runs/none'
+    """
+    stored = RunFolder(folder).config
+    config = str(stored) if stored.exists() else "configs/sysu/mmd.yml"
+    flags = flags or ("--resume" if stored.exists() else "")
+    return f"Make it with: tools/train_net.py --config-file {config} {flags + ' ' if flags else ''}OUTPUT_DIR {folder}"

@@ -1,22 +1,35 @@
-"""What an evaluation leaves on disk beside its numbers: ranked lists, the measurements of each query, descriptors."""
+"""Arrays of an evaluation on disk: ranked lists, scores of each query, embeddings. Each has a write and a read."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from vireid.core.io import replaced_file
+from vireid.core.arrays import l2_normalized_rows
+from vireid.core.errors import DataError, UserError
 from vireid.core.types import EmbeddingTable, Sample
 from vireid.evaluation.evaluator import Evaluator
 from vireid.evaluation.report import Report
 from vireid.retrieval.ranking import NO_IMAGE
+from vireid.runs.folder import RunFolder
+from vireid.runs.schema import damaged, read_arrays, write_arrays
 
-DEPTH = 20  # answers kept for each query
-
-
-QUERY_COLUMNS = {  # name in queries.npz -> attribute of QueryScores and type on disk
+DEPTH = 20  # length of the saved ranked lists
+LISTING = "listing"  # entry of queries.npz that belongs to no protocol
+LISTS = (
+    "query_path",
+    "query_id",
+    "query_camera",
+    "gallery_path",
+    "gallery_id",
+    "gallery_camera",
+    "order",
+    "score",
+)  # arrays of each protocol in rankings.npz, attributes of `Lists`
+QUERY_COLUMNS = {  # array of each protocol in queries.npz -> attribute of QueryScores and type on disk
     "counted": ("counted", bool),
     "first": ("first", np.int32),
     "average_precision": ("average_precision", np.float32),
@@ -24,16 +37,53 @@ QUERY_COLUMNS = {  # name in queries.npz -> attribute of QueryScores and type on
 }
 
 
+@dataclass(frozen=True)
+class Lists:
+    """Ranked lists of the first trial of one protocol."""
+
+    name: str
+    query_path: np.ndarray  # (Q,) str
+    query_id: np.ndarray
+    query_camera: np.ndarray
+    gallery_path: np.ndarray  # (G,) str; the gallery images that are in some list
+    gallery_id: np.ndarray
+    gallery_camera: np.ndarray
+    order: np.ndarray  # (Q, K) rows of the gallery, best first; NO_IMAGE where fewer are counted
+    score: np.ndarray  # (Q, K) larger is closer
+    trial: str = "first trial"
+    camera_names: Mapping[int, str] = field(default_factory=dict)  # number -> name, where cameras have names
+
+    def __len__(self) -> int:
+        return len(self.query_path)
+
+    def correct(self) -> np.ndarray:
+        """Return (Q, K) bool: the gallery image has the identity of the query."""
+        return (self.gallery_id[self.order.clip(min=0)] == self.query_id[:, None]) & (self.order != NO_IMAGE)
+
+    def answerable(self) -> np.ndarray:
+        """Return (Q,) bool: False if no saved list holds the identity, or a complete list has no correct image.
+
+        Protocols skip queries without a correct gallery image. The whole gallery is not saved, so this is an
+        approximation.
+        """
+        cut = (self.order != NO_IMAGE).all(axis=1)
+        return np.isin(self.query_id, self.gallery_id) & (self.correct().any(axis=1) | cut)
+
+
 def save_rankings(
     path: Path, evaluators: Mapping[str, Evaluator], table: EmbeddingTable, samples: Sequence[Sample], *, k: int = DEPTH
 ) -> None:
-    """Write the first k answers of every query in the first trial of each protocol.
+    """Write the ranked lists of the first trial of each protocol.
 
-    Arrays of protocol NAME, all readable without pickle: `NAME/query_path`, `NAME/query_id`, `NAME/query_camera` (Q,);
-    `NAME/gallery_path`, `NAME/gallery_id`, `NAME/gallery_camera` (G,), only images that answer somewhere;
-    `NAME/order` (Q, k) rows of those, best first, -1 where fewer than k are counted; `NAME/score` (Q, k) larger is
-    closer. Where cameras have names, `NAME/camera_number` and `NAME/camera_name` (C,) list them. Row i of the table is
-    samples[i].
+    Protocol NAME has the arrays `NAME/query_path`, ..., `NAME/score`, see `Lists`; where cameras have names, also
+    `NAME/camera_number` and `NAME/camera_name` (C,).
+
+    Args:
+        path: The file.
+        evaluators: Evaluator of each protocol.
+        table: Embeddings of the test images.
+        samples: The test images, in the order of the table.
+        k: Length of the lists.
     """
     paths = np.array([str(sample.path) for sample in samples])
     arrays: dict[str, np.ndarray] = {}
@@ -41,29 +91,90 @@ def save_rankings(
         lists = evaluator.ranking(table, trial=0, k=k)
         order = lists.ranking.ids
         rows = np.unique(order[order != NO_IMAGE])
-        sides = {"query": lists.queries, "gallery": rows}
-        for side, of_side in sides.items():
-            arrays[f"{name}/{side}_path"] = paths[of_side]
-            arrays[f"{name}/{side}_id"] = table.labels[of_side]
-            arrays[f"{name}/{side}_camera"] = table.cameras[of_side]
+        for side, side_rows in {"query": lists.queries, "gallery": rows}.items():
+            arrays[f"{name}/{side}_path"] = paths[side_rows]
+            arrays[f"{name}/{side}_id"] = table.labels[side_rows]
+            arrays[f"{name}/{side}_camera"] = table.cameras[side_rows]
         arrays[f"{name}/order"] = np.where(order == NO_IMAGE, NO_IMAGE, np.searchsorted(rows, order))
         arrays[f"{name}/score"] = lists.ranking.scores
         if table.camera_names:
             arrays[f"{name}/camera_number"] = np.array(list(table.camera_names), np.int64)
             arrays[f"{name}/camera_name"] = np.array(list(table.camera_names.values()))
-    with replaced_file(path) as file:
-        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
+    write_arrays(path, arrays)
+
+
+def read_rankings(path: Path) -> list[Lists]:
+    """Read the ranked lists of all protocols.
+
+    Raises:
+        DataError: If the file is damaged or its arrays contradict each other.
+    """
+    arrays = read_arrays(path)
+    try:
+        return [_lists(name, arrays) for name in _protocols(arrays)]
+    except (KeyError, ValueError) as error:
+        raise damaged(path, "the ranked lists of a run", error) from error
+
+
+def _protocols(arrays: Mapping[str, np.ndarray]) -> list[str]:
+    return list(dict.fromkeys(key.rpartition("/")[0] for key in arrays if key != LISTING))
+
+
+def _lists(name: str, arrays: Mapping[str, np.ndarray]) -> Lists:
+    values = {key: arrays[f"{name}/{key}"] for key in LISTS}
+    queries, gallery = len(values["query_path"]), len(values["gallery_path"])
+    for key in LISTS:
+        length = gallery if key.startswith("gallery") else queries
+        if len(values[key]) != length:
+            raise ValueError(f"{name}/{key} has {len(values[key])} rows instead of {length}")
+    order = values["order"]
+    if order.ndim != 2 or order.shape != values["score"].shape:
+        raise ValueError(f"{name}/order and {name}/score are not both (queries, ranks)")
+    if order.size and not NO_IMAGE <= order.min() <= order.max() < gallery:
+        raise ValueError(f"{name}/order has rows outside the gallery of {gallery}")
+    numbers, words = (arrays.get(f"{name}/camera_{key}", np.array([])) for key in ("number", "name"))
+    cameras = {int(number): str(word) for number, word in zip(numbers, words)}
+    return Lists(name, **values, trial=str(arrays.get(f"{name}/trial", Lists.trial)), camera_names=cameras)
+
+
+@dataclass(frozen=True)
+class QueryTable:
+    """Scores of each query in each trial of one protocol, to compare two runs query by query."""
+
+    row: np.ndarray  # (Q,) row of the test set
+    identity: np.ndarray  # (Q,)
+    counted: np.ndarray  # (T, Q) bool; False where the image is no query of the trial, or has no correct gallery image
+    first: np.ndarray  # (T, Q) int32, rank of the first correct image
+    average_precision: np.ndarray  # (T, Q) float32
+    inverse_negative_penalty: np.ndarray  # (T, Q) float32
+
+
+@dataclass(frozen=True)
+class SavedQueries:
+    """Content of `queries.npz`.
+
+    Attributes:
+        tables: Protocol -> scores.
+        listing: Digest of the test listing; "" in files of older versions. Rows of two files are the same images if
+            their digests are equal.
+    """
+
+    tables: Mapping[str, QueryTable]
+    listing: str = ""
 
 
 def save_queries(path: Path, reports: Mapping[str, Report], table: EmbeddingTable, *, listing: str = "") -> None:
-    """Write what each query scored in each trial, for comparisons of two runs query by query.
+    """Write the scores of each query in each trial.
 
-    Arrays of protocol NAME: `NAME/row`, `NAME/id`, `NAME/camera` (Q,), every image that asks in some trial;
-    `NAME/counted` (T, Q) bool, False where a trial does not ask or finds no correct image; `NAME/first` (T, Q) int32,
-    place of the first correct image; `NAME/average_precision`, `NAME/inverse_penalty` (T, Q) float32.
-    `listing` is the digest of the test listing, where it is known: rows mean the same images in files of one digest.
+    Protocol NAME has the arrays `NAME/row`, `NAME/id`, `NAME/camera` (Q,) and those of `QUERY_COLUMNS` (T, Q).
+
+    Args:
+        path: The file.
+        reports: Report of each protocol, with its `queries`.
+        table: Embeddings of the test images.
+        listing: Digest of the test listing.
     """
-    arrays: dict[str, np.ndarray] = {"listing": np.array(listing)} if listing else {}
+    arrays: dict[str, np.ndarray] = {LISTING: np.array(listing)} if listing else {}
     for name, report in reports.items():
         trials = list(report.queries.values())
         rows = np.unique(np.concatenate([trial.rows for trial in trials]))
@@ -78,20 +189,74 @@ def save_queries(path: Path, reports: Mapping[str, Report], table: EmbeddingTabl
             for line, trial, place in zip(values, trials, places, strict=True):
                 line[place] = getattr(trial.scores, attribute)
             arrays[f"{name}/{column}"] = values
-    with replaced_file(path) as file:
-        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
+    write_arrays(path, arrays)
+
+
+def read_queries(path: Path) -> SavedQueries:
+    """Read the scores of each query.
+
+    Raises:
+        DataError: If the file is damaged or an array is missing.
+    """
+    arrays = read_arrays(path)
+    try:
+        tables = {
+            name: QueryTable(
+                row=arrays[f"{name}/row"],
+                identity=arrays[f"{name}/id"],
+                **{attribute: arrays[f"{name}/{key}"] for key, (attribute, _) in QUERY_COLUMNS.items()},
+            )
+            for name in _protocols(arrays)
+        }
+    except KeyError as error:
+        raise damaged(path, "the scores of the queries of a run", error) from error
+    return SavedQueries(tables, str(arrays.get(LISTING, "")))
+
+
+@dataclass(frozen=True)
+class SavedEmbeddings:
+    """Content of `features.npz`."""
+
+    features: np.ndarray  # (N, D) float32, L2-normalized
+    labels: np.ndarray  # (N,)
+    cameras: np.ndarray  # (N,)
+    modality: np.ndarray  # (N,)
+    paths: np.ndarray  # (N,) str
 
 
 def save_features(path: Path, table: EmbeddingTable) -> None:
-    """Write the descriptors of all test images (float16: enough for pictures and for a second look) and their columns:
-    `features` (N, D), `labels`, `cameras`, `modality` (N,), `paths` (N,) text."""
-    paths = np.array([str(sample.path) for sample in table.samples or ()])
-    with replaced_file(path) as file:
-        np.savez(
-            file,  # type: ignore[arg-type]
-            features=table.embeddings.astype(np.float16),
-            labels=table.labels,
-            cameras=table.cameras,
-            modality=table.modality,
-            paths=paths,
+    """Write the embeddings of all test images as float16, with labels, cameras, modality and paths."""
+    columns = {
+        "features": table.embeddings.astype(np.float16),
+        "labels": table.labels,
+        "cameras": table.cameras,
+        "modality": table.modality,
+        "paths": np.array([str(sample.path) for sample in table.samples or ()]),
+    }
+    write_arrays(path, columns, compress=False)
+
+
+def read_embeddings(run: Path) -> SavedEmbeddings:
+    """Read the saved embeddings of a run folder, L2-normalized.
+
+    Raises:
+        UserError: If `features.npz` does not exist.
+        DataError: If the file is damaged.
+    """
+    folder = RunFolder(run)
+    if not folder.features.exists():
+        raise UserError(
+            f"{folder.features} does not exist; write it with: tools/train_net.py --config-file {folder.config}"
+            f" --eval-only SAVE_FEATURES true OUTPUT_DIR {run}"
         )
+    arrays = read_arrays(folder.features, flags="--eval-only")
+    try:
+        columns = {name: arrays[name] for name in ("labels", "cameras", "modality", "paths")}
+        features = arrays["features"].astype(np.float32)
+    except KeyError as error:
+        raise damaged(folder.features, "the embeddings of a run", error) from error
+    if any(len(column) not in (0, len(features)) for column in columns.values()):
+        raise DataError(
+            f"{folder.features}: its columns have different lengths; evaluate the run again with --eval-only"
+        )
+    return SavedEmbeddings(l2_normalized_rows(f"{folder.features}: features", features), **columns)

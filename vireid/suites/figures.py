@@ -16,7 +16,9 @@ from typing import Any
 
 from vireid.core.errors import ConfigError, UserError, nearest
 from vireid.core.io import replaced_file
-from vireid.runs.reading import read_run
+from vireid.runs.folder import RunFolder
+from vireid.runs.history import read_history
+from vireid.runs.results import read_embeddings
 from vireid.suites.plan import Cell
 from vireid.suites.results import Results
 from vireid.suites.suite import Suite
@@ -90,7 +92,7 @@ def _first_runs(results: Results, rows: Sequence[str]) -> dict[str, Path]:
 @figure_kind
 def curves(results: Results, *, terms: Sequence[str], rows: Sequence[str] = ()) -> dict[str, bytes]:
     """Mean of each term over the epochs, a line for each row that has the term, first seed."""
-    epochs = {row: read_run(folder).epochs for row, folder in _first_runs(results, rows).items()}
+    epochs = {row: read_history(RunFolder(folder).log).epochs for row, folder in _first_runs(results, rows).items()}
     return {f"{term}: mean loss of each epoch": term_curves(epochs, term) for term in terms}
 
 
@@ -130,7 +132,7 @@ def tsne(
     """A map of the test people's descriptors for each row, the same people in all."""
     return {
         f"{row}: {people} test people": scatter.tsne_map(
-            scatter.read_embeddings(folder), people=people, images=images, seed=seed, title=row
+            read_embeddings(folder), people=people, images=images, seed=seed, title=row
         )
         for row, folder in _first_runs(results, rows).items()
     }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import sys
 import time
@@ -10,7 +9,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event, RLock, Thread
-from typing import Any, TextIO
+from typing import TextIO
+
+from vireid.runs.log import EPOCH, LogTail
 
 SECONDS_BETWEEN_LINES = 30.0  # for each run, if the output is not a terminal
 CLEAR = "\r\x1b[K"  # the line of a terminal
@@ -27,13 +28,13 @@ class RunProgress:
     """
 
     def __init__(self, label: str, log: Path, epochs: int, now: float) -> None:
-        self.label, self.log, self.epochs = label, log, epochs
+        self.label, self.epochs = label, epochs
         self.epoch = self.step = self._epoch_step = 0
         self.images_per_second = 0.0
         self._began = now  # of the current epoch
         self._epoch_seconds = 0.0  # duration of the last epoch that was observed from its start
         self._observed = False  # whether the current epoch was observed from its start
-        self._offset = 0
+        self._tail = LogTail(log)
         self._read()
 
     def update(self, now: float) -> None:
@@ -67,35 +68,13 @@ class RunProgress:
         return f"{self.label}: {', '.join(parts)}"
 
     def _read(self) -> None:
-        for record in self._new_records():
-            epoch, step = record.get("epoch"), record.get("step")
-            if not isinstance(epoch, int) or not isinstance(step, int):
+        for record in self._tail.read():
+            if record.epoch is None or record.step is None:
                 continue
-            self.step = step
-            if record.get("event") == "epoch":
-                self.epoch, self._epoch_step = epoch, step
-                self.images_per_second = float(record.get("images_per_second") or 0.0)
-
-    def _new_records(self) -> Iterator[dict[str, Any]]:
-        """Yield the complete records after the last position; from the start if the file was rewritten shorter."""
-        try:
-            size = self.log.stat().st_size
-            if size < self._offset:
-                self._offset = 0
-            with self.log.open("rb") as file:
-                file.seek(self._offset)
-                data = file.read()
-        except OSError:
-            return
-        end = data.rfind(b"\n") + 1  # the rest is a line that is being written
-        self._offset += end
-        for line in data[:end].splitlines():
-            try:
-                record = json.loads(line)
-            except ValueError:
-                continue
-            if isinstance(record, dict):
-                yield record
+            self.step = record.step
+            if record.event == EPOCH:
+                self.epoch, self._epoch_step = record.epoch, record.step
+                self.images_per_second = record.images_per_second
 
 
 class ProgressReporter:

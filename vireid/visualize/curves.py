@@ -7,7 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from vireid.core.errors import UserError, nearest
-from vireid.runs.reading import Epochs, Measured, Result
+from vireid.evaluation.report import MAIN_METRICS, metric_heading
+from vireid.runs.history import Epochs, Measured
+from vireid.runs.reading import Result
 from vireid.visualize.drawing import (
     DASHES,
     LIGHT,
@@ -23,7 +25,7 @@ from vireid.visualize.drawing import (
     whole_numbers,
 )
 
-SCORES = {"rank1": "rank-1", "mAP": "mAP", "mINP": "mINP"}
+SCORES = {name: metric_heading(name) for name in MAIN_METRICS}
 
 
 def loss_curves(epochs: Epochs, theme: Theme = LIGHT, form: Form = "png") -> bytes:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from vireid.runs.reading import NO_IMAGE, Lists
+from vireid.retrieval.ranking import NO_IMAGE
+from vireid.runs.results import Lists
 from vireid.visualize.tiles import FRAME, LINE, PAPER, Photographs, Verdict, framed, write_lines
 
 PLACES = 10  # gallery images shown for a query

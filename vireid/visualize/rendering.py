@@ -11,7 +11,7 @@ from importlib.resources import files
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-DAGGER = "†"  # marks a score that was computed with the attribute labels of the test images
+from vireid.evaluation.report import DAGGER
 
 
 @dataclass(frozen=True)

@@ -2,53 +2,17 @@
 
 from __future__ import annotations
 
-import zipfile
-from dataclasses import dataclass
-from pathlib import Path
-
 import numpy as np
 
-from vireid.core.errors import DataError, UserError
+from vireid.core.errors import UserError
 from vireid.core.rng import numpy_generator
 from vireid.core.types import Modality
+from vireid.runs.results import SavedEmbeddings
 from vireid.visualize.drawing import LIGHT, Form, Theme, figure_of, legend, look, save
 
 NAMES = {Modality.VISIBLE: "visible", Modality.INFRARED: "infrared"}
 _STREAM = 0x54534E45  # stream of the random generator, combined with the seed
 PAIRS = 100_000  # most pairs sampled for each histogram
-
-
-@dataclass(frozen=True)
-class SavedEmbeddings:
-    """Content of `features.npz` of a run."""
-
-    features: np.ndarray  # (N, D) float32, L2-normalized
-    labels: np.ndarray
-    cameras: np.ndarray
-    modality: np.ndarray
-    paths: np.ndarray
-
-
-def read_embeddings(run: Path) -> SavedEmbeddings:
-    """Read the saved embeddings of a run, L2-normalized.
-
-    Raises:
-        UserError: If `features.npz` does not exist.
-        DataError: If the file is damaged.
-    """
-    file = run / "features.npz"
-    if not file.exists():
-        raise UserError(
-            f"{file} does not exist; write it with: tools/train_net.py --config-file {run / 'config.yml'} --eval-only"
-            f" SAVE_FEATURES true OUTPUT_DIR {run}"
-        )
-    try:
-        with np.load(file, allow_pickle=False) as saved:
-            columns = {name: saved[name] for name in ("labels", "cameras", "modality", "paths")}
-            features = saved["features"].astype(np.float32)
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise DataError(f"{file}: cannot be read ({error}); evaluate the run again with --eval-only") from error
-    return SavedEmbeddings(features / np.linalg.norm(features, axis=1, keepdims=True).clip(1e-12), **columns)
 
 
 def chosen_rows(table: SavedEmbeddings, people: int, images: int, seed: int = 0) -> np.ndarray:

@@ -7,10 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from vireid.core.labels import with_name
-from vireid.runs.reading import UNSTATED, Lists, Result, Run
+from vireid.evaluation.report import DAGGER, UNSTATED
+from vireid.runs.reading import Result, Run
+from vireid.runs.results import Lists
 from vireid.visualize.curves import series_name
 from vireid.visualize.ranked import RankedQuery
-from vireid.visualize.rendering import DAGGER, PageImage
+from vireid.visualize.rendering import PageImage
 from vireid.visualize.sheet import Column, Sheet
 from vireid.visualize.tiles import Photographs, Verdict, data_uri, framed, png_uri
 

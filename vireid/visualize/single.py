@@ -12,6 +12,7 @@ from PIL import Image
 from vireid.core.errors import UserError, nearest
 from vireid.core.io import replaced_file, write_text
 from vireid.runs.reading import Run, read_run
+from vireid.runs.results import read_embeddings
 from vireid.visualize import curves, scatter
 from vireid.visualize.drawing import LIGHT, Form
 from vireid.visualize.ranked import draw_ranked, ranked_caption, ranked_queries
@@ -83,7 +84,7 @@ def cmc_of(run: Path) -> list[Single]:
 
 def tsne_of(run: Path, *, people: int = 20, seed: int = 0) -> list[Single]:
     """Draw a t-SNE map of test images: one color for each identity, one marker for each modality."""
-    table, title = scatter.read_embeddings(run), run.resolve().name
+    table, title = read_embeddings(run), run.resolve().name
 
     def draw(form: Form) -> bytes:
         return scatter.tsne_map(table, people=people, seed=seed, title=title, form=form)
@@ -93,7 +94,7 @@ def tsne_of(run: Path, *, people: int = 20, seed: int = 0) -> list[Single]:
 
 def distances_of(run: Path, *, seed: int = 0) -> list[Single]:
     """Draw histograms of the cosine distances within and between identities and modalities."""
-    table, title = scatter.read_embeddings(run), run.resolve().name
+    table, title = read_embeddings(run), run.resolve().name
 
     def draw(form: Form) -> bytes:
         return scatter.distance_histograms(table, seed=seed, title=title, form=form)

@@ -55,7 +55,7 @@ def test_same_metrics_from_torch_and_faiss_with_ties(monkeypatch):
 
 
 def test_widths_must_agree(similarity):
-    with pytest.raises(UserError, match=r"same D, got \(2, 3\) and \(2, 4\)"):
+    with pytest.raises(UserError, match=r"same D and G at least 1, got \(2, 3\) and \(2, 4\)"):
         similarity(np.zeros((2, 3)), np.zeros((2, 4)))
 
 

@@ -100,7 +100,7 @@ def test_no_folder() -> None:
     with pytest.raises(UserError) as error:
         read_run(Path("runs/none"))
     assert str(error.value) == (
-        "--run runs/none: there is no such folder.\n"
+        "--run runs/none: the folder does not exist.\n"
         "    Make it with: tools/train_net.py --config-file configs/sysu/mmd.yml OUTPUT_DIR runs/none"
     )
 
@@ -149,9 +149,9 @@ def test_damaged_file(finished: Path, name: str, content: bytes, fault: str) -> 
     [
         ("all/order", None, "all/order is missing"),
         ("all/gallery_id", np.zeros(2, int), "all/gallery_id has 2 rows instead of 5"),
-        ("all/score", np.zeros((7, 3)), "all/order and all/score are not both (queries, places)"),
-        ("all/order", np.full((7, 5), 5), "all/order names images outside the gallery of 5"),
-        ("all/order", np.full((7, 5), -2), "all/order names images outside the gallery of 5"),
+        ("all/score", np.zeros((7, 3)), "all/order and all/score are not both (queries, ranks)"),
+        ("all/order", np.full((7, 5), 5), "all/order has rows outside the gallery of 5"),
+        ("all/order", np.full((7, 5), -2), "all/order has rows outside the gallery of 5"),
     ],
 )
 def test_arrays_that_contradict_each_other(finished: Path, key: str, value: np.ndarray | None, fault: str) -> None:

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vireid.runs.reading import Epochs, read_run
+from vireid.runs.history import Epochs
+from vireid.runs.reading import read_run
 from vireid.visualize import curves, drawing
 
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vireid.runs.reading import Lists, read_run
+from vireid.runs.reading import read_run
+from vireid.runs.results import Lists
 from vireid.visualize.ranked import choose_queries, draw_ranked, ranked_queries, tile_box
 from vireid.visualize.tiles import CORRECT_COLOR, FRAME, INCORRECT_COLOR, PAPER, QUERY_COLOR, Photographs, Verdict
 

@@ -9,14 +9,8 @@ import pytest
 from PIL import Image
 
 from vireid.core.errors import DataError, UserError
-from vireid.visualize.scatter import (
-    SavedEmbeddings,
-    chosen_rows,
-    distance_histograms,
-    pair_distances,
-    read_embeddings,
-    tsne_map,
-)
+from vireid.runs.results import SavedEmbeddings, read_embeddings
+from vireid.visualize.scatter import chosen_rows, distance_histograms, pair_distances, tsne_map
 
 
 def clusters(count=6, each=5, spread=0.1, seed=0):

@@ -31,7 +31,7 @@ def test_missing_folder_is_an_error_text(tool: ModuleType, tmp_path: Path, capsy
     folder = tmp_path / "missing"
     assert tool.main(["--run", str(folder)]) == 2
     assert capsys.readouterr().err == (
-        f"error: --run {folder}: there is no such folder.\n"
+        f"error: --run {folder}: the folder does not exist.\n"
         f"    Make it with: tools/train_net.py --config-file configs/sysu/mmd.yml OUTPUT_DIR {folder}\n"
     )
 

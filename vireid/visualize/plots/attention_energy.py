@@ -17,6 +17,7 @@ from vireid.data.images.decode import read_pixels
 from vireid.data.images.depth import DepthMapping
 from vireid.data.loading import BatchLoader
 from vireid.experiment.experiment import Experiment
+from vireid.runs.folder import RunFolder
 from vireid.visualize.attention import draw_attention
 from vireid.visualize.single import Single, of_image
 from vireid.visualize.tiles import Photographs
@@ -42,7 +43,7 @@ def attention_maps(run: Path, samples: Sequence[Sample]) -> Maps:
         UserError: If the folder holds no run.
         DataError: If an image cannot be read.
     """
-    config = run / "config.yml"
+    config = RunFolder(run).config
     if not config.is_file():
         raise UserError(f"{run}: config.yml is missing, so this is not a run folder; pass the OUTPUT_DIR of a run")
     experiment = Experiment.from_config(config, {"OUTPUT_DIR": str(run)})
@@ -62,7 +63,7 @@ def attention_maps(run: Path, samples: Sequence[Sample]) -> Maps:
 
 def chosen_samples(run: Path, people: int, seed: int = 0) -> list[Sample]:
     """Sample identities from the seed, with one visible and one infrared test image of each."""
-    samples = Experiment.from_config(run / "config.yml", {"OUTPUT_DIR": str(run)}).test_samples()
+    samples = Experiment.from_config(RunFolder(run).config, {"OUTPUT_DIR": str(run)}).test_samples()
     by_identity: dict[int, dict[Modality, list[Sample]]] = {}
     for sample in samples:
         by_identity.setdefault(sample.identity, {}).setdefault(sample.modality, []).append(sample)
