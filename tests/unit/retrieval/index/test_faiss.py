@@ -17,7 +17,7 @@ APPROXIMATE = {
     "graph": lambda: FaissHNSW(links=16, search_effort=64),
     "codes": lambda: FaissIVFPQ(code_bytes=32, rotation="none", probes=32),
     "codes of principal directions": lambda: FaissIVFPQ(code_bytes=32, probes=32),
-    "codes of fewer directions": lambda: FaissIVFPQ(code_bytes=16, probes=32, directions=24),
+    "codes of fewer directions": lambda: FaissIVFPQ(code_bytes=24, probes=32, directions=24),
     "codes of learned directions": lambda: FaissIVFPQ(code_bytes=8, probes=32, rotation="opq"),
     "refined": lambda: FaissIVFRefined(code_bytes=8, probes=32),
 }
