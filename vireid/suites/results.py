@@ -17,7 +17,7 @@ from vireid.suites.plan import Cell, SuitePlan
 from vireid.suites.runs import Outcome
 
 ORACLE = "labels"  # the attribute source that knows the person's labels at test time
-OWN = ("seed", "checkpoint", "trial")  # conditions in which the seeds of a cell may differ
+OWN = ("seed", "checkpoint", "split", "trial")  # conditions in which the seeds of a cell may differ
 
 
 @dataclass(frozen=True)
