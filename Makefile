@@ -38,9 +38,10 @@ PYTEST := OMP_NUM_THREADS=1 $(PY) -m pytest -q -n $(WORKERS) --maxprocesses 8 --
 test: $(READY)
 	$(PYTEST)
 
-# Without slow tests, and of the end-to-end tests only those that are marked `quick`.
+# Unit, contract, config and architecture tests without the slow ones, and the end-to-end tests that are marked `quick`.
 test-quick: $(READY)
-	$(PYTEST) -m "not slow and (not end_to_end or quick)" tests
+	$(PYTEST) -m "not slow and (not end_to_end or quick)" tests/architecture tests/configs tests/contract tests/end_to_end \
+		tests/unit
 
 # Write the snapshots of the public API and of the resolved configs, after a change of them that is intended.
 snapshot: $(READY)
