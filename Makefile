@@ -10,7 +10,7 @@ OLDEST_PYTHON ?= $(PYTHON)
 # A fixed number of threads makes a CPU run repeatable; two processes or threads are what the demo is timed for.
 RUN := PYTHONHASHSEED=0
 
-.PHONY: demo demo-quick test test-quick test-oldest lint clean
+.PHONY: demo demo-quick test test-quick test-oldest snapshot lint clean
 
 $(READY): setup.py pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -30,14 +30,23 @@ demo-quick: $(READY)
 	$(RUN) $(PY) tools/visualize.py --run $(DEMO)-quick/rows/mmd_seed0
 
 # One process for each core, at most eight; one thread in each. `make test WORKERS=0` runs everything in one process.
+# Files are started in the order of the folders, which begins with the long ones, and not by their number of tests.
 WORKERS ?= auto
-PYTEST := OMP_NUM_THREADS=1 $(PY) -m pytest -q -n $(WORKERS) --maxprocesses 8 --dist loadfile
+PYTEST := OMP_NUM_THREADS=1 $(PY) -m pytest -q -n $(WORKERS) --maxprocesses 8 --dist loadfile --no-loadscope-reorder \
+	--timeout 600
 
 test: $(READY)
 	$(PYTEST)
 
+# Unit, contract, config and architecture tests without the slow ones, and the end-to-end tests that are marked `quick`.
 test-quick: $(READY)
-	$(PYTEST) -m "not slow"
+	$(PYTEST) -m "not slow and (not end_to_end or quick)" tests/architecture tests/configs tests/contract tests/end_to_end \
+		tests/unit
+
+# Write the snapshots of the public API and of the resolved configs, after a change of them that is intended.
+snapshot: $(READY)
+	$(PY) tests/architecture/snapshot.py --write
+	$(PY) tests/configs/snapshot.py --write
 
 # The quick tests with the oldest versions that setup.py allows, in an environment of their own: several gigabytes, so
 # not a part of `make test`. OLDEST_PYTHON may be a python3.10, the oldest that is supported.

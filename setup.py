@@ -50,7 +50,15 @@ setup(
     ],
     extras_require={
         "milvus": ["pymilvus>=2.5", "milvus-lite>=3.0"],
-        "dev": ["pytest>=8.0", "pytest-xdist>=3.6", "filelock>=3.12", "hypothesis>=6.100", "ruff", "pyright[nodejs]"],
+        "dev": [
+            "pytest>=8.0",
+            "pytest-timeout>=2.3.1",
+            "pytest-xdist>=3.8",  # --no-loadscope-reorder
+            "filelock>=3.12",
+            "hypothesis>=6.100",
+            "ruff",
+            "pyright[nodejs]",
+        ],
     },
     classifiers=[
         # Not Windows: file locks (fcntl) and flushing folders to the disk need POSIX.

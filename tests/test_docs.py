@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import re
 from collections.abc import Iterator, Mapping
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from vireid.config.load import read_unchecked
+from vireid.config import load_checked
 from vireid.config.show import resolved_tree
 from vireid.zoo.models import config_path, list_models
 
@@ -55,12 +56,13 @@ def keys_of(tree: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
             yield from keys_of(value, f"{prefix}{key}.")
 
 
+@functools.cache
 def known_keys(method: str) -> set[str]:
     """Keys of the method and its variants (caj_plus) on every data set; any term of an objective may have a WEIGHT."""
     known: set[str] = set()
     for name in list_models("*/" + method) + [name for name in list_models(f"*/{method}_*") if "_pae" not in name]:
-        config = read_unchecked(config_path(name))
-        known |= {*keys_of(config), *keys_of(resolved_tree(config))}
+        checked = load_checked(config_path(name))
+        known |= {*keys_of(checked.config), *keys_of(resolved_tree(checked))}
     return known | {f"{key}.WEIGHT" for key in known if re.fullmatch(r"OBJECTIVE\.\w+", key)}
 
 

@@ -7,7 +7,9 @@ Update them with `make snapshot`, or with `python tests/configs/snapshot.py --wr
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from vireid.config.check import static_check
@@ -26,21 +28,21 @@ def compositions() -> list[Path]:
     return [file for file in sorted(CONFIGS.rglob("*.yml")) if file.relative_to(CONFIGS).parts[0] not in FRAGMENTS]
 
 
-def resolvable(file: Path) -> CheckedConfig:
+def resolvable(file: Path, overrides: Mapping[str, Any] = MappingProxyType({})) -> CheckedConfig:
     """A config after the static check. The dry run is left out, because test_shipped.py makes it for each composition.
 
     Raises:
         ConfigError: With all problems.
     """
-    static = static_check(read_unchecked(file))
+    static = static_check(read_unchecked(file, overrides))
     if static.problems:
         raise ConfigError(static.problems)
     return CheckedConfig(static.config, static.components, static.info)
 
 
-def tree_of(name: str) -> dict[str, Any]:
+def tree_of(name: str, overrides: Mapping[str, Any] = MappingProxyType({})) -> dict[str, Any]:
     """Resolved form of a composition: `tree_of("sysu/mmd")`."""
-    return resolved_tree(resolvable(CONFIGS / f"{name}.yml"))
+    return resolved_tree(resolvable(CONFIGS / f"{name}.yml", overrides))
 
 
 def current() -> dict[str, str]:

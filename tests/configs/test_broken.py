@@ -18,7 +18,7 @@ def complaint(tmp_path, monkeypatch, configs, show_config):
     def read(*arguments):
         raise AssertionError("the data set was read")
 
-    monkeypatch.setattr(sysu, "_scan", read)
+    monkeypatch.setattr(sysu.SysuMM01, "_scan", read)
 
     def ask(text: str, *overrides: str, alone: bool = False) -> str:
         path = tmp_path / "x.yml"

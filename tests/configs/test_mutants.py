@@ -6,6 +6,7 @@ import PIL.Image
 import pytest
 from mutants import KINDS, PARTS, Mutant, copy_configs, mutants
 
+from vireid.config import check_config
 from vireid.core.registries import DATASETS
 
 QUICK, ALL = 42, 300
@@ -66,10 +67,12 @@ def check_refusal(copied_configs, tmp_path, capsys, call_tool, nothing_is_read):
 
 
 @pytest.mark.slow
-def test_the_configs_are_valid_before_they_are_changed(sources, call_tool, capsys):
+def test_the_configs_are_valid_before_they_are_changed(sources):
     """Therefore the error of a mutant is caused by its fault."""
-    readers = {reader.through for readers in sources.values() for reader in readers}
-    assert {call_tool("show_config", "--config-file", reader) for reader in readers} == {0}
+    configs = {reader.through: reader.config for readers in sources.values() for reader in readers}
+    assert len(configs) > 50
+    for config in configs.values():
+        check_config(config)
 
 
 def test_mutants_are_a_function_of_the_seed(sources):

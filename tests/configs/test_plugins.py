@@ -4,13 +4,12 @@ import re
 from pathlib import Path
 
 import pytest
+from snapshot import CONFIGS, tree_of
 
-from vireid.config import Build, check_config, load_checked
-from vireid.config import show as explain
-from vireid.config.check import problems_of
-from vireid.config.load import read_unchecked
+from vireid.config import Build, load_checked
+from vireid.config.show import resolved_tree, rows
 
-CONFIGS = Path(__file__).parents[2] / "configs"
+TINY = {"MODEL.BACKBONE.ARCH": "test_resnet"}
 METHODS = sorted(
     path.stem for path in (CONFIGS / "methods").glob("[!_]*.yml") if (CONFIGS / "sysu" / path.name).exists()
 )
@@ -60,7 +59,7 @@ OBJECTIVE:
 
 @pytest.fixture(scope="module")
 def plugin(tmp_path_factory):
-    """A folder with one Python file and one YAML file, as somebody outside the repository would have it."""
+    """A folder with one Python file and one YAML file, as a project outside of the repository has them."""
     from vireid.core.registries import HEADS, LOSSES
 
     folder = tmp_path_factory.mktemp("project")
@@ -81,34 +80,29 @@ def joined(folder: Path, method: str) -> Path:
     return path
 
 
-def test_there_are_methods():
+def test_the_first_methods_are_included():
     assert {"baseline", "agw", "hct", "mmd"} <= set(METHODS)
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_a_plugin_joins_any_method_and_touches_only_its_slots(plugin, method, facts):
-    config = read_unchecked(joined(plugin, method))
-    assert problems_of(config) == []
-    tree = explain.resolved_tree(check_config(config))
+    checked = load_checked(joined(plugin, method))
+    tree, alone = resolved_tree(checked), tree_of(f"sysu/{method}", TINY)
     norm = tree["OBJECTIVE"].pop("NORM")
     assert norm == {"NAME": "FeatureNorm", "WEIGHT": 0.01, "USES": {"features": "attribute_prior_logits"}}
     assert tree["MODEL"]["HEADS"].pop("NARROW")["WIDTH"] == 8
     assert tree.pop("IMPORTS") == ["plugin_of_a_test"]
-    alone = explain.resolved_tree(
-        load_checked(CONFIGS / "sysu" / f"{method}.yml", ["MODEL.BACKBONE.ARCH", "test_resnet"])
-    )
     assert alone.pop("IMPORTS") == []
     assert tree == alone
 
-    model = Build(check_config(config), facts).model(weights=False)
+    build = Build(checked, facts)
+    model = build.model(weights=False)
     assert model.heads["narrow"].layer.in_features == model.dims["pooled"]
-    assert Build(check_config(config), facts).objective(model).norm.scale.shape == (8,), (
-        "as wide as the field it is bound to"
-    )
+    assert build.objective(model).norm.scale.shape == (8,), "as wide as the field it is bound to"
 
 
-def test_the_table_says_who_provides_what(plugin):
-    table = {row.slot: row for row in explain.rows(load_checked(joined(plugin, "mmd")))}
+def test_the_table_shows_providers(plugin):
+    table = {row.slot: row for row in rows(load_checked(joined(plugin, "mmd")))}
     assert table["MODEL.HEADS.NARROW"].needs == "features = pooled <- MODEL.POOL"
     assert table["MODEL.HEADS.NARROW"].provides == "attribute_prior_logits"
     assert table["OBJECTIVE.NORM"].needs == "features = attribute_prior_logits <- MODEL.HEADS.NARROW"
@@ -129,29 +123,28 @@ JOINED = {
     "prior": ["pae", "attributes_prior"],
     "released": ["pae_released", "attributes_from_labels"],
 }
-OWN = {
+PLUGIN_KEYS = {
     "MODEL": {"ADAPTER", "ATTRIBUTES"},
     "HEADS": {"ATTRIBUTES"},
     "OBJECTIVE": {"ATTRIBUTES", "ATTRIBUTE_PRIOR"},
 }
 
 
+def without_plugin_keys(tree):
+    """A resolved config without the slots and entries of the attribute plug-ins."""
+    for section, keys in zip((tree["MODEL"], tree["MODEL"]["HEADS"], tree["OBJECTIVE"]), PLUGIN_KEYS.values()):
+        for key in keys:
+            section.pop(key, None)
+    return tree
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("plugins", JOINED.values(), ids=JOINED)
 @pytest.mark.parametrize("method", [method for method in METHODS if method != "attr"])
 def test_attributes_join_any_method_and_touch_only_their_slots(tmp_path, method, plugins):
     bases = [f"{CONFIGS}/sysu/{method}.yml", *(f"{CONFIGS}/plugins/{name}.yml" for name in plugins)]
     (tmp_path / "x.yml").write_text(f"_BASE_: [{', '.join(bases)}]\nDATA: {{ATTRIBUTES: table.csv}}\n")
-    tiny = {"MODEL.BACKBONE.ARCH": "test_resnet"}
     without_pae = {"MODEL.HEADS.ATTRIBUTES.USES": {"attribute_feature": "pooled"}} if plugins == ["aal"] else {}
-    config = read_unchecked(tmp_path / "x.yml", {**tiny, **without_pae})
-    assert problems_of(config) == []
-    tree = explain.resolved_tree(check_config(config))
-    alone = explain.resolved_tree(load_checked(bases[0], {**tiny, "DATA.ATTRIBUTES": "table.csv"}))
-    for key in OWN["MODEL"]:
-        tree["MODEL"].pop(key, None)
-        alone["MODEL"].pop(key, None)
-    for key in OWN["HEADS"]:
-        tree["MODEL"]["HEADS"].pop(key, None)
-    for key in OWN["OBJECTIVE"]:
-        tree["OBJECTIVE"].pop(key, None)
-    assert tree == alone
+    tree = resolved_tree(load_checked(tmp_path / "x.yml", {**TINY, **without_pae}))
+    alone = tree_of(f"sysu/{method}", {**TINY, "DATA.ATTRIBUTES": "table.csv"})
+    assert without_plugin_keys(tree) == without_plugin_keys(alone)

@@ -23,8 +23,8 @@ SUITE = ["--suite", "absent.yml", "--out", "absent"]
         ("visualize", ["cmc", "--run", "absent", "--seed", 1], "--seed has no effect for cmc; leave it out"),
         (
             "visualize",
-            ["tsne", "--run", "a", "--queries", 3, "--beside", "b"],
-            "--queries, --beside have no effect for",
+            ["tsne", "--run", "a", "--queries", 3, "--compare", "b"],
+            "--queries, --compare have no effect for",
         ),
         ("visualize", ["ranklist", "--run", "a", "--people", 3], "--people has no effect for ranklist; leave it out"),
     ],

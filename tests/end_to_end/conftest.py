@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ import torch
 from safetensors.torch import load_file
 
 ROOT = Path(__file__).parents[2]
+collect_ignore = ["inputs.py", "process_parts.py"]
 
 
 def tool(name: str):
@@ -22,6 +24,13 @@ def tool(name: str):
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module.main
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests of this folder, so that they can be selected."""
+    for item in items:
+        if item.path.parent == Path(__file__).parent:
+            item.add_marker(pytest.mark.end_to_end)
 
 
 @pytest.fixture(scope="session")
@@ -116,6 +125,23 @@ def command(arguments):
         return [sys.executable, str(ROOT / "tools" / "train_net.py"), "--config-file", CONFIG, *flags, *arguments(out)]
 
     return make
+
+
+@pytest.fixture(scope="session")
+def environment() -> dict[str, str]:
+    """Variables of a process: one thread, as in the tests, and this folder in the path for `process_parts`."""
+    path = f"{Path(__file__).parent}{os.pathsep}{ROOT}"
+    return {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": path}
+
+
+@pytest.fixture(scope="session")
+def call(environment):
+    """Run a command to its end: command line -> exit code and output."""
+
+    def run(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
+
+    return run
 
 
 @pytest.fixture

@@ -68,6 +68,7 @@ def whole(folder, train):
     return folder
 
 
+@pytest.mark.quick
 def test_a_run_in_pieces_equals_a_whole_one(train, whole, tmp_path):
     pieces = tmp_path / "pieces"
     pieces.mkdir()

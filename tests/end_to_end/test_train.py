@@ -27,6 +27,7 @@ def finished(tmp_path_factory):
     return tmp_path_factory.mktemp("runs") / "run"
 
 
+@pytest.mark.quick
 def test_training_lowers_the_loss_and_leaves_results_with_their_conditions(train, finished, capsys):
     assert train(finished, "SOLVER.EPOCHS", 4, "SAMPLER.STEPS", 8) == 0
     losses = [record["loss"] for record in log(finished, "epoch")]
@@ -48,6 +49,7 @@ def test_training_lowers_the_loss_and_leaves_results_with_their_conditions(train
     assert f"{100 * found['all']['mean']['rank1']:.1f}" in printed
 
 
+@pytest.mark.quick
 def test_evaluating_the_run_again_gives_the_same_numbers(train, finished):
     before = results(finished)
     (finished / "metrics.json").unlink()

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 ROOT = Path(__file__).parents[3]
+pytestmark = pytest.mark.slow  # starts two processes
 
 SCRIPT = """
 import sys

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from vireid.synthetic import Recipe, World, write_dataset
 
@@ -16,6 +17,7 @@ def digest(root: Path) -> dict[str, str]:
     return {str(file.relative_to(root)): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
 
 
+@pytest.mark.slow
 def test_same_bytes_with_two_workers(small_set: Path, small_recipe: Recipe, tmp_path: Path) -> None:
     write_dataset(tmp_path / "again", small_recipe, workers=2, progress=False)
     assert digest(tmp_path / "again") == digest(small_set)

@@ -12,6 +12,8 @@ from vireid.synthetic.fairness import Fairness, measure
 from vireid.synthetic.figure import dress
 from vireid.synthetic.sewing import Figure
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def found() -> Fairness:

@@ -118,6 +118,7 @@ def test_nothing_is_left_after_an_interruption(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_to_the_tool_with_workers_leaves_nothing(tmp_path: Path, number: int, code: int) -> None:
     command = [
@@ -130,7 +131,7 @@ def test_a_signal_to_the_tool_with_workers_leaves_nothing(tmp_path: Path, number
     ]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     process = subprocess.Popen(
-        [*command, "--identities", "400", "--images", "20"],
+        [*command, "--identities", "400", "--images", "20", "--size", "64x32"],  # short jobs, which a signal waits for
         env=environment,
         stderr=subprocess.PIPE,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a job in the background ignores it

@@ -17,6 +17,7 @@ APPROXIMATE = {
     "graph": lambda: FaissHNSW(links=16, search_effort=64),
     "codes": lambda: FaissIVFPQ(code_bytes=32, rotation="none", probes=32),
     "codes of principal directions": lambda: FaissIVFPQ(code_bytes=32, probes=32),
+    "codes of fewer directions": lambda: FaissIVFPQ(code_bytes=24, probes=32, directions=24),
     "codes of learned directions": lambda: FaissIVFPQ(code_bytes=8, probes=32, rotation="opq"),
     "refined": lambda: FaissIVFRefined(code_bytes=8, probes=32),
 }
@@ -74,7 +75,11 @@ def test_all_lists_make_the_search_exact(sides, truth):
     np.testing.assert_array_equal(index.search(sides[0], 10)[1], truth)
 
 
-@pytest.mark.parametrize("make", [FaissFlat, FaissIVF, FaissHNSW, FaissIVFRefined], ids=lambda make: make.__name__)
+@pytest.mark.parametrize(
+    "make",
+    [FaissFlat, FaissIVF, FaissHNSW, lambda: FaissIVFPQ(code_bytes=32, rotation="none", probes=32), FaissIVFRefined],
+    ids=["flat", "lists", "graph", "codes", "refined"],
+)
 def test_left_out_rows_are_not_found(sides, make):
     index = make()
     index.add(sides[1])
