@@ -35,8 +35,8 @@ from typing import Any
 from vireid.config.yaml import parse
 from vireid.core.errors import ConfigError, UserError, nearest
 from vireid.core.paths import normalized_path
+from vireid.evaluation.report import METRICS
 
-METRICS = ("rank1", "rank5", "rank10", "rank20", "mAP", "mINP")
 KEYS = (
     "TITLE",
     "NOTE",

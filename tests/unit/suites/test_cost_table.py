@@ -37,7 +37,7 @@ def test_counts_are_those_of_the_network(tmp_path):
     assert found["parameters"] == pytest.approx(sum(p.numel() for p in model.parameters()) / 1e6)
     assert found["width"] == 6 * 256
     assert costs.values["one", ""]["gflops"] < found["gflops"]  # 64 x 32 and 96 x 32 pixels
-    assert costs.grid()[0] == ["", "parameters (M)", "descriptor", "GFLOPs an image"]
+    assert list(costs.to_frame().columns) == ["parameters (M)", "embedding", "GFLOPs per image"]
     assert "| stripes |" in markdown([], costs=costs)
     assert r"\caption{Costs.}" in latex([], costs)
 
