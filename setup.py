@@ -29,7 +29,7 @@ setup(
     install_requires=[
         "torch>=2.7",  # the oldest that installs beside the GPU wheel of faiss: both need CUDA 12.6 libraries or newer
         "torchvision>=0.22",
-        "timm>=1.0.10",  # test_resnet of benchmarks/reduced.yml
+        "timm>=1.0.10",  # test_resnet of benchmarks/suites/reduced.yml
         "numpy>=2.0",  # np.bitwise_count
         "scipy>=1.13",
         "pillow>=10.3",

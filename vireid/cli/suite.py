@@ -12,8 +12,8 @@ from vireid.core.options import refuse_unused
 from vireid.core.paths import path_argument
 
 EXAMPLES = """
-  %(prog)s --suite benchmarks/table3.yml --out runs/table3 --data DATA.ROOT=/data/SYSU-MM01
-  %(prog)s --suite benchmarks/table3.yml --out runs/reduced --reduced benchmarks/reduced.yml --jobs 2
+  %(prog)s --suite benchmarks/suites/table3.yml --out runs/table3 --data DATA.ROOT=/data/SYSU-MM01
+  %(prog)s --suite benchmarks/suites/table3.yml --out runs/reduced --reduced benchmarks/suites/reduced.yml --jobs 2
 """
 UNUSED = {"dry_run": ("jobs", "copy", "check"), "emit_jobs": ("jobs", "copy", "check"), "collect": ("jobs",)}
 
@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--reduced",
         type=path_argument,
         metavar="FILE.yml",
-        help="run a smaller version on synthetic data, such as benchmarks/reduced.yml",
+        help="run a smaller version on synthetic data, such as benchmarks/suites/reduced.yml",
     )
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="number of runs in parallel (default: 1)")
     parser.add_argument(

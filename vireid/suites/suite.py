@@ -17,7 +17,7 @@
       METHOD: {AGW: {CONFIG: configs/{dataset}/agw.yml}, HCT: {CONFIG: configs/{dataset}/hct.yml}}
       PLUGIN: {"": {}, "+ PAE": {CONFIG: configs/plugins/pae.yml}}
     COMPARE: MMD                         # baseline of the differences of the other rows
-    REPORTED: {"MMD": table3/baseline}   # published numbers of benchmarks/reported.yml, shown with the measured ones
+    REPORTED: {"MMD": table3/baseline}   # published numbers of benchmarks/suites/reported.yml, shown with the measured ones
     TOLERANCE: 1.0                       # largest difference to the published rank-1 and mAP that --check accepts
     FIGURES: {LOSSES: {KIND: curves, ROWS: [MMD], TERMS: [id]}}
 

@@ -1,4 +1,4 @@
-"""Published numbers of `benchmarks/reported.yml`, found by the keys that suites name.
+"""Published numbers of `benchmarks/suites/reported.yml`, found by the keys that suites name.
 
     table3:
       source: PAENet, ACM MM 2022, table 3

@@ -11,7 +11,7 @@ from vireid.core.errors import ConfigError
 from vireid.zoo.models import list_models
 from vireid.zoo.published import read_published
 
-FILE = Path(__file__).parents[3] / "benchmarks" / "reported.yml"
+FILE = Path(__file__).parents[3] / "benchmarks" / "suites" / "reported.yml"
 METRICS = {"rank1", "rank10", "rank20", "mAP", "mINP"}
 
 

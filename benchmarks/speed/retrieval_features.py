@@ -2,8 +2,8 @@
 
     python tools/make_synthetic.py --layout sysu --out datasets/features --identities 1200 --images 4 \
         --test-identities 300 --val-identities 20 --seed 1 --size 96x48 --difficulty 0
-    python tools/train_net.py --config-file benchmarks/retrieval_features.yml
-    python benchmarks/retrieval_features.py --run runs/features
+    python tools/train_net.py --config-file benchmarks/speed/retrieval_features.yml
+    python benchmarks/speed/retrieval_features.py --run runs/features
 
 Fitted: along each principal direction the features' variance between identities, between the cameras that saw one
 identity, and among the images of one camera. Drawn: centres of identities, of each in five cameras, and four images
@@ -27,8 +27,8 @@ import torch
 from vireid.core.errors import UserError, guarded
 from vireid.core.paths import path_argument
 
-MODEL = "resnet10t with AGW, 12 epochs on 900 synthetic people (benchmarks/retrieval_features.yml), seen on 300 others"
-FITTED = Path(__file__).parent / "results" / "retrieval_features.json"
+MODEL = "resnet10t with AGW, 12 epochs on 900 synthetic people (benchmarks/speed/retrieval_features.yml), seen on 300 others"
+FITTED = Path(__file__).parents[1] / "results" / "retrieval_features.json"
 IMAGES, CAMERAS = 4, 5  # of an identity in a camera, of an identity
 LEVELS = ("identity", "camera", "image")
 BLOCK = 100_000  # rows drawn at a time

@@ -1,6 +1,6 @@
 """Time of augmentation on whole batches against the same work image by image. Prints one line of JSON.
 
-    python benchmarks/augmentation_speed.py --device cpu --batch 64 --size 288 144
+    python benchmarks/speed/augmentation_speed.py --device cpu --batch 64 --size 288 144
 
 `batch_ms`: `Augment` with crop, flip and erasing, uint8 in, normalised float32 channels_last out. `loop_ms`: pad,
 slice, flip, normalise and erase each image, then stack, which is what a data loader does for each image. `draw_ms`: the

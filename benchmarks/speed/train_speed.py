@@ -1,6 +1,6 @@
 """Images a second of a full training step, against the same network in plain float32 with losses written as loops.
 
-    python benchmarks/train_speed.py --json benchmarks/results/train_speed.json
+    python benchmarks/speed/train_speed.py --json benchmarks/results/train_speed.json
 
 Ours is the trainer itself on a memory-mapped image cache: gathering the batch, augmentation, forward in bfloat16 and
 channels_last where the device multiplies bfloat16, losses, backward, optimizer. Plain is the same network with the
@@ -46,7 +46,7 @@ from vireid.engine.optim import parameter_groups
 from vireid.engine.trainer import Trainer
 from vireid.runs.log import JsonLines
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 SIZE = (288, 144)
 MATRIX = {"cuda": 8192, "cpu": 2048}  # rows of the matrices whose product is timed
 FACTS = DatasetInfo(num_ids=395, num_cameras=6)  # of SYSU-MM01's training set
@@ -365,7 +365,7 @@ def main(argv: list[str] | None = None) -> int:
         shown = {**vars(options), "json": str(options.json)}
         words = [f"--{k} {v}" for k, v in shown.items() if not isinstance(v, bool)] + ["--compile"] * options.compile
         record = {
-            "command": f"python benchmarks/train_speed.py {' '.join(words)}",
+            "command": f"python benchmarks/speed/train_speed.py {' '.join(words)}",
             "machine": {
                 "device": torch.cuda.get_device_name() if options.device == "cuda" else platform.machine(),
                 "cores": os.cpu_count(),

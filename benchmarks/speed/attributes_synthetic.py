@@ -1,7 +1,7 @@
 """What attributes give on synthetic people: six variants of one training, each evaluated under three attribute sources.
 
-    python benchmarks/attributes_synthetic.py --json benchmarks/results/attributes_synthetic.json
-    python benchmarks/attributes_synthetic.py --table benchmarks/results/attributes_synthetic.json
+    python benchmarks/speed/attributes_synthetic.py --json benchmarks/results/attributes_synthetic.json
+    python benchmarks/speed/attributes_synthetic.py --table benchmarks/results/attributes_synthetic.json
 
 People are drawn in the layout of SYSU-MM01 with their attributes. Every variant is `configs/demo/sysu_mmd_pae_aal.yml`
 with parts of it switched off, trained once for each seed: labels in training, and with PAE a loss for the predictor and
@@ -33,7 +33,7 @@ from vireid.experiment.experiment import Experiment
 from vireid.runs.log import JsonLines
 from vireid.synthetic import Recipe, write_dataset
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 CONFIG = ROOT / "configs" / "demo" / "sysu_mmd_pae_aal.yml"
 PEOPLE = Recipe(
     layout="sysu",
@@ -179,7 +179,7 @@ def main(argv: list[str] | None = None) -> int:
             run(variant, seed, arguments.work)
     finished = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(arguments.work.glob("*/result.json"))]
     found = {
-        "command": "python benchmarks/attributes_synthetic.py --json benchmarks/results/attributes_synthetic.json",
+        "command": "python benchmarks/speed/attributes_synthetic.py --json benchmarks/results/attributes_synthetic.json",
         "config": str(CONFIG.relative_to(ROOT)),
         "people": {name: getattr(PEOPLE, name) for name in ("identities", "test_identities", "images", "difficulty")},
         "settings": SETTINGS,

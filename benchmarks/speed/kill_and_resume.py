@@ -1,6 +1,6 @@
 """Kill a training with SIGKILL at random moments, resume it, and compare with the run that nobody killed.
 
-    python benchmarks/kill_and_resume.py --kills 20 --json benchmarks/results/kill_and_resume.json
+    python benchmarks/speed/kill_and_resume.py --kills 20 --json benchmarks/results/kill_and_resume.json
 
 A tiny network on tiny synthetic people, on the CPU with one thread, evaluated and saved after every epoch, with a
 moving average of its weights. One run is left alone. Each other run is a process of its own that is killed once, at a
@@ -36,7 +36,7 @@ from vireid.engine.checkpoint import CheckpointFolder
 from vireid.runs.log import JsonLines
 from vireid.synthetic import Recipe, write_dataset
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 CONFIG = str(ROOT / "configs/demo/sysu_mmd.yml")
 EPOCHS = 3
 STAGES = ("set-up", "training", "evaluation", "checkpoint", "last evaluation")  # as a run goes through them
@@ -243,7 +243,7 @@ def main(argv: list[str] | None = None) -> int:
     if options.json:
         own = [] if options.config_file == CONFIG else ["--config-file", options.config_file]
         words = ["--kills", options.kills, "--seed", options.seed, *own, "--json", options.json, *options.overrides]
-        command = shlex.join(["python", "benchmarks/kill_and_resume.py", *map(str, words)])
+        command = shlex.join(["python", "benchmarks/speed/kill_and_resume.py", *map(str, words)])
         record = {"command": command, "torch": torch.__version__, **found}
         write_json(options.json, record)
     return 0 if found["identical"] == found["kills"] else 1

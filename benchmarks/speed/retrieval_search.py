@@ -1,7 +1,7 @@
 """Search by every index: time to build, memory, queries a second, recall against the exact answer.
 
-    python benchmarks/retrieval_search.py
-    python benchmarks/retrieval_search.py --sizes 1000000 --widths 512 --backends IVF
+    python benchmarks/speed/retrieval_search.py
+    python benchmarks/speed/retrieval_search.py --sizes 1000000 --widths 512 --backends IVF
 
 Each (number of vectors, width, index) is a piece of its own, in a process of its own, kept in the JSON file as it is
 done; pieces that are there are passed over. An index is built once and searched with each of its settings. The exact
@@ -37,7 +37,7 @@ SIZES, WIDTHS = (10_000, 100_000, 1_000_000), (512, 2048)
 QUERIES, SINGLE, DEPTH = 1000, 100, 10
 LONG = 60.0  # seconds; what takes longer is searched once
 CODE_BYTES = {512: 112, 2048: 448}  # with number and centres less than a sixteenth of the vector
-RESULTS = Path(__file__).parent / "results" / "retrieval_search.json"
+RESULTS = Path(__file__).parents[1] / "results" / "retrieval_search.json"
 Settings = Mapping[str, Mapping[str, int]]  # name -> attributes of the index
 
 
@@ -131,7 +131,7 @@ def stored(file: Path) -> dict[str, Any]:
 
 def keep(file: Path, place: dict[str, Any], rows: list[dict[str, Any]], reason: str = "") -> None:
     """Write a piece's rows, or why there are none, in place of what there was of it."""
-    record = {"command": "python benchmarks/retrieval_search.py", **conditions(), **stored(file)}
+    record = {"command": "python benchmarks/speed/retrieval_search.py", **conditions(), **stored(file)}
     for name in ("results", "not_run"):
         record[name] = [row for row in record[name] if any(row[key] != place[key] for key in place)]
     record["results"] += rows

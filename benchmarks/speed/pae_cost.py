@@ -1,6 +1,6 @@
 """What PAE and AAL cost in training: time and peak memory of a step on ResNet-50 at 288 x 144, against plain MMD.
 
-    python benchmarks/pae_cost.py --rows 32 --repeats 5 --json benchmarks/results/pae_cost.json
+    python benchmarks/speed/pae_cost.py --rows 32 --repeats 5 --json benchmarks/results/pae_cost.json
 
 Each network lives in a process of its own, which takes a step (forward, losses, backward, optimizer) when it is told
 to; a variant and plain MMD take turns, so that whatever else the machine does meets both alike. Ratios are medians over
@@ -173,7 +173,7 @@ def main(argv: list[str] | None = None) -> int:
     print(table(found["results"]))
     if options.json:
         words = [f"--{name} {getattr(options, name)}" for name in ("rows", "repeats", "warmup", "arch", "threads")]
-        command = f"python benchmarks/pae_cost.py {' '.join(words)} --json {options.json}"
+        command = f"python benchmarks/speed/pae_cost.py {' '.join(words)} --json {options.json}"
         write_json(options.json, {"command": command, **found})
     return 0
 

@@ -1,6 +1,6 @@
 """How fast synthetic people are rendered and written: images/s at two sizes, with one and with two processes, as JSON.
 
-    python benchmarks/synthetic_speed.py
+    python benchmarks/speed/synthetic_speed.py
 
 The time runs from the call to the finished folder: starting the processes, rendering, JPEG encoding and writing. What a
 data set of a few images costs, mostly the start of the processes, is taken off in `steady_images_per_second`.

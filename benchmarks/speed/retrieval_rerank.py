@@ -1,6 +1,6 @@
 """Time and memory of k-reciprocal re-ranking, against the plain form: N x N matrices and loops over images.
 
-    python benchmarks/retrieval_rerank.py --json benchmarks/results/retrieval_rerank.json
+    python benchmarks/speed/retrieval_rerank.py --json benchmarks/results/retrieval_rerank.json
 
 The plain form, written below, runs at 3,000 images in the same run: in half precision, as the releases of HCT, MMD and
 MCE keep their matrices, and in single precision, where it must give our result. Half of the images ask, half answer;
@@ -111,7 +111,7 @@ def main(argv: list[str] | None = None) -> int:
         results.append(json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout))
         print(json.dumps(results[-1]), flush=True)
         if options.json:
-            record = {"command": "python benchmarks/retrieval_rerank.py", **conditions(), "results": results}
+            record = {"command": "python benchmarks/speed/retrieval_rerank.py", **conditions(), "results": results}
             options.json.parent.mkdir(parents=True, exist_ok=True)
             options.json.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     return 0
