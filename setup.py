@@ -53,6 +53,9 @@ setup(
         "dev": ["pytest>=8.0", "pytest-xdist>=3.6", "filelock>=3.12", "hypothesis>=6.100", "ruff", "pyright[nodejs]"],
     },
     classifiers=[
+        # Not Windows: file locks (fcntl) and flushing folders to the disk need POSIX.
+        "Operating System :: POSIX :: Linux",
+        "Operating System :: MacOS",
         "Programming Language :: Python :: 3",
         "Topic :: Scientific/Engineering :: Image Recognition",
     ],

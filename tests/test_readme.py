@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-import vireid.config.plan  # noqa: F401 -- fills the registries before they are copied
+import vireid.config.check  # noqa: F401 -- fills the registries before they are copied
 from vireid.core.registries import ALL
 
 ROOT = Path(__file__).parents[1]

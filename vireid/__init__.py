@@ -13,7 +13,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "Experiment": "vireid.experiment.experiment",
-    "load_config": "vireid.config.assemble",
+    "load_config": "vireid.config.check",
     "evaluate_retrieval": "vireid.evaluation",
     "evaluate_distances": "vireid.evaluation",
     "create_model": "vireid.zoo.models",

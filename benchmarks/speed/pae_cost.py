@@ -26,8 +26,7 @@ from typing import Any
 
 import torch
 
-from vireid.config import assemble
-from vireid.config.load import read_unchecked
+from vireid.config import Build, load_checked
 from vireid.core.errors import guarded
 from vireid.core.io import write_json
 from vireid.core.paths import path_argument
@@ -60,14 +59,13 @@ def live(pipe: Connection, variant: str, rows: int, arch: str, device: str, prec
     environment = Environment(device=device, precision=precision)
     base = _resident()
     name, changes = VARIANTS[variant]
-    config = read_unchecked(
-        config_path(name), {**changes, "MODEL.BACKBONE.ARCH": arch, "MODEL.BACKBONE.PRETRAINED": False}
-    )
+    changes = {**changes, "MODEL.BACKBONE.ARCH": arch, "MODEL.BACKBONE.PRETRAINED": False}
+    build = Build(load_checked(config_path(name), changes), FACTS)
     torch.manual_seed(0)
-    model = assemble.model(config, FACTS, weights=False)
-    objective = assemble.objective(config, FACTS, model).to(environment.device)
+    model = build.model(weights=False)
+    objective = build.objective(model).to(environment.device)
     place(model, environment.device)
-    optimizer = assemble.optimizer(config, parameter_groups(model, objective, assemble.lr_scale(config)))
+    optimizer = build.optimizer(parameter_groups(model, objective, build.lr_scale()))
     batch = tiny_batch(identities=rows // 4, per_modality=2, size=(288, 144)).to(environment.device)
     on_gpu = environment.device.type == "cuda"
     while pipe.recv() == "step":

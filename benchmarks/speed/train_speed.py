@@ -34,7 +34,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from vireid.config import assemble
+from vireid.config import Build, load_checked
 from vireid.core.errors import guarded
 from vireid.core.types import Batch, DatasetInfo, Modality, Progress, Sample
 from vireid.data.images.image_set import TrainingBatches
@@ -151,19 +151,19 @@ class Unsaved:
 class Ours:
     """The trainer on a cache of random images."""
 
-    def __init__(self, config: Any, environment: Environment, folder: Path) -> None:
+    def __init__(self, build: Build, environment: Environment, folder: Path) -> None:
         samples, images = write_cache(folder)
-        model, objective = parts(config)
-        sampler = assemble.sampler(config, samples)
+        model, objective = parts(build)
+        sampler = build.sampler(samples)
         pin = environment.device.type == "cuda"
         self.log = JsonLines(folder / "log.jsonl")
         self.trainer = Trainer(
             model=model,
             objective=objective,
-            optimizer=assemble.optimizer(config, parameter_groups(model, objective, assemble.lr_scale(config))),
+            optimizer=build.optimizer(parameter_groups(model, objective, build.lr_scale())),
             schedule=lambda epoch: 1e-3,  # random images teach nothing; they must not make the loss diverge
             batches=TrainingBatches(BatchLoader(samples, images, sampler, pin=pin), sampler),
-            augment=assemble.augment(config),
+            augment=build.augment(),
             environment=environment,
             checkpoints=Unsaved(),  # type: ignore[arg-type]
             log=self.log,
@@ -171,7 +171,7 @@ class Ours:
             log_every=0,
             say=lambda text: None,
         )
-        if config.COMPILE:
+        if build.config.COMPILE:
             compile_for_training(model.backbone)
 
     def repeat(self) -> tuple[float, float]:
@@ -185,8 +185,8 @@ class Ours:
 class Plain:
     """float32, NCHW, loops, ready batches."""
 
-    def __init__(self, config: Any, device: torch.device, batches: list[Batch], method: str) -> None:
-        model, objective = parts(config)
+    def __init__(self, build: Build, device: torch.device, batches: list[Batch], method: str) -> None:
+        model, objective = parts(build)
         self.model = model.to(device).train()
         self.batches = [
             batch.to(device).with_images(batch.images.to(device).contiguous(memory_format=torch.contiguous_format))
@@ -194,7 +194,7 @@ class Plain:
         ]
         self.loss = PLAIN[method]
         self.optimizer = torch.optim.SGD(
-            parameter_groups(model, objective, assemble.lr_scale(config)), lr=1e-4, momentum=0.9, nesterov=True
+            parameter_groups(model, objective, build.lr_scale()), lr=1e-4, momentum=0.9, nesterov=True
         )
 
     def step(self, batch: Batch) -> None:
@@ -212,10 +212,10 @@ class Plain:
         return sum(map(len, self.batches)) / (time.perf_counter() - began)
 
 
-def parts(config: Any) -> tuple[Any, Any]:
+def parts(build: Build) -> tuple[Any, Any]:
     torch.manual_seed(0)
-    model = assemble.model(config, FACTS, weights=False)
-    return model, assemble.objective(config, FACTS, model)
+    model = build.model(weights=False)
+    return model, build.objective(model)
 
 
 def write_cache(folder: Path) -> tuple[list[Sample], np.ndarray]:
@@ -227,9 +227,9 @@ def write_cache(folder: Path) -> tuple[list[Sample], np.ndarray]:
     return samples, open_array(folder / "images.npy")
 
 
-def same_loss(config: Any, method: str, batch: Batch) -> None:
+def same_loss(build: Build, method: str, batch: Batch) -> None:
     """Loops and our objective agree in float32 on features as far apart as in training."""
-    model, objective = parts(config)
+    model, objective = parts(build)
     with torch.no_grad():
         out = model.train()(batch)
         total, _ = objective(batch, out, Progress())
@@ -240,9 +240,9 @@ def same_loss(config: Any, method: str, batch: Batch) -> None:
 # -- the hardware ------------------------------------------------------------------------------------------------------
 
 
-def flops(config: Any, batch: Batch, device: torch.device) -> int:
+def flops(build: Build, batch: Batch, device: torch.device) -> int:
     """Of one step on one batch: convolutions and matrix products, forward and backward."""
-    model, objective = parts(config)
+    model, objective = parts(build)
     model.to(device)
     batch = batch.to(device)
     counter = FlopCounterMode(display=False)
@@ -289,14 +289,15 @@ def settings(options: argparse.Namespace) -> list[str]:
 
 
 def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
-    config = assemble.load(ROOT / "configs" / "sysu" / f"{options.method}.yml", settings(options))
+    checked = load_checked(ROOT / "configs" / "sysu" / f"{options.method}.yml", settings(options))
+    build = Build(checked, FACTS)
     environment = Environment(device=options.device, precision=options.precision)
     device = environment.device
-    ours, augment = Ours(config, environment, folder), assemble.augment(config)
+    ours, augment = Ours(build, environment, folder), build.augment()
     ready = [augment(batch, epoch=0, step=number) for number, batch in enumerate(ours.trainer.batches.epoch(0))]
-    plain = Plain(config, device, ready, options.method)
-    same_loss(config, options.method, ready[0])
-    work = flops(config, ready[0], device) / len(ready[0])
+    plain = Plain(build, device, ready, options.method)
+    same_loss(build, options.method, ready[0])
+    work = flops(build, ready[0], device) / len(ready[0])
     ours.repeat()  # to warm up
     plain.step(plain.batches[0])
     ours_rate, waiting, plain_rate, cpu = [], [], [], {"ours": 0.0, "plain": 0.0}

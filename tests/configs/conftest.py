@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-if str(Path(__file__).parent) not in sys.path:  # `mutants` is a plain module of this folder
+if str(Path(__file__).parent) not in sys.path:  # `mutants` and `snapshot` are plain modules of this folder
     sys.path.insert(0, str(Path(__file__).parent))
-collect_ignore = ["mutants.py"]
+collect_ignore = ["mutants.py", "snapshot.py"]
 
 
 @pytest.fixture(scope="session")

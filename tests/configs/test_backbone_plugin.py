@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import save_file
 
 import vireid
-from vireid.config import assemble
+from vireid.config import Build, check_config
 from vireid.core.errors import CheckpointError
 from vireid.core.registries import BACKBONES
 from vireid.testing import check_backbone
@@ -61,7 +61,7 @@ def weights_of(path: Path, value: float) -> Path:
 
 def test_the_documented_backbone_is_checked_built_and_kept(project, facts):
     config = vireid.load_config(project())
-    model = assemble.model(config, facts)
+    model = Build(check_config(config), facts).model()
     assert type(model.backbone).__name__ == "OneStream"
     assert model.dims["pooled"] == model.backbone.channels == 512
     check_backbone(lambda: BACKBONES.get("OneStream").target(arch="resnet10t", pretrained=False))
@@ -70,9 +70,9 @@ def test_the_documented_backbone_is_checked_built_and_kept(project, facts):
 def test_without_weights_spares_the_dry_run_the_file(project, facts):
     file = project()
     config = vireid.load_config(file, {"MODEL.BACKBONE.WEIGHTS": "absent.safetensors"})
-    assemble.model(config, facts, weights=False)
+    Build(check_config(config), facts).model(weights=False)
     with pytest.raises(CheckpointError, match=r"absent\.safetensors does not fit resnet10t: No such file"):
-        assemble.model(config, facts)
+        Build(check_config(config), facts).model()
 
 
 def test_weights_loaded_in_the_dry_run_print_no_warning(project, facts):
@@ -84,7 +84,7 @@ def test_weights_loaded_in_the_dry_run_print_no_warning(project, facts):
         warnings.simplefilter("always")
         config = vireid.load_config(file, {"MODEL.BACKBONE.WEIGHTS": str(weights)})
     assert not [str(warning.message) for warning in caught if "non-meta" in str(warning.message)]
-    model = assemble.model(config, facts)
+    model = Build(check_config(config), facts).model()
     assert all((parameter == 0.25).all() for parameter in model.backbone.parameters())
 
 

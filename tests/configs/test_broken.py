@@ -95,7 +95,7 @@ def test_fact_of_the_data(complaint):
 
 def test_missing_provider(complaint):
     assert complaint("OBJECTIVE: {ID: {USES: {logits: logits_att}}}") == (
-        "error: OBJECTIVE.ID (IdentityCrossEntropy) needs 'logits_att', which nothing before it provides;"
+        "error: x.yml: OBJECTIVE.ID (IdentityCrossEntropy) needs 'logits_att', which nothing before it provides;"
         " did you mean 'logits'?\n"
         "    (provided: cameras, feature_map, features, features_bn, index, labels, logits, modality, pooled,"
         " pooled_image, view)\n"
@@ -105,14 +105,14 @@ def test_missing_provider(complaint):
 def test_head_that_is_none_leaves_its_readers_without_a_provider(complaint):
     provided = "cameras, feature_map, index, labels, modality, pooled, pooled_image, view"
     assert complaint("SEED: 1", "MODEL.HEADS.ID.NAME", "none") == (
-        "error: MODEL.DESCRIPTOR: nothing provides 'features_bn'; did you mean 'feature_map'?\n"
+        "error: _shared.yml: MODEL.EMBEDDING: nothing provides 'features_bn'; did you mean 'feature_map'?\n"
         "    (provided: feature_map, pooled, pooled_image)\n"
-        "OBJECTIVE.ID (IdentityCrossEntropy) needs 'logits', which nothing before it provides\n"
+        "_shared.yml: OBJECTIVE.ID (IdentityCrossEntropy) needs 'logits', which nothing before it provides\n"
         f"    (provided: {provided})\n"
-        "OBJECTIVE.TRIPLET (HeteroCenterTriplet) needs 'features', which nothing before it provides;"
+        "methods/mmd.yml: OBJECTIVE.TRIPLET (HeteroCenterTriplet) needs 'features', which nothing before it provides;"
         " did you mean 'feature_map'?\n"
         f"    (provided: {provided})\n"
-        "OBJECTIVE.MMD (MarginMMD) needs 'features', which nothing before it provides;"
+        "methods/mmd.yml: OBJECTIVE.MMD (MarginMMD) needs 'features', which nothing before it provides;"
         " did you mean 'feature_map'?\n"
         f"    (provided: {provided})\n"
     )
@@ -122,7 +122,7 @@ def test_attributes_of_a_data_set_that_has_none(configs, show_config):
     """PAE and AAL without a table of attributes: each part says what it lacks, and how to give it."""
     code, printed, error = show_config("--config-file", configs / "sysu/mmd_pae_aal.yml", "DATA.ATTRIBUTES", "none")
     assert (code, printed) == (2, "")
-    lacking = " needs num_attributes, and this data set has none; name a table of them with DATA.ATTRIBUTES\n"
+    lacking = " needs num_attributes, and this dataset has none; name a table of them with DATA.ATTRIBUTES\n"
     assert error == (
         f"error: attributes_predicted.yml: MODEL.ATTRIBUTES (AttributeSource){lacking}"
         f"pae.yml: MODEL.ADAPTER.STAGES.EMB1 (CrossAttentionStage){lacking}"
@@ -207,7 +207,7 @@ OBJECTIVE:
   MMD: {MODE: hing, USES: {features: pooled}}
   Extra: {NAME: MMD}
 SOLVER: {SCHEDULE: {WARMUP: 30}, EPOCHS: 0, MOMENTU: 0.9}
-SCORER: {NAME: FaisScorer}
+SIMILARITY: {NAME: Similarty}
 """
     assert complaint(text, "MODEL.POOL.P", "-3", "MODEL.BACKBONE.ARCH", "resnet10") == (
         "error: x.yml: SEED = -1 is below 0\n"
@@ -216,13 +216,11 @@ SCORER: {NAME: FaisScorer}
         "x.yml: SAMPLER.SEED is filled in at run time; remove it\n"
         "x.yml: OBJECTIVE.TRIPLET.MARGIN is an argument of nothing: OBJECTIVE.TRIPLET.NAME is none\n"
         "x.yml: OBJECTIVE.MMD.MODE = 'hing' is not one of ('threshold', 'hinge'); did you mean 'hinge'?\n"
-        "x.yml: OBJECTIVE.Extra is not written as an entry's name is: EXTRA\n"
+        "x.yml: OBJECTIVE.Extra is not a name of an entry (capital letters, digits, _); write EXTRA\n"
         "x.yml: SOLVER.EPOCHS = 0 is below 1\n"
         "x.yml: SOLVER.MOMENTU is not an argument of SGD; did you mean 'MOMENTUM'?"
         " (takes: LR, MOMENTUM, NESTEROV, WEIGHT_DECAY)\n"
-        "x.yml: SCORER.NAME: no scorer is named 'FaisScorer'; did you mean 'FaissScorer'? Known:"
-        " EuclideanScorer, FaissScorer,"
-        " TorchScorer\n"
+        "x.yml: SIMILARITY.NAME: no similarity is named 'Similarty'; did you mean 'Similarity'? Known: Similarity\n"
         "command line: MODEL.BACKBONE (TwoStreamBackbone): arch 'resnet10' is not a timm model;"
         " did you mean 'resnet10t'?\n"
         "command line: MODEL.POOL (GeM): p must be above 0, got -3.0\n"

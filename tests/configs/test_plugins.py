@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from vireid.config import assemble
+from vireid.config import Build, check_config, load_checked
 from vireid.config import show as explain
+from vireid.config.check import problems_of
 from vireid.config.load import read_unchecked
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -87,25 +88,27 @@ def test_there_are_methods():
 @pytest.mark.parametrize("method", METHODS)
 def test_a_plugin_joins_any_method_and_touches_only_its_slots(plugin, method, facts):
     config = read_unchecked(joined(plugin, method))
-    assert assemble.problems(config) == []
-    tree = explain.resolved_tree(config)
+    assert problems_of(config) == []
+    tree = explain.resolved_tree(check_config(config))
     norm = tree["OBJECTIVE"].pop("NORM")
     assert norm == {"NAME": "FeatureNorm", "WEIGHT": 0.01, "USES": {"features": "attribute_prior_logits"}}
     assert tree["MODEL"]["HEADS"].pop("NARROW")["WIDTH"] == 8
     assert tree.pop("IMPORTS") == ["plugin_of_a_test"]
     alone = explain.resolved_tree(
-        read_unchecked(CONFIGS / "sysu" / f"{method}.yml", ["MODEL.BACKBONE.ARCH", "test_resnet"])
+        load_checked(CONFIGS / "sysu" / f"{method}.yml", ["MODEL.BACKBONE.ARCH", "test_resnet"])
     )
     assert alone.pop("IMPORTS") == []
     assert tree == alone
 
-    model = assemble.model(config, facts, weights=False)
+    model = Build(check_config(config), facts).model(weights=False)
     assert model.heads["narrow"].layer.in_features == model.dims["pooled"]
-    assert assemble.objective(config, facts, model).norm.scale.shape == (8,), "as wide as the field it is bound to"
+    assert Build(check_config(config), facts).objective(model).norm.scale.shape == (8,), (
+        "as wide as the field it is bound to"
+    )
 
 
 def test_the_table_says_who_provides_what(plugin):
-    table = {row.slot: row for row in explain.rows(read_unchecked(joined(plugin, "mmd")))}
+    table = {row.slot: row for row in explain.rows(load_checked(joined(plugin, "mmd")))}
     assert table["MODEL.HEADS.NARROW"].needs == "features = pooled <- MODEL.POOL"
     assert table["MODEL.HEADS.NARROW"].provides == "attribute_prior_logits"
     assert table["OBJECTIVE.NORM"].needs == "features = attribute_prior_logits <- MODEL.HEADS.NARROW"
@@ -141,9 +144,9 @@ def test_attributes_join_any_method_and_touch_only_their_slots(tmp_path, method,
     tiny = {"MODEL.BACKBONE.ARCH": "test_resnet"}
     without_pae = {"MODEL.HEADS.ATTRIBUTES.USES": {"attribute_feature": "pooled"}} if plugins == ["aal"] else {}
     config = read_unchecked(tmp_path / "x.yml", {**tiny, **without_pae})
-    assert assemble.problems(config) == []
-    tree = explain.resolved_tree(config)
-    alone = explain.resolved_tree(read_unchecked(bases[0], {**tiny, "DATA.ATTRIBUTES": "table.csv"}))
+    assert problems_of(config) == []
+    tree = explain.resolved_tree(check_config(config))
+    alone = explain.resolved_tree(load_checked(bases[0], {**tiny, "DATA.ATTRIBUTES": "table.csv"}))
     for key in OWN["MODEL"]:
         tree["MODEL"].pop(key, None)
         alone["MODEL"].pop(key, None)

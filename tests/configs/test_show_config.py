@@ -2,8 +2,8 @@
 
 import pytest
 
+from vireid.config import load_checked
 from vireid.config import show as explain
-from vireid.config.load import read_unchecked
 
 
 @pytest.fixture
@@ -16,8 +16,8 @@ def test_what_it_prints_can_be_loaded_again(show_config, demo, tmp_path):
     assert (code, error) == (0, "")
     again = tmp_path / "again.yml"
     again.write_text(printed)
-    expected = explain.resolved_tree(read_unchecked(demo, ["SOLVER.LR", "1e-3"]))
-    assert explain.resolved_tree(read_unchecked(again)) == expected
+    expected = explain.resolved_tree(load_checked(demo, ["SOLVER.LR", "1e-3"]))
+    assert explain.resolved_tree(load_checked(again)) == expected
     assert expected["SOLVER"]["LR"] == 1e-3
 
 
@@ -32,7 +32,7 @@ def test_parts_and_providers(show_config, demo):
         "needs modality <- batch",
     ]
     assert "provides features, features_bn, logits" in lines
-    assert "SCORER TorchScorer default" in lines
+    assert "SIMILARITY Similarity default" in lines
     assert "MODEL.ADAPTER none" in lines
 
 
@@ -42,15 +42,15 @@ def test_only_the_config(show_config, demo):
 
 
 def test_differences_name_what_changes_the_training(demo):
-    stored = explain.resolved_text(read_unchecked(demo))
-    free = ["OUTPUT_DIR", "elsewhere", "LOG_EVERY", "1", "SOLVER.EPOCHS", "99", "SCORER.NAME", "FaissScorer"]
+    stored = explain.resolved_text(load_checked(demo))
+    free = ["OUTPUT_DIR", "elsewhere", "LOG_EVERY", "1", "SOLVER.EPOCHS", "99", "SIMILARITY.BACKEND", "faiss"]
     free += ["EVALUATION.ALL.TRIALS", "1"]
-    assert explain.differences(stored, read_unchecked(demo, free)) == []
+    assert explain.differences(stored, load_checked(demo, free)) == []
     other = ["SEED", "3", "OBJECTIVE.TRIPLET.MARGIN", "0.5", "OBJECTIVE.MMD.NAME", "none", "SOLVER.LR_SCALE", "{}"]
-    assert explain.differences(stored, read_unchecked(demo, other)) == [
+    assert explain.differences(stored, load_checked(demo, other)) == [
         "SEED was 0, is 3",
         "OBJECTIVE.TRIPLET.MARGIN was 0.3, is 0.5",
         "OBJECTIVE.MMD was MarginMMD, is nothing",
         "SOLVER.LR_SCALE.backbone was 1.0, is nothing",
     ]
-    assert explain.differences("[1", read_unchecked(demo)) == ["the stored config cannot be read"]
+    assert explain.differences("[1", load_checked(demo)) == ["the stored config cannot be read"]

@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
+from snapshot import CONFIGS, tree_of
 
-from vireid.config import assemble
-from vireid.config import show as explain
+from vireid.config import check_config
 from vireid.config.load import read_unchecked
 
-CONFIGS = Path(__file__).parents[2] / "configs"
 FILL = [0.4914, 0.4822, 0.4465]
-
-
-def tree_of(dataset: str, method: str) -> dict:
-    return explain.resolved_tree(read_unchecked(CONFIGS / dataset / f"{method}.yml"))
 
 
 def erasing(probability: float, **limits: str) -> dict:
@@ -27,7 +20,7 @@ def erasing(probability: float, **limits: str) -> dict:
     ("dataset", "method"), [(d, m) for d in ("sysu", "regdb") for m in ("caj", "caj_plus")] + [("llcm", "caj")]
 )
 def test_caj_is_agw_with_views_and_a_squared_triplet(dataset, method):
-    tree, agw = tree_of(dataset, method), tree_of(dataset, "agw")
+    tree, agw = tree_of(f"{dataset}/{method}"), tree_of(f"{dataset}/agw")
     assert tree["MODEL"] == agw["MODEL"]
     assert tree["SOLVER"] == agw["SOLVER"] | {"EPOCHS": 100}
     assert tree["SIZE"] == [288, 144]
@@ -41,7 +34,7 @@ def test_caj_is_agw_with_views_and_a_squared_triplet(dataset, method):
 
 @pytest.mark.parametrize(("dataset", "method"), [("sysu", "caj"), ("regdb", "caj"), ("regdb", "caj_plus")])
 def test_augmentation_of_caj(dataset, method):
-    assert tree_of(dataset, method)["AUGMENTATION"] == {
+    assert tree_of(f"{dataset}/{method}")["AUGMENTATION"] == {
         "CROP": {"NAME": "PadCrop", "PADDING": 10, "FILL": 0},
         "FLIP": {"NAME": "HorizontalFlip", "PROBABILITY": 0.5},
         "ERASING": erasing(0.5),
@@ -50,7 +43,7 @@ def test_augmentation_of_caj(dataset, method):
 
 
 def test_augmentation_of_caj_plus_on_sysu():
-    assert tree_of("sysu", "caj_plus")["AUGMENTATION"] == {
+    assert tree_of("sysu/caj_plus")["AUGMENTATION"] == {
         "CROP": {"NAME": "PadCrop", "PADDING": 10, "FILL": 0},
         "FLIP": {"NAME": "HorizontalFlip", "PROBABILITY": 0.5},
         "ERASING": erasing(0.5, MODALITY="infrared"),
@@ -62,8 +55,8 @@ def test_augmentation_of_caj_plus_on_sysu():
 
 @pytest.mark.parametrize("dataset", ["sysu", "regdb"])
 def test_only_caj_plus_refines(dataset):
-    assert list(tree_of(dataset, "caj")["OBJECTIVE"]) == ["ID", "TRIPLET"]
-    terms = tree_of(dataset, "caj_plus")["OBJECTIVE"]
+    assert list(tree_of(f"{dataset}/caj")["OBJECTIVE"]) == ["ID", "TRIPLET"]
+    terms = tree_of(f"{dataset}/caj_plus")["OBJECTIVE"]
     assert list(terms) == ["ID", "TRIPLET", "COREFINE"]
     assert "WEIGHT" not in terms["COREFINE"]  # 1
     sides = {"STUDENT": "visible", "STUDENT_VIEW": 0, "TEACHER": "visible", "TEACHER_VIEW": 1}
@@ -76,7 +69,7 @@ MCE = {"sysu": ([384, 128], (8, 4), [21, 40]), "regdb": ([288, 144], (8, 5), [31
 @pytest.mark.parametrize("dataset", MCE)
 def test_values_of_mce(dataset):
     size, batch, drops = MCE[dataset]
-    tree = tree_of(dataset, "mce")
+    tree = tree_of(f"{dataset}/mce")
     assert tree["SIZE"] == size
     assert (tree["SAMPLER"]["IDENTITIES"], tree["SAMPLER"]["PER_MODALITY"]) == batch
     backbone = tree["MODEL"]["BACKBONE"]
@@ -84,7 +77,7 @@ def test_values_of_mce(dataset):
     assert backbone["INSERTS"] == {name: {"NAME": "NonLocal", "COUNT": n} for name, n in (("STAGE2", 2), ("STAGE3", 3))}
     assert tree["MODEL"]["POOL"] == {"NAME": "GeM", "P": 3.0, "LEARN": True}
     assert tree["MODEL"]["HEADS"] == {"ID": {"NAME": "NeckHead"}}
-    assert tree["MODEL"]["DESCRIPTOR"] == ["features_bn"]
+    assert tree["MODEL"]["EMBEDDING"] == ["features_bn"]
     assert tree["VIEWS"] == {"AUXILIARY": {"NAME": "ChannelExchange", "GRAY": False, "MODALITY": "visible"}}
     assert tree["GATHER_FEATURES"] is True
     assert tree["OBJECTIVE"] == {
@@ -109,12 +102,12 @@ def test_values_of_mce(dataset):
 
 def test_augmentation_of_mce():
     common = {"FLIP": {"NAME": "HorizontalFlip", "PROBABILITY": 0.5}, "ERASING": erasing(0.5)}
-    assert tree_of("sysu", "mce")["AUGMENTATION"] == {
+    assert tree_of("sysu/mce")["AUGMENTATION"] == {
         "CROP": {"NAME": "PadCrop", "PADDING": 10, "FILL": 0},
         **common,
         "CHANNELS": {"NAME": "ChannelAdaptiveGray", "PROBABILITY": 0.5, "MODALITY": "infrared"},
     }
-    assert tree_of("regdb", "mce")["AUGMENTATION"] == {
+    assert tree_of("regdb/mce")["AUGMENTATION"] == {
         "CROP": {"NAME": "PadCrop", "PADDING": 10, "FILL": 127, "VIEW": 0},
         **common,
         "CROP_AUXILIARY": {"NAME": "PadCrop", "PADDING": 10, "FILL": 0, "VIEW": 1},
@@ -123,7 +116,7 @@ def test_augmentation_of_mce():
 
 @pytest.mark.parametrize("method", ["caj", "mce"])
 def test_llcm_has_the_values_of_sysu(method):
-    ours, sysu = tree_of("llcm", method), tree_of("sysu", method)
+    ours, sysu = tree_of(f"llcm/{method}"), tree_of(f"sysu/{method}")
     for key in ("SIZE", "SAMPLER", "AUGMENTATION", "VIEWS", "MODEL", "OBJECTIVE", "SOLVER"):
         assert ours[key] == sysu[key]
 
@@ -151,4 +144,4 @@ VARIANTS = {  # of the pages of the methods
 @pytest.mark.parametrize("flag", VARIANTS)
 def test_variants_that_the_pages_name(flag):
     name, words = VARIANTS[flag]
-    assemble.check(read_unchecked(CONFIGS / f"{name}.yml", words))
+    check_config(read_unchecked(CONFIGS / f"{name}.yml", words))

@@ -1,17 +1,7 @@
 """Hyper-parameters of the released code of DDAG and DEEN."""
 
-from pathlib import Path
-
 import pytest
-
-from vireid.config import show as explain
-from vireid.config.load import read_unchecked
-
-CONFIGS = Path(__file__).parents[2] / "configs"
-
-
-def tree_of(name: str) -> dict:
-    return explain.resolved_tree(read_unchecked(CONFIGS / f"{name}.yml"))
+from snapshot import tree_of
 
 
 @pytest.mark.parametrize("dataset", ["sysu", "regdb", "llcm"])
@@ -23,7 +13,7 @@ def test_values_of_ddag(dataset):
     assert backbone.items() <= tree["MODEL"]["BACKBONE"].items()
     assert tree["MODEL"]["POOL"] == {"NAME": "AveragePool"}
     assert tree["MODEL"]["HEADS"] == {"ID": {"NAME": "PartAttentionHead", "NUM_PARTS": 3}}
-    assert tree["MODEL"]["DESCRIPTOR"] == ["features_att"]
+    assert tree["MODEL"]["EMBEDDING"] == ["features_att"]
     identity = {"NAME": "IdentityCrossEntropy", "SMOOTHING": 0.0}
     assert tree["OBJECTIVE"] == {
         "ID": identity,
@@ -65,7 +55,7 @@ def test_values_of_deen(dataset, expand_after, area):
     }
     assert tree["MODEL"]["POOL"] == {"NAME": "AveragePool"}
     assert tree["MODEL"]["HEADS"] == {"ID": {"NAME": "IdentityHead"}}
-    assert tree["MODEL"]["DESCRIPTOR"] == ["features", "features_bn"]
+    assert tree["MODEL"]["EMBEDDING"] == ["features", "features_bn"]
     assert tree["OBJECTIVE"] == {
         "ID": {"NAME": "IdentityCrossEntropy", "SMOOTHING": 0.0},
         "TRIPLET": {"NAME": "BatchHardTriplet", "MARGIN": 0.3},

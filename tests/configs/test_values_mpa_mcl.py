@@ -1,17 +1,7 @@
 """Released hyper-parameters of MPANet (its SYSU.yml and RegDB.yml) and MCLNet (its train.py)."""
 
-from pathlib import Path
-
 import pytest
-
-from vireid.config import show as explain
-from vireid.config.load import read_unchecked
-
-CONFIGS = Path(__file__).parents[2] / "configs"
-
-
-def tree_of(name: str) -> dict:
-    return explain.resolved_tree(read_unchecked(CONFIGS / f"{name}.yml"))
+from snapshot import tree_of
 
 
 @pytest.mark.parametrize(
@@ -33,10 +23,10 @@ def test_values_of_mpanet(dataset, size, batch, drops):
     assert backbone["INSERTS"] == {"STAGE3": insert, "STAGE4": insert}
     assert tree["MODEL"]["POOL"] == {"NAME": "AveragePool"}
     assert tree["MODEL"]["HEADS"] == {"ID": {"NAME": "PatternHead", "NUM_PARTS": 6}}
-    assert tree["MODEL"]["DESCRIPTOR"] == ["features_bn"]
+    assert tree["MODEL"]["EMBEDDING"] == ["features_bn"]
     raw = dataset == "regdb"
-    assert tree["MODEL"]["UNIT"] is not raw
-    assert tree["SCORER"] == {"NAME": "EuclideanScorer" if raw else "TorchScorer"}
+    assert tree["MODEL"]["NORMALIZE"] is not raw
+    assert tree["SIMILARITY"]["METRIC"] == ("euclidean" if raw else "cosine")
     mutual = {"NAME": "ModalityMutualLearning", "UPDATE": 0.2, "ID_WEIGHT": 1.0, "KL_WEIGHT": 2.5}
     assert tree["OBJECTIVE"] == {
         "ID": {"NAME": "IdentityCrossEntropy", "SMOOTHING": 0.0},

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from vireid.config import assemble
+from vireid.config import Build, check_config
 from vireid.config.load import read_unchecked
 from vireid.core.types import DatasetInfo, Progress
 from vireid.testing import tiny_batch
@@ -18,8 +18,8 @@ COMPOSITIONS = list_models("sysu/*")
 
 def parts(name: str, device: str):
     config = read_unchecked(config_path(name), CHANGES)
-    model = assemble.model(config, FACTS)
-    objective = assemble.objective(config, FACTS, model)
+    model = Build(check_config(config), FACTS).model()
+    objective = Build(check_config(config), FACTS).objective(model)
     return model.to(device, memory_format=torch.channels_last), objective.to(device)
 
 

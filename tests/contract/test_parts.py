@@ -169,7 +169,7 @@ def check_protocol(entry: Entry) -> None:
         assert counted.any(axis=1).all()
 
 
-def check_scorer(entry: Entry) -> None:
+def check_similarity(entry: Entry) -> None:
     """Dot products of unit rows, whole, in float32."""
     rows = table().embeddings
     scores = build_example(entry.target)(rows[:5], rows)
@@ -249,7 +249,7 @@ CONTRACTS = {
     "OPTIMIZERS": check_optimizer,
     "LR_SCHEDULES": check_lr_schedule,
     "PROTOCOLS": check_protocol,
-    "SCORERS": check_scorer,
+    "SIMILARITIES": check_similarity,
     "RERANKERS": check_reranker,
     "INDEXES": check_index,
 }

@@ -1,4 +1,4 @@
-"""Smallest and extreme inputs for every registered index, re-ranker and scorer."""
+"""Smallest and extreme inputs for every registered index, re-ranker and similarity."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import pytest
 import vireid.retrieval  # noqa: F401  fills the registries
 from vireid.core.errors import DataError, UserError
 from vireid.core.interfaces import TrainedIndex
-from vireid.core.registries import INDEXES, RERANKERS, SCORERS
+from vireid.core.registries import INDEXES, RERANKERS
 from vireid.core.types import EmbeddingTable
 from vireid.evaluation import Evaluator, RegDBProtocol
-from vireid.evaluation.indexed import IndexedScorer
-from vireid.retrieval import DatabaseAugmentation, QueryExpansion, TorchScorer
+from vireid.evaluation.indexed import IndexedSimilarity
+from vireid.retrieval import DatabaseAugmentation, QueryExpansion, Similarity
 from vireid.testing import build_example
 
 PACKAGES = {"Milvus": "milvus_lite", "TorchExact": "torch"}  # all others: faiss
@@ -137,7 +137,7 @@ def test_an_evaluation_by_an_index_of_few_images(make, queries, gallery, kind):
     rows = unit(rng, queries + gallery, 5)
     rows = np.full_like(rows, 5**-0.5) if kind == "equal" else rows
     rows = rows.astype(np.float64) if kind == "double" else rows
-    score = IndexedScorer(make, exact=TorchScorer())
+    score = IndexedSimilarity(make, exact=Similarity())
     np.testing.assert_allclose(score(rows[:queries], rows[queries:]), rows[:queries] @ rows[queries:].T, atol=1e-5)
     assert score.recall in (None, 1.0)
     assert score.description
@@ -147,7 +147,7 @@ def test_an_evaluation_by_an_index_of_few_images(make, queries, gallery, kind):
 
 def test_the_evaluator_with_one_query_and_one_image(make):
     table = EmbeddingTable(np.eye(2, dtype=np.float32) + 0.1, np.array([3, 3]), np.array([1, 2]), np.array([0, 1]))
-    report = Evaluator(RegDBProtocol(), score=TorchScorer(), index=make, ranks=(1,))(table)
+    report = Evaluator(RegDBProtocol(), similarity=Similarity(), index=make, ranks=(1,))(table)
     assert report.mean.rank(1) == 1.0
     assert "search" in report.conditions
 
@@ -217,12 +217,12 @@ def test_a_reranker_of_directions_or_relative_distances_ignores_the_scale(rerank
     np.testing.assert_allclose(rerank(scaled[:5], scaled[5:]), rerank(rows[:5], rows[5:]), atol=tolerance)
 
 
-@pytest.mark.parametrize("name", SCORERS.names())
+@pytest.mark.parametrize("arguments", [{}, {"metric": "euclidean"}, {"backend": "faiss"}], ids=str)
 @pytest.mark.parametrize("form", ["plain", "float16", "float64", "columns", "equal"])
-def test_a_scorer_of_few_images(name, form):
-    if name == "FaissScorer":
+def test_a_similarity_of_few_images(arguments, form):
+    if arguments.get("backend") == "faiss":
         pytest.importorskip("faiss", reason="faiss is not installed")
-    score = SCORERS.get(name).target()
+    score = Similarity(**arguments)
     for queries in (0, 1, 2, 3):
         for gallery in (1, 2, 3):
             rows = unit(np.random.default_rng(0), queries + gallery, 4)

@@ -14,7 +14,7 @@ from vireid.core.labels import int64_array
 from vireid.core.registries import PROTOCOLS, SAMPLERS
 from vireid.core.types import EmbeddingTable, Modality, Sample
 from vireid.evaluation import Evaluator
-from vireid.retrieval import TorchScorer
+from vireid.retrieval import Similarity
 from vireid.testing import build_example
 
 VIS, NIR = Modality.VISIBLE, Modality.INFRARED
@@ -67,7 +67,7 @@ def table_of(samples):
 @pytest.mark.parametrize("protocol", PROTOCOLS.names())
 def test_protocols_measure_or_refuse(protocol, name):
     samples = TABLES[name]
-    evaluator = Evaluator(build_example(PROTOCOLS.get(protocol).target), score=TorchScorer())
+    evaluator = Evaluator(build_example(PROTOCOLS.get(protocol).target), similarity=Similarity())
     try:
         found = evaluator.validate(samples)
     except UserError:
@@ -81,7 +81,7 @@ def test_protocols_measure_or_refuse(protocol, name):
 
 @pytest.mark.parametrize("protocol", PROTOCOLS.names())
 def test_the_large_tables_are_results(protocol):
-    evaluator = Evaluator(build_example(PROTOCOLS.get(protocol).target), score=TorchScorer())
+    evaluator = Evaluator(build_example(PROTOCOLS.get(protocol).target), similarity=Similarity())
     for name in RESULTS:
         assert evaluator.validate(TABLES[name]).trials[0].counted > 0
 

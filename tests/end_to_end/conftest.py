@@ -1,9 +1,13 @@
-"""Small people and a small run, made once for all tests of this folder."""
+"""Synthetic images of a few people and runs of a few seconds, shared by the tests of this folder."""
 
 import importlib.util
 import json
+import subprocess
 import sys
+from collections.abc import Sequence
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
+from typing import IO, Any
 
 import pytest
 import torch
@@ -24,6 +28,21 @@ def tool(name: str):
 def run_tool():
     """Call a tool in process: name and words of the command line -> exit code."""
     return lambda name, *words: tool(name)(list(map(str, words)))
+
+
+@pytest.fixture
+def train_in_process(monkeypatch, run_tool):
+    """Let suites train in this process: starting Python and importing torch takes longer than a training of a test."""
+    from vireid.suites import runs
+
+    def run(command: Sequence[str], *, stdout: IO[str], **options: Any) -> subprocess.CompletedProcess:
+        _python, _script, subcommand, *words = command
+        assert subcommand == "train", command
+        with redirect_stdout(stdout), redirect_stderr(stdout):
+            code = run_tool("train_net", *words)
+        return subprocess.CompletedProcess(command, code)
+
+    monkeypatch.setattr(runs.subprocess, "run", run)
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""A suite runs each distinct config once, survives kills, and says before its first run what is wrong with it."""
+"""A suite trains each distinct config once, continues after a kill, and reports all faults before its first run."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def words(people, cache, tmp_path):
     return make
 
 
-def test_a_dry_run_checks_everything_and_runs_nothing(words, run_tool, tmp_path, capsys):
+def test_a_dry_run_checks_all_rows_and_trains_nothing(words, run_tool, tmp_path, capsys):
     assert run_tool("benchmark", *words(tmp_path / "out", "--dry-run")) == 0
     text = capsys.readouterr().out
     assert text.count(": missing") == 3
@@ -63,7 +63,7 @@ def test_jobs_for_a_cluster(words, run_tool, tmp_path, capsys):
     assert sum("SEED 5" in line for line in lines) == 2
 
 
-def test_every_fault_of_every_row_before_the_first_run(words, run_tool, tmp_path, capsys):
+def test_all_faults_of_all_rows_are_reported_before_the_first_run(words, run_tool, tmp_path, capsys):
     arguments = words(tmp_path / "out")
     file = Path(arguments[1])
     text = file.read_text().replace("NAME: none", "NAM: none")
@@ -72,9 +72,11 @@ def test_every_fault_of_every_row_before_the_first_run(words, run_tool, tmp_path
     assert "REPORTED.no MDD is not a row; did you mean 'no MMD'?" in capsys.readouterr().err
     file.write_text(text.replace('"the same": {}', '"the same": {CONFIG: nowhere.yml}'))
     assert run_tool("benchmark", *arguments) == 2
-    said = capsys.readouterr().err
-    assert "row 'no MMD': command line: OBJECTIVE.MMD.NAM is not an argument of MarginMMD; did you mean 'NAME'?" in said
-    assert "row 'the same': nowhere.yml does not exist" in said
+    error = capsys.readouterr().err
+    assert (
+        "row 'no MMD': command line: OBJECTIVE.MMD.NAM is not an argument of MarginMMD; did you mean 'NAME'?" in error
+    )
+    assert "row 'the same': nowhere.yml does not exist" in error
     assert not (tmp_path / "out" / "runs").exists()
 
 
@@ -83,14 +85,14 @@ def test_figures_that_do_not_exist(words, run_tool, tmp_path, capsys):
     file = Path(arguments[1])
     file.write_text(file.read_text().replace("KIND: tsne", "KIND: tsnee").replace("TERMS", "TERM"))
     assert run_tool("benchmark", *arguments) == 2
-    said = capsys.readouterr().err
-    assert "FIGURES.LOSSES.TERM is no key of curves; did you mean 'TERMS'?" in said
-    assert "FIGURES.MAP.KIND = 'tsnee' is no kind of figure; did you mean 'tsne'?" in said
+    error = capsys.readouterr().err
+    assert "FIGURES.LOSSES.TERM is no key of curves; did you mean 'TERMS'?" in error
+    assert "FIGURES.MAP.KIND = 'tsnee' is no kind of figure; did you mean 'tsne'?" in error
 
 
 @pytest.mark.slow
-def test_a_killed_suite_goes_on_and_gives_the_same_results(words, run_tool, tmp_path, capsys):
-    """The suite that is killed is a process; the others run here."""
+def test_a_killed_suite_continues_and_gives_the_same_results(words, run_tool, train_in_process, tmp_path, capsys):
+    """The suite that is killed is a process with child processes; the others train in this process."""
     command = [sys.executable, str(ROOT / "tools" / "benchmark.py")]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
 
@@ -107,9 +109,9 @@ def test_a_killed_suite_goes_on_and_gives_the_same_results(words, run_tool, tmp_
         time.sleep(0.02)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    said = run(tmp_path / "pieces")
-    assert "| MMD |" in said
-    assert "figure NUMBERS: no row sets OBJECTIVE.MMD.WEIGHT" in said
+    output = run(tmp_path / "pieces")
+    assert "| MMD |" in output
+    assert "figure NUMBERS: no row sets OBJECTIVE.MMD.WEIGHT" in output
     assert {path.name for path in (tmp_path / "pieces" / "figures").iterdir()} == {"losses.png", "map.png", "looks.png"}
     results = [json.loads((tmp_path / name / "results.json").read_text()) for name in ("whole", "pieces")]
     assert results[0] == results[1]
@@ -121,7 +123,7 @@ def test_a_killed_suite_goes_on_and_gives_the_same_results(words, run_tool, tmp_
 
 
 @pytest.mark.slow
-def test_a_row_that_fails_is_shown_and_the_others_go_on(words, run_tool, tmp_path, capsys):
+def test_a_row_that_fails_is_shown_and_the_others_are_trained(words, run_tool, train_in_process, tmp_path, capsys):
     arguments = words(tmp_path / "out")
     file = Path(arguments[1])
     text = file.read_text().replace('"the same": {}', '"too many": {SAMPLER.IDENTITIES: 400}')

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from vireid.config import assemble
+from vireid.config import Build, check_config
+from vireid.config.check import problems_of
 from vireid.config.load import read_unchecked
 from vireid.data.datasets.regdb import RegDB
 
@@ -154,5 +155,5 @@ def test_the_documented_example_is_a_sound_config(tmp_path):
     (block,) = re.findall(r"^```yaml\n# mine.yml\n(.*?)^```$", page, flags=re.M | re.S)
     (tmp_path / "mine.yml").write_text(block.replace("configs/", f"{ROOT}/configs/"), encoding="utf-8")
     config = read_unchecked(tmp_path / "mine.yml", {"MODEL.BACKBONE.ARCH": "test_resnet"})
-    assert assemble.problems(config) == []
-    assert list(assemble.evaluators(config)) == ["i2v", "v2i"]
+    assert problems_of(config) == []
+    assert list(Build(check_config(config)).evaluators()) == ["i2v", "v2i"]

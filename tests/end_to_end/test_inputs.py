@@ -196,18 +196,9 @@ COLUMNS: [rank1]
 
 
 @pytest.fixture
-def suite(again, tmp_path, run_tool, monkeypatch, capsys):
-    """Call benchmark.py on a suite of one row: exit code and output. Runs are made in this process."""
-    from vireid.suites import runs
-
+def suite(again, tmp_path, run_tool, train_in_process, capsys):
+    """Call benchmark.py on a suite of one row: exit code and output."""
     (tmp_path / "suite.yml").write_text(SUITE.format(config=again.config))
-
-    def in_process(command, stdout, **_):
-        assert command[2] == "train"
-        code = run_tool("train_net", *command[3:])
-        return type("Done", (), {"returncode": code})
-
-    monkeypatch.setattr(runs.subprocess, "run", in_process)
 
     def call(*words) -> tuple[int, str]:
         capsys.readouterr()

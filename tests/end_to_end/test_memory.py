@@ -66,10 +66,10 @@ def test_memories_need_the_view_that_they_read(train, tmp_path, capsys):
 
 
 def test_memories_of_another_width_than_the_descriptor_are_refused(train, tmp_path, capsys):
-    words = [*WORDS, "MODEL.DESCRIPTOR", "[features, features_bn]"]
+    words = [*WORDS, "MODEL.EMBEDDING", "[features, features_bn]"]
     assert train(tmp_path / "run", *words, config=str(config_path("sysu/mce"))) == 2
     text = capsys.readouterr().err
-    assert "MODEL.DESCRIPTOR is 192 wide and the memories read a field of 96" in text
+    assert "MODEL.EMBEDDING is 192 wide and the memories read a field of 96" in text
     assert "Traceback" not in text
 
 

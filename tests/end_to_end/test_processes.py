@@ -12,7 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from vireid.config import assemble
+from vireid.config import Build, load_checked
 
 ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])}
 LIMIT = 300  # seconds in which a command of a few has to end
@@ -131,8 +131,8 @@ def test_two_processes_share_the_batches_of_one_and_their_checkpoint_has_the_sam
     assert found["environment"]["processes"] == 2
     assert len(list((finished / "tensorboard").iterdir())) == 1
 
-    config = assemble.load(Path(__file__).parent / "tiny.yml", arguments(finished))
-    alone = assemble.sampler(config, assemble.dataset(config).train())
+    build = Build(load_checked(Path(__file__).parent / "tiny.yml", arguments(finished)))
+    alone = build.sampler(build.dataset().train())
     expected = []
     for epoch in range(3):
         alone.set_epoch(epoch)

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing import event_accumulator
 
-from vireid.config import assemble
+from vireid.config import Build, check_config, load_config
 from vireid.data.heldout import hold_out
 from vireid.data.images.image_set import TrainingBatches
 
@@ -69,7 +69,7 @@ def test_people_held_out_are_in_no_batch_and_not_in_the_classifier(train, argume
 
     monkeypatch.setattr(TrainingBatches, "epoch", recorded)
     assert train(made, *OPTIONS) == 0
-    samples = assemble.dataset(assemble.load(CONFIG, arguments(made))).train()
+    samples = Build(check_config(load_config(CONFIG, arguments(made)))).dataset().train()
     identity = {sample.path: sample.identity for sample in samples}
     held = {samples[row].identity for row in hold_out(samples, identities=5, seed=0)[1]}
     trained = {identity[path] for path in seen}

@@ -58,7 +58,7 @@ def test_evaluating_the_run_again_gives_the_same_numbers(train, finished):
 def test_faiss_gives_the_same_metrics(train, finished):
     pytest.importorskip("faiss")
     before = results(finished)
-    assert train(finished, "--eval-only", "SCORER.NAME", "FaissScorer") == 0
+    assert train(finished, "--eval-only", "SIMILARITY.BACKEND", "faiss") == 0
     after = results(finished)
     for mode in before:
         assert after[mode]["mean"] == pytest.approx(before[mode]["mean"], abs=1e-6)

@@ -17,7 +17,7 @@ from rounding import ZeroGradients
 from runner import Case, adapter
 from torch import Tensor
 
-from vireid.config import assemble
+from vireid.config import Build, check_config
 from vireid.config.load import read_unchecked
 from vireid.core.types import DatasetInfo, Progress
 from vireid.layers.graph import GraphAttention
@@ -250,7 +250,9 @@ def full_ddag_train(case: Case) -> None:
     arrays, (net, weights) = case.arrays, ddag(case)
     net.train()
     config = read_unchecked(config_path("ddag"), {"OBJECTIVE.GRAPH.DROPOUT": 0.0})
-    objective = assemble.objective(config, DatasetInfo(num_ids=case.params["n_class"], num_cameras=6), net).double()
+    objective = (
+        Build(check_config(config), DatasetInfo(num_ids=case.params["n_class"], num_cameras=6)).objective(net).double()
+    )
     names = [f"attention_{head}." for head in range(4)]
     numbers = {name: value.numpy() for name, value in weights.items()}
     objective.graph.heads.load_state_dict(graph_state(numbers, *names))

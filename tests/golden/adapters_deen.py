@@ -11,8 +11,7 @@ from rounding import ZeroGradients
 from runner import Case, adapter
 from torch import Tensor, nn
 
-from vireid.config import assemble
-from vireid.config.load import read_unchecked
+from vireid.config import Build, load_checked
 from vireid.core.types import DatasetInfo, Modality, Progress
 from vireid.layers.cross_stage import ChannelNonLocal, PositionNonLocal, StageAggregation
 from vireid.layers.norms import l2_normalize
@@ -197,9 +196,9 @@ def check_eval(case: Case, model: str) -> None:
 
 def check_train(case: Case, model: str) -> None:
     arrays, net = case.arrays, deen(case, model).train()
-    objective = assemble.objective(
-        read_unchecked(config_path(CONFIGS[model])), DatasetInfo(num_ids=case.params["n_class"], num_cameras=6), net
-    )
+    objective = Build(
+        load_checked(config_path(CONFIGS[model])), DatasetInfo(num_ids=case.params["n_class"], num_cameras=6)
+    ).objective(net)
     batch = rows(arrays["in_visible"], arrays["in_infrared"], arrays["in_label_per_modality"])
     batch.images.retain_grad()
     out = net(batch)

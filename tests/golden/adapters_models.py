@@ -121,7 +121,7 @@ def part_head(case: Case) -> None:
             )
             head.load_state_dict(stripe_state(weights, parts))
             net = CrossModalityNet(
-                backbone=GivenMap(channels), pool=AveragePool(), heads={"parts": head}, descriptor=["features"]
+                backbone=GivenMap(channels), pool=AveragePool(), heads={"parts": head}, embedding=["features"]
             )
             net.to(dtype).train(mode == "train")
             zeros, x = ZeroGradients(head), leaf(case.arrays["in/x"], dtype)

@@ -6,9 +6,8 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vireid.config import assemble
+from vireid.config.check import problems_of, static_check
 from vireid.config.load import make_config, read_unchecked
-from vireid.config.plan import make_plan
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 TINY = {"MODEL.BACKBONE.ARCH": "test_resnet", "MODEL.BACKBONE.PRETRAINED": False}
@@ -44,10 +43,10 @@ def typos(draw, word):
     )
 
 
-def problems_of(config, word):
+def texts(config, word):
     """All problems; without building anything where the static ones name the word already."""
-    static = make_plan(config).problems
-    return static if any(word in problem for problem in static) else assemble.problems(config)
+    static = [str(problem) for problem in static_check(config).problems]
+    return static if any(word in text for text in static) else [str(problem) for problem in problems_of(config)]
 
 
 @settings(max_examples=60)
@@ -64,7 +63,7 @@ def test_a_typo_of_a_key_is_named(data):
     renamed = [(wrong if key == keys[-1] else key, value) for key, value in node.items()]
     node.clear()
     node.update(renamed)
-    problems = problems_of(make_config(tree), wrong)
+    problems = texts(make_config(tree), wrong)
     assert any(wrong in problem for problem in problems), (keys, wrong, problems)
 
 

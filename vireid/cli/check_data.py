@@ -30,19 +30,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
     """Run `vireid check-data` and return its exit code."""
-    from vireid.config import assemble
+    from vireid.config import Build, load_checked
     from vireid.config.validate import listing_findings
     from vireid.core.io import write_json
     from vireid.data.check import check_dataset
 
-    config = assemble.load(arguments.config_file, arguments.overrides)
+    build = Build(load_checked(arguments.config_file, arguments.overrides))
+    config = build.config
     report = check_dataset(
-        assemble.dataset(config),
+        build.dataset(),
         size=tuple(config.SIZE),
         images=not arguments.quick,
-        depth=assemble.depth(config),
+        depth=build.depth(),
         cache=Path(config.CACHE_DIR),
-        validate=lambda listing: listing_findings(config, listing),
+        validate=lambda listing: listing_findings(build, listing),
     )
     settings = {key: value for key, value in config.DATA.items() if key != "NAME" and value}
     print(f"{config.DATA.NAME} ({', '.join(f'{key}: {value}' for key, value in settings.items())})")

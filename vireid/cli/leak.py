@@ -85,12 +85,12 @@ def _of_released(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def _of_config(arguments: argparse.Namespace) -> dict[str, Any]:
-    from vireid.config import assemble
+    from vireid.config import Build, load_checked
     from vireid.data.survey import require_listing
     from vireid.evaluation.attribute_leak import attribute_only
 
-    config = assemble.load(arguments.config_file, arguments.overrides)
-    dataset = assemble.dataset(config)
+    build = Build(load_checked(arguments.config_file, arguments.overrides))
+    dataset = build.dataset()
     require_listing(dataset)
     samples, others = dataset.test(), dataset.train()
     return {
@@ -104,7 +104,7 @@ def _of_config(arguments: argparse.Namespace) -> dict[str, Any]:
                 seed=arguments.seed,
             )
         )
-        for name, evaluator in assemble.evaluators(config).items()
+        for name, evaluator in build.evaluators().items()
     }
 
 

@@ -73,7 +73,7 @@ def run(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
 
         print("\n".join(_matching(list_models(), arguments.pattern, "config")))
         return 0
-    import vireid.config.plan  # noqa: F401  fills the registries
+    import vireid.config.check  # noqa: F401  fills the registries
 
     registry = registry_of(arguments.kind)
     names = _matching(registry.names(), arguments.pattern, registry.kind)
@@ -114,8 +114,8 @@ def purpose(target: Any) -> str:
 
 def _arguments(registry: Registry, entry: Entry) -> Iterator[tuple[str, str]]:
     """Yield `name: type = default` and a note for each constructor parameter."""
-    from vireid.config.builder import FACTS
-    from vireid.config.slots import SLOTS
+    from vireid.config.component import INFO_FIELDS
+    from vireid.config.schema import SLOTS
 
     runtime = {name for slot in SLOTS if slot.registry is registry for name in slot.runtime}
     slugs = {id(value): name.lower().replace("_", "-") for name, value in registries.ALL.items()}
@@ -124,7 +124,7 @@ def _arguments(registry: Registry, entry: Entry) -> Iterator[tuple[str, str]]:
             continue
         kind = "" if parameter.annotation is parameter.empty else f": {_annotation(parameter.annotation)}"
         default = "" if parameter.default is parameter.empty else f" = {_default(parameter.default)}"
-        if name in FACTS:
+        if name in INFO_FIELDS:
             note = "known from the dataset or the model; not a setting"
         elif name in runtime:
             note = "filled in at run time; not a setting"

@@ -21,14 +21,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
     """Run `vireid show` and return its exit code."""
-    from vireid.config import assemble, show
+    from vireid.config import load_checked, show
 
-    config = assemble.load(arguments.config_file, arguments.overrides)
+    checked = load_checked(arguments.config_file, arguments.overrides)
     if arguments.only != "parts":
-        print(show.resolved_text(config), end="")
+        print(show.resolved_text(checked), end="")
     if arguments.only is None:
         print()
     if arguments.only != "config":
-        text = show.table(show.rows(config))
+        text = show.table(show.rows(checked))
         print(text if arguments.only else "\n".join(f"# {line}" for line in text.splitlines()))
     return 0

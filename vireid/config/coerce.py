@@ -1,4 +1,4 @@
-"""A value from YAML against the annotation that a constructor gives its parameter."""
+"""Conversion of values from YAML to the annotated types of constructor parameters."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from vireid.core.errors import nearest
+from vireid.core.errors import closest, did_you_mean
 
 _UNIONS = (Union, types.UnionType)
 _SEQUENCES = (list, abc.Sequence, abc.Iterable, abc.Collection, abc.MutableSequence)
@@ -26,14 +26,26 @@ _WORDS: dict[Any, tuple[str, str]] = {  # one and several
 
 
 class Mismatch(Exception):
-    """The value does not fit; the text continues `KEY = value ...`."""
+    """A value does not fit an annotation.
+
+    Attributes:
+        text: Continues the sentence `KEY = value ...`.
+        suggestion: Nearest valid word.
+    """
+
+    def __init__(self, text: str, suggestion: str | None = None) -> None:
+        self.text, self.suggestion = text, suggestion
+        super().__init__(text + did_you_mean(suggestion))
 
 
 def convert(value: Any, annotation: Any) -> Any:
-    """The value as the annotation wants it, or Mismatch.
+    """Convert a value to the type of an annotation.
 
-    A whole number serves as a float, a list as a tuple, and the word `none` as None where None is allowed; true and
-    false are no numbers. An annotation that says nothing about plain values accepts all.
+    A whole number is accepted for a float, a list for a tuple, and the word `none` for None where None is allowed.
+    True and false are not numbers. An annotation without a rule for plain values accepts all of them.
+
+    Raises:
+        Mismatch: If the value does not fit.
 
     >>> convert([20, 50], tuple[int, ...]), convert(1, float), convert("none", str | None)
     ((20, 50), 1.0, None)
@@ -154,7 +166,7 @@ def _literal(value: Any, allowed: tuple[Any, ...]) -> Any:
             return option
     if value == "none" and None in allowed:
         return None
-    raise Mismatch(f"is not one of {allowed}{nearest(value, allowed) if isinstance(value, str) else ''}")
+    raise Mismatch(f"is not one of {allowed}", closest(value, allowed) if isinstance(value, str) else None)
 
 
 def _union(value: Any, annotation: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Plug-in modules of IMPORTS: import them, say what is wrong with their names, and digest their source files."""
+"""Plug-in modules of IMPORTS: import them, report faults of their names, and digest their source files."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 from types import ModuleType
 
 from vireid.config.load import Config
-from vireid.core.errors import UserError, nearest
+from vireid.core.errors import Problem, UserError, closest
 from vireid.core.io import digest
 from vireid.core.paths import normalized_path
 
@@ -23,38 +23,33 @@ _searched: list[str] = []  # current directories that were added to sys.path, ne
 _imported: dict[str, tuple[ModuleType, dict[str, str]]] = {}  # name -> module and the digests of its files then
 
 
-def import_modules(config: Config) -> list[str]:
-    """Import the modules of IMPORTS and return what is wrong; the current directory is searched as well.
+def import_modules(config: Config) -> list[Problem]:
+    """Import the modules of IMPORTS and return the problems; the current directory is searched as well.
 
-    A module whose source changed since this process imported it, or of which another file of the same name would be
-    meant in the current directory, is reported: Python would go on with the old code. That is looked at once for each
-    config, so that editing a plug-in does not end a run that is training with it.
+    A module is also reported if its source changed since this process imported it, or if the current directory holds
+    another file of that name: Python would use the old code.
     """
     modules, problems = config.get("IMPORTS"), []
     if not isinstance(modules, (list, tuple)) or not all(isinstance(module, str) for module in modules):
         return problems  # reported with the settings
     if modules:
         _search_here()
-    place = f"{config.origins.place(('IMPORTS',))}: IMPORTS"
+    place = config.origins.place(("IMPORTS",))
     folders = [file.parent for file in config.origins.files]
-    known = config.__dict__.setdefault("_imports_known", set())
     for module in modules:
-        if module in known:
-            continue
         if fault := _spelling_fault(module) or _stale(module):
-            problems.append(f"{place}: {fault}")
+            problems.append(Problem(f": {fault}", place, "IMPORTS"))
             continue
         try:
             loaded = importlib.import_module(module)
         except Exception as error:  # whatever a foreign module raises; the chain keeps its traceback for debuggers
-            text = f"{place}: {module!r} cannot be imported: {type(error).__name__}: {error}"
+            text = f": {module!r} cannot be imported: {type(error).__name__}: {error}"
             if isinstance(error, ModuleNotFoundError) and error.name and module.startswith(error.name):
                 text += _where(error.name, folders)
-            problems.append(text)
+            problems.append(Problem(text, place, "IMPORTS"))
             continue
         if _imported.get(module, (None,))[0] is not loaded:
             _imported[module] = (loaded, source_digests(module))
-        known.add(module)
     return problems
 
 
@@ -84,7 +79,7 @@ def _search_here() -> None:
 
 
 def _spelling_fault(module: str) -> str:
-    """Why a word is the name of a file and not of a module, and what to write; "" where it is fine."""
+    """Why a word is the name of a file and not of a module, and what to write; "" for a valid name."""
     if _MODULE.fullmatch(module) and not module.endswith(".py"):
         return ""
     path = Path(module.replace("\\", "/"))
@@ -105,7 +100,7 @@ def _spelling_fault(module: str) -> str:
 
 
 def _where(name: str, folders: Sequence[Path]) -> str:
-    """Where a module was looked for, and where it lies or what is meant, for the end of an error text."""
+    """Where a module was searched, and where it is or the nearest name, for the end of an error text."""
     here, top = Path.cwd(), name.split(".")[0]
     entries = [entry for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry]
     listed = f" ({', '.join(entries)})" if entries else ""
@@ -117,8 +112,8 @@ def _where(name: str, folders: Sequence[Path]) -> str:
     package = sys.modules.get(name.rpartition(".")[0])
     places = [Path(place) for place in getattr(package, "__path__", ())] or [here]
     known = [path.stem for place in places for path in (*place.glob("*.py"), *place.glob("*/__init__.py"))]
-    suggestion = nearest(name.rpartition(".")[2], known)
-    return f"{text}{suggestion.replace(';', chr(10) + '   ', 1)}"
+    suggestion = closest(name.rpartition(".")[2], known)
+    return text if suggestion is None else f"{text}\n    did you mean {suggestion!r}?"
 
 
 def _holds(folder: Path, name: str) -> bool:
@@ -126,7 +121,7 @@ def _holds(folder: Path, name: str) -> bool:
 
 
 def _stale(module: str) -> str:
-    """Why a module that this process has imported is not the one that is meant now; "" where it is."""
+    """Why a module that this process has imported is not the one that is meant now; "" if it is."""
     loaded = sys.modules.get(module)
     if loaded is None:
         return ""

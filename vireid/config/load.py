@@ -16,20 +16,24 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import logging
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from yacs.config import CfgNode
 
-from vireid.config import slots
+from vireid.config import schema
 from vireid.config.coerce import Mismatch, shown
-from vireid.config.defaults import SETTINGS
+from vireid.config.renamed import move_origins, use_current_names
+from vireid.config.schema import SETTINGS
 from vireid.config.yaml import Keys, parse
-from vireid.core.errors import ConfigError, nearest
+from vireid.core.errors import ConfigError, Problem, closest
 from vireid.core.paths import normalized_path
+
+log = logging.getLogger(__name__)
 
 BASE = "_BASE_"
 COMMAND_LINE = "command line"
@@ -117,21 +121,24 @@ def read_unchecked(path: str | Path, overrides: Sequence[Any] | Mapping[str, Any
     return config
 
 
-def read_config(path: str | Path, overrides: Sequence[Any] | Mapping[str, Any] = ()) -> tuple[Config, list[str]]:
-    """Like `read_unchecked`, but returns the problems beside what could be read.
+def read_config(path: str | Path, overrides: Sequence[Any] | Mapping[str, Any] = ()) -> tuple[Config, list[Problem]]:
+    """Like `read_unchecked`, but returns the problems together with what could be read.
 
-    Raises ConfigError where there is nothing to go on with: a file is missing or not YAML, or bases run in a circle.
+    Raises:
+        ConfigError: If a file is missing or not YAML, or if bases form a cycle.
     """
     reader = _Reader()
     main = normalized_path(path)
     tree, written = reader.read(main, chain=(), spelt=str(path))
     reader.origins.main = _absolute(main)
     if reader.fatal:
-        raise ConfigError(reader.texts())
+        raise ConfigError(reader.located())
     over, over_written = reader.command_line(overrides, tree)
     _merge(tree, over, written, over_written, ())
     reader.origins.written = written
-    return make_config(tree, reader.origins), reader.texts()
+    for message in reader.renamed:
+        log.warning("%s (the former name is read for one release)", message)
+    return make_config(tree, reader.origins), reader.located()
 
 
 def make_config(tree: Mapping[str, Any], origins: Origins | None = None) -> Config:
@@ -161,15 +168,20 @@ class _Reader:
 
     def __init__(self) -> None:
         self.origins = Origins()
-        self.problems: list[tuple[Path | None, int, str]] = []  # file, line (0: none), text
+        self._problems: list[tuple[Origin, Problem]] = []
         self.fatal = False
+        self.renamed: dict[str, None] = {}  # messages, in order
 
-    def texts(self) -> list[str]:
-        result = []
-        for file, line, text in self.problems:
-            place = self.origins.name(file) + (f":{line}" if line else "")
-            result.append(f"{place}: {text}")
-        return list(dict.fromkeys(result))
+    def located(self) -> list[Problem]:
+        """The problems with their places, which are known when all files of the configuration are."""
+        found = []
+        for origin, problem in self._problems:
+            place = self.origins.name(origin.file) + (f":{origin.line}" if origin.line else "")
+            found.append(replace(problem, place=place))
+        return list(dict.fromkeys(found))
+
+    def _report(self, origin: Origin, problem: Problem | str) -> None:
+        self._problems.append((origin, problem if isinstance(problem, Problem) else Problem(problem)))
 
     def read(self, path: Path, chain: tuple[Path, ...], spelt: str = "") -> tuple[dict[str, Any], dict[Keys, Origin]]:
         """The merged tree of a file and its bases; `chain` holds the files that led here."""
@@ -185,9 +197,9 @@ class _Reader:
         if text is None:
             return {}, {}
         parsed = parse(text)
-        for line, problem in parsed.problems:
-            self.problems.append((file, line, problem))
-            self.fatal |= problem.startswith("not valid YAML")
+        for problem in parsed.problems:
+            self._report(Origin(file, problem.line), problem.text)
+        self.fatal |= not parsed.valid
         own = {} if parsed.value is None else parsed.value
         if not isinstance(own, dict):
             self._stop(file, 1, f"a config is a map of settings, not {shown(own)}")
@@ -198,6 +210,7 @@ class _Reader:
             base_tree, base_written = self.read(normalized_path(base, file.parent), (*chain, file), base)
             _merge(tree, base_tree, written, base_written, ())
         origins = {keys: Origin(file, line) for keys, line in parsed.lines.items() if keys[0] != BASE}
+        self._current_names(own, origins, tree)
         _merge(tree, own, written, origins, ())
         return tree, written
 
@@ -214,16 +227,26 @@ class _Reader:
         except UnicodeDecodeError:
             self._stop(file, 0, "is not text (UTF-8)")
         except OSError as error:
-            reason = "is a folder" if file.is_dir() else "does not exist" if not file.exists() else str(error.strerror)
-            text = f"{path} {reason}{_nearest_file(path, file)}"
+            problem = _unreadable(path, file, error)
             if not chain:
-                raise ConfigError([text]) from None
-            self._stop(chain[-1], 0, f"{BASE}: {text}")
+                raise ConfigError([problem]) from None
+            self._stop(chain[-1], 0, replace(problem, key=f"{BASE}:"))
         return None
 
-    def _stop(self, file: Path, line: int, text: str) -> None:
+    def _current_names(self, tree: dict[str, Any], written: dict[Keys, Origin], below: Mapping[str, Any]) -> None:
+        """Rewrite former names of keys and components; each is logged once for each place."""
+        renamings, problems = use_current_names(tree, below)
+        for keys, problem in problems:
+            self._report(written.get(keys, Origin()), problem)
+        for renaming in renamings:
+            origin = written.get(renaming.old, Origin())
+            place = self.origins.name(origin.file) + (f":{origin.line}" if origin.line else "")
+            self.renamed[f"{place}: {renaming.message}"] = None
+        move_origins(written, renamings)
+
+    def _stop(self, file: Path, line: int, problem: Problem | str) -> None:
         self.fatal = True
-        self.problems.append((file, line, text))
+        self._report(Origin(file, line), problem)
 
     def command_line(
         self, overrides: Sequence[Any] | Mapping[str, Any], below: Mapping[str, Any]
@@ -237,23 +260,25 @@ class _Reader:
             if typed and isinstance(value, str):
                 parsed = parse(value)
                 if parsed.problems:
-                    self.problems.append((None, 0, f"{key} = {value!r}: {parsed.problems[0][1]}"))
+                    self._report(Origin(), f"{key} = {value!r}: {parsed.problems[0].text}")
                     continue
                 value = parsed.value
             if not all(keys):
-                self.problems.append((None, 0, f"{key!r} is not a key; write it as in MODEL.POOL.NAME"))
+                self._report(Origin(), f"{key!r} is not a key; write it as in MODEL.POOL.NAME")
             elif keys == (BASE,):
-                self.problems.append((None, 0, f"{BASE} belongs in a file"))
+                self._report(Origin(), f"{BASE} belongs in a file")
             elif self._reachable(keys, below):
                 _set(tree, keys, value)
-        return tree, {keys: Origin() for keys in _paths(tree)}
+        written = {keys: Origin() for keys in _paths(tree)}
+        self._current_names(tree, written, below)
+        return tree, written
 
     def _pairs(self, words: list[Any]) -> list[tuple[str, Any]]:
         if len(words) % 2:
             last = str(words.pop())
             key, _, value = last.partition("=")
             hint = f"write: {key} {value}" if value else f"write: {last} VALUE"
-            self.problems.append((None, 0, f"overrides are KEY VALUE pairs, and {last!r} stands alone ({hint})"))
+            self._report(Origin(), f"overrides are KEY VALUE pairs, and {last!r} stands alone ({hint})")
         return list(zip(words[::2], words[1::2], strict=True))
 
     def _reachable(self, keys: Keys, below: Mapping[str, Any]) -> bool:
@@ -263,25 +288,28 @@ class _Reader:
         for depth in range(1, len(keys)):
             node = node.get(keys[depth - 1]) if isinstance(node, Mapping) else None
             above = ".".join(keys[:depth])
-            if slots.is_whole(keys[:depth]):
+            if schema.is_whole(keys[:depth]):
                 rest = ".".join(keys[depth:])
-                self.problems.append((None, 0, f"{name}: this map is given whole, as in {above} '{{{rest}: ...}}'"))
+                self._report(Origin(), f"{name}: this map is given whole, as in {above} '{{{rest}: ...}}'")
                 return False
             if node is not None and not isinstance(node, Mapping):
-                self.problems.append((None, 0, f"{name} is not a setting: {above} = {shown(node)} holds no keys"))
+                self._report(Origin(), f"{name} is not a setting: {above} = {shown(node)} holds no keys")
                 return False
         return True
 
 
-def _nearest_file(spelt: Path, file: Path) -> str:
-    """What to append to the name of a file that cannot be read."""
+def _unreadable(spelled: Path, file: Path, error: OSError) -> Problem:
+    """Why a file cannot be read, with the nearest one that can."""
     if file.is_dir():
         inside = sorted(child.name for child in file.glob("*.yml"))
-        return f" (it holds: {', '.join(inside)})" if inside else ""
+        return Problem(f"{spelled} is a folder", note=f"(it holds: {', '.join(inside)})" if inside else "")
+    if file.exists():
+        return Problem(f"{spelled} cannot be read: {error.strerror}")
     folder = file.parent
     if not folder.is_dir():
-        return f": there is no folder {spelt.parent}"
-    return nearest(file.name, [child.name for child in folder.iterdir() if child.is_file()])
+        return Problem(f"{spelled} does not exist: there is no folder {spelled.parent}")
+    files = [child.name for child in folder.iterdir() if child.is_file()]
+    return Problem(f"{spelled} does not exist", suggestion=closest(file.name, files))
 
 
 def _set(tree: dict[str, Any], keys: Keys, value: Any) -> None:
@@ -308,7 +336,7 @@ def _merge(
 ) -> None:
     """Write `child` over `tree`, and where each key came from."""
     if "NAME" in child and "NAME" in tree and child["NAME"] != tree["NAME"]:
-        slot = slots.slot_of_node(path)
+        slot = schema.slot_of_node(path)
         for key in [key for key in tree if key != "NAME" and not (slot and key in slot.extras)]:
             del tree[key]
             _forget(written, (*path, key))
@@ -316,7 +344,7 @@ def _merge(
         keys = (*path, key)
         if keys in child_written:
             written[keys] = child_written[keys]
-        if isinstance(value, dict) and isinstance(tree.get(key), dict) and not slots.is_whole(keys):
+        if isinstance(value, dict) and isinstance(tree.get(key), dict) and not schema.is_whole(keys):
             _merge(tree[key], value, written, child_written, keys)
             continue
         _forget(written, keys)

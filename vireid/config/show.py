@@ -1,4 +1,4 @@
-"""A config laid open: every default filled in, which part sits in which slot, who needs what of whom."""
+"""Text forms of a checked configuration: all defaults filled in, its differences to another one, its parts."""
 
 from __future__ import annotations
 
@@ -7,68 +7,88 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vireid.config.builder import Part, resolved
+from vireid.config.check import built_once
+from vireid.config.checked import CheckedConfig
 from vireid.config.coerce import shown
-from vireid.config.defaults import SETTINGS
+from vireid.config.component import Component, resolved
 from vireid.config.load import Config
-from vireid.config.plan import Plan, make_plan
-from vireid.config.slots import SLOTS
+from vireid.config.renamed import use_current_names
+from vireid.config.schema import SETTINGS, SLOTS
 from vireid.config.sources import path_values
-from vireid.config.trial import try_out
 from vireid.config.yaml import dump, parse
 from vireid.core.binding import bind
-from vireid.core.errors import ConfigError
 from vireid.core.fields import BATCH_FIELDS
 from vireid.core.io import write_text
 from vireid.core.paths import normalized_path
-from vireid.core.types import DatasetInfo
 
 
-def resolved_tree(config: Config, facts: DatasetInfo | None = None) -> dict[str, Any]:
-    """The config with all defaults of settings and constructors, as a plain tree that loads to the same experiment.
+def resolved_tree(checked: CheckedConfig) -> dict[str, Any]:
+    """The configuration with all defaults of settings and constructors, as a plain tree that loads to the same run."""
+    config, tree = checked.config, {}
+    for setting in SETTINGS.values():
+        if len(setting.path) == 1:
+            tree[setting.key] = _plain(config[setting.key])
+    for slot in SLOTS:
+        if slot.is_map:
+            entries = checked.components.entries(slot.key)
+            value: Any = {name.upper(): resolved(component) for name, component in entries.items()}
+        else:
+            component = checked.components.one(slot.key)
+            value = {"NAME": "none"} if component is None else resolved(component)
+        _put(tree, slot.path, value)
+    for setting in SETTINGS.values():
+        if len(setting.path) > 1:
+            _put(tree, setting.path, _plain(config.value(setting.path)))
+    return tree
 
-    Raises ConfigError where the config has static problems.
-    """
-    plan = make_plan(config, facts)
-    if plan.problems:
-        raise ConfigError(plan.problems)
-    return _tree(plan)
 
-
-def resolved_text(config: Config, facts: DatasetInfo | None = None) -> str:
+def resolved_text(checked: CheckedConfig) -> str:
     """`resolved_tree` as YAML."""
-    return dump(resolved_tree(config, facts))
+    return dump(resolved_tree(checked))
 
 
-def write_resolved(config: Config, path: str | Path, facts: DatasetInfo | None = None) -> None:
-    """Write the resolved config to a file, in one step: a reader never sees half of it."""
-    write_text(Path(path), resolved_text(config, facts))
+def write_resolved(checked: CheckedConfig, path: str | Path) -> None:
+    """Write `resolved_text` to a file, atomically."""
+    write_text(Path(path), resolved_text(checked))
 
 
-def differences(old: str, config: Config, facts: DatasetInfo | None = None) -> list[str]:
-    """Where a stored resolved config and this one mean another training: `KEY was old, is new`, one line each.
+def differences(old: str, checked: CheckedConfig) -> list[str]:
+    """Settings because of which a stored configuration describes another training: `KEY was old, is new`.
 
     Keys that do not change what is trained (OUTPUT_DIR, EVALUATE_EVERY, EVALUATION, ...) and SOLVER.EPOCHS may differ.
-    A setting that the stored config does not have, because it is of an older version, counts as its default. Paths are
-    compared where they lead, however they are written (`~`, relative, `..`).
+    A setting that the stored configuration does not have, because it is older, counts as its default. Former names
+    count as the current ones. Paths are compared by where they lead, however they are written (`~`, relative, `..`).
+
+    Args:
+        old: Text of a stored `resolved_text`.
+        checked: The configuration of this run.
     """
-    stored = parse(old)
-    if stored.problems or not isinstance(stored.value, dict):
+    stored = _stored(old)
+    if stored is None:
         return ["the stored config cannot be read"]
     older = {setting.key: _plain(setting.default) for setting in SETTINGS.values() if len(setting.path) == 1}
-    paths = {key for key, _, _ in path_values(config)}
-    return list(_differences({**older, **stored.value}, resolved_tree(config, facts), "", paths))
+    paths = {key for key, _, _ in path_values(checked)}
+    return list(_differences({**older, **stored}, resolved_tree(checked), "", paths))
+
+
+def _stored(text: str) -> dict[str, Any] | None:
+    """The tree of a stored configuration under current names; None if it cannot be read."""
+    parsed = parse(text)
+    if parsed.problems or not isinstance(parsed.value, dict):
+        return None
+    use_current_names(parsed.value)
+    return parsed.value
 
 
 NAMED = ("COMPILE",)  # settings that may differ and change the last digits of a continued run
 
 
 def named_changes(old: str, config: Config) -> list[str]:
-    """Which of the settings that may differ are worth a line when a run continues: `KEY was old, is new`."""
-    stored = parse(old)
-    if stored.problems or not isinstance(stored.value, dict):
+    """Settings that may differ and are worth a line when a run is resumed: `KEY was old, is new`."""
+    stored = _stored(old)
+    if stored is None:
         return []
-    before = {key: stored.value.get(key, _plain(SETTINGS[key].default)) for key in NAMED}
+    before = {key: stored.get(key, _plain(SETTINGS[key].default)) for key in NAMED}
     return [
         f"{key} was {shown(value)}, is {shown(config[key])}; results may differ in the last digits"
         for key, value in before.items()
@@ -76,27 +96,22 @@ def named_changes(old: str, config: Config) -> list[str]:
     ]
 
 
-def _differences(there: Any, here: Any, key: str, paths: Collection[str]) -> Iterable[str]:
-    if _is_free(key) or there == here:
+def _differences(stored: Any, current: Any, key: str, paths: Collection[str]) -> Iterable[str]:
+    if may_change(key) or stored == current:
         return
-    if key in paths and isinstance(there, str) and normalized_path(there) == normalized_path(here):
+    if key in paths and isinstance(stored, str) and normalized_path(stored) == normalized_path(current):
         return
-    same_component = _name(there) == _name(here)
-    if isinstance(there, dict) and isinstance(here, dict) and same_component:
-        for inner in dict.fromkeys([*there, *here]):
+    same_component = _name(stored) == _name(current)
+    if isinstance(stored, dict) and isinstance(current, dict) and same_component:
+        for inner in dict.fromkeys([*stored, *current]):
             place = f"{key}.{inner}" if key else inner
-            yield from _differences(there.get(inner, _ABSENT), here.get(inner, _ABSENT), place, paths)
+            yield from _differences(stored.get(inner, _ABSENT), current.get(inner, _ABSENT), place, paths)
     else:
-        yield f"{key} was {_word(there)}, is {_word(here)}"
+        yield f"{key} was {_word(stored)}, is {_word(current)}"
 
 
 def may_change(key: str) -> bool:
-    """Whether a run may be continued with another value of this key."""
-    return _is_free(key)
-
-
-def _is_free(key: str) -> bool:
-    """Whether a run may be continued with another value of this key."""
+    """Whether a run may be resumed with another value of this key."""
     for slot in SLOTS:
         inside = key == slot.key or key.startswith(f"{slot.key}.")
         extra = slot.extras.get(key[len(slot.key) + 1 :]) if inside else None
@@ -118,24 +133,6 @@ def _word(value: Any) -> str:
     return _name(value) or shown(value)
 
 
-def _tree(plan: Plan) -> dict[str, Any]:
-    tree: dict[str, Any] = {}
-    for setting in SETTINGS.values():
-        if len(setting.path) == 1:
-            tree[setting.key] = _plain(plan.config[setting.key])
-    for slot in SLOTS:
-        part = plan.parts[slot.key]
-        if slot.is_map:
-            value: Any = {name.upper(): resolved(entry) for name, entry in part.items()}
-        else:
-            value = resolved(part) if part is not None else {"NAME": "none"}
-        _put(tree, slot.path, value)
-    for setting in SETTINGS.values():
-        if len(setting.path) > 1:
-            _put(tree, setting.path, _plain(plan.config.value(setting.path)))
-    return tree
-
-
 def _put(tree: dict[str, Any], keys: Sequence[str], value: Any) -> None:
     for key in keys[:-1]:
         tree = tree.setdefault(key, {})
@@ -148,72 +145,78 @@ def _plain(value: Any) -> Any:
 
 @dataclass(frozen=True)
 class Row:
-    """One part of an experiment, as the table shows it."""
+    """One component of a configuration as a row of the table.
+
+    Args:
+        slot: Its key.
+        name: Its class, with the weight of a loss term.
+        needs: Fields that it reads, with the slot that provides each.
+        provides: Fields that it adds.
+        source: File that wrote its NAME.
+    """
 
     slot: str
     name: str
-    needs: str
-    provides: str
-    source: str
+    needs: str = ""
+    provides: str = ""
+    source: str = ""
 
 
-def rows(config: Config, facts: DatasetInfo | None = None) -> list[Row]:
-    """Every part with what it needs and who provides that. Raises ConfigError where the config has problems."""
-    plan = make_plan(config, facts)
-    trial = try_out(plan)
-    if trial.found:
-        raise ConfigError(trial.found)
-    net, objective = trial.net, trial.objective
+def rows(checked: CheckedConfig) -> list[Row]:
+    """Every component with the fields that it needs and the slots that provide them."""
+    built = built_once(checked)
+    net, objective = built.net, built.objective
     assert net is not None
     assert objective is not None
-    providers = _Providers(plan)
+    bindings = _Bindings(checked)
     table = []
     for slot in SLOTS:
-        part = plan.parts[slot.key]
-        for name, each in (part or {"": None}).items() if slot.is_map else [("", part)]:
-            if each is None:
-                table.append(Row(slot.key, "none", "", "", ""))
+        entries = checked.components.entries(slot.key) if slot.is_map else {"": checked.components.one(slot.key)}
+        for name, component in entries.items():
+            if component is None:
+                table.append(Row(slot.key, "none"))
                 continue
             module = net.heads[name] if slot.path == ("MODEL", "HEADS") else None
             module = getattr(objective, name) if slot.path == ("OBJECTIVE",) else module
-            table.append(providers.row(plan, each, module))
+            table.append(bindings.row(component, module))
     return table
 
 
-class _Providers:
-    """Who has put which field on the table so far."""
+class _Bindings:
+    """The slot that provides each field, as far as the slots have been visited."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, checked: CheckedConfig) -> None:
+        self._origins = checked.config.origins
         self.by_field = dict.fromkeys(BATCH_FIELDS, "batch")
-        adapter = plan.part("MODEL.ADAPTER")
+        adapter = checked.components.one("MODEL.ADAPTER")
         self.by_field["feature_map"] = "MODEL.ADAPTER" if adapter else "MODEL.BACKBONE"
         self.by_field |= {"pooled": "MODEL.POOL", "pooled_image": "MODEL.POOL"}
 
-    def row(self, plan: Plan, part: Part, module: Any) -> Row:
+    def row(self, component: Component, module: Any) -> Row:
+        """The row of a component; `module`: its object, if it is a head or a loss."""
         needs, provides = "", ""
         if module is not None:
-            binding, _ = bind(module, part.uses, self.by_field)
+            binding, _ = bind(module, component.uses, self.by_field)
             needs = ", ".join(f"{_renamed(p, f)} <- {self.by_field[f]}" for p, f in binding.items())
-            given = sorted(getattr(module, "provides", ()))
-            self.by_field |= dict.fromkeys(given, part.key)
-            provides = ", ".join(given)
-        keys, origins = (*part.keys, "NAME"), plan.config.origins
-        return Row(
-            part.key, _shown(part), needs, provides, origins.place(keys) if keys in origins.written else "default"
-        )
+            fields = sorted(getattr(module, "provides", ()))
+            self.by_field |= dict.fromkeys(fields, component.key)
+            provides = ", ".join(fields)
+        keys = (*component.keys, "NAME")
+        source = self._origins.place(keys) if keys in self._origins.written else "default"
+        return Row(component.key, _shown(component), needs, provides, source)
 
 
 def _renamed(parameter: str, field: str) -> str:
     return field if parameter == field else f"{parameter} = {field}"
 
 
-def _shown(part: Part) -> str:
-    weight = part.extras.get("WEIGHT")
-    return part.entry.name if weight is None else f"{part.entry.name} x {weight:g}"
+def _shown(component: Component) -> str:
+    name, weight = component.entry.name, component.extras.get("WEIGHT")
+    return name if weight is None else f"{name} x {weight:g}"
 
 
 def table(rows: Sequence[Row]) -> str:
-    """The rows as text: one line a part, and under it where each field it needs comes from."""
+    """Format rows as text: one line for each component, followed by the sources of the fields that it needs."""
     width = [max(len(getattr(row, column)) for row in rows) for column in ("slot", "name", "source")]
     lines = []
     for row in rows:

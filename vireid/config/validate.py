@@ -1,6 +1,6 @@
-"""Check the settings of a run against the listing of its dataset, before an image is read.
+"""Checks of a run's settings against the listing of its dataset, before an image is read.
 
-`train_net.py` and `check_data.py` run the same checks: protocols, held-out identities, sampler, attribute labels.
+`vireid train` and `vireid check-data` run the same checks: protocols, held-out identities, sampler, attribute labels.
 """
 
 from __future__ import annotations
@@ -8,105 +8,102 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from vireid.config import assemble
-from vireid.config.load import Config
-from vireid.config.plan import make_plan
-from vireid.core.errors import ConfigError, DataError, UserError
+from vireid.config.build import Build
+from vireid.core.errors import ConfigError, DataError, Finding, Problem, UserError
 from vireid.core.types import DatasetInfo, Sample
-from vireid.data.faults import raise_faults
 from vireid.data.heldout import hold_out, relabelled
 from vireid.data.survey import Survey
-from vireid.evaluation.evaluator import Evaluator
-from vireid.evaluation.protocols.query_gallery import QueryGalleryProtocol
 
 
-def heldout_evaluator(config: Config) -> Evaluator:
-    """The evaluator of held-out training identities: all infrared images against all visible ones."""
-    protocol = QueryGalleryProtocol(direction="infrared_to_visible")
-    return Evaluator(protocol, score=assemble.scorer(config))
+def require_evaluations(build: Build) -> None:
+    """Require that the evaluations happen from which SELECT chooses, and that there is a protocol.
 
-
-def require_evaluations(config: Config) -> None:
-    """ConfigError where SELECT chooses among evaluations that never happen, or no protocol is left to evaluate by."""
-    every, epochs, faults = config.EVALUATE_EVERY, assemble.epochs(config), []
-    if config.SELECT != "last" and every > epochs:
-        choice = f"SELECT = {config.SELECT!r} chooses among evaluations, and EVALUATE_EVERY = {every}"
-        faults.append(f"{choice} makes none in {epochs} epochs; set it to {epochs} or less")
-    if not assemble.evaluators(config):
-        faults.append("EVALUATION is empty: name at least one protocol")
-    if faults:
-        raise ConfigError(faults)
-
-
-def protocol_notes(config: Config, samples: Sequence[Sample], camera_names: Mapping[int, str]) -> list[str]:
-    """Run every protocol of EVALUATION on the test images without features.
-
-    Returns a line for skipped queries and for each setting without effect. Raises one DataError with the faults of all
-    protocols.
+    Raises:
+        ConfigError: With everything that is missing.
     """
-    faults, notes = _protocols(config, samples, camera_names)
-    _raise(faults)
+    config, epochs, problems = build.config, build.epochs(), []
+    every = config.EVALUATE_EVERY
+    if config.SELECT != "last" and every > epochs:
+        text = f"= {config.SELECT!r} chooses among evaluations, and EVALUATE_EVERY = {every} makes none in {epochs}"
+        problems.append(Problem(f"{text} epochs; set it to {epochs} or less", key="SELECT"))
+    if not build.evaluators():
+        problems.append(Problem("is empty: name at least one protocol", key="EVALUATION"))
+    if problems:
+        raise ConfigError(problems)
+
+
+def protocol_notes(build: Build, samples: Sequence[Sample], camera_names: Mapping[int, str]) -> list[str]:
+    """Run every protocol of EVALUATION on the test images without embeddings.
+
+    Returns:
+        A line for skipped queries and for each setting without effect.
+
+    Raises:
+        DataError: With the faults of all protocols.
+    """
+    faults, notes = _protocols(build, samples, camera_names)
+    if len(faults) == 1:
+        raise DataError(str(faults[0]))
+    if faults:
+        raise DataError("the test images do not have what the protocols need", faults)
     return notes
 
 
-def heldout_notes(config: Config, held: Sequence[Sample], camera_names: Mapping[int, str]) -> list[str]:
-    """The same for the evaluator of held-out identities; nothing where none are held out."""
+def heldout_notes(build: Build, held: Sequence[Sample], camera_names: Mapping[int, str]) -> list[str]:
+    """The same for the evaluator of held-out identities; empty if none are held out."""
     if not held:
         return []
-    coverage = heldout_evaluator(config).validate(held, camera_names)
+    coverage = build.heldout_evaluator().validate(held, camera_names)
     return [f"HELDOUT_IDENTITIES: {line}" for line in coverage.lines()]
 
 
-def listing_findings(config: Config, found: Survey) -> tuple[list[str], list[str]]:
-    """Faults because of which training would stop, and notes, of a listing that has no faults of its own."""
-    faults, notes = _protocols(config, found.test, found.camera_names)
+def listing_findings(build: Build, listing: Survey) -> tuple[list[str], list[str]]:
+    """Faults that stop a training, and notes, of a listing that has no faults of its own."""
+    config = build.config
+    findings, notes = _protocols(build, listing.test, listing.camera_names)
+    faults = [str(finding) for finding in findings]
 
     def attempt(step: Callable[[], Sequence[str] | None]) -> None:
         try:
             notes.extend(step() or [])
         except ConfigError as error:
-            faults.extend(error.problems)
+            faults.extend(map(str, error.problems))
         except UserError as error:
             faults.append(str(error))
 
-    def split() -> tuple[list[Sample], list[Sample]]:
-        rows, held = hold_out(found.train, identities=config.HELDOUT_IDENTITIES, seed=config.SEED)
-        return relabelled([found.train[row] for row in rows]), [found.train[row] for row in held]
+    def divide() -> tuple[list[Sample], list[Sample]]:
+        rows, held = hold_out(listing.train, identities=config.HELDOUT_IDENTITIES, seed=config.SEED)
+        return relabelled([listing.train[row] for row in rows]), [listing.train[row] for row in held]
 
-    attempt(lambda: require_evaluations(config))
-    attempt(lambda: heldout_notes(config, split()[1], found.camera_names))
+    attempt(lambda: require_evaluations(build))
+    attempt(lambda: heldout_notes(build, divide()[1], listing.camera_names))
     if not faults or not config.HELDOUT_IDENTITIES:
-        attempt(lambda: assemble.sampler(config, split()[0]) and None)
-    if make_plan(config).part("MODEL.ATTRIBUTES") is not None:
-        attempt(lambda: assemble.model(config, _facts(config, found), weights=False).validate(found.test))
+        attempt(lambda: build.sampler(divide()[0]) and None)
+    if build.reads_attributes:
+        model = build.with_info(_info(build, listing)).model
+        attempt(lambda: model(weights=False).validate(listing.test))
     return list(dict.fromkeys(faults)), notes
 
 
-def _facts(config: Config, found: Survey) -> DatasetInfo:
-    """The numbers of the listing, as `Dataset.facts` returns them."""
-    samples = [*found.train, *found.test]
+def _info(build: Build, listing: Survey) -> DatasetInfo:
+    """The numbers of the listing, as the dataset returns them for training."""
+    samples = [*listing.train, *listing.test]
     widths = {len(sample.attributes) for sample in samples if sample.attributes is not None}
-    people = len({sample.identity for sample in found.train}) - config.HELDOUT_IDENTITIES
-    known = assemble.facts_of(config)
-    return replace(known, num_ids=max(people, 1), num_attributes=max(widths, default=known.num_attributes))
+    identities = len({sample.identity for sample in listing.train}) - build.config.HELDOUT_IDENTITIES
+    attributes = max(widths, default=build.info.num_attributes)
+    return replace(build.info, num_ids=max(identities, 1), num_attributes=attributes)
 
 
 def _protocols(
-    config: Config, samples: Sequence[Sample], camera_names: Mapping[int, str]
-) -> tuple[list[str], list[str]]:
+    build: Build, samples: Sequence[Sample], camera_names: Mapping[int, str]
+) -> tuple[list[Finding], list[str]]:
     faults, notes = [], []
-    for name, evaluator in assemble.evaluators(config).items():
+    for name, evaluator in build.evaluators().items():
+        key = f"EVALUATION.{name.upper()}"
         try:
             coverage = evaluator.validate(samples, camera_names)
         except DataError as error:
-            faults.append(f"EVALUATION.{name.upper()}: {error}")
+            faults.append(Finding(f": {error}", key=key, kind="protocol"))
             continue
-        notes += [f"EVALUATION.{name.upper()}: {line}" for line in coverage.lines()]
+        notes += [f"{key}: {line}" for line in coverage.lines()]
     return faults, notes
-
-
-def _raise(faults: Sequence[str]) -> None:
-    if len(faults) == 1:
-        raise DataError(faults[0])
-    if faults:
-        raise_faults("the test images do not have what the protocols need", faults)

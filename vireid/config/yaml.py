@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Hashable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -65,22 +65,42 @@ for _tag, _pattern, _first in _RESOLVERS:
 _Dumper.add_representer(tuple, lambda dumper, value: dumper.represent_list(value))
 
 
+class LineProblem(NamedTuple):
+    """What is wrong in a line of a YAML text."""
+
+    line: int
+    text: str
+
+
 @dataclass
 class Parsed:
-    """A YAML text read: its value, the line of each key and what is wrong with it (line, text)."""
+    """The content of a YAML text.
+
+    Args:
+        value: The value; None for an invalid text.
+        lines: Line of each key.
+        problems: What is wrong, by line.
+        valid: Whether the text is YAML at all; a key that is written twice is a problem of a valid text.
+    """
 
     value: Any = None
     lines: dict[Keys, int] = field(default_factory=dict)
-    problems: list[tuple[int, str]] = field(default_factory=list)
+    problems: list[LineProblem] = field(default_factory=list)
+    valid: bool = True
+
+    def invalid(self, line: int, reason: str) -> None:
+        """Record that the text is not YAML."""
+        self.valid = False
+        self.problems.append(LineProblem(line, f"not valid YAML: {reason}"))
 
 
 def parse(text: str) -> Parsed:
-    """Read one YAML document; nothing is raised, what is wrong stands in `problems`.
+    """Read one YAML document. Raises nothing: faults are in `problems`.
 
     >>> parse("{LR: 1e-3, NAME: none, NESTEROV: yes}").value
     {'LR': 0.001, 'NAME': 'none', 'NESTEROV': 'yes'}
     >>> parse("A: 1" + chr(10) + "A: 2").problems
-    [(2, "the key 'A' is written twice (first in line 1)")]
+    [LineProblem(line=2, text="the key 'A' is written twice (first in line 1)")]
     """
     parsed = Parsed()
     loader = None
@@ -92,9 +112,9 @@ def parse(text: str) -> Parsed:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = mark.line + 1 if mark else 1
-        parsed.problems.append((where, f"not valid YAML: {_reason(error)}"))
+        parsed.invalid(where, _reason(error))
     except yaml.YAMLError as error:  # characters that no YAML may hold
-        parsed.problems.append((1, f"not valid YAML: {' '.join(str(error).split())}"))
+        parsed.invalid(1, " ".join(str(error).split()))
     finally:
         if loader is not None:
             loader.dispose()
@@ -127,12 +147,13 @@ def _mapping(loader: _Loader, node: yaml.MappingNode, path: Keys, parsed: Parsed
     for key_node, value_node in node.value:
         line = key_node.start_mark.line + 1
         if not isinstance(key_node, yaml.ScalarNode) or not isinstance(key_node.value, Hashable):
-            parsed.problems.append((line, "a key must be a word"))
+            parsed.problems.append(LineProblem(line, "a key must be a word"))
             continue
         key = str(key_node.value)
         if key in first:
             name = ".".join((*path, key))
-            parsed.problems.append((line, f"the key {name!r} is written twice (first in line {first[key]})"))
+            text = f"the key {name!r} is written twice (first in line {first[key]})"
+            parsed.problems.append(LineProblem(line, text))
             continue
         first[key] = line
         parsed.lines[(*path, key)] = line

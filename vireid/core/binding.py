@@ -1,4 +1,4 @@
-"""The parameter names of `forward` are the request: find them, check them, serve them."""
+"""Binding of fields to parts: the parameter names of `forward` are the request."""
 
 from __future__ import annotations
 
@@ -6,18 +6,22 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from vireid.core.errors import nearest
+from vireid.core.errors import Problem, closest
 
 
 def requested(part: Any) -> dict[str, bool]:
-    """Names that a part asks for, and whether it cannot do without each.
+    """Names of the fields that a part requests, and whether each is required.
 
-    A wrapper that hides another part's request says it in an attribute `needs`: names, all required, or a map as this
-    function returns it.
+    A wrapper whose `forward` hides the request of another part declares it in an attribute `needs`: a collection of
+    required names, or a map as this function returns it.
 
-    >>> def loss(features, labels, attributes_known=None): ...
-    >>> requested(loss)
-    {'features': True, 'labels': True, 'attributes_known': False}
+    Raises:
+        TypeError: If the request cannot be read because `forward` takes `*args` or `**kwargs`.
+
+    Example:
+        >>> def loss(features, labels, attributes_known=None): ...
+        >>> requested(loss)
+        {'features': True, 'labels': True, 'attributes_known': False}
     """
     needs = getattr(part, "needs", None)
     if needs is not None:
@@ -35,36 +39,37 @@ def _request_of(function: Callable[..., Any]) -> dict[str, bool]:
     return request
 
 
-def bind(part: Any, uses: Mapping[str, str] | None, provided: Iterable[str]) -> tuple[dict[str, str], list[str]]:
-    """Decide which field serves each parameter.
+def bind(part: Any, uses: Mapping[str, str] | None, provided: Iterable[str]) -> tuple[dict[str, str], list[Problem]]:
+    """Assign a field to each parameter of a part.
 
-    `uses` maps a parameter to a field of another name; `provided` are the fields that will be there. Returns
-    ({parameter: field}, problems); a parameter that has a default and whose field nobody provides is left out.
-    Problems are sentences without a place: the caller knows the place.
+    Args:
+        part: A module or function.
+        uses: Parameter -> field, where the field has another name than the parameter.
+        provided: Names of the fields that will be available.
 
-    >>> bind(lambda features, labels: None, {"features": "pooled"}, ["pooled", "labels"])
-    ({'features': 'pooled', 'labels': 'labels'}, [])
+    Returns:
+        {parameter: field}, without optional parameters whose field is not provided; and the problems, without a place.
+
+    Example:
+        >>> bind(lambda features, labels: None, {"features": "pooled"}, ["pooled", "labels"])
+        ({'features': 'pooled', 'labels': 'labels'}, [])
     """
     uses = dict(uses or {})
     provided = sorted(set(provided))
     request, fields, problems = requested(part), {}, []
     for parameter in sorted(set(uses) - set(request)):
-        problems.append(
-            f"USES names {parameter!r}, which is not a parameter{nearest(parameter, request)}"
-            f" (parameters: {', '.join(request)})"
-        )
+        text, known = f"USES names {parameter!r}, which is not a parameter", ", ".join(request)
+        problems.append(Problem(text, suggestion=closest(parameter, request), note=f"(parameters: {known})"))
     for parameter, required in request.items():
         field = uses.get(parameter, parameter)
         if field in provided:
             fields[parameter] = field
         elif required or parameter in uses:
-            problems.append(
-                f"needs {field!r}, which nothing before it provides{nearest(field, provided)}"
-                f"\n    (provided: {', '.join(provided)})"
-            )
+            text, known = f"needs {field!r}, which nothing before it provides", ", ".join(provided)
+            problems.append(Problem(text, suggestion=closest(field, provided), note=f"\n    (provided: {known})"))
     return fields, problems
 
 
 def serve(fields: Mapping[str, Any], binding: Mapping[str, str]) -> dict[str, Any]:
-    """The keyword arguments of a bound part."""
+    """Select the keyword arguments of a bound part."""
     return {parameter: fields[field] for parameter, field in binding.items()}

@@ -41,7 +41,8 @@ class Problem:
         text = f"{self.key}{'' if self.text.startswith((':', '.')) else ' '}{self.text}" if self.key else self.text
         text = f"{self.place}: {text}" if self.place else text
         text += did_you_mean(self.suggestion)
-        return f"{text} {self.note}" if self.note else text
+        space = "" if not self.note or self.note.startswith("\n") else " "
+        return f"{text}{space}{self.note}"
 
 
 @dataclass(frozen=True)
@@ -195,8 +196,6 @@ def _reader_is_gone(stream: TextIO) -> bool:
         descriptor = stream.fileno()
     except (OSError, ValueError, AttributeError):  # not a file: captured by a test or a notebook
         return False
-    if not hasattr(select, "poll"):
-        return True
     poll = select.poll()
     poll.register(descriptor, 0)  # errors are reported whatever is asked for
     return any(event & (select.POLLERR | select.POLLHUP | select.POLLNVAL) for _, event in poll.poll(0))

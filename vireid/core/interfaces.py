@@ -234,11 +234,11 @@ class TrainedIndex(Protocol):
         ...
 
 
-class Scorer(Protocol):
-    """Fills the matrix of similarities; larger is closer."""
+class SimilarityFunction(Protocol):
+    """Fills the query-gallery matrix of similarities; larger is closer."""
 
     def __call__(self, queries: np.ndarray, gallery: np.ndarray) -> np.ndarray:
-        """(Q, D), (G, D) float32 unit rows -> (Q, G) float32."""
+        """(Q, D), (G, D) float32 rows -> (Q, G) float32."""
         ...
 
 

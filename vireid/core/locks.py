@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,11 +29,6 @@ def file_lock(path: Path, *, wait: bool, busy: str = "") -> Iterator[bool]:
     Raises:
         UserError: If another process holds the lock and `wait` is false.
     """
-    try:
-        import fcntl
-    except ImportError:  # Windows
-        yield True
-        return
     try:
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     except OSError as error:

@@ -22,7 +22,7 @@ OPTIMIZERS = Registry("optimizer")
 LR_SCHEDULES = Registry("learning-rate schedule")
 
 PROTOCOLS = Registry("protocol")
-SCORERS = Registry("scorer")
+SIMILARITIES = Registry("similarity")
 INDEXES = Registry("index")
 RERANKERS = Registry("re-ranking")
 

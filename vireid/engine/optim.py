@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import torch
 from torch import nn
 
-from vireid.core.errors import ConfigError, nearest
+from vireid.core.errors import ArgumentError, ConfigError, nearest
 from vireid.core.registries import LR_SCHEDULES, OPTIMIZERS
 
 Groups = Iterable[dict[str, Any]]
@@ -66,11 +66,11 @@ class WarmupSteps:
 
     def __init__(self, *, warmup: int = 10, drops: Sequence[int] = (20, 50), factor: float = 0.1) -> None:
         if warmup < 0:
-            raise ValueError(f"warmup must be at least 0, got {warmup}")
+            raise ArgumentError("warmup", f"must be at least 0, got {warmup}")
         if list(drops) != sorted(set(drops)) or any(drop < warmup for drop in drops):
-            raise ValueError(f"drops must be ascending epochs from {warmup} (the warm-up) on, got {list(drops)}")
+            raise ArgumentError("drops", f"must be ascending epochs from {warmup} (the warm-up) on, got {list(drops)}")
         if not 0 < factor <= 1:
-            raise ValueError(f"factor must lie in (0, 1], got {factor}")
+            raise ArgumentError("factor", f"must lie in (0, 1], got {factor}")
         self.warmup, self.drops, self.factor = warmup, tuple(drops), factor
 
     def __call__(self, epoch: int) -> float:
@@ -85,9 +85,9 @@ class WarmupCosine:
 
     def __init__(self, *, warmup: int = 10, epochs: int = 60, floor: float = 0.01) -> None:
         if not 0 <= warmup < epochs:
-            raise ValueError(f"warmup must lie between 0 and epochs ({epochs}), got {warmup}")
+            raise ArgumentError("warmup", f"must lie between 0 and epochs ({epochs}), got {warmup}")
         if not 0 <= floor <= 1:
-            raise ValueError(f"floor must lie in [0, 1], got {floor}")
+            raise ArgumentError("floor", f"must lie in [0, 1], got {floor}")
         self.warmup, self.epochs, self.floor = warmup, epochs, floor
 
     def __call__(self, epoch: int) -> float:

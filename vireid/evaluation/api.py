@@ -10,12 +10,12 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from vireid.core.errors import DataError, UserError
+from vireid.core.arrays import embedding_matrix, l2_normalized_rows
+from vireid.core.errors import UserError
 from vireid.core.label_arrays import comparable_labels, label_array
 from vireid.core.labels import shortened
 from vireid.evaluation.junk import Rule, rule_named
 from vireid.retrieval.metrics import Scores, measure
-from vireid.retrieval.rerank.sides import scaled
 
 ProtocolName = Literal["sysu", "regdb", "llcm"]
 
@@ -177,14 +177,7 @@ def _cameras(name: str, values: object, rule: Rule, known: tuple[int, ...]) -> n
 
 
 def _normalize(name: str, values: ArrayLike | Tensor) -> np.ndarray:
-    rows = _array(name, values)
-    if rows.ndim != 2 or 0 in rows.shape:
+    rows = embedding_matrix(name, _array(name, values))
+    if len(rows) == 0:
         raise UserError(f"{name} must be a matrix (images, width) with entries, got the shape {rows.shape}")
-    if rows.dtype not in (np.float32, np.float64):
-        rows = rows.astype(np.float64 if rows.dtype == np.longdouble else np.float32)
-    rows = scaled(rows, np.abs(rows).max(axis=1, keepdims=True))
-    length = np.linalg.norm(rows, axis=1, keepdims=True)
-    bad = ~(np.isfinite(length) & (length > 0))[:, 0]
-    if bad.any():
-        raise DataError(f"row {int(bad.argmax())} of {name} is zero or not finite ({int(bad.sum())} such rows)")
-    return rows / length
+    return l2_normalized_rows(name, rows)

@@ -14,7 +14,7 @@ from vireid.core.interfaces import ConditionsOnTable, GalleryIndex, RemarksOnTab
 from vireid.core.labels import int64_array
 from vireid.core.types import EmbeddingTable, Sample, Trial
 from vireid.evaluation.coverage import ProtocolCoverage, require_counted, trial_coverage
-from vireid.evaluation.indexed import IndexedScorer
+from vireid.evaluation.indexed import IndexedSimilarity
 from vireid.evaluation.report import MeasuredQueries, Report
 from vireid.retrieval.metrics import Cmc, measure_queries, summarize
 from vireid.retrieval.ranking import NO_IMAGE, Ranking, rank_rows
@@ -57,13 +57,12 @@ class Evaluator:
 
     Args:
         protocol: Evaluation protocol.
-        score: Similarity: (Q, D), (G, D) float32 L2-normalized rows -> (Q, G), larger is closer (`TorchScorer`,
-            `FaissScorer`).
+        similarity: (Q, D), (G, D) float32 rows -> (Q, G), larger is closer (`vireid.retrieval.Similarity`).
         rerank: Re-ranking that replaces the similarities. It runs for each trial separately, because its result depends
             on the complete gallery.
         index: Factory of empty indexes. One is filled with the gallery of each trial and searched for all images.
             Images that an approximate index does not return are last, and the report states its recall@10 against
-            `score`.
+            `similarity`.
         ranks: Ranks to print; the CMC curve reaches the largest.
 
     Raises:
@@ -74,7 +73,7 @@ class Evaluator:
         self,
         protocol: MeasuredProtocol,
         *,
-        score: Callable[[np.ndarray, np.ndarray], np.ndarray],
+        similarity: Callable[[np.ndarray, np.ndarray], np.ndarray],
         rerank: Reranker | None = None,
         index: Callable[[], GalleryIndex] | None = None,
         ranks: Sequence[int] = (1, 5, 10, 20),
@@ -84,12 +83,12 @@ class Evaluator:
                 "an evaluation is either re-ranked or searched by an index, because re-ranking needs all similarities:"
                 " remove RERANKING or INDEX"
             )
-        self.protocol, self.score, self.rerank, self.index = protocol, score, rerank, index
+        self.protocol, self.similarity, self.rerank, self.index = protocol, similarity, rerank, index
         self.ranks = tuple(ranks)
 
     def __call__(self, table: EmbeddingTable) -> Report:
         """Evaluate all trials."""
-        indexed = None if self.index is None else IndexedScorer(self.index, exact=self.score)
+        indexed = None if self.index is None else IndexedSimilarity(self.index, exact=self.similarity)
         scores = self._plain(table) if self.rerank is None and indexed is None else self._of_trial(table, indexed)
         measured = {trial.name: self._measure(scores(trial), trial, table) for trial in self.protocol.trials(table)}
         trials = {name: summarize(each.scores, self.ranks) for name, each in measured.items()}
@@ -134,8 +133,8 @@ class Evaluator:
             raise UserError(
                 f"trial {trial} does not exist: the protocol has {self.protocol.conditions['trials']} trials, from 0 on"
             )
-        indexed = None if self.index is None else IndexedScorer(self.index, exact=self.score)
-        scores = (self.rerank or indexed or self.score)(
+        indexed = None if self.index is None else IndexedSimilarity(self.index, exact=self.similarity)
+        scores = (self.rerank or indexed or self.similarity)(
             table.embeddings[chosen.query], table.embeddings[chosen.gallery]
         )
         ranking = rank_rows(scores, junk=chosen.junk(chosen.query, chosen.gallery), k=k).mapped(chosen.gallery)
@@ -145,9 +144,9 @@ class Evaluator:
     def _plain(self, table: EmbeddingTable) -> Callable[[Trial], np.ndarray]:
         """Compute one similarity matrix, from which each trial selects rows and columns."""
         query, gallery = self.protocol.query_rows(table), self.protocol.gallery_rows(table)
-        return _Selection(query, gallery, self.score(table.embeddings[query], table.embeddings[gallery])).of
+        return _Selection(query, gallery, self.similarity(table.embeddings[query], table.embeddings[gallery])).of
 
-    def _of_trial(self, table: EmbeddingTable, indexed: IndexedScorer | None) -> Callable[[Trial], np.ndarray]:
+    def _of_trial(self, table: EmbeddingTable, indexed: IndexedSimilarity | None) -> Callable[[Trial], np.ndarray]:
         """Compute a matrix for each trial, by a method that needs the gallery of the trial alone."""
         score = self.rerank or indexed
         assert score is not None

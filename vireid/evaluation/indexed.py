@@ -13,7 +13,7 @@ MISSED = -2.0  # similarity of an image that the search did not return: below ev
 DEPTH = 10  # k of recall@k
 
 
-class IndexedScorer:
+class IndexedSimilarity:
     """Fill the similarity matrix with the results of an index that is searched for the complete gallery.
 
     Args:

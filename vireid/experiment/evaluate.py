@@ -76,7 +76,7 @@ class EvaluationRunner:
             prepare=prepare,
             gather=environment.gather,
             conditions=conditions,
-            unit=model.unit and flips != "sum",  # type: ignore[arg-type]
+            unit=model.normalize and flips != "sum",  # type: ignore[arg-type]
         )
         samples = [images.samples[row] for row in rows]
         return replace(table, samples=samples, camera_names=images.camera_names)

@@ -9,10 +9,12 @@ from typing import Any
 
 from torch import nn
 
-from vireid.config import assemble, sources
-from vireid.config import show as explain
+from vireid.config import show, sources
+from vireid.config.build import Build
+from vireid.config.check import check_config, load_checked
+from vireid.config.checked import CheckedConfig
 from vireid.config.load import Config
-from vireid.config.validate import heldout_evaluator, heldout_notes, protocol_notes, require_evaluations
+from vireid.config.validate import heldout_notes, protocol_notes, require_evaluations
 from vireid.core.errors import CheckpointError, ConfigError, DataError
 from vireid.core.interfaces import Dataset, Identified
 from vireid.core.paths import normalized_path
@@ -52,15 +54,16 @@ class Experiment:
     in each of them: they share the work, the first one writes and prints, and all return the same reports.
     """
 
-    def __init__(self, config: Config) -> None:
-        assemble.check(config)
-        self.config = config
-        self.folder = RunFolder(normalized_path(config.OUTPUT_DIR))
+    def __init__(self, config: Config | CheckedConfig) -> None:
+        self.checked = config if isinstance(config, CheckedConfig) else check_config(config)
+        self.build = Build(self.checked)
+        self.config = self.checked.config
+        self.folder = RunFolder(normalized_path(self.config.OUTPUT_DIR))
 
     @classmethod
     def from_config(cls, path: str | Path, overrides: Sequence[Any] | Mapping[str, Any] = ()) -> Experiment:
         """Read a YAML file; `overrides` is `["KEY", "VALUE", ...]` as on the command line, or a mapping."""
-        return cls(assemble.load(path, overrides))
+        return cls(load_checked(path, overrides))
 
     # -- what a user calls ---------------------------------------------------------------------------------------
 
@@ -70,8 +73,8 @@ class Experiment:
         A folder that already holds a run is refused unless `resume`; with `resume` and nothing to continue the run
         starts from the beginning. Resuming with another config is an error that names the keys.
         """
-        config, environment = self.config, self._environment()
-        require_evaluations(config)
+        config, build, environment = self.config, self.build, self._environment()
+        require_evaluations(build)
         continued = resume and bool(self._checkpoints().epochs())  # then WEIGHTS are not read again
         if config.WEIGHTS and not continued and not normalized_path(config.WEIGHTS).exists():
             raise CheckpointError(f"WEIGHTS: {normalized_path(config.WEIGHTS)} does not exist")
@@ -83,32 +86,32 @@ class Experiment:
         samples = dataset.train()
         rows, held_rows = hold_out(samples, identities=config.HELDOUT_IDENTITIES, seed=config.SEED)
         held_samples = [samples[row] for row in held_rows]
-        self._print(environment, heldout_notes(config, held_samples, names))
-        inputs = sources.run_inputs(config, samples, test_samples)
+        self._print(environment, heldout_notes(build, held_samples, names))
+        inputs = sources.run_inputs(self.checked, samples, test_samples)
         with self.folder.claimed(environment.is_main):
             environment.from_main(lambda: self._prepare(resume, inputs))
             people = relabelled([samples[row] for row in rows])
             begun, known = environment.from_main(self._begun) if resume else (False, True)
             model, objective = self._parts(facts, pretrained=not begun)
             model.validate(test_samples)
-            sampler = assemble.sampler(config, people, environment.rank, environment.world)
+            sampler = build.sampler(people, environment.rank, environment.world)
             images, test = self._images(samples, environment), self._images(test_samples, environment, names)
             training, held = images.part(rows, people), images.part(held_rows, held_samples)
             check, log = self._check(held, test), self._log()
             measuring = self._measuring(environment, log)
-            pin, views = environment.device.type == "cuda", assemble.views(config)
+            pin, views = environment.device.type == "cuda", build.views()
             loader = BatchLoader(training.samples, training.images, sampler, pin=pin, views=views)
             trainer = Trainer(
                 model=model,
                 objective=objective,
-                optimizer=assemble.optimizer(config, parameter_groups(model, objective, assemble.lr_scale(config))),
-                schedule=assemble.lr_schedule(config),
+                optimizer=build.optimizer(parameter_groups(model, objective, build.lr_scale())),
+                schedule=build.lr_schedule(),
                 batches=TrainingBatches(loader, sampler),
-                augment=assemble.augment(config),
+                augment=build.augment(),
                 environment=environment,
                 checkpoints=self._checkpoints(inputs if known else None),
                 log=log,
-                epochs=assemble.epochs(config),
+                epochs=build.epochs(),
                 seed=config.SEED,
                 facts=self._identity(facts),
                 clip_norm=config.CLIP_NORM,
@@ -121,7 +124,7 @@ class Experiment:
                 select=config.SELECT,
                 extract_training=lambda view, epoch: self._training_table(model, training, measuring, view, epoch),
                 samples=people,
-                freeze=assemble.freeze(config),
+                freeze=build.freeze(),
             )
             if not (resume and trainer.resume()) and config.WEIGHTS:
                 load_model(normalized_path(config.WEIGHTS), model, self._data())
@@ -142,7 +145,7 @@ class Experiment:
         dataset, facts = self._dataset()
         self._report_left_out(dataset, environment)
         test_samples = self._test_samples(dataset, environment)
-        inputs = sources.run_inputs(self.config, dataset.train(), test_samples)
+        inputs = sources.run_inputs(self.checked, dataset.train(), test_samples)
         model, selection, path = self._network(environment, facts)
         trained_on = stored_inputs(path)
         changed = inputs.training_changes(trained_on or {}, ListingRecord.read(self.folder.listing), files=False)
@@ -162,7 +165,7 @@ class Experiment:
         known = self._checkpoints().epochs()
         newest = self._checkpoints().path(known[-1] if known else 0)
         path = normalized_path(self.config.WEIGHTS) if self.config.WEIGHTS else newest
-        facts = assemble.facts_of(self.config)
+        facts = self.build.info
         facts = replace(facts, num_ids=stored_ids(path) or facts.num_ids)
         model, selection, _ = self._network(environment, facts)
         return model.eval(), selection, environment
@@ -186,7 +189,7 @@ class Experiment:
 
         The facts are those of the people who are trained on.
         """
-        dataset, held = assemble.dataset(self.config), self.config.HELDOUT_IDENTITIES
+        dataset, held = self.build.dataset(), self.config.HELDOUT_IDENTITIES
         require_listing(dataset)
         facts = dataset.facts()
         if held >= facts.num_ids:
@@ -204,15 +207,15 @@ class Experiment:
         Raises DataError where the dataset cannot be listed.
         """
         dataset, _ = self._dataset()
-        return sources.run_inputs(self.config, dataset.train(), dataset.test())
+        return sources.run_inputs(self.checked, dataset.train(), dataset.test())
 
     def _prepare(self, resume: bool, inputs: RunInputs) -> None:
-        text, epochs = explain.resolved_text(self.config), self._checkpoints().epochs()
+        text, epochs = show.resolved_text(self.checked), self._checkpoints().epochs()
 
         def differences(old: str) -> list[str]:
-            for change in explain.named_changes(old, self.config):
+            for change in show.named_changes(old, self.config):
                 print(f"resuming with another setting: {change}")
-            return explain.differences(old, self.config)
+            return show.differences(old, self.checked)
 
         self.folder.prepare(
             text,
@@ -229,7 +232,7 @@ class Experiment:
 
     def _input_changes(self, epochs: Sequence[int], inputs: RunInputs) -> list[str]:
         """What keeps the run in the folder from being continued, beside its config."""
-        wanted, done, found = assemble.epochs(self.config), epochs[-1], []
+        wanted, done, found = self.build.epochs(), epochs[-1], []
         if wanted < done:
             found.append(
                 f"it has finished {done} epochs and SOLVER.EPOCHS is {wanted}; set it to {done} or more"
@@ -240,7 +243,7 @@ class Experiment:
             print(f"{self.folder.root}: {NOT_RECORDED}")
             return found
         listing = ListingRecord.read(self.folder.listing)
-        changed = inputs.training_changes(stored, listing, compared=lambda key: not explain.may_change(key))
+        changed = inputs.training_changes(stored, listing, compared=lambda key: not show.may_change(key))
         return found + changed + (inputs.test_changes(stored) if self.config.SELECT == "test" else [])
 
     def _log(self) -> JsonLines:
@@ -252,13 +255,13 @@ class Experiment:
     def _check(self, held: ImageSet, test: ImageSet) -> Check:
         """The people held out of training where there are any, and otherwise the protocols on the test set."""
         if held.samples:
-            return Check(held, {"heldout": heldout_evaluator(self.config)}, "mAP")
-        return Check(test, assemble.evaluators(self.config), "rank1")
+            return Check(held, {"heldout": self.build.heldout_evaluator()}, "mAP")
+        return Check(test, self.build.evaluators(), "rank1")
 
     def _test_samples(self, dataset: Dataset, environment: Environment) -> Sequence[Sample]:
         """The test images, after every protocol found in them what it needs; no image is opened."""
         samples = dataset.test()
-        self._print(environment, protocol_notes(self.config, samples, camera_names_of(dataset)))
+        self._print(environment, protocol_notes(self.build, samples, camera_names_of(dataset)))
         return samples
 
     @staticmethod
@@ -271,8 +274,9 @@ class Experiment:
     def _parts(self, facts: DatasetInfo, *, pretrained: bool) -> tuple[CrossModalityNet, Objective]:
         """Network and objective; initial weights are a function of SEED (and of PRETRAINED where it is wanted)."""
         with seeded(self.config.SEED, _INIT_SEED):
-            model = assemble.model(self.config, facts, weights=pretrained)
-            return model, assemble.objective(self.config, facts, model)
+            build = self.build.with_info(facts)
+            model = build.model(weights=pretrained)
+            return model, build.objective(model)
 
     def _images(
         self, samples: Sequence[Sample], environment: Environment, camera_names: Mapping[int, str] | None = None
@@ -280,7 +284,7 @@ class Experiment:
         """The images of a list, from the cache; one process decodes, the others wait for it."""
         with environment.accelerator.main_process_first():
             size, folder = tuple(self.config.SIZE), normalized_path(self.config.CACHE_DIR)
-            images = open_images(samples, size=size, folder=folder, depth=assemble.depth(self.config))
+            images = open_images(samples, size=size, folder=folder, depth=self.build.depth())
         return ImageSet(samples, images, camera_names or {})
 
     def _checkpoints(self, inputs: RunInputs | None = None) -> CheckpointFolder:
@@ -293,7 +297,7 @@ class Experiment:
 
     def _data(self) -> dict[str, Any]:
         """Name and, where it has several, split of the data set."""
-        dataset = assemble.dataset(self.config)
+        dataset = self.build.dataset()
         return {"data": self.config.DATA.NAME, **(dataset.checkpoint_key if isinstance(dataset, Identified) else {})}
 
     def _selection(self, epoch: int, best: Mapping[str, Any], ema: float) -> str:
@@ -341,7 +345,7 @@ class Experiment:
         """
         if not view:
             return measuring.table(model, training)
-        modality, augment = assemble.view(self.config, view)
+        modality, augment = self.build.view(view)
         rows = [row for row, sample in enumerate(training.samples) if modality in (None, sample.modality)]
 
         def prepare(batch: Batch) -> Batch:
@@ -359,18 +363,18 @@ class Experiment:
         trained_on: Mapping[str, Any] | None,
     ) -> dict[str, Report]:
         """Score every protocol from one table of descriptors, write the results and print them."""
-        evaluators: Mapping[str, Evaluator] = assemble.evaluators(self.config)
+        evaluators: Mapping[str, Evaluator] = self.build.evaluators()
         if not evaluators:
             raise ConfigError(["EVALUATION is empty: name at least one protocol"])
         conditions = {
             **{key: str(value) for key, value in self._data().items()},
-            "feature": "+".join(self.config.MODEL.DESCRIPTOR),
+            "feature": "+".join(self.config.MODEL.EMBEDDING),
             "checkpoint": selection,
             "precision": measuring.environment.precision,
             "seed": str(self.config.SEED),
             **model.conditions,  # type: ignore[dict-item]
         }
-        if (depth := assemble.depth(self.config)) is not None:
+        if (depth := self.build.depth()) is not None:
             conditions["depth"] = str(depth)
         flips = self.config.FLIP_TEST
         if flips != "none":

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from vireid.config import assemble
 from vireid.core.types import Sample
 from vireid.data.augment.transforms import normalise
 from vireid.data.images.depth import DepthMapping
@@ -42,11 +41,11 @@ class TrainedModel:
         net, selection, environment = experiment.deployed()
         config = experiment.config
         words = f"{path}, {selection}"
-        return cls(net, environment, tuple(config.SIZE), config.TEST_BATCH, words, assemble.depth(config))
+        return cls(net, environment, tuple(config.SIZE), config.TEST_BATCH, words, experiment.build.depth())
 
     def fingerprint(self) -> str:
         """Return a digest of the weights, the compared fields, the image size and DATA.DEPTH."""
-        total = hashlib.sha256(repr((self.size, tuple(self.net.descriptor))).encode())
+        total = hashlib.sha256(repr((self.size, tuple(self.net.embedding))).encode())
         if self.depth is not None:
             total.update(str(self.depth).encode())
         for name, value in sorted(self.net.state_dict().items()):

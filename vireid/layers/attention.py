@@ -7,6 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from vireid.core.errors import ArgumentError
+
 CHUNK = 128  # queries per chunk if no fused kernel is available
 
 
@@ -32,7 +34,7 @@ class TokenAttention(nn.Module):
     def __init__(self, channels: int, heads: int = 1) -> None:
         super().__init__()
         if heads < 1 or channels % heads:
-            raise ValueError(f"heads must divide the {channels} channels, got {heads}")
+            raise ArgumentError("heads", f"must divide the {channels} channels, got {heads}")
         self.heads = heads
         self.query = nn.Linear(channels, channels)
         self.key = nn.Linear(channels, channels, bias=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from vireid.core.errors import ArgumentError
 from vireid.core.registries import INSERTS
 from vireid.layers.precision import float32_or_more, without_autocast
 
@@ -68,7 +69,7 @@ class NonLocal:
 
     def __init__(self, *, count: int = 1) -> None:
         if count < 1:
-            raise ValueError(f"count must be at least 1, got {count}")
+            raise ArgumentError("count", f"must be at least 1, got {count}")
         self.count = count
 
     def build(self, channels: int) -> NonLocalBlock:

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vireid.core.errors import ArgumentError
 from vireid.core.registries import LOSSES
 from vireid.core.types import Modality
 from vireid.layers.processes import mean_over_processes
@@ -75,7 +76,7 @@ class ModalityConfusion(nn.Module):
     ) -> None:
         super().__init__()
         if semantics not in get_args(Semantics):
-            raise ValueError(f"semantics must be one of {get_args(Semantics)}, got {semantics!r}")
+            raise ArgumentError("semantics", f"must be one of {get_args(Semantics)}, got {semantics!r}")
         if hidden < 1 or lr < 0 or not 0 <= momentum < 1 or weight_decay < 0:
             raise ValueError(
                 f"hidden must be at least 1, lr and weight_decay at least 0, momentum in [0, 1); got {hidden}, {lr}, "

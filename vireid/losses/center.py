@@ -7,6 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from vireid.core.errors import ArgumentError
 from vireid.core.registries import LOSSES
 from vireid.layers.pairwise import groups, squared_distances
 
@@ -23,7 +24,7 @@ class _MarginCenters(nn.Module):
         if classes < 2:
             raise ValueError(f"center losses need at least 2 classes, got {classes}")
         if rows_of_class is not None and rows_of_class < 1:
-            raise ValueError(f"rows_of_class must be at least 1, got {rows_of_class}")
+            raise ArgumentError("rows_of_class", f"must be at least 1, got {rows_of_class}")
         if rho < 0 or sigma < 0:
             raise ValueError(f"rho and sigma must be at least 0, got {rho} and {sigma}")
         self.rho, self.sigma, self.rows_of_class = rho, sigma, rows_of_class

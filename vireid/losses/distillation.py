@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vireid.core.errors import ArgumentError
 from vireid.core.interfaces import EpochContext
 from vireid.core.registries import LOSSES
 from vireid.core.types import Modality
@@ -66,7 +67,7 @@ class ModalityMutualLearning(nn.Module):
     ) -> None:
         super().__init__()
         if not 0 <= update <= 1:
-            raise ValueError(f"update must lie in [0, 1], got {update}")
+            raise ArgumentError("update", f"must lie in [0, 1], got {update}")
         if id_weight < 0 or kl_weight < 0:
             raise ValueError(f"id_weight and kl_weight must be at least 0, got {id_weight} and {kl_weight}")
         self.update, self.id_weight, self.kl_weight = update, id_weight, kl_weight

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from vireid.core.errors import ArgumentError
 from vireid.core.registries import LOSSES
 from vireid.layers.pairwise import distances, group_means, groups, require
 
@@ -54,7 +55,7 @@ class CenterPairMining(nn.Module):
     def __init__(self, *, margin: float = 0.2) -> None:
         super().__init__()
         if margin < 0:
-            raise ValueError(f"margin must be at least 0, got {margin}")
+            raise ArgumentError("margin", f"must be at least 0, got {margin}")
         self.margin = margin
 
     def forward(self, features: Tensor, labels: Tensor, modality: Tensor, branch: Tensor) -> Tensor:

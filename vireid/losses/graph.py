@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vireid.core.errors import ArgumentError
 from vireid.core.registries import LOSSES
 from vireid.layers.graph import GraphAttention
 from vireid.layers.pairwise import groups
@@ -60,9 +61,9 @@ class CrossModalityGraph(nn.Module):
         if num_heads < 1 or width < 1:
             raise ValueError(f"num_heads and width must be at least 1, got {num_heads} and {width}")
         if not 0 <= dropout < 1:
-            raise ValueError(f"dropout must be in [0, 1), got {dropout}")
+            raise ArgumentError("dropout", f"must be in [0, 1), got {dropout}")
         if slope < 0:
-            raise ValueError(f"slope must be at least 0, got {slope}")
+            raise ArgumentError("slope", f"must be at least 0, got {slope}")
         self.dropout = nn.Dropout(dropout)
         self.heads = GraphAttention(feature_dim, width, heads=num_heads, dropout=dropout, slope=slope)
         self.out = GraphAttention(num_heads * width, num_ids, dropout=dropout, slope=slope)

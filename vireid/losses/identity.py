@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vireid.core.errors import ArgumentError
 from vireid.core.registries import LOSSES
 
 
@@ -33,7 +34,7 @@ class IdentityCrossEntropy(nn.Module):
     def __init__(self, *, smoothing: float = 0.0) -> None:
         super().__init__()
         if not 0 <= smoothing < 1:
-            raise ValueError(f"smoothing must be in [0, 1), got {smoothing}")
+            raise ArgumentError("smoothing", f"must be in [0, 1), got {smoothing}")
         self.smoothing = smoothing
 
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:

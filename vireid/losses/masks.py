@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from vireid.core.errors import ArgumentError
 from vireid.core.registries import LOSSES
 from vireid.layers.pairwise import MIN_SQUARED, distances, group_means, groups, require
 
@@ -79,7 +80,7 @@ class CenterCluster(nn.Module):
     def __init__(self, *, margin: float = 0.7) -> None:
         super().__init__()
         if margin < 0:
-            raise ValueError(f"margin must be at least 0, got {margin}")
+            raise ArgumentError("margin", f"must be at least 0, got {margin}")
         self.margin = margin
 
     def forward(self, features: Tensor, labels: Tensor) -> dict[str, Tensor]:

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vireid.core.errors import ConfigError
+from vireid.core.errors import ArgumentError, ConfigError
 from vireid.core.interfaces import EpochContext
 from vireid.core.registries import LOSSES
 from vireid.core.types import EmbeddingTable, Modality
@@ -35,7 +35,7 @@ class Bank(nn.Module):
     def __init__(self, num_ids: int, width: int, *, momentum: float, hard: bool = False) -> None:
         super().__init__()
         if not 0 <= momentum < 1:
-            raise ValueError(f"momentum must lie in [0, 1), got {momentum}")
+            raise ArgumentError("momentum", f"must lie in [0, 1), got {momentum}")
         self.momentum, self.hard = momentum, hard
         start = l2_normalize(torch.randn(num_ids, width))
         self.register_buffer("features", start)
@@ -106,7 +106,7 @@ class ConsistencyMemory(nn.Module):
 
     Raises:
         ValueError: If a batch holds fewer than two identities. On devices other than the CPU the loss is NaN instead.
-        ConfigError: If the width of MODEL.DESCRIPTOR differs from that of the field that this loss reads.
+        ConfigError: If the width of MODEL.EMBEDDING differs from that of the field that this loss reads.
 
     Source:
         MCE (AAAI 2023), released code, whose values are the defaults.
@@ -148,9 +148,9 @@ class ConsistencyMemory(nn.Module):
     ) -> None:
         super().__init__()
         if temperature <= 0:
-            raise ValueError(f"temperature must be above 0, got {temperature}")
+            raise ArgumentError("temperature", f"must be above 0, got {temperature}")
         if auxiliary < 0:
-            raise ValueError(f"auxiliary must be the number of a view, or 0 for none, got {auxiliary}")
+            raise ArgumentError("auxiliary", f"must be the number of a view, or 0 for none, got {auxiliary}")
         if min(margin, center_weight, identity_weight, auxiliary_weight, kl_weight) < 0:
             raise ValueError("margin and the four weights must be at least 0")
         self.temperature, self.margin, self.frozen, self.auxiliary = temperature, margin, align == "frozen", auxiliary
@@ -184,8 +184,8 @@ class ConsistencyMemory(nn.Module):
         if table.embeddings.shape[1] != bank.features.shape[1]:
             raise ConfigError(
                 [
-                    f"MODEL.DESCRIPTOR is {table.embeddings.shape[1]} wide and the memories read a field of "
-                    f"{bank.features.shape[1]}; name the same field in MODEL.DESCRIPTOR and in the USES of this loss"
+                    f"MODEL.EMBEDDING is {table.embeddings.shape[1]} wide and the memories read a field of "
+                    f"{bank.features.shape[1]}; name the same field in MODEL.EMBEDDING and in the USES of this loss"
                 ]
             )
         rows, labels = torch.from_numpy(table.embeddings[chosen]), torch.from_numpy(table.labels[chosen])

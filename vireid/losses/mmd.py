@@ -7,6 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from vireid.core.errors import ArgumentError
 from vireid.core.registries import LOSSES
 from vireid.core.types import Modality
 from vireid.layers.pairwise import group_means, groups, require, squared_distances
@@ -67,9 +68,9 @@ def one_modality(same: Tensor, visible: Tensor) -> Tensor:
 
 def _check_kernel(kernel_mul: float, kernel_num: int) -> None:
     if kernel_mul <= 0:
-        raise ValueError(f"kernel_mul must be above 0, got {kernel_mul}")
+        raise ArgumentError("kernel_mul", f"must be above 0, got {kernel_mul}")
     if kernel_num < 1:
-        raise ValueError(f"kernel_num must be at least 1, got {kernel_num}")
+        raise ArgumentError("kernel_num", f"must be at least 1, got {kernel_num}")
 
 
 @LOSSES.register
@@ -157,9 +158,9 @@ class MarginMMD(nn.Module):
         super().__init__()
         _check_kernel(kernel_mul, kernel_num)
         if margin is not None and margin < 0:
-            raise ValueError(f"margin must be at least 0, got {margin}")
+            raise ArgumentError("margin", f"must be at least 0, got {margin}")
         if mode not in CONTRIBUTIONS:
-            raise ValueError(f"mode must be one of {tuple(CONTRIBUTIONS)}, got {mode!r}")
+            raise ArgumentError("mode", f"must be one of {tuple(CONTRIBUTIONS)}, got {mode!r}")
         self.margin, self.mode = margin, mode
         self.kernel_mul, self.kernel_num = kernel_mul, kernel_num
 

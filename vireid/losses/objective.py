@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from vireid.core.binding import bind, requested, serve
-from vireid.core.errors import ConfigError, DataError, nearest
+from vireid.core.errors import ConfigError, DataError, Problem, closest
 from vireid.core.fields import BATCH_FIELDS
 from vireid.core.interfaces import Measures
 from vireid.core.types import Batch, ModelOutput, Progress
@@ -52,22 +52,21 @@ class Objective(nn.Module):
         super().__init__()
         self._terms = dict(terms)
         self._bindings: dict[str, dict[str, str]] = {}
-        provided, problems = frozenset(provided), []
+        provided, problems = frozenset(provided), list[Problem]()
         if not terms:
-            problems.append("OBJECTIVE has no terms; add at least one loss, such as ID: {NAME: IdentityCrossEntropy}")
+            text = "has no terms; add at least one loss, such as ID: {NAME: IdentityCrossEntropy}"
+            problems.append(Problem(text, key="OBJECTIVE"))
         for name, term in terms.items():
-            binding, faults = bind(term.loss, term.uses, provided)
-            problems += [f"{self._place(name)} {fault}" for fault in faults]
+            key, kind = f"OBJECTIVE.{name.upper()}", type(term.loss).__name__
+            binding, unbound = bind(term.loss, term.uses, provided)
+            problems += [replace(problem, key=key, text=f"({kind}) {problem.text}") for problem in unbound]
             for other in getattr(term.schedule, "reads_terms", ()):
                 if other not in terms:
-                    place = f"OBJECTIVE.{name.upper()}.SCHEDULE ({type(term.schedule).__name__})"
-                    known = ", ".join(terms)
-                    problems.append(
-                        f"{place} reads the term {other!r}, which does not exist{nearest(other, terms)}"
-                        f" (terms: {known})"
-                    )
+                    text = f"({type(term.schedule).__name__}) reads the term {other!r}, which does not exist"
+                    suggestion, note = closest(other, terms), f"(terms: {', '.join(terms)})"
+                    problems.append(Problem(text, key=f"{key}.SCHEDULE", suggestion=suggestion, note=note))
             if hasattr(self, name) or "." in name or not name:
-                problems.append(f"OBJECTIVE.{name.upper()}: a term cannot have this name; rename the term")
+                problems.append(Problem(": a term cannot have this name; rename the term", key=key))
                 continue
             self._bindings[name] = binding
             self.add_module(name, term.loss)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
+from vireid.core.errors import ArgumentError
 from vireid.core.registries import TERM_SCHEDULES
 from vireid.core.types import Progress
 
@@ -24,7 +25,7 @@ class LinearRamp:
 
     def __init__(self, *, epochs: int = 10) -> None:
         if epochs < 1:
-            raise ValueError(f"epochs must be at least 1, got {epochs}")
+            raise ArgumentError("epochs", f"must be at least 1, got {epochs}")
         self.epochs = epochs
 
     def __call__(self, progress: Progress) -> float:
@@ -55,7 +56,7 @@ class InverseEpochLoss:
 
     def __init__(self, *, of: Sequence[str]) -> None:
         if not of or isinstance(of, str):
-            raise ValueError(f"of must be a list of at least one term, got {of!r}")
+            raise ArgumentError("of", f"must be a list of at least one term, got {of!r}")
         self.reads_terms = tuple(of)
 
     def __call__(self, progress: Progress) -> float:

@@ -7,6 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from vireid.core.errors import ArgumentError
 from vireid.core.registries import LOSSES
 from vireid.core.types import Modality
 from vireid.layers.pairing import follow, partners
@@ -76,7 +77,7 @@ class SoftTargets(nn.Module):
         if student_view < 0 or teacher_view < 0:
             raise ValueError(f"student_view and teacher_view must be at least 0, got {student_view} and {teacher_view}")
         if temperature <= 0:
-            raise ValueError(f"temperature must be above 0, got {temperature}")
+            raise ArgumentError("temperature", f"must be above 0, got {temperature}")
         self.student = int(Modality[student.upper()]), student_view
         self.teacher = int(Modality[teacher.upper()]), teacher_view
         self.form, self.temperature = form, temperature

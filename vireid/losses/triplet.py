@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vireid.core.errors import ArgumentError
 from vireid.core.registries import LOSSES
 from vireid.layers.norms import l2_normalize
 from vireid.layers.pairwise import Groups, distances, group_means, groups, hardest, require
@@ -12,7 +13,7 @@ from vireid.layers.pairwise import Groups, distances, group_means, groups, harde
 
 def _checked_margin(margin: float) -> float:
     if margin < 0:
-        raise ValueError(f"margin must be at least 0, got {margin}")
+        raise ArgumentError("margin", f"must be at least 0, got {margin}")
     return margin
 
 

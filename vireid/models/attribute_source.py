@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from vireid.core.errors import DataError
+from vireid.core.errors import ArgumentError, DataError
 from vireid.core.interfaces import EpochContext
 from vireid.core.registries import ATTRIBUTE_SOURCES
 from vireid.core.types import Sample
@@ -74,7 +74,7 @@ class AttributeSource(nn.Module):
         super().__init__()
         for name, value in {"probability": probability, "dropout": dropout}.items():
             if not 0 <= value <= 1:
-                raise ValueError(f"{name} must lie in [0, 1], got {value}")
+                raise ArgumentError(name, f"must lie in [0, 1], got {value}")
         needed = test == "predicted" or (train == "mixed" and mixed_with == "predicted")
         if needed and predictor is False:
             raise ValueError(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from vireid.core.binding import bind, requested, serve
-from vireid.core.errors import ConfigError, DataError, nearest
+from vireid.core.errors import ArgumentError, ConfigError, DataError, Problem, closest
 from vireid.core.fields import ATTRIBUTE_FIELDS, FIELDS, MODEL_FIELDS
 from vireid.core.types import Batch, ModelOutput, Sample
 from vireid.layers.norms import l2_normalize
@@ -34,8 +35,8 @@ class CrossModalityNet(nn.Module):
         adapter: Rewrites the map with attributes; needs `attributes`.
         attributes: Attribute source: requests `pooled_image`, `attributes`, `attributes_known` by name and returns
             (attributes (R, A), {field: tensor}).
-        descriptor: Fields that form the embedding.
-        unit: L2-normalize the embedding. Without it `descriptor` must be one field.
+        embedding: Fields that form the embedding.
+        normalize: L2-normalize the embedding. Without it `embedding` must be one field.
 
     Raises:
         ConfigError: All requests that no part provides, and all invalid slots.
@@ -60,15 +61,15 @@ class CrossModalityNet(nn.Module):
         uses: Mapping[str, Mapping[str, str]] | None = None,
         adapter: nn.Module | None = None,
         attributes: nn.Module | None = None,
-        descriptor: Sequence[str] = ("features_bn",),
-        unit: bool = True,
+        embedding: Sequence[str] = ("features_bn",),
+        normalize: bool = True,
     ) -> None:
         super().__init__()
         self.backbone, self.pool = backbone, pool
         self._passes_visible = "visible" in requested(backbone)
         self.attributes, self.adapter = attributes, adapter
         self.heads = nn.ModuleDict(heads)
-        self.descriptor, self.unit = tuple(descriptor), unit
+        self.embedding, self.normalize = tuple(embedding), normalize
         self._bindings: dict[str, dict[str, str]] = {}
         self.dims: dict[str, int] = dict.fromkeys(MODEL_FIELDS, int(backbone.channels))  # type: ignore[arg-type]
         self._training_only: frozenset[str] = frozenset()
@@ -80,79 +81,81 @@ class CrossModalityNet(nn.Module):
             problems += self._join("MODEL.ADAPTER", adapter, {}, {"pooled", "feature_map", "attributes"}, provided)
         uses = dict(uses or {})
         for name in sorted(set(uses) - set(heads)):
-            problems.append(
-                f"MODEL.HEADS.{name.upper()}: USES is set, but this head does not exist{nearest(name, heads)}"
-            )
+            text, suggestion = ": USES is set, but this head does not exist", closest(name, heads)
+            problems.append(Problem(text, key=f"MODEL.HEADS.{name.upper()}", suggestion=suggestion))
         for name, head in heads.items():
             problems += self._join(
-                f"MODEL.HEADS.{name.upper()}", head, uses.get(name, {}), provided, provided, key=name
+                f"MODEL.HEADS.{name.upper()}", head, uses.get(name, {}), provided, provided, head=name
             )
-        problems += self._check_descriptor(provided)
+        problems += self._check_embedding(provided)
         if problems:
             raise ConfigError(problems)
         self.provides = frozenset(provided)
 
-    def _check_slots(self) -> list[str]:
+    def _check_slots(self) -> list[Problem]:
         adapter, attributes = type(self.adapter).__name__, type(self.attributes).__name__
         if self.adapter is not None and self.attributes is None:
-            return [f"MODEL.ADAPTER ({adapter}) needs attributes; set MODEL.ATTRIBUTES to their source"]
+            text = f"({adapter}) needs attributes; set MODEL.ATTRIBUTES to their source"
+            return [Problem(text, key="MODEL.ADAPTER")]
         if self.adapter is None and self.attributes is not None:
-            return [
-                f"MODEL.ATTRIBUTES ({attributes}) is unused because MODEL.ADAPTER is none; set "
-                "MODEL.ATTRIBUTES: {NAME: none}"
-            ]
+            text = f"({attributes}) is unused because MODEL.ADAPTER is none; set MODEL.ATTRIBUTES: {{NAME: none}}"
+            return [Problem(text, key="MODEL.ATTRIBUTES")]
         return []
 
     def _join(
         self,
-        place: str,
+        slot: str,
         part: nn.Module,
         uses: Mapping[str, str],
         offered: Iterable[str],
         provided: set[str],
-        key: str = "",
-    ) -> list[str]:
+        head: str = "",
+    ) -> list[Problem]:
         """Bind a part, add what it declares to `provided`, and return its problems."""
-        place = f"{place} ({type(part).__name__})"
         binding, problems = bind(part, uses, offered)
-        self._bindings[f"heads.{key}" if key else place.split(" ")[0]] = binding
+        self._bindings[f"heads.{head}" if head else slot] = binding
         declared = frozenset(getattr(part, "provides", ()))
         for field in sorted(declared):
             if field not in FIELDS:
-                problems.append(f"provides {field!r}, which core/fields.py does not define{nearest(field, FIELDS)}")
+                text = f"provides {field!r}, which core/fields.py does not define"
+                problems.append(Problem(text, suggestion=closest(field, FIELDS)))
             elif field in provided:
-                problems.append(f"provides {field!r}, which a part before it already provides")
+                problems.append(Problem(f"provides {field!r}, which a part before it already provides"))
         provided |= declared
         self.dims |= dict(getattr(part, "dims", {}))
         self._training_only |= frozenset(getattr(part, "training_only", ()))
-        return [f"{place} {problem}" for problem in problems]
+        kind = type(part).__name__
+        return [replace(problem, key=slot, text=f"({kind}) {problem.text}") for problem in problems]
 
-    def _check_descriptor(self, provided: set[str]) -> list[str]:
-        problems = [] if self.descriptor else ["MODEL.DESCRIPTOR is empty; retrieval needs at least one field"]
-        if not self.unit and len(self.descriptor) > 1:
-            problems.append(
-                "MODEL.UNIT false needs a MODEL.DESCRIPTOR of one field, because several fields are L2-normalized "
-                "before they are concatenated; set MODEL.UNIT: true"
+    def _check_embedding(self, provided: set[str]) -> list[Problem]:
+        problems: list[Problem] = []
+
+        def report(text: str, *, key: str = "MODEL.EMBEDDING", suggestion: str | None = None, note: str = "") -> None:
+            problems.append(Problem(text, key=key, suggestion=suggestion, note=note))
+
+        if not self.embedding:
+            report("is empty; retrieval needs at least one field")
+        if not self.normalize and len(self.embedding) > 1:
+            report(
+                "false needs a MODEL.EMBEDDING of one field, because several fields are L2-normalized before they are"
+                " concatenated; set MODEL.NORMALIZE: true",
+                key="MODEL.NORMALIZE",
             )
-        for field in self.descriptor:
+        for field in self.embedding:
             if field not in provided:
-                known = ", ".join(sorted(provided))
-                problems.append(
-                    f"MODEL.DESCRIPTOR: nothing provides {field!r}{nearest(field, provided)}\n    (provided: {known})"
-                )
+                note = f"\n    (provided: {', '.join(sorted(provided))})"
+                report(f": nothing provides {field!r}", suggestion=closest(field, provided), note=note)
             elif field in self._training_only:
-                problems.append(f"MODEL.DESCRIPTOR: {field!r} is computed in training only")
+                report(f": {field!r} is computed in training only")
             elif len(shape := FIELDS[field].shape) not in (2, 3) or shape[-1] not in ("C", "D"):
-                problems.append(
-                    f"MODEL.DESCRIPTOR: {field!r} has the shape ({', '.join(shape)}) and is not an embedding; name a "
-                    "field such as features_bn"
-                )
+                text = f": {field!r} has the shape ({', '.join(shape)}) and is not an embedding"
+                report(f"{text}; name a field such as features_bn")
         return problems
 
     def forward(self, batch: Batch) -> ModelOutput:
         """Compute all fields in training; in evaluation those that are not `training_only`."""
         if not batch.images.is_floating_point():
-            raise ValueError(f"images must be normalized floats, got {batch.images.dtype}")
+            raise ArgumentError("images", f"must be normalized floats, got {batch.images.dtype}")
         extra = {"visible": batch.visible} if self._passes_visible else {}
         feature_map, source = self.backbone(batch.images, batch.modality, **extra)
         with without_autocast(feature_map):
@@ -200,7 +203,7 @@ class CrossModalityNet(nn.Module):
     @property
     def conditions(self) -> dict[str, str]:
         """Conditions to report with every number of this network."""
-        lengths = {} if self.unit else {"descriptor_lengths": "kept"}
+        lengths = {} if self.normalize else {"descriptor_lengths": "kept"}
         parts = (self.attributes, self.adapter)
         return {k: v for part in parts for k, v in getattr(part, "conditions", {}).items()} | lengths
 
@@ -211,22 +214,22 @@ class CrossModalityNet(nn.Module):
             check(samples)
 
     def embed(self, batch: Batch) -> Tensor:
-        """Compute the embeddings for retrieval, (B, D), L2-normalized unless `unit` is false; needs evaluation mode.
+        """Compute the embeddings for retrieval, (B, D), L2-normalized if `normalize` is set; needs evaluation mode.
 
         A single field of one row for each image is L2-normalized. Several fields, part features (R, P, D) or several
-        rows of an image are each L2-normalized, concatenated (fields in the order of `descriptor`) and L2-normalized
+        rows of an image are each L2-normalized, concatenated (fields in the order of `embedding`) and L2-normalized
         again.
         """
         assert not self.training, "embed() needs evaluation mode: batch statistics would leak between images"
         out = self(batch)
-        pieces = [self._normalized(float32_or_more(out.values[field])).flatten(1) for field in self.descriptor]
+        pieces = [self._normalized(float32_or_more(out.values[field])).flatten(1) for field in self.embedding]
         embeddings = torch.cat(pieces, dim=1)
         if out.source is not None:  # concatenate the rows of each image, in their order
             embeddings = embeddings[torch.argsort(out.source, stable=True)].reshape(len(batch), -1)
         return self._normalized(embeddings)
 
     def _normalized(self, embeddings: Tensor) -> Tensor:
-        return l2_normalize(embeddings) if self.unit else embeddings
+        return l2_normalize(embeddings) if self.normalize else embeddings
 
 
 def copies(source: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from vireid.core.errors import ArgumentError
 from vireid.core.registries import POOLS
 from vireid.layers.pooling import average, generalized_mean, maximum
 
@@ -43,7 +44,7 @@ class GeM(nn.Module):
     def __init__(self, *, p: float = 3.0, learn: bool = False) -> None:
         super().__init__()
         if p <= 0:
-            raise ValueError(f"p must be above 0, got {p}")
+            raise ArgumentError("p", f"must be above 0, got {p}")
         self.start = float(p)
         self.log_p = nn.Parameter(torch.tensor([math.log(p)])) if learn else None
 

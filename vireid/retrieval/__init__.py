@@ -4,17 +4,15 @@ from vireid.retrieval.index import FaissFlat, FaissHNSW, FaissIVF, FaissIVFPQ, F
 from vireid.retrieval.metrics import QueryScores, Scores, measure, measure_queries
 from vireid.retrieval.ranking import Ranking, rank_rows
 from vireid.retrieval.rerank import DatabaseAugmentation, KReciprocal, QueryExpansion, RandomWalk
-from vireid.retrieval.similarity import EuclideanScorer, FaissScorer, TorchScorer
+from vireid.retrieval.similarity import Similarity
 
 __all__ = [
     "DatabaseAugmentation",
-    "EuclideanScorer",
     "FaissFlat",
     "FaissHNSW",
     "FaissIVF",
     "FaissIVFPQ",
     "FaissIVFRefined",
-    "FaissScorer",
     "KReciprocal",
     "Milvus",
     "QueryExpansion",
@@ -22,8 +20,8 @@ __all__ = [
     "RandomWalk",
     "Ranking",
     "Scores",
+    "Similarity",
     "TorchExact",
-    "TorchScorer",
     "measure",
     "measure_queries",
     "rank_rows",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,11 +10,6 @@ from pathlib import Path
 
 from vireid.core.errors import UserError
 from vireid.core.io import sweep, write_text
-
-try:
-    import fcntl
-except ImportError:  # Windows: a second run in the same folder is not refused
-    fcntl = None
 
 
 class RunFolder:
@@ -60,7 +56,7 @@ class RunFolder:
         Raises:
             UserError: If another run holds the lock, or the folder cannot be written.
         """
-        if not claim or fcntl is None:
+        if not claim:
             yield
             return
         try:

@@ -13,7 +13,6 @@ from typing import Any, BinaryIO
 from vireid.core.errors import UserError
 from vireid.core.io import write_text
 
-
 EPOCH = "epoch"  # event: means of a finished epoch
 EVALUATION = "evaluation"  # event: scores of one protocol during training
 

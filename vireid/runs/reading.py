@@ -99,9 +99,7 @@ def read_run(folder: Path | str) -> Run:
         metrics = Metrics.read(files.metrics)
     else:
         metrics = Metrics({})
-        notes.append(
-            f"metrics.json is missing: the run has not been evaluated. {command_hint(folder, '--eval-only')}"
-        )
+        notes.append(f"metrics.json is missing: the run has not been evaluated. {command_hint(folder, '--eval-only')}")
     epochs = history.epochs
     if not epochs.epoch and not metrics.reports:
         missing = [path.name for path in (files.log, files.metrics) if not path.exists()]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from vireid.core.arrays import l2_normalized_rows
 from vireid.core.errors import DataError, UserError
 from vireid.core.types import EmbeddingTable, Sample
 from vireid.evaluation.evaluator import Evaluator
@@ -255,5 +256,7 @@ def read_embeddings(run: Path) -> SavedEmbeddings:
     except KeyError as error:
         raise damaged(folder.features, "the embeddings of a run", error) from error
     if any(len(column) not in (0, len(features)) for column in columns.values()):
-        raise DataError(f"{folder.features}: its columns have different lengths; evaluate the run again with --eval-only")
-    return SavedEmbeddings(features / np.linalg.norm(features, axis=1, keepdims=True).clip(1e-12), **columns)
+        raise DataError(
+            f"{folder.features}: its columns have different lengths; evaluate the run again with --eval-only"
+        )
+    return SavedEmbeddings(l2_normalized_rows(f"{file}: features", features), **columns)

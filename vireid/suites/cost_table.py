@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from vireid.config import assemble
+from vireid.config.build import Build
 from vireid.suites.plan import Cell, SuitePlan
 from vireid.zoo.cost import Cost, Speed, cost, speed
 
@@ -61,10 +61,10 @@ def costs_of(plan: SuitePlan, names: Sequence[str], *, device: str = "cpu") -> C
 
 def _values(cell: Cell, names: Sequence[str], timed: bool, device: str) -> dict[str, float | None]:
     run = next(iter(cell.runs.values()))
-    config = assemble.load(run.config, [word for pair in run.pairs() for word in pair])
-    model = assemble.model(config, assemble.facts_of(config), weights=False)
-    counted = cost(model, config.SIZE)
-    measured = speed(model, config.SIZE, device=device) if timed else None
+    size = run.checked.config.SIZE
+    model = Build(run.checked).model(weights=False)
+    counted = cost(model, size)
+    measured = speed(model, size, device=device) if timed else None
     values: dict[str, float | None] = {}
     for name in names:
         column = COLUMNS[name]

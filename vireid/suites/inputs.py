@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from vireid.config import assemble, sources
 from vireid.config import show as explain
+from vireid.config import sources
+from vireid.config.build import Build
 from vireid.config.imports import plugin_digests
 from vireid.core.errors import DataError
 from vireid.core.types import Sample
@@ -33,16 +34,18 @@ class CurrentInputs:
 
     def of(self, run: Run) -> RunInputs | None:
         """Return the current inputs of a run; None if the dataset cannot be listed on this machine."""
-        key = json.dumps([run.loaded.DATA, list(run.loaded.IMPORTS), *_paths(run)], sort_keys=True, default=str)
+        key = json.dumps(
+            [run.checked.config.DATA, list(run.checked.config.IMPORTS), *_paths(run)], sort_keys=True, default=str
+        )
         if key not in self._known:
             listings = self._listing(run)
-            self._known[key] = None if listings is None else sources.run_inputs(run.loaded, *listings)
+            self._known[key] = None if listings is None else sources.run_inputs(run.checked, *listings)
         return self._known[key]
 
     def _listing(self, run: Run) -> tuple[list[Sample], list[Sample]] | None:
-        key = json.dumps([run.loaded.DATA, plugin_digests(run.loaded)], sort_keys=True, default=str)
+        key = json.dumps([run.checked.config.DATA, plugin_digests(run.checked.config)], sort_keys=True, default=str)
         if key not in self._listings:
-            dataset = assemble.dataset(run.loaded)
+            dataset = Build(run.checked).dataset()
             try:
                 require_listing(dataset)
                 self._listings[key] = list(dataset.train()), list(dataset.test())
@@ -52,7 +55,7 @@ class CurrentInputs:
 
 
 def _paths(run: Run) -> list[tuple[str, str]]:
-    return [(key, value) for key, value, mark in sources.path_values(run.loaded) if mark.content]
+    return [(key, value) for key, value, mark in sources.path_values(run.checked) if mark.content]
 
 
 def recorded(folder: Path) -> dict[str, Any] | None:
@@ -77,13 +80,13 @@ def training_changes(run: Run, inputs: Mapping[str, Any], now: RunInputs) -> lis
     """Return what changed since a run was trained, one sentence for each change that requires a new training."""
     trained_on = inputs.get("trained_on") or {}
     changes = now.training_changes(trained_on, compared=lambda key: not explain.may_change(key))
-    return changes + (now.test_changes(trained_on) if run.loaded.SELECT == "test" else [])
+    return changes + (now.test_changes(trained_on) if run.checked.config.SELECT == "test" else [])
 
 
 def training_digest(run: Run, now: RunInputs) -> str:
     """Compute the SHA-256 of everything that `training_changes` compares."""
     inputs = now.to_json()
-    if run.loaded.SELECT != "test":
+    if run.checked.config.SELECT != "test":
         del inputs["test"]
     inputs["files"] = {key: value for key, value in inputs["files"].items() if not explain.may_change(key)}
     return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()

@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from vireid.config import assemble
 from vireid.config import show as explain
-from vireid.config.defaults import SETTINGS
-from vireid.config.load import BASE, Config
+from vireid.config.check import load_checked
+from vireid.config.checked import CheckedConfig
+from vireid.config.load import BASE
+from vireid.config.schema import SETTINGS
 from vireid.config.yaml import dump
 from vireid.core.errors import ConfigError, UserError, nearest
 from vireid.core.io import write_text
@@ -31,7 +32,7 @@ class Run:
     config: Path
     overrides: Mapping[str, Any]
     resolved: str = field(repr=False)  # YAML with all defaults
-    loaded: Config = field(repr=False, compare=False)  # checked
+    checked: CheckedConfig = field(repr=False, compare=False)
 
     def words(self) -> list[str]:
         """Return the arguments of `vireid train`, without OUTPUT_DIR."""
@@ -44,7 +45,7 @@ class Run:
     @property
     def epochs(self) -> int:
         """Number of epochs to train."""
-        return int(self.loaded.SOLVER.EPOCHS)
+        return int(self.checked.config.SOLVER.EPOCHS)
 
 
 @dataclass(frozen=True)
@@ -161,13 +162,13 @@ def _cell(
 ) -> Cell:
     runs, protocols, root = {}, (), ""
     component_overrides = (
-        reduced.inside(explain.resolved_tree(_loaded(config, overrides))) if reduced.components else {}
+        reduced.inside(explain.resolved_tree(_checked(config, overrides))) if reduced.components else {}
     )
     for seed in seeds:
         words = {**overrides, **component_overrides, "SEED": seed}
-        loaded = _loaded(config, words)
-        tree = explain.resolved_tree(loaded)
-        runs[seed] = Run(_address(tree), config, words, dump(tree), loaded)
+        checked = _checked(config, words)
+        tree = explain.resolved_tree(checked)
+        runs[seed] = Run(_address(tree), config, words, dump(tree), checked)
         protocols = tuple(name.lower() for name in tree["EVALUATION"])
         root = str(tree["DATA"].get("ROOT", ""))
     unknown = [name for name in suite.protocols if name.lower() not in protocols]
@@ -178,8 +179,8 @@ def _cell(
     return Cell(row, dataset, runs, selected, (normalized_path(root) / "synthetic.json").is_file())
 
 
-def _loaded(config: Path, overrides: Mapping[str, Any]) -> Config:
-    return assemble.load(config, [word for key, value in overrides.items() for word in (key, _word(value))])
+def _checked(config: Path, overrides: Mapping[str, Any]) -> CheckedConfig:
+    return load_checked(config, [word for key, value in overrides.items() for word in (key, _word(value))])
 
 
 def _address(tree: Mapping[str, Any]) -> str:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import torch
 
-from vireid.config import assemble
+from vireid.config.build import Build
+from vireid.config.check import check_config
 from vireid.config.load import Config, read_unchecked
 from vireid.core.errors import UserError
 from vireid.zoo import models as zoo
@@ -138,10 +139,10 @@ def _place(name: str) -> tuple[int, str]:
 
 def cost_of(entry: Entry) -> Cost:
     """What its network costs, with the identities of its data set; nothing is computed or downloaded."""
-    facts = assemble.facts_of(entry.config)
+    build = Build(check_config(entry.config))
     with torch.device("meta"):
-        model = assemble.model(entry.config, facts, weights=False)
-    return cost(model, entry.size, num_attributes=facts.num_attributes or ATTRIBUTES)
+        model = build.model(weights=False)
+    return cost(model, entry.size, num_attributes=build.info.num_attributes or ATTRIBUTES)
 
 
 def line(entry: Entry, found: Cost) -> str:

@@ -11,8 +11,9 @@ from typing import Any
 
 import torch
 
-from vireid.config import assemble
-from vireid.core.errors import ConfigError, UserError, nearest
+from vireid.config.build import Build
+from vireid.config.check import load_checked
+from vireid.core.errors import ArgumentError, UserError, nearest
 from vireid.core.weight_files import read_safetensors
 from vireid.models.cross_modality_net import CrossModalityNet
 
@@ -79,20 +80,19 @@ def create_model(
         changes["MODEL.BACKBONE.ARCH"] = arch
     if weights is not None:
         changes["MODEL.BACKBONE.WEIGHTS"] = str(weights)
-    config = assemble.load(config_path(name), changes)
-    facts = assemble.facts_of(config)
+    if num_ids is not None and num_ids < 1:
+        raise ArgumentError("num_ids", f"must be at least 1, got {num_ids}")
+    build = Build(load_checked(config_path(name), changes))
     if num_ids is not None:
-        if num_ids < 1:
-            raise ConfigError([f"num_ids must be at least 1, got {num_ids}"])
-        facts = dataclasses.replace(facts, num_ids=num_ids)
-    return assemble.model(config, facts)
+        build = build.with_info(dataclasses.replace(build.info, num_ids=num_ids))
+    return build.model()
 
 
 def misfit(name: str, weights: Path) -> str:
     """Why a .safetensors file does not fit the network of a composition on its own data set; "" where it fits."""
-    config = assemble.load(config_path(name), {"MODEL.BACKBONE.PRETRAINED": False})
+    build = Build(load_checked(config_path(name), {"MODEL.BACKBONE.PRETRAINED": False}))
     with torch.device("meta"):
-        own = assemble.model(config, assemble.facts_of(config), weights=False).state_dict()
+        own = build.model(weights=False).state_dict()
     saved = read_safetensors(weights)
     if missing := [key for key in own if key not in saved]:
         return f"the network also has {missing[0]} ({len(missing)} such tensors)"
@@ -100,5 +100,7 @@ def misfit(name: str, weights: Path) -> str:
         if key not in own:
             return f"the network has no {key}"
         if value.shape != own[key].shape:
-            return f"{key} is {tuple(value.shape)}, the network of {config.DATA.NAME} wants {tuple(own[key].shape)}"
+            return (
+                f"{key} is {tuple(value.shape)}, the network of {build.config.DATA.NAME} wants {tuple(own[key].shape)}"
+            )
     return ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-import vireid.config.plan  # noqa: F401  fills the registries
+import vireid.config.check  # noqa: F401  fills the registries
 from vireid.cli.list import CONFIGS, KINDS, component_text, purpose, registry_of
 from vireid.cli.main import main
 from vireid.core import registries

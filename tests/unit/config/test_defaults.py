@@ -1,7 +1,7 @@
 import pytest
 
 from vireid.config.coerce import Mismatch, shown
-from vireid.config.defaults import SETTINGS
+from vireid.config.schema import SETTINGS
 
 
 @pytest.mark.parametrize("setting", SETTINGS.values(), ids=lambda setting: setting.key)
@@ -18,7 +18,7 @@ def test_every_default_passes_its_own_check(setting):
         ("SIZE", [8, 64], "is too small: [height, width] of at least 16 pixels each"),
         ("DEVICE", "cud", "is not one of ('auto', 'cpu', 'cuda'); did you mean 'cuda'?"),
         ("OUTPUT_DIR", "", "is empty"),
-        ("MODEL.DESCRIPTOR", [], "is empty"),
+        ("MODEL.EMBEDDING", [], "is empty"),
         ("TEST_BATCH", 0, "is below 1"),
     ],
 )

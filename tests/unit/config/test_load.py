@@ -25,7 +25,7 @@ def write(tmp_path):
 def problems(path, overrides=()):
     with pytest.raises(ConfigError) as error:
         read_unchecked(path, overrides)
-    return error.value.problems
+    return [str(problem) for problem in error.value.problems]
 
 
 # -- merging
@@ -274,7 +274,7 @@ def test_a_folder_and_bytes(write):
 def test_settings_have_defaults_and_their_types():
     config = make_config({"CLIP_NORM": 5, "SIZE": [128, 64]})
     assert (config.SEED, config.CLIP_NORM, config.SIZE) == (0, 5.0, (128, 64))
-    assert config.MODEL.DESCRIPTOR == ["features_bn"]
+    assert config.MODEL.EMBEDDING == ["features_bn"]
 
 
 def test_frozen_copied_and_pickled(write):

@@ -6,7 +6,7 @@ import pytest
 
 import vireid
 import vireid.config
-from vireid.config import assemble
+from vireid.config.check import load_config
 from vireid.core.errors import ConfigError
 from vireid.zoo.models import config_path
 
@@ -15,7 +15,7 @@ FAULTS = {  # one of each kind: unknown key, value of a setting, argument of a p
     "SOLVER.EPOCH": (5, "did you mean 'EPOCHS'?"),
     "PRECISION": ("half", "PRECISION = 'half'"),
     "OBJECTIVE.MMD.MRGIN": (1.0, "did you mean 'MARGIN'?"),
-    "MODEL.DESCRIPTOR": (["features_bm"], "did you mean 'features_bn'?"),
+    "MODEL.EMBEDDING": (["features_bm"], "did you mean 'features_bn'?"),
 }
 
 
@@ -42,6 +42,6 @@ def test_all_faults_are_reported_at_once():
 
 
 def test_there_is_one_function_of_this_name():
-    assert vireid.load_config is vireid.config.load_config is assemble.load_config is assemble.load
+    assert vireid.load_config is vireid.config.load_config is load_config
     with pytest.raises(AttributeError, match=r"module 'vireid\.config' has no attribute 'lod_config'"):
         vireid.config.lod_config  # noqa: B018

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from vireid.config import assemble
+from vireid.config import Build, load_checked
 from vireid.config.validate import listing_findings
 from vireid.core.errors import DataError
 from vireid.data.survey import survey
@@ -60,8 +60,8 @@ def words(tmp_path):
 
 
 def findings(overrides):
-    config = assemble.load(BASE, overrides)
-    return listing_findings(config, survey(assemble.dataset(config)))
+    build = Build(load_checked(BASE, overrides))
+    return listing_findings(build, survey(build.dataset()))
 
 
 def check_both(overrides, text, tmp_path, capsys):
@@ -152,8 +152,8 @@ def test_check_data_shows_names_beside_numbers(words, capsys):
 
 
 def test_labels_beyond_64_bits_are_faults_of_any_dataset(words):
-    config = assemble.load(BASE, words())
-    train = assemble.dataset(config).train()
+    build = Build(load_checked(BASE, words()))
+    train = build.dataset().train()
 
     class Listed:
         def train(self):
@@ -165,7 +165,7 @@ def test_labels_beyond_64_bits_are_faults_of_any_dataset(words):
             return [replace(train[0], identity=10**21)]
 
         def facts(self):
-            return assemble.facts_of(config)
+            return build.info
 
     assert survey(Listed()).faults == [
         f"labels that are not 64-bit integers: {train[0].path}: identity 1000000000000000000000"

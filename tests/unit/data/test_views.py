@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Generator, Tensor
 
-from vireid.config import assemble
+from vireid.config import Build, check_config
 from vireid.config.load import read_unchecked
 from vireid.core.errors import ConfigError
 from vireid.core.types import Batch, Modality, Sample
@@ -122,8 +122,8 @@ def config(**changes):
 
 
 def test_the_config_of_caj_makes_two_views():
-    assert assemble.views(config()) == [Modality.VISIBLE]
-    augment = assemble.augment(config())
+    assert Build(check_config(config())).views() == [Modality.VISIBLE]
+    augment = Build(check_config(config())).augment()
     assert list(augment.steps) == ["crop", "flip", "erasing", "channels", "views.exchanged"]
     assert augment.only == {"channels": RowFilter(Modality.INFRARED), "views.exchanged": RowFilter(Modality.VISIBLE, 1)}
 
@@ -148,8 +148,8 @@ def test_the_config_of_caj_makes_two_views():
 )
 def test_mistakes_in_views(changes, text):
     with pytest.raises(ConfigError) as error:
-        assemble.check(config(**changes))
-    assert error.value.problems == [text]
+        check_config(config(**changes))
+    assert [str(problem) for problem in error.value.problems] == [text]
 
 
 def test_borders_of_different_greys_where_no_row_has_both():

@@ -8,7 +8,6 @@ import torch
 from vireid.core.errors import DataError
 from vireid.engine.environment import Environment
 
-
 PAGE_FAULTS_OF_A_LARGE_BLOCK = """
 import resource, torch
 from vireid.engine.environment import Environment

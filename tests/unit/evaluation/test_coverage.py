@@ -10,7 +10,7 @@ import pytest
 from vireid.core.errors import DataError, UserError
 from vireid.core.types import EmbeddingTable, Modality, Sample, Trial
 from vireid.evaluation import Evaluator, LLCMProtocol, QueryGalleryProtocol, RegDBProtocol, SysuProtocol, coverage
-from vireid.retrieval import TorchScorer
+from vireid.retrieval import Similarity
 
 VIS, NIR = Modality.VISIBLE, Modality.INFRARED
 
@@ -18,7 +18,7 @@ VIS, NIR = Modality.VISIBLE, Modality.INFRARED
 def validate(protocol, rows, names=None):
     """rows: (modality, identity, camera[, time])."""
     samples = [Sample(Path(f"{n}.jpg"), i, m, c, time=t[0] if t else None) for n, (m, i, c, *t) in enumerate(rows)]
-    return Evaluator(protocol, score=TorchScorer()).validate(samples, names)
+    return Evaluator(protocol, similarity=Similarity()).validate(samples, names)
 
 
 def naive(trial, table):
@@ -103,7 +103,7 @@ def test_the_report_skips_exactly_those_that_were_announced():
     features = rng.normal(size=(n, 4)).astype(np.float32)
     table = EmbeddingTable(features / np.linalg.norm(features, axis=1, keepdims=True), labels, cameras, modality)
     protocol = QueryGalleryProtocol(same_camera="not_counted", shots=1, trials=3)
-    report = Evaluator(protocol, score=TorchScorer())(table)
+    report = Evaluator(protocol, similarity=Similarity())(table)
     rows = [(Modality(int(m)), int(i), int(c)) for m, i, c in zip(modality, labels, cameras)]
     found = validate(protocol, rows)
     assert [t.skipped for t in found.trials] == [scores.skipped for scores in report.trials.values()]

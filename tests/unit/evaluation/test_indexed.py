@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from vireid.core.errors import UserError
-from vireid.evaluation.indexed import MISSED, IndexedScorer
-from vireid.retrieval import TorchExact, TorchScorer
+from vireid.evaluation.indexed import MISSED, IndexedSimilarity
+from vireid.retrieval import Similarity, TorchExact
 
 
 class Forgetful(TorchExact):
@@ -26,15 +26,15 @@ def sides():
 
 
 def test_an_exact_index_gives_the_matrix(sides):
-    score = IndexedScorer(lambda: TorchExact(device="cpu"), exact=TorchScorer())
-    np.testing.assert_allclose(score(*sides), TorchScorer()(*sides), rtol=0, atol=1e-6)
+    score = IndexedSimilarity(lambda: TorchExact(device="cpu"), exact=Similarity())
+    np.testing.assert_allclose(score(*sides), Similarity()(*sides), rtol=0, atol=1e-6)
     assert score.recall is None
     assert score.description == "exact search (torch)"
 
 
 def test_missed_images_stand_last_and_the_recall_is_said(sides):
-    score = IndexedScorer(lambda: Forgetful(device="cpu"), exact=TorchScorer())
-    matrix, exact = score(*sides), TorchScorer()(*sides)
+    score = IndexedSimilarity(lambda: Forgetful(device="cpu"), exact=Similarity())
+    matrix, exact = score(*sides), Similarity()(*sides)
     assert (matrix[:, 1::2] == MISSED).all()
     np.testing.assert_allclose(matrix[:, ::2], exact[:, ::2], rtol=0, atol=1e-6)
     best = np.argsort(-exact, axis=1)[:, :10]
@@ -50,4 +50,4 @@ def test_an_index_that_holds_vectors_is_refused(sides):
     full = TorchExact(device="cpu")
     full.add(sides[1])
     with pytest.raises(UserError, match="already holds 40 embeddings: an evaluation needs an empty index"):
-        IndexedScorer(lambda: full, exact=TorchScorer())(*sides)
+        IndexedSimilarity(lambda: full, exact=Similarity())(*sides)

@@ -54,7 +54,7 @@ def test_the_mapping_is_part_of_the_fingerprint() -> None:
     def fingerprint(depth: DepthMapping | None) -> str:
         net = nn.Linear(2, 2, bias=False)
         nn.init.ones_(net.weight)
-        net.descriptor = ["features"]
+        net.embedding = ["features"]
         return TrainedModel(net, None, (8, 4), 1, "", depth).fingerprint()
 
     prints = [fingerprint(d) for d in (None, DEPTH, DepthMapping(range=(0, 4001)), DepthMapping(percentiles=(0, 100)))]

@@ -176,7 +176,7 @@ def test_identity_means_of_nobody_are_zero():
 
 
 def test_descriptors_of_another_width_are_refused():
-    with pytest.raises(ConfigError, match=r"MODEL.DESCRIPTOR is 7 wide and the memories read a field of 4"):
+    with pytest.raises(ConfigError, match=r"MODEL.EMBEDDING is 7 wide and the memories read a field of 4"):
         memory().start_epoch(Context(7))
 
 

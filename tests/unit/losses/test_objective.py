@@ -113,7 +113,7 @@ def test_every_fault_is_told_at_once():
     with pytest.raises(ConfigError) as error:
         Objective(terms, provided={"features", "labels", "modality"})
     listed = "\n    (provided: features, labels, modality)"
-    assert error.value.problems == [
+    assert [str(problem) for problem in error.value.problems] == [
         "OBJECTIVE.TRIPLET (HeteroCenterTriplet) USES names 'margin', which is not a parameter"
         " (parameters: features, labels, modality)",
         "OBJECTIVE.TRIPLET (HeteroCenterTriplet) needs 'featres', which nothing before it provides;"
@@ -165,7 +165,7 @@ def test_a_schedule_that_reads_a_term_that_is_not_there_is_refused():
     }
     with pytest.raises(ConfigError) as error:
         Objective(terms, provided=PROVIDED)
-    assert error.value.problems == [
+    assert [str(problem) for problem in error.value.problems] == [
         "OBJECTIVE.GRAPH.SCHEDULE (InverseEpochLoss) reads the term 'tripelt', which does not exist; did you mean "
         "'triplet'? (terms: id, graph, triplet)"
     ]

@@ -124,9 +124,9 @@ def test_heads_see_what_heads_before_them_gave(batch):
             return {"features_att": part_features.sum(1)}
 
     first, second = PartHead(), Second()
-    assert "features_att" in net(heads={"a": first, "b": second}, descriptor=["features_att"])(batch).values
+    assert "features_att" in net(heads={"a": first, "b": second}, embedding=["features_att"])(batch).values
     with pytest.raises(ConfigError, match=r"MODEL\.HEADS\.B \(Second\) needs 'part_features', which nothing before"):
-        net(heads={"b": second, "a": first}, descriptor=["features_att"])
+        net(heads={"b": second, "a": first}, embedding=["features_att"])
 
 
 def test_half_precision_ends_at_the_pool(batch):
@@ -158,18 +158,18 @@ def test_one_field_at_length_1(batch):
 
 
 def test_one_field_may_keep_its_length_and_results_say_so(batch):
-    model = net(unit=False).eval()
+    model = net(normalize=False).eval()
     torch.testing.assert_close(model.embed(batch), model(batch).values["features_bn"])
     assert model.conditions == {"descriptor_lengths": "kept"}
     assert net().conditions == {}
-    with pytest.raises(ConfigError, match=r"MODEL.UNIT false needs a MODEL.DESCRIPTOR of one field"):
-        net(unit=False, descriptor=["features", "features_bn"])
+    with pytest.raises(ConfigError, match=r"MODEL.NORMALIZE false needs a MODEL.EMBEDDING of one field"):
+        net(normalize=False, embedding=["features", "features_bn"])
 
 
 def test_fields_and_parts_side_by_side(batch):
     model = net(
         heads={"id": IdentityHead(num_ids=4, channels=16), "parts": PartHead()},
-        descriptor=["part_features", "features"],
+        embedding=["part_features", "features"],
     ).eval()
     rows, values = model.embed(batch), model(batch).values
     for row in range(len(batch)):
@@ -179,7 +179,7 @@ def test_fields_and_parts_side_by_side(batch):
 
 
 def test_rows_of_one_image_side_by_side(batch):
-    model = net(backbone=Tripling(), descriptor=["features"]).eval()
+    model = net(backbone=Tripling(), embedding=["features"]).eval()
     out, rows = model(batch), model.embed(batch)
     assert rows.shape == (len(batch), 48)
     for image in range(len(batch)):
@@ -188,7 +188,7 @@ def test_rows_of_one_image_side_by_side(batch):
 
 
 def test_descriptors_follow_the_order_of_rows(batch):
-    model, order = net(backbone=Tripling(), descriptor=["features_bn"]).eval(), torch.randperm(len(batch))
+    model, order = net(backbone=Tripling(), embedding=["features_bn"]).eval(), torch.randperm(len(batch))
     plain = net().eval()
     torch.testing.assert_close(plain.embed(batch)[order], plain.embed(batch.select(order)))
     assert model.embed(batch).shape == (len(batch), 48)
@@ -233,22 +233,22 @@ def test_a_batch_without_attributes_says_where_they_come_from(batch):
 def problems(**arguments) -> list[str]:
     with pytest.raises(ConfigError) as error:
         net(**arguments)
-    return error.value.problems
+    return [str(problem) for problem in error.value.problems]
 
 
 def test_every_fault_is_told_at_once():
     heads = {"id": IdentityHead(num_ids=4, channels=16), "attributes": PriorHead()}
     uses = {"id": {"poled": "pooled"}, "atributes": {"attribute_feature": "pooled"}}
-    assert problems(heads=heads, uses=uses, descriptor=["featurs_bn", "logits", "feature_map"]) == [
+    assert problems(heads=heads, uses=uses, embedding=["featurs_bn", "logits", "feature_map"]) == [
         "MODEL.HEADS.ATRIBUTES: USES is set, but this head does not exist; did you mean 'attributes'?",
         "MODEL.HEADS.ID (IdentityHead) USES names 'poled', which is not a parameter; did you mean 'pooled'?"
         " (parameters: pooled)",
         "MODEL.HEADS.ATTRIBUTES (PriorHead) needs 'attribute_feature', which nothing before it provides"
         "\n    (provided: feature_map, features, features_bn, logits, pooled, pooled_image)",
-        "MODEL.DESCRIPTOR: nothing provides 'featurs_bn'; did you mean 'features_bn'?"
+        "MODEL.EMBEDDING: nothing provides 'featurs_bn'; did you mean 'features_bn'?"
         "\n    (provided: attribute_logits, feature_map, features, features_bn, logits, pooled, pooled_image)",
-        "MODEL.DESCRIPTOR: 'logits' is computed in training only",
-        "MODEL.DESCRIPTOR: 'feature_map' has the shape (R, C, H, W) and is not an embedding; name a field such as"
+        "MODEL.EMBEDDING: 'logits' is computed in training only",
+        "MODEL.EMBEDDING: 'feature_map' has the shape (R, C, H, W) and is not an embedding; name a field such as"
         " features_bn",
     ]
 
@@ -261,7 +261,7 @@ def test_every_fault_is_told_at_once():
             {"attributes": Labels()},
             "MODEL.ATTRIBUTES (Labels) is unused because MODEL.ADAPTER is none; set MODEL.ATTRIBUTES: {NAME: none}",
         ),
-        ({"descriptor": []}, "MODEL.DESCRIPTOR is empty; retrieval needs at least one field"),
+        ({"embedding": []}, "MODEL.EMBEDDING is empty; retrieval needs at least one field"),
         (
             {"heads": {name: IdentityHead(num_ids=4, channels=16) for name in ("a", "b")}},
             "MODEL.HEADS.B (IdentityHead) provides 'features', which a part before it already provides",

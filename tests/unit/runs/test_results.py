@@ -10,7 +10,7 @@ import pytest
 
 from vireid.core.types import EmbeddingTable, Modality, Sample
 from vireid.evaluation import Evaluator, SysuProtocol
-from vireid.retrieval import TorchScorer
+from vireid.retrieval import Similarity
 from vireid.runs.results import save_features, save_queries, save_rankings
 
 
@@ -25,7 +25,7 @@ def table():
 
 def test_means_over_the_saved_queries_are_the_report(table, tmp_path):
     reports = {
-        mode: Evaluator(SysuProtocol(mode=mode, trials=3), score=TorchScorer(), ranks=(1, 3))(table)
+        mode: Evaluator(SysuProtocol(mode=mode, trials=3), similarity=Similarity(), ranks=(1, 3))(table)
         for mode in ("all", "indoor")
     }
     save_queries(tmp_path / "queries.npz", reports, table)
@@ -53,7 +53,7 @@ def test_descriptors_come_back(table, tmp_path):
 @pytest.mark.parametrize("names", [{}, {1: "yard", 3: "gate"}])
 def test_camera_names_are_saved_with_the_ranked_lists(table, tmp_path, names):
     samples = [Sample(Path(f"{row}.jpg"), 0, Modality.VISIBLE, 1) for row in range(len(table))]
-    evaluators = {"all": Evaluator(SysuProtocol(trials=1), score=TorchScorer())}
+    evaluators = {"all": Evaluator(SysuProtocol(trials=1), similarity=Similarity())}
     save_rankings(tmp_path / "rankings.npz", evaluators, replace(table, camera_names=names), samples)
     with np.load(tmp_path / "rankings.npz", allow_pickle=False) as saved:
         assert ("all/camera_name" in saved) == bool(names)

@@ -48,7 +48,7 @@ def test_measured_costs_and_what_a_cpu_cannot_tell(tmp_path):
     values = costs.values["one", ""]
     assert values["latency"] * values["images_per_second"] == pytest.approx(32_000, rel=1e-6)
     assert values["memory"] is None
-    assert costs.grid()[1][-1] == "-"
+    assert costs.to_frame().iloc[0, -1] == "-"
 
 
 def test_a_cost_that_does_not_exist(tmp_path):

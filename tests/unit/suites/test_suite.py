@@ -43,7 +43,7 @@ def test_every_fault_at_once(suite):
             "CONFIG: a.yml\nSEADS: [0]\nSEEDS: [0, x]\nCOLUMNS: [rnk1]\nCOMPARE: thre\nREPORTED: {on: t/x}\n"
             "TOLERANCE: 0\nROWS:\n  one: 3\n  three: {}\nFIGURES: {F: {}}\n"
         )
-    assert caught.value.problems == [
+    assert [str(problem) for problem in caught.value.problems] == [
         "mine.yml:2: SEADS is not a key of a suite; did you mean 'SEEDS'?",
         "mine.yml:9: ROWS.one is not a map of overrides (KEY: value), with CONFIG if needed",
         "mine.yml:5: COMPARE = 'thre' is not a row; did you mean 'three'?",

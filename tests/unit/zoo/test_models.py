@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import vireid
-from vireid.core.errors import ConfigError, UserError
+from vireid.core.errors import ArgumentError, ConfigError, UserError
 from vireid.zoo import models as zoo
 
 ROOT = Path(__file__).parents[3]
@@ -64,7 +64,7 @@ def test_a_name_that_is_not_there_suggests_the_nearest():
 def test_values_that_the_config_refuses():
     with pytest.raises(ConfigError, match=r"arch 'resnet10' is not a timm model; did you mean 'resnet10t'\?"):
         vireid.create_model("agw", arch="resnet10")
-    with pytest.raises(ConfigError, match="num_ids must be at least 1, got 0"):
+    with pytest.raises(ArgumentError, match="num_ids must be at least 1, got 0"):
         vireid.create_model("agw", num_ids=0)
 
 

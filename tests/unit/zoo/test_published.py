@@ -70,7 +70,7 @@ def test_everything_wrong_with_a_file_is_said(tmp_path):
     file.write_text("a: {source: x, rows: {}}\nb: {source: x, data: y, rows: {r: {all/mAP: 101}, s: [1]}}\n")
     with pytest.raises(ConfigError) as error:
         read_published(file)
-    assert error.value.problems == [
+    assert [str(problem) for problem in error.value.problems] == [
         "reported.yml: a needs source, data and rows",
         "reported.yml: b/r is not a map of percentages",
         "reported.yml: b/s is not a map of percentages",

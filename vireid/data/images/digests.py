@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import json
 import logging
@@ -154,13 +155,8 @@ def locked(file: Path) -> Iterator[bool]:
     """Hold a lock that the system releases when the process ends in any way; False where there is no such lock."""
     with open(file, "a") as handle:
         try:
-            import fcntl
-
             fcntl.flock(handle, fcntl.LOCK_EX)
-        except (
-            ImportError,
-            OSError,
-        ):  # Windows, some network disks: then processes work side by side, each on its copy
+        except OSError:  # some network disks have no locks: each process works on its own copy
             yield False
         else:
             yield True

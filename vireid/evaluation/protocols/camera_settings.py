@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from vireid.core.errors import DataError, UserError, nearest
+from vireid.core.errors import ArgumentError, DataError, UserError, nearest
 from vireid.core.labels import LARGEST, normalized_name, shortened, spelling_key, whole_number, with_name, with_names
 from vireid.core.types import EmbeddingTable
 from vireid.evaluation.protocols.selection import cameras_present
@@ -26,11 +26,11 @@ def checked_cameras(setting: str, cameras: Sequence[Camera]) -> tuple[Camera, ..
         (3, 6, 'yard')
     """
     if isinstance(cameras, (str, bytes)):
-        raise UserError(f"{setting} is a list of cameras, got {cameras!r}; write [{cameras!r}]")
+        raise ArgumentError(setting, f"is a list of cameras, got {cameras!r}; write [{cameras!r}]")
     out = tuple(_checked(setting, camera) for camera in cameras)
     twice = sorted({str(camera) for camera in out if out.count(camera) > 1})
     if twice:
-        raise UserError(f"{setting} names cameras more than once: {', '.join(twice)}")
+        raise ArgumentError(setting, f"names cameras more than once: {', '.join(twice)}")
     return out
 
 
@@ -39,7 +39,7 @@ def checked_pairs(setting: str, pairs: Sequence[Sequence[Camera]]) -> tuple[tupl
     out = []
     for pair in pairs:
         if isinstance(pair, (str, bytes)) or not isinstance(pair, (Sequence, np.ndarray)) or len(pair) != 2:
-            raise UserError(f"{setting} is a list of pairs [query camera, gallery camera], got the entry {pair!r}")
+            raise ArgumentError(setting, f"is a list of pairs [query camera, gallery camera], got the entry {pair!r}")
         out.append((_checked(setting, pair[0]), _checked(setting, pair[1])))
     return tuple(out)
 

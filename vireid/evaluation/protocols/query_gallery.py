@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from vireid.core.errors import DataError, UserError, nearest
+from vireid.core.errors import ArgumentError, DataError, UserError, nearest
 from vireid.core.labels import with_name, with_names
 from vireid.core.registries import PROTOCOLS
 from vireid.core.types import EmbeddingTable, Trial
@@ -98,13 +98,13 @@ class QueryGalleryProtocol:
         self.query, self.gallery = sides_of(direction)
         for name, value, known in (("same_camera", same_camera, SAME_CAMERA), ("cmc", cmc, ("identity", "image"))):
             if value not in known:
-                raise UserError(f"{name} must be one of {tuple(known)}, got {value!r}{nearest(str(value), known)}")
+                raise ArgumentError(name, f"must be one of {tuple(known)}, got {value!r}{nearest(str(value), known)}")
         if shots < 0 or trials < 1:
-            raise UserError(f"shots must be at least 0 and trials at least 1, got {shots} and {trials}")
+            raise ArgumentError("shots", f"must be at least 0 and trials at least 1, got {shots} and {trials}")
         if shots == 0 and trials > 1:
             raise UserError(f"shots 0 uses all images in every trial: trials must be 1, got {trials}")
         if within_seconds is not None and within_seconds < 0:
-            raise UserError(f"within_seconds must be at least 0, got {within_seconds:g}")
+            raise ArgumentError("within_seconds", f"must be at least 0, got {within_seconds:g}")
         self.direction, self.shots, self.number, self.metric = direction, shots, trials, cmc
         self.query_cameras = checked_cameras("query_cameras", query_cameras)
         self.gallery_cameras = checked_cameras("gallery_cameras", gallery_cameras)

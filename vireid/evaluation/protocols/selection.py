@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from vireid.core.errors import DataError, UserError, nearest
+from vireid.core.errors import ArgumentError, DataError, UserError, nearest
 from vireid.core.labels import with_names
 from vireid.core.types import EmbeddingTable, Modality, Trial
 from vireid.evaluation.junk import Junk
@@ -28,7 +28,7 @@ def sides_of(direction: str) -> tuple[Modality, Modality]:
     """
     if direction not in DIRECTIONS:
         suggestion = nearest(str(direction), DIRECTIONS)
-        raise UserError(f"direction must be one of {tuple(DIRECTIONS)}, got {direction!r}{suggestion}")
+        raise ArgumentError("direction", f"must be one of {tuple(DIRECTIONS)}, got {direction!r}{suggestion}")
     return DIRECTIONS[direction]
 
 

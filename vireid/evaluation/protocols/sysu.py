@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from vireid.core.errors import DataError, UserError, nearest
+from vireid.core.errors import ArgumentError, DataError, UserError, nearest
 from vireid.core.labels import with_name, with_names
 from vireid.core.paths import InputFile, normalized_path
 from vireid.core.registries import PROTOCOLS
@@ -72,12 +72,16 @@ class SysuProtocol:
     ) -> None:
         draws = {"seeded": self._seeded, "official": self._official, "unseeded": self._unseeded}
         if mode not in SYSU_GALLERY:
-            raise UserError(f"mode must be one of {tuple(SYSU_GALLERY)}, got {mode!r}{nearest(mode, SYSU_GALLERY)}")
+            raise ArgumentError(
+                "mode", f"must be one of {tuple(SYSU_GALLERY)}, got {mode!r}{nearest(mode, SYSU_GALLERY)}"
+            )
         if draw not in draws:
-            raise UserError(f"draw must be one of {tuple(draws)}, got {draw!r}{nearest(draw, draws)}")
+            raise ArgumentError("draw", f"must be one of {tuple(draws)}, got {draw!r}{nearest(draw, draws)}")
         check_counts(shots=shots, trials=trials)
         if seed < 0 or (seed and draw != "unseeded"):
-            raise UserError(f"seed must be at least 0, and is for draw 'unseeded' only; got {seed} with draw {draw!r}")
+            raise ArgumentError(
+                "seed", f"must be at least 0, and is for draw 'unseeded' only; got {seed} with draw {draw!r}"
+            )
         if permutations is not None and draw != "official":
             raise UserError(f"permutations are for draw 'official' only; draw is {draw!r}")
         self.mode, self.shots, self.number, self.draw, self.seed = mode, shots, trials, draw, seed

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vireid.core.errors import ArgumentError
 from vireid.core.registries import STAGES
 from vireid.layers.attention import ChannelTokenAttention, TokenAttention, attention_over_positions
 from vireid.layers.parts import PartLinear
@@ -65,7 +66,9 @@ class CrossAttentionStage(nn.Module):
         super().__init__()
         width = _checked(width) or channels
         if token == "channel" and heads != 1:
-            raise ValueError(f"heads must be 1 with token 'channel', whose tokens are single numbers; got {heads}")
+            raise ArgumentError(
+                "heads", f"must be 1 with token 'channel', whose tokens are single numbers; got {heads}"
+            )
         kind = {"vector": _VectorTokens, "channel": _ChannelTokens}[token]
         self.attend = kind(channels, num_attributes, heads)
         self.norm_attended, self.norm_image, self.norm_out = (nn.LayerNorm(channels) for _ in range(3))
@@ -210,5 +213,5 @@ class ChannelGateStage(nn.Module):
 
 def _checked(width: int | None) -> int | None:
     if width is not None and width < 1:
-        raise ValueError(f"width must be at least 1, or null, got {width}")
+        raise ArgumentError("width", f"must be at least 1, or null, got {width}")
     return width

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vireid.core.errors import nearest
+from vireid.core.errors import ArgumentError, nearest
 from vireid.core.paths import InputFile
 from vireid.core.registries import BACKBONES
 from vireid.layers.cross_stage import StageAggregation
@@ -125,11 +125,11 @@ class DiverseBackbone(nn.Module):
         super().__init__()
         places = UNITS[1:-1]
         if expand_after not in places:
-            raise ValueError(f"expand_after must be one of {', '.join(places)}{nearest(expand_after, places)}")
+            raise ArgumentError("expand_after", f"must be one of {', '.join(places)}{nearest(expand_after, places)}")
         if branches < 1:
-            raise ValueError(f"branches must be at least 1, got {branches}")
+            raise ArgumentError("branches", f"must be at least 1, got {branches}")
         if not 0 <= dropout < 1:
-            raise ValueError(f"dropout must be in [0, 1), got {dropout}")
+            raise ArgumentError("dropout", f"must be in [0, 1), got {dropout}")
         stages = cut(arch, last_stride=last_stride, pretrained=pretrained, weights=weights)
         kept = UNITS[1 : UNITS.index(expand_after) + 2]  # stages of the trunk; the last one follows the expansion
         widths = stages.channels

@@ -12,7 +12,7 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from vireid.core.errors import CheckpointError, nearest
+from vireid.core.errors import ArgumentError, CheckpointError, nearest
 from vireid.core.paths import normalized_path
 from vireid.core.weight_files import best_mapping, read_mappings
 
@@ -74,26 +74,35 @@ def cut(arch: str, *, last_stride: int = 1, pretrained: bool = False, weights: s
         CheckpointError: If weights are not available or do not fit.
     """
     if last_stride not in (1, 2):
-        raise ValueError(f"last_stride must be 1 or 2, got {last_stride}")
+        raise ArgumentError("last_stride", f"must be 1 or 2, got {last_stride}")
     model = _create(arch, pretrained and weights is None)
     if weights is not None:
         load_weights(model, normalized_path(weights))
     units = _units(model, arch)
-    _check_cut(model, units, arch)
+    device = next(model.parameters()).device.type
+    key = (arch, last_stride, device)
+    if key not in _checked:
+        _check_cut(model, units, arch)
     if last_stride == 1:
         keep_size(units["stage4"])
-    channels = _channels(units, arch, last_stride)
-    return Stages(units, channels)
+    if key not in _checked:
+        _checked[key] = _channels(units, arch, last_stride)
+    return Stages(units, dict(_checked[key]))
+
+
+# (arch, last_stride, device type) -> channels. The forward passes of `_check_cut` and `_channels` do not depend on the
+# weights, so that they run once for each architecture: most networks of a process are dry runs of a few architectures.
+_checked: dict[tuple[str, int, str], dict[str, int]] = {}
 
 
 def _create(arch: str, pretrained: bool) -> nn.Module:
     if ":" in arch or not timm.is_model(arch):
-        raise ValueError(f"arch {arch!r} is not a timm model{nearest(arch, timm.list_models())}")
+        raise ArgumentError("arch", f"{arch!r} is not a timm model{nearest(arch, timm.list_models())}")
     name, _, tag = arch.partition(".")
     tagged = [known for known in timm.list_pretrained(f"{name}.*") or timm.list_pretrained(name) if known != name]
     if tag and arch not in tagged:
         known = _listed(tagged) or "none"
-        raise ValueError(f"arch {arch!r}: timm has no such weights{nearest(arch, tagged)} (of {name}: {known})")
+        raise ArgumentError("arch", f"{arch!r}: timm has no such weights{nearest(arch, tagged)} (of {name}: {known})")
     try:
         return timm.create_model(arch, pretrained=pretrained, num_classes=0)
     except Exception as error:  # network libraries raise exceptions of many types
@@ -117,13 +126,15 @@ def _units(model: nn.Module, arch: str) -> OrderedDict[str, nn.Module]:
         if stages is None or set(layout.stem) - set(stem) - layout.optional:
             continue
         if len(stages) != len(UNITS) - 1:
-            raise ValueError(f"arch {arch!r} has {len(stages)} stages; choose a network with 4")
+            raise ArgumentError("arch", f"{arch!r} has {len(stages)} stages; choose a network with 4")
         first = children[stem[0]]
         joined = first if layout.stem == ("stem",) else nn.Sequential(OrderedDict((n, children[n]) for n in stem))
         last = _with_tail(children, stages[-1])
         return OrderedDict(zip(UNITS, [joined, *stages[:-1], last], strict=True))
     forms = "conv1/bn1/maxpool + layer1..4, stem + stages, or stem + s1..s4"
-    raise ValueError(f"arch {arch!r} has no stages (its modules: {', '.join(children)}); choose a CNN with {forms}")
+    raise ArgumentError(
+        "arch", f"{arch!r} has no stages (its modules: {', '.join(children)}); choose a CNN with {forms}"
+    )
 
 
 def _with_tail(children: OrderedDict[str, nn.Module], last: nn.Module) -> nn.Module:
@@ -192,7 +203,7 @@ def _channels(units: OrderedDict[str, nn.Module], arch: str, last_stride: int) -
             channels[name], sizes[name] = x.shape[1], x.shape[2:]
             unit.train(training[name])
     if last_stride == 1 and sizes["stage4"] != sizes["stage3"]:
-        raise ValueError(f"last_stride 1 is not possible with {arch}; set last_stride: 2")
+        raise ArgumentError("last_stride", f"1 is not possible with {arch}; set last_stride: 2")
     return channels
 
 

@@ -10,7 +10,7 @@ from typing import ClassVar, Protocol
 import torch
 from torch import Tensor, nn
 
-from vireid.core.errors import nearest
+from vireid.core.errors import ArgumentError, nearest
 from vireid.core.paths import InputFile
 from vireid.core.registries import BACKBONES, INSERTS
 from vireid.core.types import Modality
@@ -81,7 +81,9 @@ class TwoStreamBackbone(nn.Module):
     ) -> None:
         super().__init__()
         if not 0 <= share_from <= len(UNITS):
-            raise ValueError(f"share_from must be 0 (all shared) to {len(UNITS)} (nothing shared), got {share_from}")
+            raise ArgumentError(
+                "share_from", f"must be 0 (all shared) to {len(UNITS)} (nothing shared), got {share_from}"
+            )
         stages = cut(arch, last_stride=last_stride, pretrained=pretrained, weights=weights)
         units = stages.units
         for stage, insert in (inserts or {}).items():
@@ -134,7 +136,7 @@ def _count_visible(modality: Tensor) -> tuple[int, bool]:
     is_sorted = (modality[1:] >= modality[:-1]).all()
     visible, is_sorted, invalid = torch.stack([is_visible.sum(), is_sorted.long(), unknown.sum()]).tolist()
     if invalid:
-        raise ValueError(f"modality must be one of {list(map(int, Modality))}; {invalid} rows have another value")
+        raise ArgumentError("modality", f"must be one of {list(map(int, Modality))}; {invalid} rows have another value")
     return visible, bool(is_sorted)
 
 

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
+from vireid.core.errors import ArgumentError
 from vireid.core.registries import HEADS
 from vireid.layers.init import classifier
 from vireid.layers.norms import frozen_shift_neck
@@ -54,7 +55,7 @@ class AttributeHead(nn.Module):
     def __init__(self, *, width: int | None = 512, neck: bool = False, num_attributes: int, channels: int) -> None:
         super().__init__()
         if width is not None and width < 1:
-            raise ValueError(f"width must be at least 1, or null, got {width}")
+            raise ArgumentError("width", f"must be at least 1, or null, got {width}")
         self.num_attributes = num_attributes
         self.dims = {"attribute_logits": num_attributes}
         self.neck = frozen_shift_neck(channels) if neck else nn.Identity()

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
+from vireid.core.errors import ArgumentError
 from vireid.core.registries import HEADS
 
 
@@ -42,7 +43,7 @@ class NeckHead(nn.Module):
     def __init__(self, *, channels: int) -> None:
         super().__init__()
         if channels < 1:
-            raise ValueError(f"channels must be at least 1, got {channels}")
+            raise ArgumentError("channels", f"must be at least 1, got {channels}")
         self.dims = {"features": channels, "features_bn": channels}
         self.neck = nn.BatchNorm1d(channels)
         self.neck.bias.requires_grad_(False)

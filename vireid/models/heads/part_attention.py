@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vireid.core.errors import ArgumentError
 from vireid.core.registries import HEADS
 from vireid.layers.norms import frozen_shift_neck
 from vireid.models.heads.identity import IdentityHead
@@ -87,7 +88,7 @@ class PartAttentionHead(nn.Module):
     def __init__(self, *, num_parts: int = 3, num_ids: int, channels: int) -> None:
         super().__init__()
         if num_parts < 1:
-            raise ValueError(f"num_parts must be at least 1, got {num_parts}")
+            raise ArgumentError("num_parts", f"must be at least 1, got {num_parts}")
         self.identity = IdentityHead(num_ids=num_ids, channels=channels)
         self.attention = PartAttention(channels, num_parts)
         self.dims = self.identity.dims | {"features_att": channels, "logits_att": num_ids}

@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vireid.core.errors import ConfigError
+from vireid.core.errors import ArgumentError, ConfigError
 from vireid.core.registries import HEADS
 from vireid.layers.parts import PartLinear
 from vireid.layers.pooling import power_mean
@@ -58,7 +58,7 @@ class StripeHead(nn.Module):
         if num_parts < 1 or dim < 1:
             raise ValueError(f"num_parts and dim must be at least 1, got {num_parts} and {dim}")
         if p <= 0:
-            raise ValueError(f"p must be above 0, got {p}")
+            raise ArgumentError("p", f"must be above 0, got {p}")
         self.num_parts, self.dim, self.p = num_parts, dim, float(p)
         self.dims = {"features": num_parts * dim, "part_features": dim, "part_logits": num_ids}
         self.project = PartLinear(num_parts, channels, dim)

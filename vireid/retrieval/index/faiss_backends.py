@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from vireid.core.errors import UserError
+from vireid.core.errors import ArgumentError
 from vireid.core.registries import INDEXES
 from vireid.retrieval.index.faiss_base import Device, FaissIndex, flat_parameters
 from vireid.retrieval.index.faiss_gpu import import_faiss
@@ -147,5 +147,5 @@ def at_least(least: int, **argument: int) -> int:
     """Return the value of the one argument; UserError with its name if it is below `least`."""
     ((name, value),) = argument.items()
     if value < least:
-        raise UserError(f"{name} must be at least {least}, got {value}")
+        raise ArgumentError(name, f"must be at least {least}, got {value}")
     return value

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from vireid.core.errors import UserError
+from vireid.core.errors import ArgumentError, UserError
 from vireid.retrieval.best import order_ties
 from vireid.retrieval.index.faiss_files import Note, read_index, write_index
 from vireid.retrieval.index.faiss_gpu import FaissGpuError, gpu_resources, import_faiss
@@ -63,7 +63,7 @@ class FaissIndex(ABC):
             log.warning("faiss does not work on this GPU (%s): TorchExact searches instead", error)
             self._instead = TorchExact()
         if self.device == "cuda" and self._resources is None and self._instead is None:
-            raise UserError("device is 'cuda', but there is no GPU; use device 'auto' or 'cpu'")
+            raise ArgumentError("device", "is 'cuda', but there is no GPU; use device 'auto' or 'cpu'")
 
     @property
     def exact(self) -> bool:

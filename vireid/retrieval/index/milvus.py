@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from vireid.core.errors import DataError, UserError, nearest
+from vireid.core.errors import ArgumentError, DataError, UserError, nearest
 from vireid.core.io import write_json
 from vireid.core.paths import normalized_path
 from vireid.core.registries import INDEXES
@@ -71,7 +71,7 @@ class Milvus:
             "search_effort": search_effort,
         }.items():
             if value < 1:
-                raise UserError(f"{name} must be at least 1, got {value}")
+                raise ArgumentError(name, f"must be at least 1, got {value}")
         if "://" not in address and not address.endswith(".db"):
             raise UserError(f"address {address!r} is neither a file ending in .db nor of the form http://host:19530")
         if self.embedded:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vireid.core.errors import DataError, UserError
+from vireid.core.errors import ArgumentError, DataError, UserError
 from vireid.core.io import replaced_file
 from vireid.core.registries import INDEXES
 from vireid.retrieval.best import top_k
@@ -47,9 +47,9 @@ class TorchExact:
 
     def __init__(self, *, device: Literal["auto", "cpu", "cuda"] = "auto", memory_mb: int = 256) -> None:
         if memory_mb < 1:
-            raise UserError(f"memory_mb must be at least 1, got {memory_mb}")
+            raise ArgumentError("memory_mb", f"must be at least 1, got {memory_mb}")
         if device == "cuda" and not torch.cuda.is_available():
-            raise UserError("device is 'cuda', but torch finds no GPU; use device 'auto' or 'cpu'")
+            raise ArgumentError("device", "is 'cuda', but torch finds no GPU; use device 'auto' or 'cpu'")
         automatic = "cuda" if torch.cuda.is_available() else "cpu"
         self.device, self.memory_mb = torch.device(automatic if device == "auto" else device), memory_mb
         self._parts: list[np.ndarray] = []

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from vireid.core.errors import DataError, UserError
+from vireid.core.arrays import embedding_matrix, l2_normalized_rows
+from vireid.core.errors import ArgumentError, UserError
 
 
 def unit_rows(features: np.ndarray, *, width: int | None, what: str) -> np.ndarray:
-    """L2-normalize the rows of (N, D) to contiguous float32.
+    """Check embeddings and L2-normalize them to contiguous float32.
 
     Args:
         features: Embeddings (N, D) of any norm.
@@ -23,34 +24,7 @@ def unit_rows(features: np.ndarray, *, width: int | None, what: str) -> np.ndarr
         >>> unit_rows(np.array([[0.0, 2.0]]), width=2, what="queries").tolist()
         [[0.0, 1.0]]
     """
-    if features.ndim != 2 or features.shape[1] == 0:
-        raise UserError(f"{what} must be a matrix (images, width), got the shape {features.shape}")
-    if width is not None and features.shape[1] != width:
-        raise UserError(f"{what} have the width {features.shape[1]}, but the index holds embeddings of width {width}")
-    with np.errstate(over="ignore"):  # such rows are computed again below
-        rows = np.ascontiguousarray(features, dtype=np.float32)
-        length = np.linalg.norm(rows, axis=1, keepdims=True)
-    bad = ~(np.isfinite(length) & (length > 0))[:, 0]
-    if bad.any():
-        rows, length, bad = _rescaled(features, rows, length, bad)
-    if bad.any():
-        row = int(bad.argmax())
-        fault = "zero" if (rows[row] == 0).all() else "not finite"
-        raise DataError(f"{what}: row {row} is {fault} ({int(bad.sum())} of {len(bad)} rows cannot be compared)")
-    return rows / length
-
-
-def _rescaled(
-    features: np.ndarray, rows: np.ndarray, length: np.ndarray, bad: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Divide rows whose squares overflow or vanish in float32 by their largest entry; the others do not change."""
-    rows, length, places = rows.copy(), length.copy(), np.flatnonzero(bad)
-    some = np.asarray(features[places], np.float64)
-    largest = np.abs(some).max(axis=1)
-    usable = np.isfinite(largest) & (largest > 0)
-    some = some[usable] / largest[usable, None]
-    rows[places[usable]], length[places[usable], 0] = some, np.linalg.norm(some, axis=1)
-    return rows, length, ~(np.isfinite(length) & (length > 0))[:, 0]
+    return l2_normalized_rows(what, embedding_matrix(what, features, width=width), dtype=np.float32)
 
 
 def checked_search(number: int, k: int, allowed: np.ndarray | None) -> None:
@@ -62,7 +36,7 @@ def checked_search(number: int, k: int, allowed: np.ndarray | None) -> None:
     if number == 0:
         raise UserError("the gallery is empty: add images before searching")
     if k < 1:
-        raise UserError(f"k must be at least 1, got {k}")
+        raise ArgumentError("k", f"must be at least 1, got {k}")
     if allowed is not None and (allowed.shape != (number,) or allowed.dtype != bool):
         raise UserError(
             f"allowed must be a bool array of shape ({number},), one entry for each image,"

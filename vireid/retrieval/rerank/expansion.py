@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vireid.core.errors import UserError
+from vireid.core.errors import ArgumentError
 from vireid.core.interfaces import Reranker
 from vireid.core.registries import RERANKERS
 from vireid.retrieval.rerank.sides import rescale_embeddings
@@ -126,11 +126,11 @@ def _also(then: Reranker | None) -> str:
 
 def _checked_k(k: int) -> int:
     if k < 1:
-        raise UserError(f"k must be at least 1, got {k}")
+        raise ArgumentError("k", f"must be at least 1, got {k}")
     return k
 
 
 def _checked_alpha(alpha: float) -> float:
     if alpha < 0:
-        raise UserError(f"alpha must be at least 0, got {alpha:g}")
+        raise ArgumentError("alpha", f"must be at least 0, got {alpha:g}")
     return alpha

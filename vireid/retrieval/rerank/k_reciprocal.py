@@ -10,7 +10,7 @@ import torch
 from scipy import sparse
 from torch import Tensor
 
-from vireid.core.errors import UserError, nearest
+from vireid.core.errors import ArgumentError, UserError, nearest
 from vireid.core.registries import RERANKERS
 from vireid.retrieval.rerank.distances import BLOCK, Distances, Neighbors
 from vireid.retrieval.rerank.progress import rerank_progress
@@ -73,7 +73,7 @@ class KReciprocal:
         if k1 < 1 or k2 < 1:
             raise UserError(f"k1 and k2 must be at least 1, got {k1} and {k2}")
         if not 0 <= weight <= 1:
-            raise UserError(f"weight must be in [0, 1], got {weight:g}")
+            raise ArgumentError("weight", f"must be in [0, 1], got {weight:g}")
         for name, value, known in [
             ("neighbours", neighbours, ("all", "queries")),
             *(("half", h, HALVES) for h in half),

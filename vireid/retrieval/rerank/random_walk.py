@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vireid.core.errors import DataError, UserError
+from vireid.core.errors import ArgumentError, DataError, UserError
 from vireid.core.registries import RERANKERS
 from vireid.retrieval.rerank.progress import rerank_progress
 from vireid.retrieval.rerank.sides import check_embeddings
@@ -56,7 +56,7 @@ class RandomWalk:
 
     def __init__(self, *, alpha: float = 0.95) -> None:
         if not 0 <= alpha < 1:
-            raise UserError(f"alpha must be in [0, 1), got {alpha:g}")
+            raise ArgumentError("alpha", f"must be in [0, 1), got {alpha:g}")
         self.alpha = alpha
 
     @property

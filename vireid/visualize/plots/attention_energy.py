@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from vireid.config import assemble
 from vireid.core.errors import DataError, UserError
 from vireid.core.rng import numpy_generator
 from vireid.core.types import Modality, Sample
@@ -49,7 +48,7 @@ def attention_maps(run: Path, samples: Sequence[Sample]) -> Maps:
         raise UserError(f"{run}: config.yml is missing, so this is not a run folder; pass the OUTPUT_DIR of a run")
     experiment = Experiment.from_config(config, {"OUTPUT_DIR": str(run)})
     model, size = experiment.network(), tuple(experiment.config.SIZE)
-    depth = assemble.depth(experiment.config)
+    depth = experiment.build.depth()
     images = np.stack([_pixels(sample, size, depth) for sample in samples])
     loader = BatchLoader(samples, images, [list(range(len(samples)))])
     batch = next(iter(loader)).to(next(model.parameters()).device)

@@ -9,7 +9,7 @@ import pytest
 from vireid.core.errors import DataError, UserError
 from vireid.core.types import Modality, Sample
 from vireid.evaluation import Evaluator, LLCMProtocol, QueryGalleryProtocol, RegDBProtocol, SysuProtocol
-from vireid.retrieval import TorchScorer
+from vireid.retrieval import Similarity
 
 VIS, NIR = Modality.VISIBLE, Modality.INFRARED
 
@@ -144,7 +144,7 @@ def test_cameras_are_named_or_numbered(table_of):
     for protocol in (by_name, by_number):
         assert stated.items() <= protocol.conditions_on(table).items()
     assert by_number.conditions_on(table_of(NAMED))["excluded"] == "1 for 4"
-    report = Evaluator(by_name, score=TorchScorer())(replace(table, embeddings=np.eye(7, dtype=np.float32)))
+    report = Evaluator(by_name, similarity=Similarity())(replace(table, embeddings=np.eye(7, dtype=np.float32)))
     assert stated.items() <= report.conditions.items()
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from vireid.config import assemble
+from vireid.config import Build, check_config, load_checked, load_config
 from vireid.config.load import read_unchecked
 from vireid.core.errors import ConfigError
 from vireid.core.types import DatasetInfo, Progress
@@ -72,8 +72,8 @@ FACTS = DatasetInfo(num_ids=4, num_cameras=6, num_attributes=8)
 def test_any_subset_of_stages_trains_and_evaluates(kept):
     off = {f"MODEL.ADAPTER.STAGES.{name}.NAME": "none" for name in {"EMB1", "EMB2", "EMB3"} - kept}
     config = read_unchecked(CONFIG, {**TINY, **off})
-    model = assemble.model(config, FACTS)
-    objective = assemble.objective(config, FACTS, model)
+    model = Build(check_config(config), FACTS).model()
+    objective = Build(check_config(config), FACTS).objective(model)
     batch = tiny_batch(per_modality=2)
     total, _ = objective(batch, model(batch), Progress())
     total.backward()
@@ -84,7 +84,7 @@ def test_any_subset_of_stages_trains_and_evaluates(kept):
 def test_all_stages_off_is_an_error_that_says_what_to_write():
     off = [word for n in (1, 2, 3) for word in (f"MODEL.ADAPTER.STAGES.EMB{n}.NAME", "none")]
     with pytest.raises(ConfigError, match="all of them are off") as caught:
-        assemble.load(CONFIG, off)
+        load_config(CONFIG, off)
     assert "set ADAPTER: {NAME: none}" in str(caught.value)
 
 
@@ -94,7 +94,7 @@ def test_without_stages_it_cannot_be_built():
 
 
 def test_retrieval_needs_nothing_of_aal():
-    model = assemble.model(read_unchecked(CONFIG, TINY), FACTS).eval()
+    model = Build(load_checked(CONFIG, TINY), FACTS).model().eval()
     batch = tiny_batch(per_modality=1)
     with torch.no_grad():
         whole = model.embed(batch)

@@ -85,7 +85,7 @@ def test_the_descriptor_has_every_row_of_an_image_before_and_after_the_neck():
         backbone=module,
         pool=AveragePool(),
         heads={"id": IdentityHead(num_ids=4, channels=module.channels)},
-        descriptor=["features", "features_bn"],
+        embedding=["features", "features_bn"],
     ).eval()
     batch = tiny_batch(per_modality=1)
     with torch.no_grad():

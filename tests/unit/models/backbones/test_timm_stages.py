@@ -9,6 +9,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from vireid.core.errors import CheckpointError
+from vireid.models.backbones import timm_stages
 from vireid.models.backbones.timm_stages import UNITS, cut, keep_size
 
 # one of each form: plain and deep stem, anti-aliasing pools, average-pooled shortcut, s1..s4, stages, final norm
@@ -70,6 +71,20 @@ def test_stride_1_equals_every_second_position_of_a_plain_stage():
 
 def test_channels_of_each_unit():
     assert cut("resnet18").channels == dict(zip(UNITS, (64, 64, 128, 256, 512), strict=True))
+
+
+def test_the_forward_passes_of_the_check_run_once_for_each_architecture(monkeypatch):
+    calls = []
+    monkeypatch.setattr(timm_stages, "_checked", {})
+    check = timm_stages._check_cut
+    monkeypatch.setattr(timm_stages, "_check_cut", lambda *arguments: (calls.append(arguments[2]), check(*arguments)))
+    first, second = cut("resnet10t"), cut("resnet10t")
+    assert second.channels == first.channels
+    assert second.channels is not first.channels
+    cut("resnet10t", last_stride=2)
+    with torch.device("meta"):
+        cut("resnet10t")
+    assert len(calls) == 3, "another stride or device is another key"
 
 
 @pytest.mark.parametrize(

@@ -69,7 +69,7 @@ def test_any_height_will_do():
 
 def test_retrieval_by_the_part_attended_descriptor():
     net = CrossModalityNet(
-        backbone=TinyBackbone(), pool=AveragePool(), heads={"id": head(channels=16)}, descriptor=["features_att"]
+        backbone=TinyBackbone(), pool=AveragePool(), heads={"id": head(channels=16)}, embedding=["features_att"]
     ).eval()
     batch = tiny_batch()
     with torch.no_grad():

@@ -81,7 +81,7 @@ def test_the_descriptor_is_the_unit_concatenation():
         backbone=TinyBackbone(),
         pool=AveragePool(),
         heads={"parts": head(channels=16, num_parts=2)},
-        descriptor=["features"],
+        embedding=["features"],
     ).eval()
     batch = tiny_batch()
     with torch.no_grad():

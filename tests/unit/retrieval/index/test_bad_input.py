@@ -30,11 +30,11 @@ def test_an_empty_gallery(index):
 
 def test_other_widths(index):
     index.add(rows())
-    with pytest.raises(UserError, match="queries have the width 7, but the index holds embeddings of width 8"):
+    with pytest.raises(UserError, match="queries: the width is 7, but 8 is needed"):
         index.search(rows(3, 7), 5)
-    with pytest.raises(UserError, match="gallery have the width 9, but the index holds embeddings of width 8"):
+    with pytest.raises(UserError, match="gallery: the width is 9, but 8 is needed"):
         index.add(rows(3, 9))
-    with pytest.raises(UserError, match="queries must be a matrix"):
+    with pytest.raises(UserError, match="queries: must be a matrix"):
         index.search(rows()[0], 5)
 
 

@@ -140,7 +140,7 @@ def test_impossible_arguments(arguments, text):
 
 def test_bad_features():
     good = np.eye(4, dtype=np.float32)
-    with pytest.raises(UserError, match=r"same D, got \(4, 4\) and \(4, 3\)"):
+    with pytest.raises(UserError, match=r"same D and G at least 1, got \(4, 4\) and \(4, 3\)"):
         KReciprocal()(good, good[:, :3])
     bad = good.copy()
     bad[2, 1] = np.inf

@@ -23,5 +23,5 @@ def test_lists_and_tensors_are_taken(rerank):
 @pytest.mark.parametrize("rerank", RERANKERS, ids=lambda rerank: type(rerank).__name__)
 @pytest.mark.parametrize("change", [lambda x: x * 1j, lambda x: x > 0, lambda x: x.astype(str), lambda x: x[0]])
 def test_what_is_no_matrix_of_real_numbers_is_refused(rerank, change):
-    with pytest.raises(UserError, match=r"query features are of the type|embeddings must be \(Q, D\)"):
+    with pytest.raises(UserError, match=r"^queries: (the type is|must be a matrix)"):
         rerank(change(FEATURES), FEATURES)
