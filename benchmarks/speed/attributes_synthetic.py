@@ -29,7 +29,9 @@ from vireid.core.errors import guarded
 from vireid.core.io import write_json
 from vireid.core.paths import path_argument
 from vireid.engine.environment import Environment
+from vireid.evaluation.report import DAGGER, ORACLE_NOTE
 from vireid.experiment.experiment import Experiment
+from vireid.runs.folder import RunFolder
 from vireid.runs.log import JsonLines
 from vireid.synthetic import Recipe, write_dataset
 
@@ -91,7 +93,7 @@ def run(variant: str, seed: int, work: Path) -> dict[str, Any]:
     first = Experiment.from_config(CONFIG, settings)
     reports = first.train(resume=True)
     trained = time.perf_counter() - began
-    epochs = [record for record in JsonLines(folder / "run" / "log.jsonl").read() if record["event"] == "epoch"]
+    epochs = [record for record in JsonLines(RunFolder(folder / "run").log).read() if record["event"] == "epoch"]
     results = {NONE: reports}
     if settings.get("MODEL.ATTRIBUTES.NAME") != NONE:
         results = {"predicted": reports}
@@ -139,10 +141,10 @@ def table(found: Mapping[str, Any], mode: str = "all") -> str:
     """Markdown, in per cent."""
     lines = ["| variant | attributes at test time | seeds | rank-1 | mAP | mINP |", "|---|---|---|---|---|---|"]
     for row in found["summary"]:
-        mark = " †" if row["oracle"] else ""
+        mark = f" {DAGGER}" if row["oracle"] else ""
         cells = [f"{_percent(row[mode][name])}{mark}" for name in SHOWN]
         lines.append(f"| {row['variant']} | {row['source']}{mark} | {row['seeds']} | {' | '.join(cells)} |")
-    return "\n".join([*lines, "", "† oracle: the test images' attributes are the labels of their identities"])
+    return "\n".join([*lines, "", ORACLE_NOTE])
 
 
 def _percent(value: Mapping[str, float | None]) -> str:
@@ -179,7 +181,8 @@ def main(argv: list[str] | None = None) -> int:
             run(variant, seed, arguments.work)
     finished = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(arguments.work.glob("*/result.json"))]
     found = {
-        "command": "python benchmarks/speed/attributes_synthetic.py --json benchmarks/results/attributes_synthetic.json",
+        "command": "python benchmarks/speed/attributes_synthetic.py"
+        " --json benchmarks/results/attributes_synthetic.json",
         "config": str(CONFIG.relative_to(ROOT)),
         "people": {name: getattr(PEOPLE, name) for name in ("identities", "test_identities", "images", "difficulty")},
         "settings": SETTINGS,

@@ -13,7 +13,6 @@ Exit code 1 where anything differs.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import random
 import shlex
@@ -33,7 +32,9 @@ from vireid.core.errors import UserError, guarded
 from vireid.core.io import TEMPORARY, write_json
 from vireid.core.paths import path_argument
 from vireid.engine.checkpoint import CheckpointFolder
+from vireid.runs.folder import RunFolder
 from vireid.runs.log import JsonLines
+from vireid.runs.metrics import Metrics
 from vireid.synthetic import Recipe, write_dataset
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -70,7 +71,7 @@ def drawn(kills: int, seed: int) -> list[Kill]:
 
 def stage_of(run: Path) -> Stage:
     """What a run is doing, or was doing when it ended, as its folder shows it."""
-    records = JsonLines(run / "log.jsonl").read()
+    records = JsonLines(RunFolder(run).log).read()
     if not records:
         return "set-up", 1
     event, epoch = records[-1]["event"], records[-1].get("epoch", EPOCHS)
@@ -165,9 +166,10 @@ def content(run: Path) -> dict[str, Any]:
     for file in sorted(checkpoint.glob("*.safetensors")):
         found |= {f"{file.stem} {name}": tensor for name, tensor in load_file(file).items()}
     found |= _flat("trainer", torch.load(checkpoint / "trainer.pt", weights_only=True))
-    records = [record for record in JsonLines(run / "log.jsonl").read() if record["event"] != "result"]
+    records = [record for record in JsonLines(RunFolder(run).log).read() if record["event"] != "result"]
     found |= _flat("log", [{key: value for key, value in line.items() if key not in TIMES} for line in records])
-    return found | _flat("results", json.loads((run / "metrics.json").read_text(encoding="utf-8"))["results"])
+    reports = Metrics.read(RunFolder(run).metrics).reports
+    return found | _flat("results", {name: report.to_json() for name, report in reports.items()})
 
 
 def _flat(name: str, value: Any) -> dict[str, Any]:

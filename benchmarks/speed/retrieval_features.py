@@ -24,10 +24,16 @@ from typing import Any
 import numpy as np
 import torch
 
-from vireid.core.errors import UserError, guarded
+from vireid.core.errors import guarded
 from vireid.core.paths import path_argument
+from vireid.runs.folder import RunFolder
+from vireid.runs.metrics import Metrics
+from vireid.runs.results import read_embeddings
 
-MODEL = "resnet10t with AGW, 12 epochs on 900 synthetic people (benchmarks/speed/retrieval_features.yml), seen on 300 others"
+MODEL = (
+    "resnet10t with AGW, 12 epochs on 900 synthetic people (benchmarks/speed/retrieval_features.yml),"
+    " seen on 300 others"
+)
 FITTED = Path(__file__).parents[1] / "results" / "retrieval_features.json"
 IMAGES, CAMERAS = 4, 5  # of an identity in a camera, of an identity
 LEVELS = ("identity", "camera", "image")
@@ -114,13 +120,11 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--model", default=MODEL, help="which model, in words")
     parser.add_argument("--json", type=path_argument, default=FITTED)
     options = parser.parse_args(argv)
-    if not (options.run / "features.npz").is_file():
-        raise UserError(f"--run {options.run}: there is no features.npz; train with SAVE_FEATURES true")
-    with np.load(options.run / "features.npz") as saved:
-        result = fit(saved["features"], saved["labels"], saved["cameras"])
-    scores = json.loads((options.run / "metrics.json").read_text(encoding="utf-8"))
+    saved = read_embeddings(options.run)
+    result = fit(saved.features, saved.labels, saved.cameras)
+    reports = Metrics.read(RunFolder(options.run).metrics).reports
     options.json.parent.mkdir(parents=True, exist_ok=True)
-    rank1 = round(scores["results"]["all"]["mean"]["rank1"], 3)
+    rank1 = round(reports["all"].means["rank1"], 3)
     options.json.write_text(json.dumps({"model": options.model, "rank1": rank1, **result}) + "\n", encoding="utf-8")
     for key in LEVELS:
         share = np.cumsum(np.sort(result[key])[::-1]) / np.sum(result[key])

@@ -181,7 +181,8 @@ def main(argv: list[str] | None = None) -> int:
         )
     if options.json:
         record = {
-            "command": f"python benchmarks/speed/retrieval_metrics.py --repeats {options.repeats} --json {options.json}",
+            "command": "python benchmarks/speed/retrieval_metrics.py"
+            f" --repeats {options.repeats} --json {options.json}",
             "threads": torch.get_num_threads(),
             "cores": os.cpu_count(),
             "versions": {"python": platform.python_version(), "numpy": np.__version__, "torch": str(torch.__version__)},

@@ -44,6 +44,7 @@ from vireid.engine.compiling import compile_for_training
 from vireid.engine.environment import Environment
 from vireid.engine.optim import parameter_groups
 from vireid.engine.trainer import Trainer
+from vireid.runs.folder import RunFolder
 from vireid.runs.log import JsonLines
 
 ROOT = Path(__file__).parents[2]
@@ -156,7 +157,7 @@ class Ours:
         model, objective = parts(build)
         sampler = build.sampler(samples)
         pin = environment.device.type == "cuda"
-        self.log = JsonLines(folder / "log.jsonl")
+        self.log = JsonLines(RunFolder(folder).log)
         self.trainer = Trainer(
             model=model,
             objective=objective,

@@ -73,4 +73,6 @@ def test_a_short_run_is_recorded(tmp_path, monkeypatch):
     assert 0 < plain["min"] <= plain["median"] <= plain["max"]
     assert 0 <= result["waiting_share"]["median"] <= 1
     assert result["gflop_per_image"] > 0
-    assert record["command"].startswith("python benchmarks/speed/train_speed.py --method agw --arch test_resnet --device cpu")
+    assert record["command"].startswith(
+        "python benchmarks/speed/train_speed.py --method agw --arch test_resnet --device cpu"
+    )

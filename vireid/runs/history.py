@@ -46,7 +46,7 @@ class History:
         damaged: Number of lines that cannot be read, such as one that was cut by a kill.
     """
 
-    epochs: Epochs = Epochs()
+    epochs: Epochs = field(default_factory=Epochs)
     evaluations: Sequence[Measured] = ()
     lines: int = 0
     damaged: int = 0

@@ -168,7 +168,7 @@ class TensorBoard:
         return (self.folder / f"events.out.tfevents.{time.time_ns()}.{os.getpid()}").open("ab")
 
     def _header(self, step: int) -> list[Any]:
-        """Return the events that start a file: its format, and a session start that hides later points of older files."""
+        """Return the first events of a file: its format, and a session start that hides later points of older files."""
         log = self._event.SessionLog(status=self._event.SessionLog.START)
         return [
             self._event.Event(wall_time=time.time(), file_version="brain.Event:2"),

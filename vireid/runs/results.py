@@ -259,4 +259,4 @@ def read_embeddings(run: Path) -> SavedEmbeddings:
         raise DataError(
             f"{folder.features}: its columns have different lengths; evaluate the run again with --eval-only"
         )
-    return SavedEmbeddings(l2_normalized_rows(f"{file}: features", features), **columns)
+    return SavedEmbeddings(l2_normalized_rows(f"{folder.features}: features", features), **columns)

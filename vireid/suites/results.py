@@ -246,9 +246,7 @@ def _difference(
     """Compute the differences of two rows over their common finished seeds; the reason if that is not possible."""
     common = [seed for seed, run in cell.runs.items() if seed in base.runs and outcomes[run.address].done]
     common = [seed for seed in common if outcomes[base.runs[seed].address].done]
-    files = [
-        [RunFolder(outcomes[each.runs[seed].address].folder).queries for seed in common] for each in (cell, base)
-    ]
+    files = [[RunFolder(outcomes[each.runs[seed].address].folder).queries for seed in common] for each in (cell, base)]
     files = [[file for file in paths if file.is_file()] for paths in files]
     if not common:
         return (), "the rows have no finished seed in common"

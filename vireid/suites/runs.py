@@ -211,7 +211,9 @@ def collected(
 
 def _collected(run: Run, places: Sequence[Path], now: RunInputs | None) -> Outcome:
     if not places:
-        return Outcome(run.address, False, "no folder of this name below --collect contains the results of an evaluation")
+        return Outcome(
+            run.address, False, "no folder of this name below --collect contains the results of an evaluation"
+        )
     faults = []
     for place in sorted(places, key=lambda path: len(path.name)):
         inputs = recorded(place)

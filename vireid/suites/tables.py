@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from vireid.evaluation.report import DAGGER, MAIN_METRICS, ORACLE_NOTE, conditions_text
 from vireid.suites.bootstrap import Difference
@@ -60,11 +60,11 @@ class Table:
         group = " ".join(word for word in (dataset, protocol) if word) if several else ""
         return f"{group} {HEADINGS.get(metric, metric)}".strip()
 
-    def to_frame(self, cell: Callable[[Value | None], Any] = lambda value: None if value is None else value.mean) -> DataFrame:
-        """Return one row for each row of the suite, with the headings as columns.
+    def to_frame(self, cell: Callable[[Value | None], str]) -> DataFrame:
+        """Return a frame of texts, with one row for each row of the suite and the headings as columns.
 
         Args:
-            cell: Converts a value; the mean in percent if omitted.
+            cell: Formats a value; None where a row does not have the column.
         """
         import pandas
 
@@ -84,7 +84,7 @@ def tables(results: Results, published: Mapping[str, Mapping[str, float]] | None
     """
     suite = results.plan.suite
     ways = dict.fromkeys(entry.re_ranking for entry in results.entries if entry.values) or {"none": None}
-    tables_of_suite: list[Table] = []
+    suite_tables: list[Table] = []
     for way in ways:
         entries = [entry for entry in results.entries if entry.re_ranking == way or not entry.values]
         columns = list(dict.fromkeys((e.dataset, e.protocol, metric) for e in entries for metric in suite.columns))
@@ -93,8 +93,10 @@ def tables(results: Results, published: Mapping[str, Mapping[str, float]] | None
             for metric in suite.columns:
                 column = (entry.dataset, entry.protocol, metric)
                 lines.setdefault(entry.row, {})[column] = _value(entry, metric, column, published or {})
-        tables_of_suite.append(Table(_heading(suite.title, way), columns, _with_best(lines, columns), _notes(entries, lines, way)))
-    return tables_of_suite
+        suite_tables.append(
+            Table(_heading(suite.title, way), columns, _with_best(lines, columns), _notes(entries, lines, way))
+        )
+    return suite_tables
 
 
 def _heading(title: str, way: str) -> str:

@@ -1,4 +1,4 @@
-"""MODEL_ZOO.md: every shipped composition with what it costs, what was published and what was measured here."""
+"""Generate MODEL_ZOO.md: the shipped models with their costs, published numbers and results on synthetic data."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ numbers in `benchmarks/suites/reported.yml` and from `benchmarks/results/zoo/res
 - **embedding**: number of dimensions.
 - **published**: rank-1 / mAP in percent for each protocol, reported by the authors on real data; the number in brackets
   is the source. `v2i`: visible queries, `i2v`: infrared queries. These are not results of vireid.
-- **synthetic**: rank-1 / mAP on synthetic data (`benchmarks/suites/zoo.yml`: a very small network, 900 steps; chance: 2).
-  They show that a method runs. They do not predict results on real data: do not compare them with published numbers.
+- **synthetic**: rank-1 / mAP on synthetic data (suite `zoo`: a very small network, 900 steps; chance: 2). They show
+  that a method runs. They do not predict results on real data: do not compare them with published numbers.
 """
 TABLE = (
     "| model | parameters | at retrieval | GFLOPs | embedding | image | published | synthetic |",
@@ -44,7 +44,7 @@ TABLE = (
 
 @dataclass(frozen=True)
 class Entry:
-    """A composition and what is known of it without building its network."""
+    """A model with its published and measured numbers."""
 
     name: str  # "sysu/mmd"
     config: Config
@@ -53,19 +53,20 @@ class Entry:
 
     @property
     def size(self) -> tuple[int, int]:
+        """Height and width of the input images."""
         height, width = self.config.SIZE
         return height, width
 
 
 @dataclass(frozen=True)
 class Measured:
-    """Scores of the zoo's suite: composition -> protocol -> metric -> mean in [0, 1]."""
+    """Scores on synthetic data: model -> protocol -> metric -> mean in [0, 1]."""
 
     scores: Mapping[str, Mapping[str, Mapping[str, float]]]
 
     @classmethod
     def read(cls, file: Path) -> Measured:
-        """From the results.json of a suite whose rows are called as compositions; empty where there is no such file."""
+        """Read the `results.json` of a suite whose rows are named as models; empty if the file does not exist."""
         if not file.is_file():
             return cls({})
         scores: dict[str, dict[str, dict[str, float]]] = {}
@@ -80,20 +81,21 @@ class Measured:
         return cls(scores)
 
     def text(self, name: str) -> str:
-        found = self.scores.get(name, {})
-        texts = [f"{p} {100 * m['rank1']:.1f} / {100 * m['mAP']:.1f}" for p, m in found.items()]
+        """Format rank-1 and mAP of a model for each protocol."""
+        scores = self.scores.get(name, {})
+        texts = [f"{p} {100 * m['rank1']:.1f} / {100 * m['mAP']:.1f}" for p, m in scores.items()]
         return "; ".join(texts) or "not measured"
 
 
 class Sources:
-    """The published rows of compositions, and a number for each source that was used."""
+    """Published numbers of models; their sources are numbered in the order of use."""
 
     def __init__(self, published: Mapping[str, Published]) -> None:
         self.published = published
         self.used: list[str] = []
 
     def text(self, name: str) -> str:
-        """The first row of `<method>/<data set>`, or called as the composition, that has numbers of its data set."""
+        """Format the published numbers of a model: of the first row METHOD/DATASET, or */MODEL, with its dataset."""
         folder, model = name.split("/")
         for key, row in self.published.items():
             table, _, called = key.partition("/")
@@ -110,11 +112,13 @@ class Sources:
 
 
 def _of(scores: Mapping[str, float], folder: str, *, whole: bool) -> list[str]:
-    """Rank-1 and mAP for each protocol of a data set; `whole` where every score is of it."""
+    """Format rank-1 and mAP for each protocol of a dataset; `whole` if all scores are of this dataset."""
     prefix = f"{folder}/"
-    own = {name.removeprefix(prefix): value for name, value in scores.items() if whole or name.startswith(prefix)}
-    protocols = dict.fromkeys(name.rpartition("/")[0] for name in own)
-    values = {protocol: [own.get(f"{protocol}/{metric}") for metric in SHOWN] for protocol in protocols}
+    of_dataset = {
+        name.removeprefix(prefix): value for name, value in scores.items() if whole or name.startswith(prefix)
+    }
+    protocols = dict.fromkeys(name.rpartition("/")[0] for name in of_dataset)
+    values = {protocol: [of_dataset.get(f"{protocol}/{metric}") for metric in SHOWN] for protocol in protocols}
     return [
         f"{protocol} {' / '.join(f'{value:.2f}' for value in both)}"
         for protocol, both in values.items()
@@ -123,13 +127,13 @@ def _of(scores: Mapping[str, float], folder: str, *, whole: bool) -> list[str]:
 
 
 def entries(published: Mapping[str, Published], measured: Measured) -> tuple[list[Entry], list[str]]:
-    """Every shipped composition in the order of the page, and the sources by number."""
+    """Return all shipped models in the order of the page, and the sources by number."""
     sources = Sources(published)
     names = sorted(zoo.list_models(), key=lambda name: (*_place(name), name))
-    found = [
+    models = [
         Entry(name, read_unchecked(zoo.config_path(name)), sources.text(name), measured.text(name)) for name in names
     ]
-    return found, sources.used
+    return models, sources.used
 
 
 def _place(name: str) -> tuple[int, str]:
@@ -138,21 +142,21 @@ def _place(name: str) -> tuple[int, str]:
 
 
 def cost_of(entry: Entry) -> Cost:
-    """What its network costs, with the identities of its data set; nothing is computed or downloaded."""
+    """Compute the cost of the network of a model on the meta device, with the number of identities of its dataset."""
     build = Build(check_config(entry.config))
     with torch.device("meta"):
         model = build.model(weights=False)
     return cost(model, entry.size, num_attributes=build.info.num_attributes or ATTRIBUTES)
 
 
-def line(entry: Entry, found: Cost) -> str:
-    """A row of the table."""
+def line(entry: Entry, costs: Cost) -> str:
+    """Format one row of the table."""
     cells = (
         f"[{entry.name}](configs/{entry.name}.yml)",
-        f"{found.parameters / 1e6:.1f} M",
-        f"{found.retrieval_parameters / 1e6:.1f} M",
-        f"{found.flops / 1e9:.2f}",
-        f"{found.width}",
+        f"{costs.parameters / 1e6:.1f} M",
+        f"{costs.retrieval_parameters / 1e6:.1f} M",
+        f"{costs.flops / 1e9:.2f}",
+        f"{costs.width}",
         "{} x {}".format(*entry.size),
         entry.published,
         entry.measured,
@@ -160,10 +164,10 @@ def line(entry: Entry, found: Cost) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def page(found: Iterable[tuple[Entry, Cost]], sources: Iterable[str]) -> str:
-    """The whole of MODEL_ZOO.md."""
+def page(models: Iterable[tuple[Entry, Cost]], sources: Iterable[str]) -> str:
+    """Format MODEL_ZOO.md."""
     lines, section = [HEAD.rstrip()], ""
-    for entry, costs in found:
+    for entry, costs in models:
         folder = entry.name.split("/")[0]
         if folder != section:
             section = folder
