@@ -28,7 +28,26 @@ VOCABULARY = Vocabulary({"colour*": "color", "data set*": "dataset", "is no": "i
     ],
 )
 def test_listed_words_are_found_outside_of_code(page, expected):
-    assert vocabulary.findings(page, VOCABULARY) == expected
+    assert vocabulary.findings(vocabulary.prose(page), VOCABULARY) == expected
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("colour = 1  # the colour\n", [Finding(1, "colour", "color")]),
+        ('"""A colour.\n\n>>> colour\n"""\n', [Finding(1, "colour", "color")]),
+        ('x = {"colour": 1}\n', []),
+        (
+            'raise ValueError(f"x {colour} is no colour")\n',
+            [Finding(1, "colour", "color"), Finding(1, "is no", "is not a")],
+        ),
+        ('"""Set `colour` to a value."""\n', []),
+        ('x = ("two "\n     "data sets are one")\n', [Finding(2, "data sets", "dataset")]),
+    ],
+)
+def test_listed_words_are_found_in_comments_docstrings_and_messages(source, expected):
+    found = vocabulary.findings(vocabulary.python_prose(source), VOCABULARY)
+    assert sorted(found, key=lambda finding: finding.word) == expected
 
 
 def test_the_list_is_read():

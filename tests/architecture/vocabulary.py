@@ -1,4 +1,4 @@
-"""Check the words of the documentation pages against `vocabulary.txt`.
+"""Check the words of pages and of Python files (docstrings, comments, messages) against `vocabulary.txt`.
 
 `make lint` runs this file as a script. It prints one line for each word to replace, and the exit code is 1 if there are
 any.
@@ -6,8 +6,10 @@ any.
 
 from __future__ import annotations
 
+import io
 import re
 import sys
+import tokenize
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +18,9 @@ ROOT = Path(__file__).resolve().parents[2]
 WORDS = Path(__file__).with_suffix(".txt")
 # MODEL_ZOO.md: its text is that of its generator. CHANGELOG.md keeps the words of each version.
 EXCLUDED = {"CHANGELOG.md", "MODEL_ZOO.md"}
+PYTHON_FOLDERS = ("vireid", "tools", "benchmarks")
+# f-strings are tokens of their own from Python 3.12 on
+PROSE_TOKENS = {tokenize.COMMENT, tokenize.STRING, getattr(tokenize, "FSTRING_MIDDLE", tokenize.STRING)}
 EXCLUDED_FOLDERS = ("benchmarks/results/", "runs/", "datasets/")
 
 
@@ -75,9 +80,28 @@ def prose(page: str) -> str:
     return page
 
 
-def findings(page: str, vocabulary: Vocabulary) -> list[Finding]:
-    """All words of a page that the vocabulary replaces, in the order of their lines."""
-    text = prose(page)
+def python_prose(source: str) -> str:
+    """The comments and the strings with spaces of a Python file; everything else is replaced by spaces.
+
+    Strings without a space are names and keys. Placeholders of f-strings, doctests and `code` are no prose.
+    """
+    lines = source.splitlines(keepends=True)
+    kept = [re.sub(r"[^\n]", " ", line) for line in lines]
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type not in PROSE_TOKENS or (token.type != tokenize.COMMENT and " " not in token.string):
+            continue
+        (first, start), (last, end) = token.start, token.end
+        for row in range(first - 1, last):
+            here = slice(start if row == first - 1 else 0, end if row == last - 1 else len(lines[row]))
+            kept[row] = kept[row][: here.start] + lines[row][here] + kept[row][here.stop :]
+    text = "".join(kept)
+    for code in (r"\{[^{}\n]*\}", r"(?m)^[ \t]*(>>>|\.\.\.).*$", r"`[^`]*`", r"https?://\S+"):
+        text = re.sub(code, blank, text)
+    return text
+
+
+def findings(text: str, vocabulary: Vocabulary) -> list[Finding]:
+    """All words of a prose text that the vocabulary replaces, in the order of their lines."""
     for phrase in vocabulary.allowed:
         text = re.sub(pattern(phrase), blank, text, flags=re.IGNORECASE)
     result = [
@@ -88,8 +112,10 @@ def findings(page: str, vocabulary: Vocabulary) -> list[Finding]:
     return sorted(result, key=lambda finding: finding.line)
 
 
-def pages(root: Path) -> Iterator[Path]:
-    """The pages that are checked: all Markdown files of the repository, without environments and generated pages."""
+def texts(root: Path) -> Iterator[Path]:
+    """The files that are checked: Python files, and Markdown files except generated pages."""
+    for folder in PYTHON_FOLDERS:
+        yield from sorted((root / folder).rglob("*.py"))
     for folder in (root, root / "docs", root / "benchmarks", root / "configs"):
         for page in sorted(folder.glob("*.md") if folder == root else folder.rglob("*.md")):
             name = page.relative_to(root).as_posix()
@@ -98,12 +124,13 @@ def pages(root: Path) -> Iterator[Path]:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Check the given pages, or all of them; return the exit code."""
+    """Check the given files, or all of them; return the exit code."""
     vocabulary = read_vocabulary(WORDS.read_text(encoding="utf-8"))
     count = 0
-    for page in [Path(argument).resolve() for argument in arguments] or list(pages(ROOT)):
+    for page in [Path(argument).resolve() for argument in arguments] or list(texts(ROOT)):
         name = page.relative_to(ROOT).as_posix() if page.is_relative_to(ROOT) else str(page)
-        for finding in findings(page.read_text(encoding="utf-8"), vocabulary):
+        content = page.read_text(encoding="utf-8")
+        for finding in findings((python_prose if page.suffix == ".py" else prose)(content), vocabulary):
             print(f"{name}:{finding.line}: {finding.word!r}; write: {finding.replacement}")
             count += 1
     if count:

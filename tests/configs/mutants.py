@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_origin
 
-from vireid.config import slots
+from vireid.config import schema
 from vireid.config.coerce import hints_of
 from vireid.config.load import BASE, Config, read_unchecked
 from vireid.config.yaml import dump, parse
@@ -191,7 +191,7 @@ def is_user_map(source: Source, keys: Keys) -> bool:
     """Whether a key lies in a map of plain values whose words are the user's own (COLUMNS of a CSV file)."""
     value = at(source.config, keys[:-1])
     plain = isinstance(value, dict) and not any(isinstance(item, dict) for item in value.values())
-    return keys[:-1] not in SECTIONS and plain and "NAME" not in value and not slots.is_whole(keys[:-1])
+    return keys[:-1] not in SECTIONS and plain and "NAME" not in value and not schema.is_whole(keys[:-1])
 
 
 def wrong_type(draw: random.Random, source: Source, kind: str) -> Mutant | None:
@@ -294,7 +294,7 @@ def removed_component(draw: random.Random, source: Source, kind: str) -> Mutant 
     spoken = source.decides(keys) or any(source.decides((*keys, key)) for key in value if key != "NAME")
     if way == "name" and spoken and not has_name_elsewhere(source, keys):
         return Mutant(kind, source, dump(without(source.tree, name)), f"{dotted(name)} removed", (dotted(keys),))
-    slot = slots.BY_PATH.get(keys)
+    slot = schema.BY_PATH.get(keys)
     if way == "none" and slot is not None and slot.required and source.decides(name):
         return Mutant(
             kind, source, dump(changed(source.tree, keys, {"NAME": "none"})), f"{dotted(keys)} = none", (dotted(name),)

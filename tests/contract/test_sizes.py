@@ -156,7 +156,7 @@ RERANKS = {
     **{name: RERANKERS.get(name).target for name in RERANKERS.names()},
     "all": lambda: DatabaseAugmentation(then=QueryExpansion(then=RERANKERS.get("RandomWalk").target())),
     "codes of the changed": lambda: DatabaseAugmentation(then=RERANKERS.get("KReciprocal").target(k2=1)),
-    "queries only": lambda: RERANKERS.get("KReciprocal").target(neighbours="queries"),
+    "queries only": lambda: RERANKERS.get("KReciprocal").target(neighbors="queries"),
     "half": lambda: RERANKERS.get("KReciprocal").target(half=("distances", "weights")),
 }
 SHAPES = [(queries, gallery) for queries in (0, 1, 2, 3) for gallery in (1, 2, 3)]

@@ -42,12 +42,12 @@ def mce_rerank(case: Case) -> None:
 def mpanet_rerank(case: Case) -> None:
     """The release holds the weights, not the distances, in half precision."""
     stored, params = case.arrays, case.params
-    for key, neighbours in (("dist_eval_true", "queries"), ("dist_eval_false", "all")):
+    for key, neighbors in (("dist_eval_true", "queries"), ("dist_eval_false", "all")):
         rerank = KReciprocal(
             k1=params["k1"],
             k2=params["k2"],
             weight=params["lambda_value"],
-            neighbours=neighbours,
+            neighbors=neighbors,
             half=("weights",),
         )
         np.testing.assert_allclose(-rerank(stored["qf"], stored["gf"]), stored[key], rtol=0, atol=2e-3)

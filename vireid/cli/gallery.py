@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 
+from vireid.core.options import former_name
 from vireid.core.paths import path_argument
 
 EXAMPLES = """
   %(prog)s build archive --config-file configs/demo/sysu_mmd.yml --images photos.csv --index FaissIVF PROBES=16
   %(prog)s search archive --config-file configs/demo/sysu_mmd.yml --images query.png --modality infrared \\
-      --camera 1 --camera 2 --modality-of-answers visible --out matches.html
+      --camera 1 --camera 2 --gallery-modality visible --out matches.html
 """
 ACTIONS = {
     "build": "build a gallery, or continue an interrupted build",
@@ -46,7 +47,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     search = actions.choices["search"]
     search.add_argument("--top", type=int, default=20, metavar="K", help="results for each query (default: 20)")
     search.add_argument("--camera", action="append", default=[], metavar="N", help="only gallery images of this camera")
-    search.add_argument("--modality-of-answers", metavar="MODALITY", help="only gallery images of this modality")
+    search.add_argument("--gallery-modality", metavar="MODALITY", help="only gallery images of this modality")
+    former_name(search, "--modality-of-answers", dest="gallery_modality")
     search.add_argument(
         "--after", metavar="TIME", help="only gallery images from this time on: seconds, or 2024-05-31T10:20:30"
     )

@@ -32,7 +32,7 @@ KINDS = {  # a registry of core/registries.py, or CONFIGS -> what is listed
     "optimizers": "optimizers (SOLVER)",
     "lr-schedules": "learning rate over the epochs (SOLVER.SCHEDULE)",
     "protocols": "evaluation protocols (EVALUATION)",
-    "scorers": "query-gallery similarity (SCORER)",
+    "similarities": "query-gallery similarity (SIMILARITY)",
     "indexes": "nearest-neighbor indexes (EVALUATION.*.INDEX)",
     "rerankers": "re-ranking (EVALUATION.*.RERANKING)",
     CONFIGS: "shipped configs, as create_model names them",

@@ -7,24 +7,24 @@ from __future__ import annotations
 
 import argparse
 
-from vireid.core.options import refuse_unused
+from vireid.core.options import former_name, refuse_unused
 from vireid.core.paths import path_argument
 
 EXAMPLES = """
   %(prog)s --run runs/demo
   %(prog)s tsne --run runs/demo --people 30
-  %(prog)s attention --run runs/demo --beside runs/baseline
+  %(prog)s attention --run runs/demo --compare runs/baseline
 """
 USED = {  # figure -> the options that have an effect on it
     "report": {"queries"},
     "ranklist": {"out", "queries", "protocol"},
-    "attention": {"out", "people", "seed", "beside"},
+    "attention": {"out", "people", "seed", "compare"},
     "tsne": {"out", "people", "seed"},
     "distances": {"out", "seed"},
     "cmc": {"out"},
     "curves": {"out"},
 }
-OPTIONS = ("out", "queries", "protocol", "people", "seed", "beside")
+OPTIONS = ("out", "queries", "protocol", "people", "seed", "compare")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -52,13 +52,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--seed", type=int, default=0, help="random seed of sampled identities and pairs (default: 0)")
     parser.add_argument(
-        "--beside",
+        "--compare",
         action="append",
         default=[],
         type=path_argument,
         metavar="RUN",
         help="attention: another run to show for the same identities; can be repeated",
     )
+    former_name(parser, "--beside", dest="compare", action="append", type=path_argument)
 
 
 def run(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
@@ -86,7 +87,7 @@ def pictures(arguments: argparse.Namespace) -> list:
     if arguments.kind == "attention":
         from vireid.visualize.plots.attention_energy import attention_picture
 
-        return [attention_picture([folder, *arguments.beside], people=arguments.people or 4, seed=seed)]
+        return [attention_picture([folder, *arguments.compare], people=arguments.people or 4, seed=seed)]
     kinds = {
         "ranklist": lambda: single.ranklist_of(folder, queries=arguments.queries, protocols=arguments.protocol),
         "tsne": lambda: single.tsne_of(folder, people=arguments.people or 20, seed=seed),

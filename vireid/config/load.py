@@ -56,7 +56,7 @@ class Origins:
     files: list[Path] = field(default_factory=list)
 
     def of(self, keys: Keys) -> Origin:
-        """Origin of a key, or of the nearest node above it that somebody wrote; the main file in the end."""
+        """Origin of a key, or else of the nearest node above it that a file wrote, or else the main file."""
         for depth in range(len(keys), 0, -1):
             if keys[:depth] in self.written:
                 return self.written[keys[:depth]]
@@ -149,7 +149,7 @@ def make_config(tree: Mapping[str, Any], origins: Origins | None = None) -> Conf
         for key in setting.path[:-1]:
             node = node.setdefault(key, {}) if isinstance(node, dict) else None
         if not isinstance(node, dict):
-            continue  # a section that is no map is reported by the check
+            continue  # a section that is not a map is reported by the check
         value = node.setdefault(setting.path[-1], copy.deepcopy(setting.default))
         with contextlib.suppress(Mismatch):  # reported by the check
             node[setting.path[-1]] = setting.convert(value)

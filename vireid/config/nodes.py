@@ -23,7 +23,7 @@ class NodeChecker:
     """Turns nodes into components and collects what is wrong with them; the first problem does not hide the next.
 
     Args:
-        config: The configuration that the nodes are from; it knows which file wrote each key.
+        config: The configuration that the nodes are from, with the file that wrote each key.
         info: Numbers of the dataset, named in messages; None: unknown.
     """
 
@@ -51,7 +51,7 @@ class NodeChecker:
             keys: Path of the node.
             node: What is written there.
             registry: Components of the slot.
-            extras: Keys of the slot beside the constructor's parameters.
+            extras: Keys of the slot in addition to the constructor's parameters.
             runtime: Parameters that are filled in at run time.
             siblings: The other entries of the same map, for suggestions.
         """

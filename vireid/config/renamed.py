@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,6 +35,15 @@ class RenamedComponent:
     arguments: Mapping[str, Any]
 
 
+@dataclass(frozen=True)
+class RenamedArgument:
+    """An argument of a component, in whichever slot the component is."""
+
+    component: str
+    old: str
+    new: str
+
+
 KEYS = (
     RenamedKey(("MODEL", "DESCRIPTOR"), ("MODEL", "EMBEDDING")),
     RenamedKey(("MODEL", "UNIT"), ("MODEL", "NORMALIZE")),
@@ -45,6 +54,7 @@ COMPONENTS = (
     RenamedComponent(("SIMILARITY",), "EuclideanScorer", "Similarity", {"METRIC": "euclidean"}),
     RenamedComponent(("SIMILARITY",), "FaissScorer", "Similarity", {"BACKEND": "faiss"}),
 )
+ARGUMENTS = (RenamedArgument("KReciprocal", "NEIGHBOURS", "NEIGHBORS"),)
 
 
 @dataclass(frozen=True)
@@ -100,6 +110,12 @@ def use_current_names(
         place = (*component.slot, "NAME")
         message = f"{'.'.join(place)} {component.old} is now {component.new}{f' with {words}' if words else ''}"
         renamings.append(Renaming(place, place, message))
+    for keys, node in list(_nodes(tree)):
+        for argument in ARGUMENTS:
+            if node.get("NAME") == argument.component and argument.old in node:
+                _move(node, argument.old, node, argument.new)
+                old, new = (*keys, argument.old), (*keys, argument.new)
+                renamings.append(Renaming(old, new, f"{'.'.join(old)} is now {'.'.join(new)}"))
     return renamings, problems
 
 
@@ -111,6 +127,14 @@ def move_origins(origins: dict[Keys, Any], renamings: list[Renaming]) -> None:
         depth = len(renaming.old)
         for keys in [keys for keys in origins if keys[:depth] == renaming.old]:
             origins[(*renaming.new, *keys[depth:])] = origins.pop(keys)
+
+
+def _nodes(tree: Mapping[str, Any], keys: Keys = ()) -> Iterator[tuple[Keys, dict[str, Any]]]:
+    """All maps of a tree with their paths."""
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            yield (*keys, key), value
+            yield from _nodes(value, (*keys, key))
 
 
 def _at(tree: Mapping[str, Any], keys: Keys) -> dict[str, Any] | None:

@@ -1,6 +1,6 @@
 """The schema of a configuration: fixed settings with a value, and slots that hold components.
 
-Nothing else knows the name of a section. Defaults of components are those of their constructors.
+It is the only module with names of sections. Defaults of components are those of their constructors.
 """
 
 from __future__ import annotations
@@ -146,7 +146,7 @@ def conflicts(values: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 @dataclass(frozen=True)
 class Extra:
-    """A key of a slot beside the constructor's parameters. It is kept when NAME changes.
+    """A key of a slot in addition to the constructor's parameters. It is kept when NAME changes.
 
     Args:
         kind: Annotation of a plain value.
@@ -177,7 +177,7 @@ class Slot:
         is_map: Whether it holds {ENTRY: node} instead of one node.
         required: Whether it must hold a component.
         default: Node that it holds by default.
-        extras: Keys beside the constructor's parameters.
+        extras: Keys in addition to the constructor's parameters.
         runtime: Constructor parameters that are filled in at run time.
         free: Whether a run may be resumed with other components.
     """

@@ -82,7 +82,7 @@ class DataError(UserError):
 
     Attributes:
         text: What is wrong, or the heading of `findings`.
-        findings: The single faults; empty where `text` says all.
+        findings: The single faults; empty if `text` is the only one.
     """
 
     text: str

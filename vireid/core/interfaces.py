@@ -150,7 +150,7 @@ class ConditionsOnTable(Protocol):
     """Evaluation protocol whose conditions depend on the test images."""
 
     def conditions_on(self, table: EmbeddingTable) -> Mapping[str, str | int]:
-        """The protocol's `conditions`, with camera names beside numbers."""
+        """The protocol's `conditions`, with camera names next to numbers."""
         ...
 
 

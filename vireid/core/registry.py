@@ -1,4 +1,4 @@
-"""Names to classes. A registry knows nothing of YAML; the builder on a higher floor does."""
+"""Registries: components by class name."""
 
 from __future__ import annotations
 
@@ -12,7 +12,13 @@ from vireid.core.errors import nearest
 
 @dataclass(frozen=True)
 class Entry:
-    """A registered class and those of its constructor parameters that are components themselves."""
+    """A registered class or function.
+
+    Args:
+        name: Its name.
+        target: The class or function.
+        slots: Constructor parameter -> registry, for parameters that take components.
+    """
 
     name: str
     target: Callable[..., Any]
@@ -24,17 +30,21 @@ class Entry:
 
 
 class Registry:
-    """Components of one kind, found by class name.
+    """Components of one kind, by class name. It has no relation to YAML: `vireid.config` builds components from files.
 
-    >>> POOLS = Registry("pool")
-    >>> @POOLS.register
-    ... class Largest: ...
-    >>> POOLS.get("Largest").target is Largest
-    True
-    >>> POOLS.get("Largst")
-    Traceback (most recent call last):
-    ...
-    KeyError: "no pool is named 'Largst'; did you mean 'Largest'? Known: Largest"
+    Args:
+        kind: What the components are called in messages, such as "loss".
+
+    Example:
+        >>> POOLS = Registry("pool")
+        >>> @POOLS.register
+        ... class Largest: ...
+        >>> POOLS.get("Largest").target is Largest
+        True
+        >>> POOLS.get("Largst")
+        Traceback (most recent call last):
+        ...
+        KeyError: "no pool is named 'Largst'; did you mean 'Largest'? Known: Largest"
     """
 
     def __init__(self, kind: str) -> None:
@@ -42,9 +52,13 @@ class Registry:
         self._entries: dict[str, Entry] = {}
 
     def register(self, target: Callable[..., Any] | None = None, /, **slots: Registry) -> Any:
-        """Decorator: `@LOSSES.register`, or `@ADAPTERS.register(stages=STAGES)` where a parameter is a component.
+        """Register a class: `@LOSSES.register`, or `@ADAPTERS.register(stages=STAGES)` if a parameter takes components.
 
-        The class is returned unchanged. A name that is taken is an error naming both modules.
+        Returns:
+            The class, unchanged.
+
+        Raises:
+            ValueError: If the name is taken, or the class has no parameter of a slot.
         """
         if target is None:
             return lambda decorated: self._add(decorated, slots)
@@ -53,27 +67,32 @@ class Registry:
     def _add(self, target: Callable[..., Any], slots: Mapping[str, Registry]) -> Callable[..., Any]:
         name = target.__name__
         if name in self._entries:
-            taken = self._entries[name].target.__module__
-            raise ValueError(f"the {self.kind} name {name!r} of {target.__module__} is taken by {taken}")
+            other = self._entries[name].target.__module__
+            raise ValueError(f"the {self.kind} name {name!r} of {target.__module__} is taken by {other}")
         entry = Entry(name, target, dict(slots))
-        strangers = set(slots) - set(entry.parameters())
-        if strangers:
-            raise ValueError(f"{target.__module__}.{name} has no parameter {sorted(strangers)} to make a slot of")
+        unknown = set(slots) - set(entry.parameters())
+        if unknown:
+            raise ValueError(f"{target.__module__}.{name} has no parameter {sorted(unknown)} to make a slot of")
         self._entries[name] = entry
         return target
 
     def get(self, name: str) -> Entry:
-        """The entry of that name; KeyError with the nearest and all known names otherwise."""
+        """Return the entry of a name.
+
+        Raises:
+            KeyError: If the name is unknown, with the nearest and all known names.
+        """
         if name not in self._entries:
             raise KeyError(self.unknown(name))
         return self._entries[name]
 
     def unknown(self, name: str) -> str:
-        """Text for a name that is not here."""
+        """Return the message for an unknown name."""
         suggestion = nearest(name, self._entries) or ";"
         return f"no {self.kind} is named {name!r}{suggestion} Known: {', '.join(self.names()) or 'none'}"
 
     def names(self) -> list[str]:
+        """Return all names, sorted."""
         return sorted(self._entries)
 
     def __contains__(self, name: object) -> bool:

@@ -196,7 +196,7 @@ def align_columns(cells: Sequence[Sequence[str]]) -> list[str]:
 
 
 def skipped_line(report: Report) -> str:
-    """Format the number of queries of each trial without a correct gallery image; empty if there are none."""
+    """Format the number of queries of each trial without a correct gallery image; empty without any."""
     skipped = [scores.skipped for scores in report.trials.values()]
     queries = [scores.queries + scores.skipped for scores in report.trials.values()]
     return skipped_text(skipped, queries) if any(skipped) else ""

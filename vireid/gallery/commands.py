@@ -64,7 +64,7 @@ def search(
     set: Settings,
     top: int,
     camera: Sequence[str],
-    modality_of_answers: str | None,
+    gallery_modality: str | None,
     after: str | None,
     before: str | None,
     out: Sequence[Path],
@@ -77,7 +77,7 @@ def search(
     if top < 1:
         raise UserError(f"k must be at least 1, got {top} (--top)")
     cameras = tuple(whole_number("camera", word) for word in camera)
-    kind = modality_of(modality_of_answers) if modality_of_answers else None
+    kind = modality_of(gallery_modality) if gallery_modality else None
     only = Filter(cameras, kind, seconds_of(after or ""), seconds_of(before or ""))
     listing = _listing(images, modality, None)
     model = _model(config_file, set)

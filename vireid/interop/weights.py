@@ -31,7 +31,7 @@ def write_weights(path: Path, tensors: Mapping[str, Tensor], facts: Facts) -> No
 
 
 def read_facts(path: Path) -> dict[str, str | int]:
-    """Read the facts of a weights file; empty if there are none or the file cannot be read."""
+    """Read the facts of a weights file; empty if it has none or cannot be read."""
     try:
         with safe_open(str(path), framework="pt") as file:
             facts = json.loads((file.metadata() or {}).get(FACTS, "{}"))

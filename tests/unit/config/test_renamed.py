@@ -97,6 +97,15 @@ def test_every_renamed_component_builds(component):
     registry.get(component.new).target(**arguments)
 
 
+def test_an_argument_is_renamed_in_every_slot():
+    tree = {
+        "EVALUATION": {"A": {"RERANKING": {"NAME": "QueryExpansion", "THEN": {"NAME": "KReciprocal", "NEIGHBOURS": 1}}}}
+    }
+    renamings, _ = use_current_names(tree)
+    assert tree["EVALUATION"]["A"]["RERANKING"]["THEN"] == {"NAME": "KReciprocal", "NEIGHBORS": 1}
+    assert renamings[0].new == ("EVALUATION", "A", "RERANKING", "THEN", "NEIGHBORS")
+
+
 def test_origins_of_a_section_move_with_it():
     tree = {"SCORER": {"NAME": "TorchScorer"}}
     origins = {("SCORER",): 1, ("SCORER", "NAME"): 2, ("SEED",): 3}

@@ -28,7 +28,7 @@ def test_build_add_info(tool, gallery, photos, capsys):
 def test_ranked_lists_in_three_forms(tool, gallery, photos, tmp_path, capsys):
     places = [tmp_path / f"out.{kind}" for kind in ("json", "csv", "html")]
     words = ["search", gallery, "--config-file", "x.yml", "--images", photos / "2_3.png", "--modality", "infrared"]
-    filters = ["--modality-of-answers", "visible", "--camera", 2, "--after", "150", "--top", 3]
+    filters = ["--gallery-modality", "visible", "--camera", 2, "--after", "150", "--top", 3]
     assert tool(*words, *filters, *(word for place in places for word in ("--out", place))) == 0
     capsys.readouterr()
     answers = json.loads(places[0].read_text())["queries"][0]["answers"]
@@ -47,7 +47,7 @@ def test_ranked_lists_in_three_forms(tool, gallery, photos, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("words", "text"),
     [
-        (["--modality-of-answers", "visble"], "did you mean 'visible'"),
+        (["--gallery-modality", "visble"], "did you mean 'visible'"),
         (["--after", "noon"], "time 'noon' is neither seconds nor a date"),
         (["--out", "found.xml"], "ends in one of .json, .csv, .html"),
         (["--camera", "7"], "no image of the gallery passes camera 7: its cameras are 1, 2, 3"),
@@ -59,7 +59,7 @@ def test_ranked_lists_in_three_forms(tool, gallery, photos, tmp_path, capsys):
         (["--before", "2024-05-31", "--after", "2025-05-31"], "no time is after 1748649600 and before 1717113600"),
         (["--before", "99"], "no image of the gallery passes before 99: its times are 100 to 309"),
         (
-            ["--camera", "1", "--modality-of-answers", "infrared"],
+            ["--camera", "1", "--gallery-modality", "infrared"],
             "no image of the gallery passes all conditions together (camera 1, modality infrared)",
         ),
         (["--top", "0"], "k must be at least 1, got 0"),
@@ -74,7 +74,7 @@ def test_mistakes_are_one_text(tool, gallery, photos, capsys, words, text):
 def test_images_without_the_wanted_modality(tool, photos, tmp_path, capsys):
     words = ["--config-file", "x.yml", "--images", photos / "2_1.png", "--modality", "visible"]
     assert tool("build", tmp_path / "g", *words) == 0
-    assert tool("search", tmp_path / "g", *words, "--modality-of-answers", "infrared") == 2
+    assert tool("search", tmp_path / "g", *words, "--gallery-modality", "infrared") == 2
     assert "no image of the gallery passes modality infrared: its modalities are visible" in capsys.readouterr().err
     assert tool("search", tmp_path / "g", *words, "--camera", 1) == 2
     assert "no image of the gallery passes camera 1: no camera is recorded" in capsys.readouterr().err

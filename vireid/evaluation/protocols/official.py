@@ -37,7 +37,7 @@ def permutations_path(table: EmbeddingTable) -> Path:
 
 
 def read_permutations(file: Path) -> list[list[np.ndarray]]:
-    """Read [camera - 1][identity - 1] -> (trials, images) image numbers from 1; empty if there are none.
+    """Read [camera - 1][identity - 1] -> (trials, images) image numbers from 1; empty without any.
 
     Raises:
         DataError: If the file is missing, is not a MATLAB file, or lacks the variable `rand_perm_cam`.

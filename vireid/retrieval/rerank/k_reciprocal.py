@@ -34,7 +34,7 @@ class KReciprocal:
         k1: Number of neighbors of which the mutual ones are kept.
         k2: Number of nearest images over which an encoding is averaged (local query expansion).
         weight: Weight of the original distance in the result.
-        neighbours: Images among which neighbors are searched: "all", or "queries" as in MPANet's release on
+        neighbors: Images among which neighbors are searched: "all", or "queries" as in MPANet's release on
             SYSU-MM01.
         half: What is rounded to half precision, to reproduce a release: "weights" (MPANet), "distances" and "weights"
             (HCT, MMD, MCE). The order of nearly equal images in these releases depends on this rounding.
@@ -67,7 +67,7 @@ class KReciprocal:
         k1: int = 20,
         k2: int = 6,
         weight: float = 0.3,
-        neighbours: Literal["all", "queries"] = "all",
+        neighbors: Literal["all", "queries"] = "all",
         half: tuple[Half, ...] = (),
     ) -> None:
         if k1 < 1 or k2 < 1:
@@ -75,17 +75,17 @@ class KReciprocal:
         if not 0 <= weight <= 1:
             raise ArgumentError("weight", f"must be in [0, 1], got {weight:g}")
         for name, value, known in [
-            ("neighbours", neighbours, ("all", "queries")),
+            ("neighbors", neighbors, ("all", "queries")),
             *(("half", h, HALVES) for h in half),
         ]:
             if value not in known:
                 raise UserError(f"{name}: {value!r} is not one of {known}{nearest(str(value), known)}")
-        self.k1, self.k2, self.weight, self.neighbours, self.half = k1, k2, weight, neighbours, tuple(half)
+        self.k1, self.k2, self.weight, self.neighbors, self.half = k1, k2, weight, neighbors, tuple(half)
 
     @property
     def description(self) -> str:
         """Name and arguments, as tables and conditions print them."""
-        only = " of the queries only" if self.neighbours == "queries" else ""
+        only = " of the queries only" if self.neighbors == "queries" else ""
         half = f", {' and '.join(self.half)} in half precision" if self.half else ""
         return f"k-reciprocal (k1 {self.k1}, k2 {self.k2}, weight {self.weight:g}{only}{half})"
 
@@ -109,7 +109,7 @@ class KReciprocal:
     def _rerank(self, queries: np.ndarray, gallery: np.ndarray, advance: Callable[[int], object]) -> np.ndarray:
         distances = Distances(stack_embeddings(queries, gallery), half="distances" in self.half)
         num_queries, half = len(queries), "weights" in self.half
-        among = num_queries if self.neighbours == "queries" else len(distances)
+        among = num_queries if self.neighbors == "queries" else len(distances)
         out = np.empty((num_queries, len(distances) - num_queries), distances.squares.numpy().dtype)
 
         def keep(rows: slice, block: Tensor, furthest: Tensor) -> None:

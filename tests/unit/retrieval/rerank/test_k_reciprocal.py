@@ -46,7 +46,7 @@ def plain(queries, gallery, k1, k2, weight, only_queries=False):
 
 
 @pytest.mark.parametrize(
-    ("k1", "k2", "weight", "neighbours"),
+    ("k1", "k2", "weight", "neighbors"),
     [
         (20, 6, 0.3, "all"),
         (7, 1, 0.0, "all"),
@@ -55,13 +55,13 @@ def plain(queries, gallery, k1, k2, weight, only_queries=False):
         (30, 4, 0.3, "queries"),
     ],
 )
-def test_equals_the_loops(monkeypatch, k1, k2, weight, neighbours):
+def test_equals_the_loops(monkeypatch, k1, k2, weight, neighbors):
     monkeypatch.setattr(distances, "BLOCK", 500)  # several blocks of each kind
     monkeypatch.setattr(k_reciprocal, "PAIRS", 300)
     rng = np.random.default_rng(k1)
     queries, gallery = people(rng, 25), people(rng, 60)
-    rerank = KReciprocal(k1=k1, k2=k2, weight=weight, neighbours=neighbours)
-    expected = plain(queries, gallery, k1, k2, weight, neighbours == "queries")
+    rerank = KReciprocal(k1=k1, k2=k2, weight=weight, neighbors=neighbors)
+    expected = plain(queries, gallery, k1, k2, weight, neighbors == "queries")
     np.testing.assert_allclose(-rerank(queries, gallery), expected, rtol=0, atol=1e-12)
     single = rerank(queries.astype(np.float32), gallery.astype(np.float32))
     assert single.dtype == np.float32
@@ -129,7 +129,7 @@ def test_it_finds_more_of_the_same_people():
     [
         ({"k1": 0}, "k1 and k2 must be at least 1, got 0 and 6"),
         ({"weight": 1.5}, r"weight must be in \[0, 1\], got 1.5"),
-        ({"neighbours": "query"}, "did you mean 'queries'"),
+        ({"neighbors": "query"}, "did you mean 'queries'"),
         ({"half": ("weight",)}, "did you mean 'weights'"),
     ],
 )
