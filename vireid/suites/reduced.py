@@ -72,17 +72,17 @@ class Reduction:
                 write_dataset(out, recipe, workers=min(8, os.cpu_count() or 1))
 
 
-def read_reduction(word: Path | str) -> Reduction:
+def read_reduction(file: Path | str) -> Reduction:
     """Read and check a reduction.
 
     Args:
-        word: A file, or "reduced" for the shipped one.
+        file: A file, or "reduced" for the shipped one.
 
     Raises:
         UserError: If the file cannot be read.
         ConfigError: With all problems of the file.
     """
-    file = shipped_file(word)
+    file = shipped_file(file)
     try:
         parsed = parse(file.read_text(encoding="utf-8"))
     except OSError as error:

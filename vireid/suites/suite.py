@@ -114,17 +114,17 @@ def shipped_file(word: Path | str) -> Path:
     return shipped if len(Path(word).parts) == 1 and not file.is_file() and shipped.is_file() else file
 
 
-def read_suite(word: Path | str) -> Suite:
+def read_suite(file: Path | str) -> Suite:
     """Read and check a suite.
 
     Args:
-        word: Suite file, or name of a shipped suite; see `list_suites`.
+        file: Suite file, or name of a shipped suite; see `list_suites`.
 
     Raises:
         UserError: If the file cannot be read.
         ConfigError: With all problems of the file.
     """
-    file = shipped_file(word)
+    file = shipped_file(file)
     try:
         text = file.read_text(encoding="utf-8")
     except OSError as error:
