@@ -15,10 +15,7 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 SYNTHETIC_NOTE = "measured on synthetic people: these numbers say nothing about real data sets"
-MIXED_NOTE = (
-    "reported numbers are of real people, measured ones of synthetic people: they stand in one table only so that the"
-    " rows can be found, and must not be compared"
-)
+MIXED_NOTE = "reported numbers are on real data, measured numbers on synthetic data: they must not be compared"
 HEADINGS = {"rank1": "R1", "rank5": "R5", "rank10": "R10", "rank20": "R20"}
 
 
