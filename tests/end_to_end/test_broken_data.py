@@ -257,7 +257,7 @@ def attributes_that_are_not_of_regdb(root: Path) -> Broken:
         read_attributes(place)
     fault = str(refused.value)
     settings = {"NAME": "RegDB", "ROOT": data, "ATTRIBUTES": place}
-    return Broken(f"{data} cannot be used as RegDB, trial 1 (1 fault):", [fault], settings)
+    return Broken(f"{data} cannot be used as RegDB, split 1 (1 fault):", [fault], settings)
 
 
 def regdb(root: Path) -> Path:
@@ -290,7 +290,7 @@ def index_points_outside(root: Path) -> Broken:
         f"{place} 10: {root}/y.bmp points outside of the data folder; paths are relative to it",
         f"{place} 11: Visible/9/1.bmp does not exist: there is no folder 9",
     ]
-    return Broken(f"{data} cannot be used as RegDB, trial 1 (3 faults):", faults, {"NAME": "RegDB", "ROOT": data})
+    return Broken(f"{data} cannot be used as RegDB, split 1 (3 faults):", faults, {"NAME": "RegDB", "ROOT": data})
 
 
 def arrays_of_another_size(root: Path) -> Broken:

@@ -65,29 +65,29 @@ def run(tmp_path, written, capsys):
     return go
 
 
-def test_regdb_trials_have_models_of_their_own_and_one_row(run, written, tmp_path, capsys):
+def test_regdb_splits_have_models_of_their_own_and_one_row(run, written, tmp_path, capsys):
     root = written("regdb")
-    for trial in (1, 2):
-        code, found, _ = run("regdb/baseline.yml", root, "DATA.TRIAL", trial, out=f"trial_{trial}")
+    for split in (1, 2):
+        code, found, _ = run("regdb/baseline.yml", root, "DATA.SPLIT", split, out=f"split_{split}")
         assert code == 0
         assert list(found) == ["v2i", "i2v"]
-        assert found["v2i"]["conditions"]["trial"] == str(trial)
+        assert found["v2i"]["conditions"]["split"] == str(split)
         assert found["v2i"]["conditions"]["direction"] == "visible to infrared"
         assert found["v2i"]["trials"][0]["queries"] == 5 * 3
-    code, _, err = run("regdb/baseline.yml", root, "DATA.TRIAL", 3, out="trial_2", flags=("--eval-only",))
+    code, _, err = run("regdb/baseline.yml", root, "DATA.SPLIT", 3, out="split_2", flags=("--eval-only",))
     assert code == 2
-    assert "a checkpoint of something else (trial was 2, is 3)" in err
-    weights = tmp_path / "trial_2" / "checkpoints" / "epoch_0001"
+    assert "checkpoint does not match this run: split is 2 in the checkpoint and 3" in err
+    weights = tmp_path / "split_2" / "checkpoints" / "epoch_0001"
     for flags in ((), ("--eval-only",)):
-        words = "DATA.TRIAL", 3, "WEIGHTS", weights
+        words = "DATA.SPLIT", 3, "WEIGHTS", weights
         code, _, err = run("regdb/baseline.yml", root, *words, out=f"other{len(flags)}", flags=flags)
         assert code == 2
-        assert "a checkpoint of something else (trial was 2, is 3)" in err
-    assert tool("aggregate_trials")([str(tmp_path / "trial_1"), str(tmp_path / "trial_2")]) == 0
+        assert "checkpoint does not match this run: split is 2 in the checkpoint and 3" in err
+    assert tool("aggregate_trials")([str(tmp_path / "split_1"), str(tmp_path / "split_2")]) == 0
     text = capsys.readouterr().out
-    assert "mean ± sample standard deviation over 2 trials, a model for each" in text
-    assert "NOT THE PUBLISHED FORM: no result of trial 3, 4, 5, 6, 7, 8, 9, 10" in text
-    assert len(RegDB(root=str(root), trial=2).test()) == 30
+    assert "mean ± sample standard deviation over 2 splits, a model for each" in text
+    assert "NOT THE PUBLISHED FORM: no result of split 3, 4, 5, 6, 7, 8, 9, 10" in text
+    assert len(RegDB(root=str(root), split=2).test()) == 30
 
 
 def test_llcm_with_the_released_protocol_beside_the_obvious_one(run, written):
@@ -102,7 +102,7 @@ def test_llcm_with_the_released_protocol_beside_the_obvious_one(run, written):
 
 def test_ones_own_images_by_a_csv_file(run, written, tmp_path):
     root, rows = written("regdb"), []
-    data = RegDB(root=str(root), trial=1)
+    data = RegDB(root=str(root), split=1)
     for part, samples in (("fit", data.train()), ("exam", data.test())):
         for shot, sample in enumerate(samples):
             path, person = sample.path.relative_to(root).as_posix(), f"p{sample.path.parent.name}"

@@ -34,7 +34,7 @@ def converted(tmp_path_factory, run_tool) -> Path:
     scores = {"cmc": np.zeros(20), "mAP": np.float64(0.5), "mINP": np.float64(0.4), "epoch": 60}
     torch.save({"net": tensors, **scores}, folder / "best.t")
     out = folder / "mmd_2.safetensors"
-    words = "--from", "mmd", folder / "best.t", out, "--data", "RegDB", "--trial", 2
+    words = "--from", "mmd", folder / "best.t", out, "--data", "RegDB", "--split", 2
     assert run_tool("convert_checkpoint", *words) == 0
     (folder / "best.t").unlink()
     return out
@@ -42,8 +42,8 @@ def converted(tmp_path_factory, run_tool) -> Path:
 
 @pytest.fixture
 def evaluate(regdb, converted, cache, tmp_path, run_tool):
-    def run(trial: int) -> int:
-        settings = "DATA.ROOT", regdb, "DATA.TRIAL", trial, "SIZE", "[64, 32]", "CACHE_DIR", cache
+    def run(split: int) -> int:
+        settings = "DATA.ROOT", regdb, "DATA.SPLIT", split, "SIZE", "[64, 32]", "CACHE_DIR", cache
         words = "--config-file", config_path("regdb/mmd"), "--eval-only", "WEIGHTS", converted, "OUTPUT_DIR", tmp_path
         return run_tool("train_net", *words, *settings)
 
@@ -59,6 +59,6 @@ def test_a_converted_file_is_evaluated(evaluate, converted, tmp_path):
 
 
 @pytest.mark.slow
-def test_it_belongs_to_its_trial(evaluate, capsys):
+def test_it_belongs_to_its_split(evaluate, capsys):
     assert evaluate(3) == 2
-    assert "a checkpoint of something else (trial was 2, is 3)" in capsys.readouterr().err
+    assert "checkpoint does not match this run: split is 2 in the checkpoint and 3" in capsys.readouterr().err

@@ -177,7 +177,7 @@ def regdb_lists(case: Case) -> None:
                 touch(root, [train])
                 write(root / "idx" / f"train_{word}_{trial}.txt", [f"{train} 0"])
         for trial in trials:
-            table, paths = table_of(RegDB(root=str(root), trial=trial).test(), root)
+            table, paths = table_of(RegDB(root=str(root), split=trial).test(), root)
             (ours,) = RegDBProtocol().trials(table)
             for word, rows in (("visible", ours.query), ("thermal", ours.gallery)):
                 theirs = expected[f"{word}_{trial}"]

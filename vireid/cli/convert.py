@@ -13,7 +13,7 @@ from vireid.core.errors import UserError
 from vireid.core.paths import path_argument
 
 EXAMPLES = """
-  %(prog)s --from agw regdb_agw_best.t agw_3.safetensors --trial 3
+  %(prog)s --from agw regdb_agw_best.t agw_3.safetensors --split 3
 """
 
 
@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--from", dest="family", required=True, metavar="RELEASE", help="released code, such as agw, ddag or mpanet"
     )
-    parser.add_argument("--trial", type=int, metavar="N", help="RegDB: the split it was trained on, 1 to 10")
+    parser.add_argument("--split", "--trial", type=int, metavar="N", help="RegDB: the split it was trained on, 1 to 10")
     parser.add_argument(
         "--data", metavar="NAME", help="SysuMM01, RegDB or LLCM (default: from the number of identities)"
     )
@@ -38,10 +38,10 @@ def run(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
     from vireid.zoo import models as zoo
 
     result = convert_file(
-        arguments.family, arguments.source, arguments.target, data=arguments.data, trial=arguments.trial
+        arguments.family, arguments.source, arguments.target, data=arguments.data, split=arguments.split
     )
     facts = result.facts
-    dataset = f"{facts['data']}, trial {facts['trial']}" if "trial" in facts else facts["data"]
+    dataset = f"{facts['data']}, split {facts['split']}" if "split" in facts else facts["data"]
     print(f"{arguments.target}: {result.model}, {dataset}, {facts['num_ids']} identities; {result.tensors} tensors")
     if result.changes:
         print(f"{arguments.source}: {result.changes}")
@@ -51,9 +51,9 @@ def run(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
         if misfit:
             print(f"{shown(file)} does not evaluate it without changes: {misfit}")
             return 0
-        trial = f" DATA.TRIAL {facts['trial']}" if "trial" in facts else ""
+        split = f" DATA.SPLIT {facts['split']}" if "split" in facts else ""
         weights = quote(str(arguments.target))
-        print(f"evaluate: vireid eval --config-file {quote(shown(file))} WEIGHTS {weights}{trial}")
+        print(f"evaluate: vireid eval --config-file {quote(shown(file))} WEIGHTS {weights}{split}")
     return 0
 
 

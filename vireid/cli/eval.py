@@ -11,7 +11,7 @@ from vireid.cli import train
 
 EXAMPLES = """
   %(prog)s --config-file runs/mmd/config.yml
-  %(prog)s --config-file configs/regdb/agw.yml WEIGHTS agw_3.safetensors DATA.TRIAL 3
+  %(prog)s --config-file configs/regdb/agw.yml WEIGHTS agw_3.safetensors DATA.SPLIT 3
 """
 
 

@@ -86,7 +86,7 @@ def _of_released(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def _of_config(arguments: argparse.Namespace) -> dict[str, Any]:
     from vireid.config import Build, load_checked
-    from vireid.data.survey import require_listing
+    from vireid.data.listing import require_listing
     from vireid.evaluation.attribute_leak import attribute_only
 
     build = Build(load_checked(arguments.config_file, arguments.overrides))

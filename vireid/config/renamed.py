@@ -48,6 +48,7 @@ KEYS = (
     RenamedKey(("MODEL", "DESCRIPTOR"), ("MODEL", "EMBEDDING")),
     RenamedKey(("MODEL", "UNIT"), ("MODEL", "NORMALIZE")),
     RenamedKey(("SCORER",), ("SIMILARITY",)),
+    RenamedKey(("DATA", "TRIAL"), ("DATA", "SPLIT"), only_for="RegDB"),
 )
 COMPONENTS = (
     RenamedComponent(("SIMILARITY",), "TorchScorer", "Similarity", {}),

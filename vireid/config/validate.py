@@ -12,7 +12,7 @@ from vireid.config.build import Build
 from vireid.core.errors import ConfigError, DataError, Finding, Problem, UserError
 from vireid.core.types import DatasetInfo, Sample
 from vireid.data.heldout import hold_out, relabelled
-from vireid.data.survey import Survey
+from vireid.data.listing import DatasetListing
 
 
 def require_evaluations(build: Build) -> None:
@@ -57,19 +57,18 @@ def heldout_notes(build: Build, held: Sequence[Sample], camera_names: Mapping[in
     return [f"HELDOUT_IDENTITIES: {line}" for line in coverage.lines()]
 
 
-def listing_findings(build: Build, listing: Survey) -> tuple[list[str], list[str]]:
+def listing_findings(build: Build, listing: DatasetListing) -> list[Finding]:
     """Faults that stop a training, and notes, of a listing that has no faults of its own."""
     config = build.config
-    findings, notes = _protocols(build, listing.test, listing.camera_names)
-    faults = [str(finding) for finding in findings]
+    faults, notes = _protocols(build, listing.test, listing.camera_names)
 
     def attempt(step: Callable[[], Sequence[str] | None]) -> None:
         try:
             notes.extend(step() or [])
         except ConfigError as error:
-            faults.extend(map(str, error.problems))
+            faults.extend(Finding(**vars(problem)) for problem in error.problems)
         except UserError as error:
-            faults.append(str(error))
+            faults.append(Finding(str(error)))
 
     def divide() -> tuple[list[Sample], list[Sample]]:
         rows, held = hold_out(listing.train, identities=config.HELDOUT_IDENTITIES, seed=config.SEED)
@@ -82,10 +81,11 @@ def listing_findings(build: Build, listing: Survey) -> tuple[list[str], list[str
     if build.reads_attributes:
         model = build.with_info(_info(build, listing)).model
         attempt(lambda: model(weights=False).validate(listing.test))
-    return list(dict.fromkeys(faults)), notes
+    remarks = [Finding(text, kind="notes", severity="note") for text in notes]
+    return [*dict.fromkeys(faults), *remarks]
 
 
-def _info(build: Build, listing: Survey) -> DatasetInfo:
+def _info(build: Build, listing: DatasetListing) -> DatasetInfo:
     """The numbers of the listing, as the dataset returns them for training."""
     samples = [*listing.train, *listing.test]
     widths = {len(sample.attributes) for sample in samples if sample.attributes is not None}

@@ -10,7 +10,10 @@ import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
+from typing import Literal, TextIO
+
+Severity = Literal["fault", "note", "left out"]
+MOST_OF_A_KIND = 10  # findings of one kind that an error prints; `DataError.findings` has all of them
 
 
 @dataclass(frozen=True)
@@ -50,12 +53,15 @@ class Finding(Problem):
     """One fault or remark about the files of a dataset.
 
     Args:
-        kind: Group of findings that are counted together, such as "missing files".
+        kind: Group of findings of which there may be many, in the plural, such as "missing files": of each group only
+            the first ones are printed, with the number of the others.
         path: File that the finding is about, where it is one.
+        severity: "fault" if training is refused because of it, "note" if not, "left out" for a file that is not used.
     """
 
     kind: str = ""
     path: Path | None = None
+    severity: Severity = "fault"
 
 
 class UserError(ValueError):
@@ -93,7 +99,25 @@ class DataError(UserError):
         self.findings = tuple(each if isinstance(each, Finding) else Finding(each) for each in findings)
         number = len(self.findings)
         head = f"{text} ({number} {'fault' if number == 1 else 'faults'}):" if self.findings else text
-        super().__init__("\n".join([head, *(f"  - {finding}" for finding in self.findings)]))
+        super().__init__("\n".join([head, *(f"  {line}" for line in finding_lines(self.findings))]))
+
+
+def finding_lines(findings: Iterable[Finding], most: int = MOST_OF_A_KIND) -> list[str]:
+    """Format findings as list items, grouped by kind; of each kind the first `most` and the number of the others.
+
+    Example:
+        >>> finding_lines([Finding("a.jpg", kind="files"), Finding("b.jpg", kind="files"), Finding("no list")], most=1)
+        ['- a.jpg', '  ... and 1 more files', '- no list']
+    """
+    by_kind: dict[str, list[str]] = {}
+    for finding in findings:
+        by_kind.setdefault(finding.kind or str(finding), []).append(f"- {finding}")
+    lines = []
+    for kind, items in by_kind.items():
+        lines += items[:most]
+        if len(items) > most:
+            lines.append(f"  ... and {len(items) - most} more {kind}")
+    return lines
 
 
 class ArgumentError(UserError):

@@ -127,7 +127,7 @@ class Dataset(Protocol):
 
 @runtime_checkable
 class Identified(Protocol):
-    """Dataset that declares what a checkpoint must agree in: {"data": "RegDB", "trial": 3}."""
+    """Dataset that declares what a checkpoint must agree in: {"data": "RegDB", "split": 3}."""
 
     @property
     def checkpoint_key(self) -> Mapping[str, str | int]:

@@ -24,7 +24,7 @@ from vireid.core.errors import CheckpointError, UserError
 from vireid.core.io import digest, remove_folder, replaced_folder, sweep
 from vireid.core.types import Progress
 from vireid.core.weight_files import missing_prefix, read_safetensors, unreadable, without_prefix
-from vireid.interop.weights import read_facts
+from vireid.interop.weights import read_facts, stored_fact
 
 FORMAT = 1
 MODEL, OBJECTIVE, TRAINER, META = "model.safetensors", "objective.safetensors", "trainer.pt", "meta.json"
@@ -231,11 +231,13 @@ def check(folder: Path, facts: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _agree(folder: Path, stored: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
-    other = [
-        f"{name} was {stored.get(name)!r}, is {value!r}" for name, value in facts.items() if stored.get(name) != value
+    differences = [
+        f"{name} is {stored_fact(stored, name)!r} in the checkpoint and {value!r} in the config"
+        for name, value in facts.items()
+        if stored_fact(stored, name) != value
     ]
-    if other:
-        raise CheckpointError(f"{folder}: a checkpoint of something else ({'; '.join(other)})")
+    if differences:
+        raise CheckpointError(f"{folder}: checkpoint does not match this run: {'; '.join(differences)}")
 
 
 def stored_inputs(path: Path) -> dict[str, Any] | None:
@@ -272,7 +274,7 @@ def load_model(path: Path, model: nn.Module, data: Mapping[str, Any] | None = No
     """Weights for evaluation: a checkpoint folder (its digests are checked) or a single .safetensors file, which may
     say in its metadata what it belongs to (`vireid.interop.weights`).
 
-    `data`: the data set at hand, e.g. {"data": "RegDB", "trial": 3}. A checkpoint of the same data set must agree in
+    `data`: the data set at hand, e.g. {"data": "RegDB", "split": 3}. A checkpoint of the same data set must agree in
     all of it, because a model of another split has seen the test people of this one; one of another data set need not.
     """
     if path.name == MODEL and (path.parent / META).is_file():

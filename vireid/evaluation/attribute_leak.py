@@ -13,11 +13,12 @@ import numpy as np
 from vireid.core.errors import DataError, UserError
 from vireid.core.labels import int64_array
 from vireid.core.rng import numpy_generator
+from vireid.core.text import counted, listed
 from vireid.core.types import EmbeddingTable, Modality, Sample
 from vireid.data.attributes import AttributeTable
-from vireid.data.datasets.listing import read_identities
+from vireid.data.datasets.index_files import read_identities
 from vireid.data.datasets.sysu import INFRARED_CAMERAS
-from vireid.data.faults import counted, listed, raise_faults
+from vireid.data.findings import Findings
 from vireid.evaluation.attribute_matchers import matcher_named
 from vireid.evaluation.evaluator import MeasuredProtocol
 from vireid.evaluation.report import ORACLE, Report
@@ -151,8 +152,7 @@ def read_test_identities(file: Path) -> list[int]:
     Raises:
         DataError: If the file is missing, empty or holds anything else.
     """
-    faults: list[str] = []
-    names = read_identities(file, str(file), faults)
-    if faults:
-        raise_faults(f"the list of identities {file} cannot be used", faults)
+    findings = Findings()
+    names = read_identities(file, str(file), findings)
+    findings.raise_if_any(f"the list of identities {file} cannot be used")
     return [int(name) for name in names]

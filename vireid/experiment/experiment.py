@@ -23,8 +23,8 @@ from vireid.core.types import Batch, DatasetInfo, EmbeddingTable, Sample
 from vireid.data.heldout import hold_out, relabelled
 from vireid.data.images.cache import open_images
 from vireid.data.images.image_set import ImageSet, TrainingBatches
+from vireid.data.listing import camera_names_of, list_dataset, require_listing
 from vireid.data.loading import BatchLoader
-from vireid.data.survey import camera_names_of, require_listing, survey
 from vireid.engine.checkpoint import CheckpointFolder, TrainerState, load_model, stored_ids, stored_inputs
 from vireid.engine.compiling import compile_faults, compile_for_training, require_compiler
 from vireid.engine.environment import Environment
@@ -198,7 +198,7 @@ class Experiment:
 
     def _report_left_out(self, dataset: Dataset, environment: Environment) -> None:
         """Print how many files of the dataset folder are not used and why; tools/check_data.py lists them."""
-        if environment.is_main and (text := survey(dataset).left_out.summary()):
+        if environment.is_main and (text := list_dataset(dataset).left_out.summary()):
             print(f"{text} (tools/check_data.py lists them)", flush=True)
 
     def inputs(self) -> RunInputs:

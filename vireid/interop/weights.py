@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
@@ -22,7 +23,7 @@ def write_weights(path: Path, tensors: Mapping[str, Tensor], facts: Facts) -> No
     Args:
         path: File to write.
         tensors: State dict of the network.
-        facts: Origin of the weights, such as {"data": "RegDB", "trial": 3, "num_ids": 206}.
+        facts: Origin of the weights, such as {"data": "RegDB", "split": 3, "num_ids": 206}.
     """
     plain = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
     content = save(plain, {"format": "pt", FACTS: json.dumps(dict(facts), sort_keys=True)})
@@ -38,3 +39,16 @@ def read_facts(path: Path) -> dict[str, str | int]:
     except (OSError, SafetensorError, ValueError):
         return {}
     return facts if isinstance(facts, dict) else {}
+
+
+_FORMER_NAMES = {"split": "trial"}  # facts that older versions stored under another name
+
+
+def stored_fact(facts: Mapping[str, Any], name: str) -> Any:
+    """Return a stored fact, also under the name that older versions gave it; None if it was not stored.
+
+    Example:
+        >>> stored_fact({"data": "RegDB", "trial": 3}, "split")
+        3
+    """
+    return facts.get(name, facts.get(_FORMER_NAMES.get(name, name)))

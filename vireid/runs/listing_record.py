@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from vireid.core.io import replaced_file
+from vireid.core.text import counted
 from vireid.core.types import Modality, Sample
-from vireid.data.faults import counted
 from vireid.data.rows import row_of
 
 UNKNOWN = "?"  # an attribute that is not annotated

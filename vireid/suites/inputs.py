@@ -14,7 +14,7 @@ from vireid.config.build import Build
 from vireid.config.imports import plugin_digests
 from vireid.core.errors import DataError
 from vireid.core.types import Sample
-from vireid.data.survey import require_listing
+from vireid.data.listing import require_listing
 from vireid.engine.checkpoint import META, stored_inputs
 from vireid.runs.folder import RunFolder
 from vireid.runs.inputs import RunInputs, input_changes

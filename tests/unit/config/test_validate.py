@@ -10,7 +10,7 @@ import pytest
 from vireid.config import Build, load_checked
 from vireid.config.validate import listing_findings
 from vireid.core.errors import DataError
-from vireid.data.survey import survey
+from vireid.data.listing import list_dataset
 from vireid.experiment.experiment import Experiment
 
 ROOT = Path(__file__).parents[3]
@@ -61,7 +61,8 @@ def words(tmp_path):
 
 def findings(overrides):
     build = Build(load_checked(BASE, overrides))
-    return listing_findings(build, survey(build.dataset()))
+    found = listing_findings(build, list_dataset(build.dataset()))
+    return [[str(each) for each in found if each.severity == severity] for severity in ("fault", "note")]
 
 
 def check_both(overrides, text, tmp_path, capsys):
@@ -114,7 +115,7 @@ def test_names_and_floats_of_cameras_are_accepted(words):
         EVALUATION__I2V__EXCLUDE="[[6, 3]]",
         EVALUATION__I2V__SAME_CAMERA="counted",
     )
-    assert findings(floats) == ([], notes)
+    assert findings(floats) == [[], notes]
 
 
 def test_train_net_prints_the_notes_and_check_data_lists_them(words, capsys):
@@ -167,9 +168,8 @@ def test_labels_beyond_64_bits_are_faults_of_any_dataset(words):
         def facts(self):
             return build.info
 
-    assert survey(Listed()).faults == [
-        f"labels that are not 64-bit integers: {train[0].path}: identity 1000000000000000000000"
-    ]
+    (finding,) = list_dataset(Listed()).findings
+    assert finding.text == f"labels that are not 64-bit integers: {train[0].path}: identity 1000000000000000000000"
 
 
 def test_evaluations_that_never_happen_are_refused_by_both(words, tmp_path, capsys):

@@ -1,4 +1,4 @@
-"""A tiny data set in the layout of SYSU-MM01."""
+"""A tiny dataset in the layout of SYSU-MM01."""
 
 from __future__ import annotations
 

@@ -125,7 +125,7 @@ def test_rows_are_compared_with_their_files_when_a_cache_is_opened(
     with caplog.at_level(logging.WARNING):
         np.testing.assert_array_equal(open_images(samples, size=SIZE, folder=folder), reference(samples))
     (record,) = caplog.records
-    assert f"(row 3 differs from {samples[3].path}): making it again" in record.getMessage()
+    assert f"(row 3 differs from {samples[3].path}): rebuilding it" in record.getMessage()
 
 
 def test_an_image_that_is_written_while_the_cache_is_made(

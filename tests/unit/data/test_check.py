@@ -9,39 +9,41 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from vireid.core.errors import Finding
 from vireid.core.types import DatasetInfo, Sample
-from vireid.data.check import Check, Count, Finding, check_dataset
+from vireid.data.check import Count, DatasetReport, Section, check_dataset
 from vireid.data.datasets.sysu import SysuMM01
 from vireid.data.images import digests
 from vireid.data.images.cache import open_images
 from vireid.data.images.decode import mode_fault
 from vireid.data.images.depth import DepthMapping
+from vireid.data.listing import DatasetListing
 
 SIZE = (24, 12)
 
 
-def check(root: Path, attributes: Path | None = None, images: bool = True) -> Check:
+def check(root: Path, attributes: Path | None = None, images: bool = True) -> DatasetReport:
     dataset = SysuMM01(root=str(root), attributes=None if attributes is None else str(attributes))
     return check_dataset(dataset, size=SIZE, images=images, workers=1)
 
 
-def found(findings, title: str) -> list[str]:
-    return [line for finding in findings if finding.title.startswith(title) for line in finding.lines]
+def lines(sections, heading: str) -> list[str]:
+    return [str(each) for section in sections if section.heading.startswith(heading) for each in section.findings]
 
 
 @pytest.fixture
 def distinct(sysu_root: Path, make_image: Callable[..., None]) -> Path:
-    """The same people, no two images alike."""
+    """The same identities, with different images."""
     for seed, file in enumerate(sorted(sysu_root.glob("cam*/*/*.jpg"))):
         make_image(file, seed)
     return sysu_root
 
 
-def test_a_sound_data_set(distinct: Path) -> None:
+def test_a_sound_dataset(distinct: Path) -> None:
     report = check(distinct)
     assert report.usable
-    assert (list(report.faults), report.looked_at_images) == ([], True)
-    assert found(report.notes, "Test identities") == []
+    assert (report.faults, report.images_opened) == ([], True)
+    assert lines(report.notes, "Test identities") == []
     assert report.counts["train"]["all"] == Count(18, 3, 10, 8, 0)
     assert report.counts["train"]["camera 3 (infrared)"] == Count(4, 2, 0, 4, 0)
     assert report.counts["test"]["all"] == Count(14, 2, 8, 6, 0)
@@ -72,8 +74,8 @@ def test_faults_of_the_listing_hide_no_image(distinct: Path) -> None:
     test = distinct / "cam6" / "0020" / "0001.jpg"
     test.write_bytes(b"")
     report = check(distinct)
-    assert len(found(report.faults, "Faults of the listing:")) == 1
-    assert found(report.faults, "Images that cannot be used (of 28)") == [f"{test}: the file is empty"]
+    assert len(lines(report.faults, "Faults of the listing:")) == 1
+    assert lines(report.faults, "Images that cannot be used (of 28)") == [f"{test}: the file is empty"]
     assert report.to_text().endswith("\n2 faults: training cannot work.")
 
 
@@ -97,11 +99,12 @@ def test_images_of_the_same_content_by_gravity(distinct: Path) -> None:
     plain = copy("cam3/0005/0001.jpg", "cam6/0005/0001.jpg")
     report = check(distinct)
     assert report.usable
-    assert [(finding.title.split(";")[0], finding.lines) for finding in report.notes] == [
-        ("The same image in training and in test", (across,)),
-        ("The same image under different identities:", (people,)),
-        ("The same image more than once:", (plain,)),
+    assert [(section.heading.split(";")[0], [each.text for each in section.findings]) for section in report.notes] == [
+        ("The same image in training and in test", [across]),
+        ("The same image under different identities:", [people]),
+        ("The same image more than once:", [plain]),
     ]
+    assert {each.severity for section in report.notes for each in section.findings} == {"note"}
 
 
 def test_attributes_and_images_without_each_other(distinct: Path, tmp_path: Path) -> None:
@@ -109,8 +112,8 @@ def test_attributes_and_images_without_each_other(distinct: Path, tmp_path: Path
     table.write_text("identity,camera,bag\n5,1,1\n5,4,1\n12,,0\n7,,\n3,,1\n20,6,1\n")
     report = check(distinct, table)
     assert report.usable
-    assert found(report.notes, "Rows of attributes without an image") == ["line 3: identity 5, camera 4"]
-    assert found(report.notes, "Images without attributes") == [
+    assert lines(report.notes, "Rows of attributes without an image") == ["line 3: identity 5, camera 4"]
+    assert lines(report.notes, "Images without attributes") == [
         *(f"{distinct}/cam{camera}/0005: 2 images" for camera in (2, 3, 6)),
         *(f"{distinct}/cam{camera}/0007: 2 images" for camera in (2, 3)),
         f"{distinct}/cam5/0020: 2 images",
@@ -118,11 +121,11 @@ def test_attributes_and_images_without_each_other(distinct: Path, tmp_path: Path
     assert report.counts["train"]["all"].annotated == 8
 
 
-def test_test_people_of_one_modality_are_a_note(distinct: Path) -> None:
+def test_test_identities_of_one_modality_are_a_note(distinct: Path) -> None:
     shutil.rmtree(distinct / "cam6" / "0020")
     report = check(distinct)
     assert report.usable
-    assert found(report.notes, "Test identities in one modality only") == ["identity 20: no infrared image"]
+    assert lines(report.notes, "Test identities in one modality only") == ["identity 20: no infrared image"]
 
 
 def test_what_is_not_used_is_a_note_with_counts(distinct: Path) -> None:
@@ -150,16 +153,16 @@ def test_refused_color_modes_are_counted_and_the_conversion_is_named(distinct: P
         image = Image.new(mode, (20, 40), (5, 6, 7, 8) if mode == "CMYK" else 300)
         image.save(distinct / f"{name}.tif")
     report = check(distinct)
-    assert len(found(report.faults, "Images that cannot be used (of 32)")) == 3
+    assert len(lines(report.faults, "Images that cannot be used (of 32)")) == 3
     first = distinct / "cam1" / "0005" / "0001.tif"
-    assert found(report.notes, "Color modes of the images that cannot be used:") == [
+    assert lines(report.notes, "Color modes of the images that cannot be used:") == [
         f"2 images of {mode_fault('CMYK')} (first: {first})",
         f"1 image of {mode_fault('I;16')} (first: {distinct / 'cam3' / '0005' / '0001.tif'})",
     ]
     depth = DepthMapping(percentiles=(1, 99))
     dataset = SysuMM01(root=str(distinct))
     report = check_dataset(dataset, size=SIZE, workers=1, depth=depth)
-    assert len(found(report.faults, "Images that cannot be used (of 32)")) == 2
+    assert len(lines(report.faults, "Images that cannot be used (of 32)")) == 2
 
 
 def test_files_that_changed_unnoticed_are_reported(distinct: Path, tmp_path: Path, monkeypatch) -> None:
@@ -168,16 +171,16 @@ def test_files_that_changed_unnoticed_are_reported(distinct: Path, tmp_path: Pat
     monkeypatch.setattr(digests.time, "time_ns", lambda: now() + 3600 * 10**9)
     open_images(dataset.train(), size=SIZE, folder=cache)
     title = "Files that were changed although size and times are the same"
-    assert found(check_dataset(dataset, size=SIZE, cache=cache).notes, title) == []
+    assert lines(check_dataset(dataset, size=SIZE, cache=cache).notes, title) == []
     path = str(dataset.train()[0].path)
     entry = digests._parsed(cache / digests.NAME)[path]
     digests._update(cache, {path: replace(entry, state=replace(entry.state, digest="0" * 32))})
-    assert found(check_dataset(dataset, size=SIZE, cache=cache).notes, title) == [path]
-    assert found(check_dataset(dataset, size=SIZE, cache=cache).notes, title) == []
+    assert lines(check_dataset(dataset, size=SIZE, cache=cache).notes, title) == [path]
+    assert lines(check_dataset(dataset, size=SIZE, cache=cache).notes, title) == []
 
 
 class Indexed:
-    """A data set of others: it lists, and knows nothing of surveys."""
+    """Dataset of a user, without `listing()`."""
 
     def __init__(self, samples: list[Sample]) -> None:
         self.samples = samples
@@ -192,17 +195,33 @@ class Indexed:
         return DatasetInfo()
 
 
-def test_any_data_set_can_be_checked(distinct: Path) -> None:
+def test_any_dataset_can_be_checked(distinct: Path) -> None:
     samples = SysuMM01(root=str(distinct)).train()
     samples[0].path.unlink()
     report = check_dataset(Indexed(samples), size=SIZE)
-    assert found(report.faults, "") == [f"{samples[0].path}: No such file or directory"]
+    assert lines(report.faults, "") == [f"{samples[0].path}: No such file or directory"]
 
 
-def test_long_lists_are_cut_in_the_text_and_whole_in_the_file() -> None:
-    lines = tuple(f"line {n}" for n in range(25))
-    text = Finding("Many:", lines).to_text()
-    assert text == ["  Many:", *(f"    - line {n}" for n in range(20)), "      ... and 5 more"]
-    whole = Check({}, [Finding("Many:", lines)], [], True).to_json()
-    assert whole["faults"] == [{"title": "Many:", "total": 25, "lines": list(lines)}]
-    assert whole["usable"] is False
+def test_long_lists_are_cut_in_the_text_and_complete_in_the_file() -> None:
+    section = Section("Many:", [Finding(f"line {n}", kind="lines") for n in range(25)])
+    assert section.to_text() == ["  Many:", *(f"    - line {n}" for n in range(20)), "      ... and 5 more lines"]
+    content = DatasetReport({}, [section], True).to_json()
+    assert content["faults"] == [{"title": "Many:", "total": 25, "lines": [f"line {n}" for n in range(25)]}]
+    assert content["usable"] is False
+
+
+def test_a_missing_file_of_the_listing_is_not_reported_again(distinct: Path) -> None:
+    """It is recognized by its path, not by the text of the finding."""
+    samples = SysuMM01(root=str(distinct)).train()
+    samples[0].path.unlink()
+    samples[1].path.unlink()
+
+    class Listed(Indexed):
+        def listing(self) -> DatasetListing:
+            return DatasetListing(self.samples, self.samples, (Finding("is gone", path=samples[0].path),))
+
+    report = check_dataset(Listed(samples), size=SIZE)
+    assert [[each.path for each in section.findings] for section in report.faults] == [
+        [samples[0].path],
+        [samples[1].path],
+    ]

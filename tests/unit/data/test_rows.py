@@ -25,10 +25,10 @@ def samples(*places: str | Path) -> list[Sample]:
     return [Sample(Path(place), 0, Modality.VISIBLE, 1) for place in places]
 
 
-def refusal(listing: list[Sample], size: tuple[int, int] = SIZE) -> str:
+def refusal(listing: list[Sample], size: tuple[int, int] = SIZE) -> DataError:
     with pytest.raises(DataError) as caught:
         open_rows(listing, size=size)
-    return str(caught.value)
+    return caught.value
 
 
 def test_files_are_not_rows(tmp_path: Path) -> None:
@@ -74,30 +74,34 @@ def test_a_loader_takes_them_as_it_takes_a_cache(tmp_path: Path) -> None:
 
 def test_another_size_names_both(tmp_path: Path) -> None:
     array(tmp_path / "a.npy", 2)
-    assert refusal(samples(tmp_path / "a.npy/0"), size=(288, 144)) == (
+    (finding,) = refusal(samples(tmp_path / "a.npy/0"), size=(288, 144)).findings
+    assert finding.path == tmp_path / "a.npy"
+    assert finding.text == (
         f"{tmp_path}/a.npy holds images of 6 x 4 (height x width), but SIZE is 288 x 144:"
         " set SIZE to [6, 4], or use the image files"
     )
 
 
-def test_every_fault_of_arrays(tmp_path: Path) -> None:
+def test_all_faults_of_arrays(tmp_path: Path) -> None:
     np.save(tmp_path / "floats.npy", np.zeros((2, *SIZE, 3)))
     np.save(tmp_path / "pickle.npy", np.array([{}], dtype=object), allow_pickle=True)
     array(tmp_path / "cut.npy", 4)
     (tmp_path / "cut.npy").write_bytes((tmp_path / "cut.npy").read_bytes()[:-10])
     array(tmp_path / "short.npy", 2)
     names = ("absent.npy/0", "floats.npy/0", "pickle.npy/0", "cut.npy/0", "short.npy/1", "short.npy/2")
-    head, *faults = refusal(samples(*(tmp_path / name for name in names))).split("\n  - ")
-    assert head == "arrays of images cannot be used (5 faults):"
+    error = refusal(samples(*(tmp_path / name for name in names)))
+    assert error.text == "arrays of images cannot be used"
+    faults = [finding.text for finding in error.findings]
+    assert len(faults) == 5
     assert faults[0] == f"{tmp_path}/absent.npy cannot be read: No such file or directory"
     assert faults[1] == f"{tmp_path}/floats.npy holds float64 (2, 6, 4, 3), expected uint8 (images, height, width, 3)"
-    assert faults[2].startswith(f"{tmp_path}/pickle.npy is damaged, or no .npy file: ")
-    assert faults[3].startswith(f"{tmp_path}/cut.npy is damaged, or no .npy file: ")
+    assert faults[2].startswith(f"{tmp_path}/pickle.npy is damaged or not a .npy file: ")
+    assert faults[3].startswith(f"{tmp_path}/cut.npy is damaged or not a .npy file: ")
     assert faults[4] == f"rows beyond the end of their array: {tmp_path}/short.npy/2"
 
 
 def test_rows_and_files_in_one_list(tmp_path: Path) -> None:
     array(tmp_path / "a.npy", 2)
-    assert refusal(samples(tmp_path / "a.npy/0", tmp_path / "1.jpg")) == (
-        f"rows of {tmp_path}/a.npy and files such as {tmp_path}/1.jpg are in one list; give one kind for a split"
+    assert refusal(samples(tmp_path / "a.npy/0", tmp_path / "1.jpg")).text == (
+        f"rows of {tmp_path}/a.npy and files such as {tmp_path}/1.jpg are in one list; use one kind for a split"
     )

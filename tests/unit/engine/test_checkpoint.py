@@ -85,7 +85,10 @@ def test_a_checkpoint_of_another_data_set_is_refused(tmp_path):
     save(tmp_path, [1])
     with pytest.raises(CheckpointError) as error:
         CheckpointFolder(tmp_path).newest({**FACTS, "num_ids": 7})
-    assert str(error.value) == f"{tmp_path / 'epoch_0001'}: a checkpoint of something else (num_ids was 5, is 7)"
+    assert str(error.value) == (
+        f"{tmp_path / 'epoch_0001'}: checkpoint does not match this run: num_ids is 5 in the checkpoint and 7 in the"
+        " config"
+    )
 
 
 def test_weights_of_another_model_are_refused_tensor_by_tensor(tmp_path):
@@ -251,10 +254,11 @@ def test_a_model_is_loaded_from_a_folder_or_a_file_and_damage_is_refused(tmp_pat
 
 
 @pytest.mark.parametrize("file", ["", MODEL])
-def test_a_checkpoint_of_another_split_of_the_data_set_is_refused(tmp_path, file):
-    model, *_ = save(tmp_path, [1], facts={"data": "RegDB", "trial": 3, "num_ids": 206})
+@pytest.mark.parametrize("name", ["split", "trial"])  # trial: as older versions stored it
+def test_a_checkpoint_of_another_split_of_the_dataset_is_refused(tmp_path, file, name):
+    model, *_ = save(tmp_path, [1], facts={"data": "RegDB", name: 3, "num_ids": 206})
     path = tmp_path / "epoch_0001" / file
-    load_model(path, model, {"data": "RegDB", "trial": 3})
+    load_model(path, model, {"data": "RegDB", "split": 3})
     load_model(path, model, {"data": "LLCM"})  # another data set: nothing of it was seen in training
-    with pytest.raises(CheckpointError, match=r"epoch_0001: a checkpoint of something else \(trial was 3, is 4\)"):
-        load_model(path, model, {"data": "RegDB", "trial": 4})
+    with pytest.raises(CheckpointError, match="epoch_0001: checkpoint does not match this run: split is 3"):
+        load_model(path, model, {"data": "RegDB", "split": 4})

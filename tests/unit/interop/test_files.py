@@ -71,53 +71,53 @@ def run(*words: object) -> int:
     return module.main(list(map(str, words)))
 
 
-def test_a_file_of_a_trial(small, tmp_path, tensors, capsys, monkeypatch):
+def test_a_file_of_a_split(small, tmp_path, tensors, capsys, monkeypatch):
     monkeypatch.chdir(Path(__file__).parents[3])
     monkeypatch.setattr(zoo, "misfit", lambda name, weights: "")
     source = saved(tmp_path, {"net": tensors, "mAP": np.float64(0.5), "cmc": np.zeros(20), "epoch": 3})
     out = tmp_path / "out.safetensors"
-    assert run("--from", "small", source, out, "--trial", 3) == 0
+    assert run("--from", "small", source, out, "--split", 3) == 0
     made = load_file(out)
     assert made.keys() == {"backbone.weight", "heads.id.weight"}
     assert torch.equal(made["backbone.weight"], tensors["net.weight"])
     assert read_facts(out) == {
         "data": "RegDB",
-        "trial": 3,
+        "split": 3,
         "num_ids": 206,
         "release": "small",
         "source": "regdb_best.t",
         "source_sha256": digest(source),
     }
     assert capsys.readouterr().out == (
-        f"{out}: small, RegDB, trial 3, 206 identities; 2 tensors\n"
+        f"{out}: small, RegDB, split 3, 206 identities; 2 tensors\n"
         "2 tensors that our network does not have were dropped\n"
         "evaluate: vireid eval --config-file configs/regdb/agw.yml "
-        f"WEIGHTS {out} DATA.TRIAL 3\n"
+        f"WEIGHTS {out} DATA.SPLIT 3\n"
     )
 
 
 def test_the_variant_of_a_family_that_fits_is_taken(small, tmp_path, tensors):
     wide = tensors | {"net.weight": torch.rand(4, 3)}
-    made = files.convert_file("small", saved(tmp_path, wide), tmp_path / "out.safetensors", trial=1)
+    made = files.convert_file("small", saved(tmp_path, wide), tmp_path / "out.safetensors", split=1)
     assert (made.model, made.composition) == ("small_wide", "regdb/agw")
 
 
 def test_names_as_several_gpus_leave_them(small, tmp_path, tensors):
     wrapped = {f"module.{name}": value for name, value in tensors.items()}
-    made = files.convert_file("small", saved(tmp_path, {"state_dict": wrapped}), tmp_path / "out.safetensors", trial=1)
+    made = files.convert_file("small", saved(tmp_path, {"state_dict": wrapped}), tmp_path / "out.safetensors", split=1)
     assert made.tensors == 2
 
 
 def test_names_as_compile_leaves_them_are_reported(small, tmp_path, tensors, capsys):
     wrapped = {f"_orig_mod.{name}": value for name, value in tensors.items()}
-    assert run("--from", "small", saved(tmp_path, {"net": wrapped}), tmp_path / "out.safetensors", "--trial", 1) == 0
+    assert run("--from", "small", saved(tmp_path, {"net": wrapped}), tmp_path / "out.safetensors", "--split", 1) == 0
     assert "regdb_best.t: removed '_orig_mod', which torch.compile inserts\n" in capsys.readouterr().out
     assert load_file(tmp_path / "out.safetensors").keys() == {"backbone.weight", "heads.id.weight"}
 
 
 def test_no_command_is_printed_that_cannot_fit(small, tmp_path, tensors, capsys):
     """Three tensors are no AGW."""
-    assert run("--from", "small", saved(tmp_path, tensors), tmp_path / "out.safetensors", "--trial", 1) == 0
+    assert run("--from", "small", saved(tmp_path, tensors), tmp_path / "out.safetensors", "--split", 1) == 0
     text = capsys.readouterr().out
     assert "evaluate:" not in text
     assert "configs/regdb/agw.yml does not evaluate it without changes: the network also has backbone." in text
@@ -133,23 +133,23 @@ def test_a_page_instead_of_a_file(small, tmp_path, capsys):
 
 def test_half_numbers_become_whole_ones(small, tmp_path, tensors):
     half = {name: value.half() for name, value in tensors.items()}
-    files.convert_file("small", saved(tmp_path, half), tmp_path / "out.safetensors", trial=1)
+    files.convert_file("small", saved(tmp_path, half), tmp_path / "out.safetensors", split=1)
     assert load_file(tmp_path / "out.safetensors")["backbone.weight"].dtype == torch.float32
 
 
 @pytest.mark.parametrize(
-    ("family", "trial", "data", "text"),
+    ("family", "split", "data", "text"),
     [
         ("small", None, None, "a model of RegDB was trained on one of its 10 splits"),
-        ("small", 11, None, "--trial must be between 1 and 10, got 11"),
-        ("small", 0, None, "--trial must be between 1 and 10, got 0"),
-        ("small", 1, "LLCM", "LLCM has one split; --trial is for RegDB"),
+        ("small", 11, None, "--split must be between 1 and 10, got 11"),
+        ("small", 0, None, "--split must be between 1 and 10, got 0"),
+        ("small", 1, "LLCM", "LLCM has one split; --split is for RegDB"),
         ("small", 1, "RegDb", "no released model was trained on 'RegDb'; did you mean 'RegDB'?"),
         ("smal", 1, None, "unknown release 'smal'; did you mean 'small'? (small, other)"),
     ],
 )
-def test_wrong_words(small, tmp_path, tensors, capsys, family, trial, data, text):
-    words = [*(["--trial", trial] if trial is not None else []), *(["--data", data] if data else [])]
+def test_wrong_words(small, tmp_path, tensors, capsys, family, split, data, text):
+    words = [*(["--split", split] if split is not None else []), *(["--data", data] if data else [])]
     assert run("--from", family, saved(tmp_path, tensors), tmp_path / "out.safetensors", *words) == 2
     error = capsys.readouterr().err
     assert error.startswith("error: ")
@@ -170,7 +170,7 @@ def test_everything_that_does_not_fit_is_one_error(small, tmp_path, tensors):
     tensors["extra"] = torch.zeros(1)
     source = saved(tmp_path, {"net": tensors})
     with pytest.raises(CheckpointError) as error:
-        files.convert_file("small", source, tmp_path / "out.safetensors", trial=1)
+        files.convert_file("small", source, tmp_path / "out.safetensors", split=1)
     assert str(error.value) == (
         f"{source}: not a checkpoint of the released 'small':\n    missing: net.weight\n    unknown: extra"
     )
@@ -185,7 +185,7 @@ def test_a_checkpoint_of_another_release_is_called_by_its_name(small, tmp_path):
 def test_numbers_that_are_none(small, tmp_path, tensors):
     tensors["net.weight"][0, 0] = torch.nan
     with pytest.raises(CheckpointError, match=r"NaN or infinite numbers in backbone\.weight"):
-        files.convert_file("small", saved(tmp_path, tensors), tmp_path / "out.safetensors", trial=1)
+        files.convert_file("small", saved(tmp_path, tensors), tmp_path / "out.safetensors", split=1)
 
 
 def test_code_in_a_file_leaves_one_line_and_nothing_else(small, tmp_path, tensors, capsys):
@@ -194,12 +194,12 @@ def test_code_in_a_file_leaves_one_line_and_nothing_else(small, tmp_path, tensor
             return os.mkdir, (str(tmp_path / "run"),)
 
     out = tmp_path / "out.safetensors"
-    assert run("--from", "small", saved(tmp_path, {"net": tensors, "acc": Hostile()}), out, "--trial", 1) == 2
+    assert run("--from", "small", saved(tmp_path, {"net": tensors, "acc": Hostile()}), out, "--split", 1) == 2
     assert len(capsys.readouterr().err.splitlines()) == 1
     assert not (tmp_path / "run").exists()
     assert not out.exists()
 
 
 def test_the_name_of_the_file_to_write(small, tmp_path, tensors, capsys):
-    assert run("--from", "small", saved(tmp_path, tensors), tmp_path / "out.pth", "--trial", 1) == 2
+    assert run("--from", "small", saved(tmp_path, tensors), tmp_path / "out.pth", "--split", 1) == 2
     assert "OUT must end in .safetensors" in capsys.readouterr().err

@@ -8,7 +8,7 @@ from vireid.core.errors import CheckpointError, UserError
 from vireid.engine.checkpoint import load_model
 from vireid.interop.weights import read_facts, write_weights
 
-FACTS = {"data": "RegDB", "trial": 3, "num_ids": 206}
+FACTS = {"data": "RegDB", "split": 3, "num_ids": 206}
 
 
 @pytest.fixture
@@ -28,14 +28,14 @@ def test_views_and_other_memory_orders_are_written_plainly(tmp_path):
     assert torch.equal(load_file(tmp_path / "a.safetensors")["a"], image)
 
 
-def test_a_file_of_a_trial_is_refused_for_another(tmp_path, layer):
+def test_a_file_of_a_split_is_refused_for_another(tmp_path, layer):
     path = tmp_path / "a.safetensors"
     write_weights(path, layer.state_dict(), FACTS)
-    load_model(path, layer, {"data": "RegDB", "trial": 3})
+    load_model(path, layer, {"data": "RegDB", "split": 3})
     load_model(path, layer, {"data": "LLCM"})
     load_model(path, layer)
-    with pytest.raises(CheckpointError, match=r"a checkpoint of something else \(trial was 3, is 4"):
-        load_model(path, layer, {"data": "RegDB", "trial": 4})
+    with pytest.raises(CheckpointError, match=r"does not match this run: split is 3 in the checkpoint and 4"):
+        load_model(path, layer, {"data": "RegDB", "split": 4})
 
 
 def test_files_that_say_nothing(tmp_path, layer):

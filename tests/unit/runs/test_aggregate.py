@@ -21,7 +21,7 @@ def result(trial, rank1=0.5, **conditions):
         "trials": 1,
         "re_ranking": "none",
         "data": "RegDB",
-        "trial": str(trial),
+        "split": str(trial),
         **conditions,
     }
     scores = Scores(np.array([rank1]), rank1 / 2, rank1 / 4, queries=4, skipped=0, chance=0.1, ranks=(1,))
@@ -53,7 +53,7 @@ def test_mean_and_sample_standard_deviation_over_the_splits(ten):
     assert rows["v2i"].mean == pytest.approx({"rank1": 0.55, "mAP": 0.275, "mINP": 0.1375})
     assert rows["v2i"].spread["rank1"] == pytest.approx((sum((t / 10 - 0.55) ** 2 for t in range(1, 11)) / 9) ** 0.5)
     assert rows["i2v"].conditions["seed"] == "differs (1, 0)"
-    assert rows["i2v"].conditions["trial"] == "10 of 10, a model for each"
+    assert rows["i2v"].conditions["split"] == "10 of 10, a model for each"
 
 
 def test_the_table_names_missing_splits(ten):
@@ -65,11 +65,20 @@ def test_the_table_names_missing_splits(ten):
         "percent; mean ± sample standard deviation over 2 splits, a model for each\n"
         "NOT THE PUBLISHED FORM: no result of split 1, 2, 3, 4, 5, 6, 8, 9\n"
         "v2i: feature not stated, re-ranking none, attribute source none, checkpoint not stated, protocol RegDB,"
-        " trials 1, data RegDB, trial 2 of 10, a model for each\n"
+        " trials 1, data RegDB, split 2 of 10, a model for each\n"
         "i2v: feature not stated, re-ranking none, attribute source none, checkpoint not stated, protocol RegDB,"
-        " trials 1, data RegDB, trial 2 of 10, a model for each, seed differs (1, 0)"
+        " trials 1, data RegDB, split 2 of 10, a model for each, seed differs (1, 0)"
     )
     assert "NOT THE PUBLISHED FORM" not in format_aggregates(aggregate(read_splits(ten)))
+
+
+def test_results_of_older_versions_name_the_split_trial(write):
+    older = result(2)
+    older["conditions"]["trial"] = older["conditions"].pop("split")
+    rows = aggregate(read_splits([write("new", v2i=result(1)), write("old", v2i=older)]))
+    assert rows["v2i"].splits == (1, 2)
+    assert rows["v2i"].conditions["split"] == "2 of 10, a model for each"
+    assert "trial" not in rows["v2i"].conditions
 
 
 def test_one_split_has_no_spread(ten):

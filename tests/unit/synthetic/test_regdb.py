@@ -30,7 +30,7 @@ def people(samples) -> set[int]:
 def test_ten_trials_each_with_everybody_in_one_half(root: Path) -> None:
     splits = set()
     for trial in range(1, 11):
-        data = RegDB(root=str(root), trial=trial, attributes=str(root / "attributes.csv"))
+        data = RegDB(root=str(root), split=trial, attributes=str(root / "attributes.csv"))
         train, test = data.train(), data.test()
         assert len(people(train)) == 3
         assert people(train) | people(test) == set(range(1, 8))

@@ -1,9 +1,9 @@
-"""Binary attributes of people: several file formats, one checked table with a mask. See docs/attributes.md."""
+"""Binary attributes: read several file formats into one checked table. See docs/attributes.md."""
 
 from vireid.data.attributes import released, sheets, table
 from vireid.data.attributes.released import NUM_ATTRIBUTES, read_sysu_attributes
 from vireid.data.attributes.sheets import attribute_value, read_attributes
-from vireid.data.attributes.table import UNKNOWN, AttributeTable, attach, table_faults
+from vireid.data.attributes.table import UNKNOWN, AttributeTable, attach, table_findings
 
 __all__ = [
     "NUM_ATTRIBUTES",
@@ -16,5 +16,5 @@ __all__ = [
     "released",
     "sheets",
     "table",
-    "table_faults",
+    "table_findings",
 ]

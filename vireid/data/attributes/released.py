@@ -11,51 +11,54 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from vireid.core.errors import DataError
+from vireid.core.text import counted, listed
 from vireid.data.attributes.sheets import read_attributes
 from vireid.data.attributes.table import AttributeTable, Key
-from vireid.data.faults import counted, listed, raise_faults
+from vireid.data.findings import Findings, findings_of, with_place
 
 # What a 1 means. The release stores no names; these follow the paper's list, checked against its second label file.
 SYSU_NAMES = ("female", "long_hair", "glasses", "long_sleeves", "skirt", "long_legwear", "backpack", "satchel")
 NUM_ATTRIBUTES = len(SYSU_NAMES)
 _FILES = tuple(f"cam{camera}_att.mat" for camera in range(1, 7))
-_DEPTH = 3  # folders below the given one in which the files are looked for
+_DEPTH = 3  # levels of folders that are searched for the files
 _SHEETS = frozenset({".csv", ".xlsx", ".tsv", ".txt"})
 
-Found = dict[str, dict[str, bytes | str]]  # file name -> where it was found -> its content, or why it cannot be read
+CameraFiles = dict[str, dict[str, bytes | str]]  # file name -> location -> its content, or why it cannot be read
 
 
 def read_sysu_attributes(place: Path) -> AttributeTable:
-    """Attributes of SYSU-MM01: the released files, or a .csv or .xlsx table of one's own (`read_attributes`).
+    """Read attributes of SYSU-MM01: the released files, or a .csv or .xlsx table (`read_attributes`).
 
-    `place` is a folder or zip that holds `cam{1..6}_att.mat`, directly or in folders inside. Each file has one variable
-    `cam{n}_att`, shape (8, identities), row = attribute, column = identity - 1; a column of ones means "not labelled"
-    and is left out, a column of zeros is a person.
-    Errors: DataError with every file that is missing, damaged, of another shape, or there twice.
+    Args:
+        place: Folder or zip that holds `cam{1..6}_att.mat`, directly or in folders inside. Each file has one variable
+            `cam{n}_att`, shape (8, identities), row = attribute, column = identity - 1. A column of ones means "not
+            labeled" and is omitted; a column of zeros is a labeled identity.
+
+    Raises:
+        DataError: With every file that is missing, damaged, of another shape, or exists twice.
     """
     if place.suffix.lower() in _SHEETS and not place.is_dir():
         return read_attributes(place)
-    found = _contents(place)
+    files = _contents(place)
     rows: dict[Key, tuple[int, ...]] = {}
     places: dict[Key, str] = {}
-    faults = []
+    findings = Findings()
     for camera, file in enumerate(_FILES, start=1):
         try:
-            values = _matrix(found, file)
+            values = _matrix(files, file)
         except DataError as error:
-            faults.append(f"{file}: {error}")
+            findings.extend(with_place(findings_of(error), file))
             continue
         for column in np.flatnonzero(~values.all(axis=0)).tolist():
             rows[camera, column + 1] = tuple(values[:, column].tolist())
             places[camera, column + 1] = f"{file}, column {column + 1}"
-    if not rows and not faults:
-        faults.append("no column is labelled: all of them hold only ones")
-    if faults:
-        raise_faults(f"{place} cannot be used as attributes (DATA.ATTRIBUTES)", faults)
+    if not rows and not findings:
+        findings.add("no column is labeled: all of them hold only ones")
+    findings.raise_if_any(f"{place} cannot be used as attributes (DATA.ATTRIBUTES)")
     return AttributeTable(place, SYSU_NAMES, rows, places, gaps=True)
 
 
-def _contents(place: Path) -> Found:
+def _contents(place: Path) -> CameraFiles:
     """The camera files of a folder or zip."""
     if not place.exists():
         raise DataError(
@@ -77,20 +80,20 @@ def _contents(place: Path) -> Found:
         raise DataError(f"the attributes {place} cannot be read (DATA.ATTRIBUTES): {error}") from error
 
 
-def _of_folder(place: Path) -> Found:
-    found: Found = {}
+def _of_folder(place: Path) -> CameraFiles:
+    files: CameraFiles = {}
     for depth in range(_DEPTH):
         for file in sorted(place.glob("*/" * depth + "cam?_att.mat")):
             try:
                 content: bytes | str = file.read_bytes()
             except OSError as error:
                 content = error.strerror or str(error)
-            found.setdefault(file.name, {})[file.relative_to(place).as_posix()] = content
-    return found
+            files.setdefault(file.name, {})[file.relative_to(place).as_posix()] = content
+    return files
 
 
-def _of_zip(place: Path) -> Found:
-    found: Found = {}
+def _of_zip(place: Path) -> CameraFiles:
+    files: CameraFiles = {}
     with zipfile.ZipFile(place) as archive:
         for member in sorted(archive.namelist()):
             path = PurePosixPath(member)
@@ -99,19 +102,21 @@ def _of_zip(place: Path) -> Found:
                     content: bytes | str = archive.read(member)
                 except (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, EOFError) as error:
                     content = f"damaged in the zip ({error}); fetch it again"
-                found.setdefault(path.name, {})[member] = content
-    return found
+                files.setdefault(path.name, {})[member] = content
+    return files
 
 
-def _matrix(found: Mapping[str, Mapping[str, bytes | str]], file: str) -> np.ndarray:
+def _matrix(files: Mapping[str, Mapping[str, bytes | str]], file: str) -> np.ndarray:
     """(8, identities) of zeros and ones; DataError with what is wrong."""
     from scipy.io import loadmat
 
-    name, copies = file.removesuffix(".mat"), found.get(file, {})
+    name, copies = file.removesuffix(".mat"), files.get(file, {})
     if not copies:
-        raise DataError("not found (looked there and in the folders inside); unpack the whole release")
+        raise DataError("does not exist there or in the folders inside; unpack the whole release")
     if len(set(copies.values())) > 1:
-        raise DataError(f"there are different ones: {listed(copies)}; name the folder of one of them")
+        raise DataError(
+            f"exists with different contents: {listed(copies)}; set DATA.ATTRIBUTES to the folder of one of them"
+        )
     content = next(iter(copies.values()))
     if isinstance(content, str):
         raise DataError(content)
@@ -121,7 +126,7 @@ def _matrix(found: Mapping[str, Mapping[str, bytes | str]], file: str) -> np.nda
         raise DataError(f"is not a MATLAB file that can be read ({error}); fetch it again") from error
     if name not in variables:
         others = listed(key for key in variables if not key.startswith("__")) or "none"
-        raise DataError(f"has no variable {name!r} (found: {others})")
+        raise DataError(f"has no variable {name!r} (variables: {others})")
     values = np.asarray(variables[name])
     if values.ndim != 2 or values.shape[0] != NUM_ATTRIBUTES:
         turned = "; it looks transposed" if values.ndim == 2 and values.shape[1] == NUM_ATTRIBUTES else ""

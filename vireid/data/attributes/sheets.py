@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from vireid.core.errors import DataError, nearest
+from vireid.core.errors import DataError, closest
 from vireid.core.labels import number_fault, shortened, whole_number
+from vireid.core.text import listed
 from vireid.data.attributes.table import UNKNOWN, AttributeTable, Key
-from vireid.data.faults import listed, raise_faults
+from vireid.data.findings import Findings
 
 NO_REGDB_LABELS = (
     "the PAENet release holds no attributes of RegDB. Its label_finished.xlsx has 96 identities (6 .. 333), which are"
@@ -20,24 +21,24 @@ NO_REGDB_LABELS = (
 )
 _FORM = "the first line names the columns: identity, camera (may be left out), then one column for each attribute"
 _SEPARATORS = (",", ";", "\t")
-_DIGITS = 18  # of a number, so that it fits into 64 bits
-_MOST = 20  # faulty cells that are shown one by one
 
 
 def read_attributes(place: Path) -> AttributeTable:
     """Read a .csv or .xlsx table: columns identity[, camera], then one column for each attribute, named in line 1.
 
-    A cell is 0, 1 or empty (unknown). A row without a camera holds for all cameras of which the person has no row of
-    its own. CSV is UTF-8 with comma, semicolon or tab, whichever the first line uses; of an .xlsx file the first sheet
-    counts and formulas are refused.
-    Errors: DataError with every fault, by line and column; the released PAENet files are refused with the reason.
+    A cell is 0, 1 or empty (unknown). A row without a camera is for all cameras for which the identity has no other
+    row. CSV is UTF-8 with comma, semicolon or tab, whichever the first line uses; of an .xlsx file the first sheet is
+    read and formulas are refused.
+
+    Raises:
+        DataError: With every fault, by line and column. The released PAENet files are refused with the reason.
     """
     if not place.exists():
         raise DataError(f"the attributes {place} do not exist; DATA.ATTRIBUTES is a .csv or .xlsx file; {_FORM}")
     if place.is_dir() or place.suffix.lower() in {".zip", ".mat"}:
         raise DataError(
             f"{place} cannot be used as attributes (DATA.ATTRIBUTES): expected a .csv or .xlsx file; {_FORM}."
-            f"\n  Is this the PAENet release? For other data sets than SYSU-MM01 it cannot be used: {NO_REGDB_LABELS}"
+            f"\n  Is this the PAENet release? For datasets other than SYSU-MM01 it cannot be used: {NO_REGDB_LABELS}"
         )
     lines, unread = _xlsx_lines(place) if place.suffix.lower() == ".xlsx" else (_csv_lines(place), ())
     while lines and not any(lines[-1]):  # spreadsheets end in empty lines
@@ -45,13 +46,12 @@ def read_attributes(place: Path) -> AttributeTable:
     _refuse_released_sheet(place, lines)
     sheet = _Sheet(place)
     sheet.read(lines)
-    if sheet.faults:
-        raise_faults(f"{place} cannot be used as attributes (DATA.ATTRIBUTES)", sheet.faults)
+    sheet.findings.raise_if_any(f"{place} cannot be used as attributes (DATA.ATTRIBUTES)")
     return AttributeTable(place, tuple(sheet.names), sheet.rows, sheet.places, unread=unread)
 
 
 def attribute_value(cell: str) -> int:
-    """0, 1 or UNKNOWN (an empty cell); ValueError for anything else. A fraction of zeros (1.0) is accepted.
+    """Parse a cell to 0, 1 or UNKNOWN (an empty cell); ValueError for anything else. 1.0 is accepted for 1.
 
     >>> attribute_value(" 1"), attribute_value("0.0"), attribute_value("")
     (1, 0, -1)
@@ -67,13 +67,13 @@ def attribute_value(cell: str) -> int:
 
 @dataclass
 class _Sheet:
-    """What was read so far, and what is wrong with it."""
+    """Rows that were read, and the faults of the others."""
 
     source: Path
     names: list[str] = field(default_factory=list)
     rows: dict[Key, tuple[int, ...]] = field(default_factory=dict)
     places: dict[Key, str] = field(default_factory=dict)
-    faults: list[str] = field(default_factory=list)
+    findings: Findings = field(default_factory=Findings)
 
     def read(self, lines: Sequence[Sequence[str]]) -> None:
         header = [name.strip() for name in lines[0]] if lines else []
@@ -82,29 +82,31 @@ class _Sheet:
         attributes = [column for column in range(len(header)) if column not in special.values()]
         self.names = [header[column] for column in attributes]
         self._check_header(header, special)
-        if self.faults:
+        if self.findings:
             return
-        wrong: list[str] = []
         for number, line in enumerate(lines[1:], start=2):
             if any(cell.strip() for cell in line):
-                self._row(f"line {number}", line, header, special, attributes, wrong)
-        self.faults += wrong[:_MOST] + ([f"... and {len(wrong) - _MOST} more"] if len(wrong) > _MOST else [])
-        if not self.rows and not self.faults:
-            self.faults.append("there is no line below the names of the columns")
+                self._row(f"line {number}", line, header, special, attributes)
+        if not self.rows and not self.findings:
+            self.findings.add("there is no line below the names of the columns")
 
     def _check_header(self, header: list[str], special: dict[str, int]) -> None:
         if "identity" not in special:
-            found = listed(header) or "nothing"
-            self.faults.append(f"line 1: no column is named identity{nearest('identity', header)} (found: {found})")
+            self.findings.add(
+                "no column is named identity",
+                place="line 1",
+                suggestion=closest("identity", header),
+                note=f"(columns: {listed(header) or 'none'})",
+            )
         nameless = [str(column) for column, name in enumerate(header, start=1) if not name]
         if nameless:
-            self.faults.append(f"line 1: columns without a name: {listed(nameless)}")
+            self.findings.add(f"columns without a name: {listed(nameless)}", place="line 1")
         lower = [name.lower() for name in header]
-        twice = sorted({name for name in header if name and lower.count(name.lower()) > 1})
-        if twice:
-            self.faults.append(f"line 1: names of more than one column: {listed(twice)}")
+        repeated = sorted({name for name in header if name and lower.count(name.lower()) > 1})
+        if repeated:
+            self.findings.add(f"names of more than one column: {listed(repeated)}", place="line 1")
         if "identity" in special and not self.names:
-            self.faults.append("line 1: no column of an attribute beside identity and camera")
+            self.findings.add("no column of an attribute besides identity and camera", place="line 1")
 
     def _row(
         self,
@@ -113,39 +115,40 @@ class _Sheet:
         header: list[str],
         special: dict[str, int],
         attributes: list[int],
-        wrong: list[str],
     ) -> None:
         if len(line) != len(header):
-            wrong.append(f"{place}: {len(line)} cells, but line 1 names {len(header)} columns")
+            self._refuse(place, f"{len(line)} cells, but line 1 names {len(header)} columns")
             return
-        before = len(wrong)
-        identity = _whole(line[special["identity"]], f"{place}, column identity", wrong)
+        before = len(self.findings)
+        identity = self._label(line[special["identity"]], f"{place}, column identity")
         camera = None
         if "camera" in special and line[special["camera"]].strip():
-            camera = _whole(line[special["camera"]], f"{place}, column camera", wrong)
+            camera = self._label(line[special["camera"]], f"{place}, column camera")
         values = []
         for column in attributes:
             try:
                 values.append(attribute_value(line[column]))
             except ValueError as error:
-                wrong.append(f"{place}, column {header[column]}: {error}")
-        if len(wrong) > before:
+                self._refuse(f"{place}, column {header[column]}", str(error))
+        if len(self.findings) > before:
             return
         assert identity is not None
         key = camera, identity
         if key in self.rows:
-            where = "" if camera is None else f" in camera {camera}"
-            wrong.append(f"{place}: identity {identity}{where} is already in {self.places[key]}")
+            in_camera = "" if camera is None else f" in camera {camera}"
+            self._refuse(place, f"identity {identity}{in_camera} is already in {self.places[key]}")
             return
         self.rows[key], self.places[key] = tuple(values), place
 
+    def _label(self, cell: str, place: str) -> int | None:
+        word = cell.strip()
+        number = whole_number(word)
+        if number is None:
+            self._refuse(place, f"{shortened(word)!r} {number_fault(word) or 'is not an integer'}")
+        return number
 
-def _whole(cell: str, place: str, wrong: list[str]) -> int | None:
-    word = cell.strip()
-    number = whole_number(word)
-    if number is None:
-        wrong.append(f"{place}: {shortened(word)!r} {number_fault(word) or 'is not a whole number'}")
-    return number
+    def _refuse(self, place: str, text: str) -> None:
+        self.findings.add(text, place=place, kind="such cells", path=self.source)
 
 
 def _csv_lines(place: Path) -> list[list[str]]:
@@ -163,9 +166,9 @@ def _csv_lines(place: Path) -> list[list[str]]:
 
 
 def _xlsx_lines(place: Path) -> tuple[list[list[str]], tuple[str, ...]]:
-    """Cells of the first sheet as text, and the names of the other sheets that hold something.
+    """Cells of the first sheet as text, and the names of the other sheets that are not empty.
 
-    Formulas stay formulas and are refused as values.
+    Formulas are not evaluated, and are refused as values later.
     """
     import openpyxl
 
@@ -185,12 +188,12 @@ def _xlsx_lines(place: Path) -> tuple[list[list[str]], tuple[str, ...]]:
 
 
 def _trimmed(line: list[str], width: int) -> list[str]:
-    """The line as wide as the header; content to the right of the header stays, and is a fault later."""
+    """The line at the width of the header; cells to the right of the header stay, and are a fault later."""
     return line if any(line[width:]) else [*line[:width], *[""] * (width - len(line))]
 
 
 def _text(cell: Any) -> str:
-    """A cell as CSV would have it: whole numbers without a point, nothing for an empty one."""
+    """A cell as text in CSV: integers without a point, empty for an empty one."""
     if cell is None:
         return ""
     whole = isinstance(cell, float) and cell.is_integer()
@@ -198,13 +201,13 @@ def _text(cell: Any) -> str:
 
 
 def _refuse_released_sheet(place: Path, lines: Sequence[Sequence[str]]) -> None:
-    """DataError for label_finished.xlsx of the PAENet release, known by its shape and its first and last identity."""
+    """Raise DataError for label_finished.xlsx of PAENet, recognized by its shape and its first and last identity."""
     if len(lines) != 97 or {len(line) for line in lines} != {27}:
         return
     if lines[1][0].zfill(4) == "0006" and lines[-1][0].zfill(4) == "0333":
         raise DataError(
             f"{place} cannot be used as attributes (DATA.ATTRIBUTES): {NO_REGDB_LABELS}"
-            "\n  For SYSU-MM01 give the folder or zip with cam1_att.mat .. cam6_att.mat; for another data set write a"
+            "\n  For SYSU-MM01 give the folder or zip with cam1_att.mat .. cam6_att.mat; for another dataset write a"
             f" .csv or .xlsx file: {_FORM}"
         )
 

@@ -1,4 +1,4 @@
-"""One table of attributes whatever file it came from, and how samples get their row of it."""
+"""Attribute table of any file format, and the assignment of its rows to samples."""
 
 from __future__ import annotations
 
@@ -8,22 +8,28 @@ from pathlib import Path
 
 import numpy as np
 
+from vireid.core.errors import Finding
+from vireid.core.text import listed
 from vireid.core.types import Sample
-from vireid.data.faults import listed, raise_faults
+from vireid.data.findings import Findings
 
-UNKNOWN = -1  # in place of a zero or a one: nobody annotated this
+UNKNOWN = -1  # in place of 0 or 1: not annotated
 
-Key = tuple[int | None, int]  # camera (None: all cameras) and identity as the data set numbers it
+Key = tuple[int | None, int]  # camera (None: all cameras) and identity as the dataset numbers it
 
 
 @dataclass(frozen=True)
 class AttributeTable:
-    """Attributes by (camera, identity), or by identity where the file knows no cameras.
+    """Attributes by (camera, identity), or by identity if the file has no cameras.
 
-    `rows` holds A values of 0, 1 or UNKNOWN for each key; `places` says where in the file each row stands. `gaps`: an
-    identity without a row simply has no annotation (the released matrices, which have a column for every number);
-    otherwise a missing row is taken for a slip of the pen and refused by `attach`. `unread`: parts of the file that
-    were not read, in words.
+    Args:
+        source: File or folder of the table.
+        names: Names of the A attributes.
+        rows: A values of 0, 1 or UNKNOWN for each key.
+        places: Line or column of each row in the file.
+        gaps: Whether an identity without a row is just not annotated (the released matrices, which have a column for
+            every number). Otherwise `attach` refuses a missing row.
+        unread: Parts of the file that were not read, in words.
     """
 
     source: Path
@@ -40,27 +46,27 @@ class AttributeTable:
 
     @property
     def by_camera(self) -> bool:
-        """Whether some row holds for one camera only."""
+        """Whether a row is for one camera only."""
         return any(camera is not None for camera, _ in self.rows)
 
     def identities(self) -> set[int]:
-        """Everybody who has a row."""
+        """Return the identities that have a row."""
         return {identity for _, identity in self.rows}
 
     def arrays(self) -> tuple[np.ndarray, np.ndarray]:
-        """(M, A) float32 values, 0 where unknown, and (M, A) bool "somebody annotated this", in the order of `rows`."""
+        """Return (M, A) float32 values, 0 if unknown, and (M, A) bool "annotated", in the order of `rows`."""
         values = np.array(list(self.rows.values()), np.int64).reshape(-1, self.width)
         known = values != UNKNOWN
         return np.where(known, values, 0).astype(np.float32), known
 
     def lookup(self, camera: int | None, identity: int) -> tuple[int, ...] | None:
-        """The row of a person in a camera, else of the person in all cameras; None where nothing is annotated."""
+        """Return the row of an identity in a camera, else in all cameras; None if nothing is annotated."""
         row = self.rows.get((camera, identity), self.rows.get((None, identity)))
         return None if row is None or all(value == UNKNOWN for value in row) else row
 
 
-def numbered(sample: Sample) -> int:
-    """The identity that the sample itself carries (right for test samples; training ones are relabelled)."""
+def sample_identity(sample: Sample) -> int:
+    """Return the identity of the sample (correct for test samples; training samples are relabeled)."""
     return sample.identity
 
 
@@ -68,57 +74,66 @@ def attach(
     samples: Iterable[Sample],
     table: AttributeTable,
     *,
-    person: Callable[[Sample], int] = numbered,
-    everyone: Collection[int] = (),
+    identity_of: Callable[[Sample], int] = sample_identity,
+    all_identities: Collection[int] = (),
 ) -> list[Sample]:
-    """The samples with their attributes.
+    """Attach the attributes of a table to samples.
 
-    `person` gives the identity as the table numbers it: training samples carry labels from 0, so a data set says here
-    how it finds the number again (from the path, from its own list). `everyone` is all identities of the data set,
-    training and test; where it is given, rows of people who are not in it are refused.
-    Errors: DataError with everything of `table_faults`.
+    Args:
+        samples: The samples.
+        table: The table.
+        identity_of: Maps a sample to the identity as the table numbers it. Training samples have labels from 0, so a
+            dataset needs another way to the number (from the path, from a list).
+        all_identities: Identities of training and test. If present, rows of other identities are refused.
+
+    Raises:
+        DataError: With the findings of `table_findings`.
     """
     samples = list(samples)
-    people = [person(sample) for sample in samples]
-    faults = table_faults(table, people, everyone=everyone)
-    if faults:
-        raise_faults(f"{table.source} does not fit the data set (DATA.ATTRIBUTES)", faults)
+    identities = [identity_of(sample) for sample in samples]
+    findings = Findings(table_findings(table, identities, all_identities=all_identities))
+    findings.raise_if_any(f"{table.source} does not fit the dataset (DATA.ATTRIBUTES)")
     return [
-        replace(sample, attributes=table.lookup(sample.camera, identity)) for sample, identity in zip(samples, people)
+        replace(sample, attributes=table.lookup(sample.camera, identity))
+        for sample, identity in zip(samples, identities)
     ]
 
 
-def table_faults(table: AttributeTable, people: Iterable[int], *, everyone: Collection[int] = ()) -> list[str]:
-    """What is wrong between a table and the identities of some images; each fault one text.
+def table_findings(
+    table: AttributeTable, identities: Iterable[int], *, all_identities: Collection[int] = ()
+) -> list[Finding]:
+    """Compare a table with the identities of images.
 
-    `everyone`: all identities of the data set; without it no row is called a stranger's.
+    Args:
+        table: The table.
+        identities: Identities of the images.
+        all_identities: Identities of training and test; rows of other identities are faults. Empty: no row is one.
     """
-    people, known, everybody = set(people), table.identities(), set(everyone)
-    annotated = known & (everybody or people)
+    present, in_table, allowed = set(identities), table.identities(), set(all_identities)
+    expected = allowed or present
+    annotated = in_table & expected
     if table.gaps:
-        if everybody and not annotated:
-            return [_nobody(table, everybody)]
-        return []
-    if people and not annotated:
-        return [_nobody(table, everybody or people)]
-    faults = []
-    lost = sorted(people - known)
-    if lost:
-        faults.append(
-            f"no row for {_identities(lost)}, of whom there are images; add the rows,"
-            " with empty cells where nobody annotated"
+        return [_other_dataset(table, allowed)] if allowed and not annotated else []
+    if present and not annotated:
+        return [_other_dataset(table, expected)]
+    findings = Findings()
+    missing = sorted(present - in_table)
+    if missing:
+        findings.add(
+            f"no row for {_identities(missing)}, of which there are images; add the rows,"
+            " with empty cells for values that are not annotated"
         )
-    strangers = [key for key in table.rows if everybody and key[1] not in everybody]
-    if strangers:
-        shown = listed(f"{table.places[key]} (identity {key[1]})" for key in strangers)
-        faults.append(f"rows of identities that the data set does not have: {shown}; correct or remove them")
-    return faults
+    unused = [key for key in table.rows if allowed and key[1] not in allowed]
+    if unused:
+        shown = listed(f"{table.places[key]} (identity {key[1]})" for key in unused)
+        findings.add(f"rows of identities that the dataset does not have: {shown}; correct or remove them")
+    return list(findings)
 
 
-def _nobody(table: AttributeTable, people: Collection[int]) -> str:
-    return (
-        f"it annotates none of the identities of the data set: rows are for {listed(sorted(table.identities()), 5)},"
-        f" images are of {listed(sorted(people), 5)}; is it the table of another data set?"
+def _other_dataset(table: AttributeTable, identities: Collection[int]) -> Finding:
+    return Finding(
+        f"it annotates none of the identities of the dataset: rows are for {listed(sorted(table.identities()), 5)},"
+        f" images are of {listed(sorted(identities), 5)}; is it the table of another dataset?"
     )
 
 

@@ -1,11 +1,11 @@
-"""Identity and camera cells of a CSV file as numbers: whole numbers as they are, names in natural order."""
+"""Convert identity and camera cells of a CSV file to numbers: integers as they are, names in natural order."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from vireid.core.errors import nearest
+from vireid.core.errors import MOST_OF_A_KIND, closest
 from vireid.core.labels import (
     MISSING,
     natural_key,
@@ -15,15 +15,20 @@ from vireid.core.labels import (
     spelling_key,
     whole_number,
 )
-from vireid.data.datasets.listing import MOST, Faults
+from vireid.data.findings import Findings
 
 
 @dataclass(frozen=True)
 class Labels:
-    """The number of each cell that can be used, and the names of the numbers where the cells are names."""
+    """Labels of a column.
 
-    numbers: Mapping[str, int] = field(default_factory=dict)  # cell -> number
-    names: Mapping[int, str] = field(default_factory=dict)  # number -> name; empty where the cells are numbers
+    Args:
+        numbers: Cell -> number, for each cell that is a label.
+        names: Number -> name; empty if the cells are numbers.
+    """
+
+    numbers: Mapping[str, int] = field(default_factory=dict)
+    names: Mapping[int, str] = field(default_factory=dict)
 
 
 def missing_fault(role: str, cell: str) -> str | None:
@@ -33,10 +38,10 @@ def missing_fault(role: str, cell: str) -> str | None:
     return f"the {role} is {cell!r}, which stands for a missing value" if cell in MISSING else None
 
 
-def number_labels(role: str, cells: Sequence[tuple[str, str]], first: int, faults: Faults) -> Labels:
+def number_labels(role: str, cells: Sequence[tuple[str, str]], first: int, findings: Findings) -> Labels:
     """Number the cells of a column.
 
-    Whole numbers stay as they are: 3, 3.0, 3.00 and 003 are the same label. Names are numbered from `first` on in
+    Integers stay as they are: 3, 3.0, 3.00 and 003 are the same label. Names are numbered from `first` on in
     natural order (c1, c2, c10). A mixture of both, negative numbers, fractions, numbers beyond 64 bits and names that
     differ only in case, blanks or leading zeros are faults; such cells have no number.
 
@@ -44,7 +49,7 @@ def number_labels(role: str, cells: Sequence[tuple[str, str]], first: int, fault
         role: "identity" or "camera", for error messages.
         cells: (place, cell) of each line; cells are neither empty nor `MISSING`.
         first: The number of the first name.
-        faults: Where faults are added, with the place of the line.
+        findings: Where faults are added, with the place of the line.
     """
     spellings = dict.fromkeys(cell for _, cell in cells)
     numbers = {cell: number for cell in spellings if (number := whole_number(cell)) is not None}
@@ -52,35 +57,40 @@ def number_labels(role: str, cells: Sequence[tuple[str, str]], first: int, fault
     names = {cell: normalized_name(cell) for cell in spellings if cell not in numbers and cell not in wrong}
     for place, cell in cells:
         if cell in wrong:
-            faults.add(f"{place}: {role} {shortened(cell)!r} {wrong[cell]}", f"such {role} cells")
+            findings.add(f"{role} {shortened(cell)!r} {wrong[cell]}", place=place, kind=f"such {role} cells")
     if numbers and names:
-        numbers, names = _without_the_rare(role, cells, numbers, names, faults)
-    _add_colliding(role, cells, names, faults)
+        numbers, names = _without_rarer_kind(role, cells, numbers, names, findings)
+    _add_colliding(role, cells, names, findings)
     order = {name: number for number, name in enumerate(sorted(set(names.values()), key=natural_key), start=first)}
     by_name = {cell: order[name] for cell, name in names.items()}
     return Labels({**numbers, **by_name}, {number: name for name, number in order.items()})
 
 
-def _without_the_rare(
+def _without_rarer_kind(
     role: str,
     cells: Sequence[tuple[str, str]],
     numbers: dict[str, int],
     names: dict[str, str],
-    faults: Faults,
+    findings: Findings,
 ) -> tuple[dict[str, int], dict[str, str]]:
-    """Report the rarer kind of a mixture of numbers and names, and leave it out."""
+    """Report the rarer kind of a mixture of numbers and names, and omit it."""
     count = sum(cell in numbers for _, cell in cells)
-    rare, usual, others = (names, numbers, "whole numbers") if 2 * count >= len(cells) else (numbers, names, "names")
-    first = list(dict.fromkeys(cell for _, cell in cells if cell in rare))[:MOST]
-    hints = {cell: nearest(cell, usual) for cell in first}  # each takes a while among many
+    rare, usual, others = (names, numbers, "integers") if 2 * count >= len(cells) else (numbers, names, "names")
+    first = list(dict.fromkeys(cell for _, cell in cells if cell in rare))[:MOST_OF_A_KIND]
+    suggestions = {cell: closest(cell, usual) for cell in first}  # for those that are printed: it is slow among many
     for place, cell in cells:
         if cell in rare:
-            faults.add(f"{place}: {role} {shortened(cell)!r} among {others}{hints.get(cell, '')}", f"such {role} cells")
+            findings.add(
+                f"{role} {shortened(cell)!r} among {others}",
+                place=place,
+                kind=f"such {role} cells",
+                suggestion=suggestions.get(cell),
+            )
     return ({}, names) if rare is numbers else (numbers, {})
 
 
-def _add_colliding(role: str, cells: Sequence[tuple[str, str]], names: Mapping[str, str], faults: Faults) -> None:
-    """A fault for each name that equals an earlier one but for case, blanks or leading zeros."""
+def _add_colliding(role: str, cells: Sequence[tuple[str, str]], names: Mapping[str, str], findings: Findings) -> None:
+    """Add a fault for each name that differs from an earlier one only in case, blanks or leading zeros."""
     first_place: dict[str, str] = {}
     for place, cell in cells:
         if cell in names:
@@ -89,8 +99,9 @@ def _add_colliding(role: str, cells: Sequence[tuple[str, str]], names: Mapping[s
     for name, place in first_place.items():
         other = of_key.setdefault(spelling_key(name), name)
         if other != name:
-            faults.add(
-                f"{place}: {role} {shortened(name)!r} and {shortened(other)!r} ({first_place[other]}) differ only in"
+            findings.add(
+                f"{role} {shortened(name)!r} and {shortened(other)!r} ({first_place[other]}) differ only in"
                 " case, blanks or leading zeros; write one of them everywhere",
-                f"such {role} cells",
+                place=place,
+                kind=f"such {role} cells",
             )

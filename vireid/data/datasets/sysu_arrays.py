@@ -1,9 +1,9 @@
-"""SYSU-MM01 with its training set as the arrays that the released pre-processing writes."""
+"""SYSU-MM01 with the training set as the arrays that the released pre-processing writes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -12,22 +12,22 @@ import numpy as np
 from vireid.core.errors import DataError
 from vireid.core.paths import InputFile, PathText
 from vireid.core.registries import DATASETS
+from vireid.core.text import listed
 from vireid.core.types import DatasetInfo, Modality, Sample
-from vireid.data.attributes import NUM_ATTRIBUTES
-from vireid.data.datasets.listing import folder_of, read_identities
+from vireid.data.attributes import AttributeTable, read_sysu_attributes
+from vireid.data.datasets.folders import folder_of
+from vireid.data.datasets.index_files import read_identities
+from vireid.data.datasets.listed_dataset import ListedDataset
 from vireid.data.datasets.sysu import (
-    CAMERAS,
     ID_FILES,
     INFRARED_CAMERAS,
     VISIBLE_CAMERAS,
-    Listing,
-    add_attributes,
-    list_parts,
-    samples_of,
+    SysuFolders,
+    list_folders,
 )
-from vireid.data.faults import faults_of, listed, raise_faults
+from vireid.data.findings import Findings, findings_of
+from vireid.data.listing import DatasetListing
 from vireid.data.rows import open_array, open_numbers
-from vireid.data.survey import Survey
 
 UNKNOWN_CAMERA = 0
 _WORDS = {Modality.VISIBLE: "rgb", Modality.INFRARED: "ir"}
@@ -37,7 +37,7 @@ _CAMERA_WORDS = ("camera", "cam", "camid")  # the released code writes no such a
 
 @dataclass
 class _Arrays:
-    """The training set: of each modality the file of images, their labels, and their cameras where known."""
+    """The training set: of each modality the file of images, their labels, and their cameras if known."""
 
     files: dict[Modality, Path] = field(default_factory=dict)
     labels: dict[Modality, np.ndarray] = field(default_factory=dict)
@@ -46,196 +46,188 @@ class _Arrays:
     def identities(self) -> list[int]:
         return sorted({int(label) for labels in self.labels.values() for label in np.unique(labels)})
 
+    def samples(self) -> list[Sample]:
+        """The rows of the arrays; the label is the rank of the label in the arrays."""
+        rank = {label: rank for rank, label in enumerate(self.identities())}
+        samples = []
+        for modality, labels in self.labels.items():
+            cameras = self.cameras.get(modality, np.full(len(labels), UNKNOWN_CAMERA))
+            for row, (label, camera) in enumerate(zip(labels.tolist(), cameras.tolist())):
+                samples.append(Sample(self.files[modality] / str(row), rank[label], modality, camera))
+        return samples
+
 
 @DATASETS.register
-class SysuArrays:
-    """SYSU-MM01 of which the training set is four arrays, read as they are; the test set is image files.
+class SysuArrays(ListedDataset):
+    """SYSU-MM01 with the training set as four arrays; the test set is image files.
 
-    `arrays` is the folder of `train_{rgb,ir}_resized_img.npy` (N, H, W, 3) uint8 and `train_{rgb,ir}_resized_label.npy`
-    (N,), and where there are any `train_{rgb,ir}_resized_camera.npy` (N,). The released code glues folder and name
-    together, so that `ori_data` without a slash at its end gives `ori_datatrain_rgb_resized_img.npy` beside the folder:
-    that is found, too. SIZE must be the size of the arrays. `root` is as for SysuMM01; of its training part only the
-    lists of identities are read, and those only where there are `attributes`.
+    Training images are the visible rows, then the infrared ones, in the order of the arrays. The label is the rank of
+    the label in the arrays (the same number in the released ones). Without camera arrays the camera of a training image
+    is 0. Test images, attributes and the order of labels are those of SysuMM01, so that checkpoints of both are
+    interchangeable. SIZE must be the size of the arrays.
 
-    Training = the visible rows, then the infrared ones, in the order of the arrays. The label is the rank of the
-    array's label (the same number in the released arrays). Without camera arrays the camera of a training image is 0.
-    Testing, attributes and the order of labels are those of SysuMM01, so checkpoints of both fit each other.
-    Every fault of the arrays, the test images and the attributes is reported in one DataError.
+    Args:
+        arrays: Folder of `train_{rgb,ir}_resized_img.npy` (N, H, W, 3) uint8, `train_{rgb,ir}_resized_label.npy` (N,)
+            and optionally `train_{rgb,ir}_resized_camera.npy` (N,). The released code joins folder and name without a
+            separator, so that `ori_data` without a slash at its end gives `ori_datatrain_rgb_resized_img.npy` next to
+            the folder: such files are accepted.
+        root: Folder of the image files, as for SysuMM01; of its training part only the lists of identities are read,
+            and those only with `attributes`.
+        attributes: As for SysuMM01.
+
+    Raises:
+        DataError: With all faults of the arrays, the test images and the attributes. Raised by `train`, `test` and
+            `facts`.
     """
 
-    placeholder: DatasetInfo = DatasetInfo(num_ids=395, num_cameras=6)
+    title = "SYSU-MM01"
+    placeholder = DatasetInfo(num_ids=395, num_cameras=6)
     example: ClassVar[dict] = {"arrays": "datasets/SYSU-MM01", "root": "datasets/SYSU-MM01/ori_data"}
 
     def __init__(self, *, arrays: PathText, root: PathText, attributes: InputFile | None = None) -> None:
+        super().__init__(root=root, attributes=attributes)
         self.arrays = folder_of(arrays)
-        self.root = folder_of(root)
-        self.attributes = None if attributes is None else folder_of(attributes)
-        self.placeholder = DatasetInfo(
-            num_ids=395, num_cameras=6, num_attributes=NUM_ATTRIBUTES if self.attributes is not None else 0
-        )
-        self._found_once: tuple[_Arrays, Listing, list[str]] | None = None
+        self._array_files: set[Path] = set()
+        self._without_cameras = False
+        self._names: list[str] = []  # names of the training identities by label; read if there are attributes
 
     @property
     def checkpoint_key(self) -> dict[str, str | int]:
-        """What a checkpoint must agree in to belong to this data set: the same people and labels as SysuMM01."""
+        """Values that a checkpoint must agree in: identities and labels are those of SysuMM01."""
         return {"data": "SysuMM01"}
 
-    def train(self) -> list[Sample]:
-        """Rows of the arrays, as `file.npy/row`; identities contiguous from 0."""
-        arrays, listing = self._checked()
-        return _training(arrays, listing)
+    def _heading(self) -> str:
+        return f"{self.arrays} and {self.root} cannot be used as {self.title}"
 
-    def test(self) -> list[Sample]:
-        """Images of the test identities; identities as the data set numbers them."""
-        _, listing = self._checked()
-        return self._test(listing)
+    def _scan(self) -> DatasetListing:
+        findings = Findings()
+        arrays = _open(self.arrays, findings)
+        try:
+            folders = list_folders(self.root, ID_FILES[2:], findings)
+        except DataError as error:
+            folders = SysuFolders()
+            findings.extend(findings_of(error))
+        self._array_files = set(arrays.files.values())
+        self._without_cameras = len(arrays.cameras) < len(arrays.files)
+        if self.attributes is not None:
+            self._read_names(len(arrays.identities()), findings)
+        test = folders.test_samples(self.root)
+        return DatasetListing(arrays.samples(), test, tuple(findings), left_out=folders.left_out)
 
-    def facts(self) -> DatasetInfo:
-        """Numbers of identities in training, of cameras and of attributes."""
-        arrays, listing = self._checked()
-        width = listing.table.width if listing.table is not None else 0
-        return DatasetInfo(num_ids=len(arrays.identities()), num_cameras=len(CAMERAS), num_attributes=width)
-
-    def survey(self) -> Survey:
-        """What could be listed, the attribute table, and every fault."""
-        arrays, listing, faults = self._found()
-
-        def person(sample: Sample) -> int:
-            in_arrays = sample.path.parent in arrays.files.values()
-            return int(listing.train[sample.identity]) if in_arrays else sample.identity
-
-        train, test = _training(arrays, listing), self._test(listing)
-        return Survey(train, test, faults, listing.table, person, listing.left_out)
-
-    def _test(self, listing: Listing) -> list[Sample]:
-        return samples_of(self.root, listing, [(int(name), name) for name in listing.test], CAMERAS)
-
-    def _checked(self) -> tuple[_Arrays, Listing]:
-        arrays, listing, faults = self._found()
-        if faults:
-            raise_faults(f"{self.arrays} and {self.root} cannot be used as SYSU-MM01", faults)
-        return arrays, listing
-
-    def _found(self) -> tuple[_Arrays, Listing, list[str]]:
-        if self._found_once is None:
-            faults: list[str] = []
-            arrays = _open(self.arrays, faults)
-            try:
-                listing = list_parts(self.root, ID_FILES[2:])
-            except DataError as error:
-                listing = Listing(faults=[str(error)])
-            faults += listing.faults
-            if self.attributes is not None:
-                self._attributes(self.attributes, arrays, listing, faults)
-            self._found_once = arrays, listing, faults
-        return self._found_once
-
-    def _attributes(self, place: Path, arrays: _Arrays, listing: Listing, faults: list[str]) -> None:
-        """Labels are ranks of the identities that exp/ lists; with these the table can be asked."""
-        sound = not faults
-        names = {n for file in ID_FILES[:2] for n in read_identities(self.root / "exp" / file, f"exp/{file}", faults)}
-        listing.train = sorted(names)
-        if sound and not faults and len(names) != len(arrays.identities()):
-            faults.append(
-                f"the arrays hold {len(arrays.identities())} identities, exp/train_id.txt and exp/val_id.txt list"
-                f" {len(names)}: whose attributes are whose is not known; give the lists that the arrays were made from"
-            )
-        listing.faults = list(faults)
-        add_attributes(listing, place)
-        faults[:] = listing.faults
-        if listing.table is not None and listing.table.by_camera and len(arrays.cameras) < len(arrays.files):
-            faults.append(
-                f"attributes {place}: they are given by camera, but there are no camera arrays"
-                f" ({_name(Modality.VISIBLE, _CAMERA_WORDS[0])}); use a .csv table by identity, or SysuMM01"
+    def _read_names(self, identities: int, findings: Findings) -> None:
+        """Read the identities that the labels of the arrays are ranks of; attribute tables are numbered by them."""
+        sound = not findings
+        files = [(self.root / "exp" / file, f"exp/{file}") for file in ID_FILES[:2]]
+        self._names = sorted({name for file, place in files for name in read_identities(file, place, findings)})
+        if sound and not findings and len(self._names) != identities:
+            findings.add(
+                f"the arrays hold {identities} identities, exp/train_id.txt and exp/val_id.txt list {len(self._names)}:"
+                " attributes cannot be assigned; provide the lists that the arrays were made from"
             )
 
+    def _identity_of(self, sample: Sample) -> int:
+        if sample.path.parent not in self._array_files:
+            return sample.identity
+        if sample.identity >= len(self._names):
+            raise ValueError(f"label {sample.identity} is not in the lists of identities")
+        return int(self._names[sample.identity])
 
-def _training(arrays: _Arrays, listing: Listing) -> list[Sample]:
-    rank = {label: rank for rank, label in enumerate(arrays.identities())}
-    table = listing.table if len(listing.train) == len(rank) else None
-    samples = []
-    for modality, labels in arrays.labels.items():
-        cameras = arrays.cameras.get(modality, np.full(len(labels), UNKNOWN_CAMERA))
-        for row, (label, camera) in enumerate(zip(labels.tolist(), cameras.tolist())):
-            identity = rank[label]
-            attributes = None if table is None else table.lookup(camera, int(listing.train[identity]))
-            samples.append(Sample(arrays.files[modality] / str(row), identity, modality, camera, attributes))
-    return samples
+    def _read_table(self, place: Path) -> AttributeTable:
+        return read_sysu_attributes(place)
+
+    def _annotated(self, listing: DatasetListing, place: Path) -> DatasetListing:
+        listing = super()._annotated(listing, place)
+        if listing.table is None or not listing.table.by_camera or not self._without_cameras:
+            return listing
+        findings = Findings(listing.findings)
+        findings.add(
+            f"the rows are by camera, but there are no camera arrays ({_name(Modality.VISIBLE, _CAMERA_WORDS[0])});"
+            " use a .csv table by identity, or SysuMM01",
+            place=f"attributes {place}",
+        )
+        return replace(listing, findings=tuple(findings))
 
 
 def _name(modality: Modality, word: str) -> str:
     return f"train_{_WORDS[modality]}_resized_{word}.npy"
 
 
-def _open(folder: Path, faults: list[str]) -> _Arrays:
-    """Find and check the arrays; only heads of files and the small arrays are read."""
+def _open(folder: Path, findings: Findings) -> _Arrays:
+    """Find and check the arrays; reads only the headers of the images and the small arrays."""
     arrays, sizes = _Arrays(), {}
     for modality in Modality:
-        images = _ask(open_array, _find(folder, _name(modality, "img"), faults), faults)
-        labels = _ask(open_numbers, _find(folder, _name(modality, "label"), faults), faults)
-        if labels is not None and _are_numbers(labels, _name(modality, "label"), images, faults) and images is not None:
-            file = _find(folder, _name(modality, "img"), [])
+        images = _read(open_array, _find(folder, _name(modality, "img"), findings), findings)
+        labels = _read(open_numbers, _find(folder, _name(modality, "label"), findings), findings)
+        if (
+            labels is not None
+            and _are_numbers(labels, _name(modality, "label"), images, findings)
+            and images is not None
+        ):
+            file = _find(folder, _name(modality, "img"), Findings())
             assert file is not None
             arrays.files[modality], arrays.labels[modality] = file, np.asarray(labels)
             sizes[modality] = images.shape[1:3]
-            _open_cameras(folder, modality, images, arrays, faults)
+            _open_cameras(folder, modality, images, arrays, findings)
     if len(set(sizes.values())) > 1:
         shown = " and ".join(f"{_name(modality, 'img')}: {h} x {w}" for modality, (h, w) in sizes.items())
-        faults.append(f"the arrays hold images of different sizes ({shown})")
+        findings.add(f"the arrays hold images of different sizes ({shown})")
     if len(arrays.labels) == len(Modality):
         for modality, other in zip(Modality, reversed(Modality)):
-            alone = sorted(set(arrays.labels[other].tolist()) - set(arrays.labels[modality].tolist()))
-            if alone:
-                faults.append(f"labels without {modality.name.lower()} images in the arrays: {listed(alone)}")
+            missing = sorted(set(arrays.labels[other].tolist()) - set(arrays.labels[modality].tolist()))
+            if missing:
+                findings.add(f"labels without {modality.name.lower()} images in the arrays: {listed(missing)}")
     return arrays
 
 
-def _open_cameras(folder: Path, modality: Modality, images: np.ndarray, arrays: _Arrays, faults: list[str]) -> None:
+def _open_cameras(folder: Path, modality: Modality, images: np.ndarray, arrays: _Arrays, findings: Findings) -> None:
     for word in _CAMERA_WORDS:
-        file, name = _find(folder, _name(modality, word), faults, needed=False), _name(modality, word)
-        cameras = _ask(open_numbers, file, faults)
-        if cameras is None or not _are_numbers(cameras, name, images, faults):
+        file, name = _find(folder, _name(modality, word), findings, needed=False), _name(modality, word)
+        cameras = _read(open_numbers, file, findings)
+        if cameras is None or not _are_numbers(cameras, name, images, findings):
             continue
-        strange = sorted(set(cameras.tolist()) - set(_CAMERAS[modality]))
-        if strange:
+        others = sorted(set(cameras.tolist()) - set(_CAMERAS[modality]))
+        if others:
             kind = modality.name.lower()
-            faults.append(f"{name} names cameras that are not {kind} ({listed(_CAMERAS[modality])}): {listed(strange)}")
+            findings.add(f"{name} has cameras that are not {kind} ({listed(_CAMERAS[modality])}): {listed(others)}")
             continue
         arrays.cameras[modality] = np.asarray(cameras)
         return
 
 
-def _ask(read: Callable[[Path], np.ndarray], file: Path | None, faults: list[str]) -> np.ndarray | None:
-    """The array, or nothing and a fault."""
+def _read(read: Callable[[Path], np.ndarray], file: Path | None, findings: Findings) -> np.ndarray | None:
+    """The array; None and a fault if it cannot be read."""
     if file is None:
         return None
     try:
         return read(file)
     except DataError as error:
-        faults += faults_of(error)
+        findings.extend(findings_of(error))
         return None
 
 
-def _are_numbers(values: np.ndarray, name: str, images: np.ndarray | None, faults: list[str]) -> bool:
+def _are_numbers(values: np.ndarray, name: str, images: np.ndarray | None, findings: Findings) -> bool:
     if values.ndim != 1 or not np.issubdtype(values.dtype, np.integer):
-        faults.append(f"{name} holds {values.dtype} {values.shape}, expected one whole number for each image")
+        findings.add(f"{name} holds {values.dtype} {values.shape}, expected one integer for each image")
         return False
     if not len(values):
-        faults.append(f"{name} holds no number: there is no image")
+        findings.add(f"{name} is empty: there is no image")
         return False
     if images is not None and len(values) != len(images):
-        faults.append(f"{name} holds {len(values)} numbers for {len(images)} images; they are not of one making")
+        findings.add(
+            f"{name} holds {len(values)} numbers for {len(images)} images;"
+            " both must be from one run of the pre-processing"
+        )
         return False
     return True
 
 
-def _find(folder: Path, name: str, faults: list[str], *, needed: bool = True) -> Path | None:
-    """The file in the folder, or glued to the folder's name, as the released code does without a separator."""
-    glued = folder.with_name(folder.name + name)
+def _find(folder: Path, name: str, findings: Findings, *, needed: bool = True) -> Path | None:
+    """The file in the folder, or next to it with the folder's name as prefix, as the released code may write it."""
+    prefixed = folder.with_name(folder.name + name)
     inside = sorted(folder.glob(f"*{name}")) if folder.is_dir() else []
-    found = list(dict.fromkeys([file for file in (folder / name, glued) if file.is_file()] + inside))
-    if len(found) > 1:
-        faults.append(f"there are several {name}: {listed(found)}; DATA.ARRAYS must hold one")
-    if not found and needed:
-        faults.append(f"{name} is missing (looked for {folder / name} and {glued}); DATA.ARRAYS is the folder of it")
-    return found[0] if len(found) == 1 else None
+    files = list(dict.fromkeys([file for file in (folder / name, prefixed) if file.is_file()] + inside))
+    if len(files) > 1:
+        findings.add(f"there are several {name}: {listed(files)}; DATA.ARRAYS must hold one")
+    if not files and needed:
+        findings.add(f"{name} is missing (looked for {folder / name} and {prefixed}); DATA.ARRAYS is the folder of it")
+    return files[0] if len(files) == 1 else None

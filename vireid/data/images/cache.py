@@ -1,10 +1,10 @@
-"""Images decoded and resized once, into one memory-mapped uint8 array for each list of images and size.
+"""Cache of decoded and resized images: one memory-mapped uint8 array for each list of images and size.
 
-The array is an ordinary .npy file: `numpy.load(file, mmap_mode="r")` opens it. Its name is a digest of everything that
-it is made from: the real folder of the images, their relative paths, sizes, times and contents, the size of the array,
-the mapping of deep gray images and the versions of the decoding libraries. Beside it is a small .json with this
-information and checksums. The content digests of the images are kept by
-`vireid.data.images.digests` in the same folder.
+The array is an ordinary .npy file: `numpy.load(file, mmap_mode="r")` opens it. Its name, the cache key, is a digest of
+everything that it is made from: the real folder of the images, their relative paths, sizes, times and contents, the
+size of the array, the mapping of deep gray images and the versions of the decoding libraries. A .json file next to it
+has this information and checksums. `vireid.data.images.digests` stores the content digests of the images in the same
+folder.
 """
 
 from __future__ import annotations
@@ -22,17 +22,16 @@ from typing import BinaryIO
 
 import numpy as np
 
-from vireid.core.errors import DataError
+from vireid.core.errors import ArgumentError, DataError, Finding
 from vireid.core.progress import progress_bar
 from vireid.core.types import Sample
 from vireid.data.images.decode import decoder, read_pixels
 from vireid.data.images.depth import DepthMapping
-from vireid.data.images.digests import FileState, content_digest, file_states, locked
+from vireid.data.images.digests import FileState, content_digest, file_states, locked, unusable
 from vireid.data.rows import RowView, open_rows
 
 FORMAT = 2  # raise it when the content of the arrays changes; 2: EXIF orientation is applied
-_SHOWN = 20  # faults listed in one error text
-_CHUNK = 256  # images decoded before the next ones are asked for
+_CHUNK = 256  # images decoded before the next ones are requested
 _CHECKED_ROWS = 32  # rows whose checksums are compared when a cache is opened
 _DECODED_ROWS = 8  # rows, spread over the array, and as many random ones that are compared with their files
 
@@ -47,21 +46,21 @@ def open_images(
     workers: int = 0,
     depth: DepthMapping | None = None,
 ) -> np.ndarray | RowView:
-    """The images of `samples` as a read-only memory map (N, H, W, 3) uint8; row i is samples[i].
+    """Open the images of `samples` as a read-only memory map (N, H, W, 3) uint8; row i is samples[i].
 
-    The first call with a list decodes it, later ones open the file; several processes may call at once, the others wait
-    for the first. Every call compares sizes and times of all images with the list of content digests in `folder` and
-    reads those that changed. It also decodes a few images again and compares them with their rows: where they differ,
-    the cache is rebuilt with a warning.
+    The first call with a list decodes it, later ones open the file; of several processes the first one decodes and the
+    others wait. Every call compares sizes and times of all images with the list of content digests in `folder` and
+    reads those that changed. It also decodes a few images again and compares them with their rows: if they differ, the
+    cache is rebuilt with a warning.
 
     Each image is turned upright by its EXIF orientation and resized by Pillow's LANCZOS as in the released
-    pre-processing. Gray images become three equal channels (the released code, which assumes three channels, would
-    stop). Samples that are rows of arrays (`vireid.data.rows`) need no cache: they are read where they lie.
+    pre-processing. Gray images become three equal channels (the released code assumes three channels and would
+    fail). Samples that are rows of arrays (`vireid.data.rows`) need no cache.
 
     Args:
         samples: Images.
         size: (H, W) of the result.
-        folder: Place of the caches.
+        folder: Folder of the caches.
         workers: Decoding threads; 0: one for each core (decoding and resizing release the interpreter lock).
         depth: How gray images of more than 8 bits become 8 bits; None: they are refused.
 
@@ -71,7 +70,7 @@ def open_images(
     """
     height, width = size
     if height < 1 or width < 1:
-        raise ValueError(f"size must be at least 1 x 1, got {height} x {width}")
+        raise ArgumentError("size", f"must be at least 1 x 1, got {height} x {width}")
     if not samples:
         return np.zeros((0, height, width, 3), np.uint8)
     rows = open_rows(samples, size=size)
@@ -83,14 +82,14 @@ def open_images(
     states, unreadable = file_states(paths, folder, workers)
     _raise_if_any(unreadable, len(paths))
     root = os.path.commonpath([os.path.dirname(path) for path in paths])
-    made_from = {
+    sources = {
         "format": FORMAT,
         "root": os.path.realpath(root),
         "size": [height, width],
         "depth": None if depth is None else str(depth),
         "decoder": decoder(),
     }
-    key = _key(made_from, [path[len(root) :] for path in paths], states)
+    key = _key(sources, [path[len(root) :] for path in paths], states)
     file = folder / f"{key[:20]}_{height}x{width}.npy"
 
     def opened(compare: bool) -> tuple[np.ndarray | None, str]:
@@ -105,14 +104,14 @@ def open_images(
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         with locked(file.with_suffix(".lock")) as alone:
-            images, damage = opened(compare=True)  # another process may have made it while this one waited
+            images, damage = opened(compare=True)  # another process may have built it meanwhile
             if images is not None:
                 return images
             if damage:
-                logger.warning("the image cache %s is damaged (%s): making it again", file, damage)
+                logger.warning("the image cache %s is damaged (%s): rebuilding it", file, damage)
             if alone:
                 _remove(file.parent.glob(f".{file.stem}.*.tmp"))  # of processes that were killed
-            _build(paths, shape, file, {**made_from, "key": key, "shape": shape}, states, workers, depth)
+            _build(paths, shape, file, {**sources, "key": key, "shape": shape}, states, workers, depth)
     except OSError as error:
         needed = np.prod(shape, dtype=np.int64) / 2**30
         raise DataError(
@@ -125,27 +124,22 @@ def open_images(
     return images
 
 
-def _key(made_from: dict, names: Sequence[str], states: Sequence[FileState]) -> str:
-    """Digest of everything that the array is made from; `names` are relative to the common folder."""
-    total = hashlib.sha256(json.dumps(made_from, sort_keys=True).encode("ascii"))
+def _key(sources: dict, names: Sequence[str], states: Sequence[FileState]) -> str:
+    """The cache key; `names` are relative to the common folder."""
+    total = hashlib.sha256(json.dumps(sources, sort_keys=True).encode("ascii"))
     for name, state in zip(names, states, strict=True):
         total.update(os.fsencode(name))
         total.update(f"\0{state.size}\0{state.modified_ns}\0{state.digest}\n".encode("ascii"))
     return total.hexdigest()
 
 
-def _raise_if_any(problems: Sequence[str], total: int) -> None:
-    if not problems:
-        return
-    lines = [f"{len(problems)} of {total} images cannot be used; replace or remove them:"]
-    lines += [f"  - {problem}" for problem in problems[:_SHOWN]]
-    if len(problems) > _SHOWN:
-        lines.append(f"  ... and {len(problems) - _SHOWN} more")
-    raise DataError("\n".join(lines))
+def _raise_if_any(findings: Sequence[Finding], total: int) -> None:
+    if findings:
+        raise DataError(f"{len(findings)} of {total} images cannot be used; replace or remove them", findings)
 
 
 def _open(file: Path, shape: tuple[int, ...]) -> tuple[np.ndarray | None, str]:
-    """The array if it is whole, else None and what is wrong; no words where there is simply nothing yet."""
+    """The array, or None and what is damaged; the text is empty if there is no cache yet."""
     sidecar = file.with_suffix(".json")
     if not file.exists():
         return None, ""
@@ -171,7 +165,7 @@ def _checks(images: np.ndarray) -> list[int]:
 
 
 def _differing_row(images: np.ndarray, paths: Sequence[str], key: str, depth: DepthMapping | None) -> str:
-    """Decode some images again: which one is not as in the array, in words; nothing where all are."""
+    """Decode some images again and name the first one that differs from its row; empty if none does."""
     spread = np.linspace(0, len(images) - 1, _DECODED_ROWS).round().astype(int)
     drawn = np.random.default_rng(int(key[:16], 16)).integers(0, len(images), _DECODED_ROWS)
     for row in sorted({*map(int, spread), *map(int, drawn)}):
@@ -196,7 +190,7 @@ def _build(
     workers: int,
     depth: DepthMapping | None,
 ) -> None:
-    """Write the array aside and rename it; the side file first, because the array's name says that all is there."""
+    """Write temporary files and rename them: the .json first, because a cache is complete once the array exists."""
     unique = f".{file.stem}.{os.getpid()}.{os.urandom(4).hex()}"
     array, sidecar = file.with_name(f"{unique}.npy.tmp"), file.with_name(f"{unique}.json.tmp")
     try:
@@ -216,27 +210,27 @@ def _build(
         _remove([array, sidecar])
 
 
-def _changed(paths: Sequence[str], states: Sequence[FileState]) -> list[str]:
+def _changed(paths: Sequence[str], states: Sequence[FileState]) -> list[Finding]:
     """A fault for each image whose content changed since its digest was taken: the cache would have the wrong key."""
-    faults = []
+    findings = []
     for path, state in zip(paths, states, strict=True):
         try:
             if not state.matches(os.stat(path)) and content_digest(Path(path).read_bytes()) != state.digest:
-                faults.append(f"{path}: it was changed while the cache was written; start again")
+                findings.append(unusable(path, "it was changed while the cache was written; start again"))
         except OSError as error:
-            faults.append(f"{path}: {error.strerror}")
-    return faults
+            findings.append(unusable(path, error.strerror or str(error)))
+    return findings
 
 
 def _decode_all(
     paths: Sequence[str], shape: tuple[int, ...], target: BinaryIO, workers: int, depth: DepthMapping | None
-) -> list[str]:
-    """Append the images to `target` in order; returns the faults of the images. OSError only where writing fails.
+) -> list[Finding]:
+    """Append the images to `target` in order and return the faults of the images. OSError only if writing fails.
 
     Written with `write` and not through a map: a full disk is then an error and not a signal that ends the process.
     """
     size = shape[1], shape[2]
-    faults: list[str] = []
+    findings: list[Finding] = []
     with (
         ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool,
         progress_bar(len(paths), "decoding images") as done,
@@ -245,8 +239,8 @@ def _decode_all(
             chunk = paths[start : start + _CHUNK]
             for path, (pixels, fault) in zip(chunk, pool.map(lambda path: read_pixels(path, size, depth), chunk)):
                 if pixels is None:
-                    faults.append(f"{path}: {fault}")
-                elif not faults:  # once something is wrong the array is thrown away, but all faults are wanted
+                    findings.append(unusable(path, fault))
+                elif not findings:  # with a fault the array is discarded, but the other images are still checked
                     target.write(pixels.data)
             done(len(chunk))
-    return faults
+    return findings

@@ -1,4 +1,4 @@
-"""Content digests of image files, kept in one list beside the image cache: unchanged files are not read again."""
+"""Content digests of image files, stored in one list in the cache folder: unchanged files are not read again."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vireid.core.errors import UserError
+from vireid.core.errors import Finding, UserError
 from vireid.core.io import TEMPORARY, replaced_file
 from vireid.core.progress import progress_bar
 
@@ -40,8 +40,8 @@ class FileState:
 
     def matches(self, status: os.stat_result) -> bool:
         """Whether size and times are those of `status`."""
-        there = (self.size, self.modified_ns, self.changed_ns)
-        return there == (status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+        expected = (self.size, self.modified_ns, self.changed_ns)
+        return expected == (status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +60,10 @@ def content_digest(content: bytes) -> str:
     return hashlib.blake2b(content, digest_size=16).hexdigest()
 
 
-def file_states(paths: Sequence[str], folder: Path, workers: int = 0) -> tuple[list[FileState], list[str]]:
-    """Sizes, times and content digests of files: those of the list in `folder`, the others are read.
+def file_states(paths: Sequence[str], folder: Path, workers: int = 0) -> tuple[list[FileState], list[Finding]]:
+    """Return sizes, times and content digests of files: from the list in `folder`, or by reading the file.
 
-    The list is written again if files were read. If that is not possible, a warning says so.
+    The list is updated if files were read. If that is not possible, a warning is logged.
 
     Args:
         paths: Absolute paths.
@@ -71,28 +71,28 @@ def file_states(paths: Sequence[str], folder: Path, workers: int = 0) -> tuple[l
         workers: Reading threads; 0: one for each core.
 
     Returns:
-        A state for each path, and a text for each file that cannot be read (then there are no states).
+        A state for each path, and a finding for each file that cannot be read (then there are no states).
     """
     known, real = _load(folder / NAME), RealPaths()
     names = [real(path) for path in paths]
     states: dict[str, FileState] = {}
     unread: list[str] = []
-    faults: list[str] = []
+    findings: list[Finding] = []
     for path, name in zip(paths, names):
         if name in states:
             continue
         try:
             status = os.stat(name)
         except OSError as error:
-            faults.append(f"{path}: {error.strerror}")
+            findings.append(unusable(path, error.strerror or str(error)))
             continue
         entry = known.get(name)
         if entry is not None and entry.trusted(status):
             states[name] = entry.state
         else:
             unread.append(name)
-    if faults:
-        return [], faults
+    if findings:
+        return [], findings
     fresh: dict[str, _Entry] = {}
     unread = list(dict.fromkeys(unread))
     with (
@@ -101,25 +101,30 @@ def file_states(paths: Sequence[str], folder: Path, workers: int = 0) -> tuple[l
     ):
         for start in range(0, len(unread), _CHUNK):
             chunk = unread[start : start + _CHUNK]
-            for name, found in zip(chunk, pool.map(_read, chunk)):
-                if isinstance(found, str):
-                    faults.append(f"{paths[names.index(name)]}: {found}")
+            for name, entry in zip(chunk, pool.map(_read, chunk)):
+                if isinstance(entry, str):
+                    findings.append(unusable(paths[names.index(name)], entry))
                 else:
-                    fresh[name], states[name] = found, found.state
+                    fresh[name], states[name] = entry, entry.state
             done(len(chunk))
     if fresh:
         _update(folder, fresh)
-    return ([], faults) if faults else ([states[name] for name in names], [])
+    return ([], findings) if findings else ([states[name] for name in names], [])
+
+
+def unusable(path: str | Path, text: str) -> Finding:
+    """A fault of one image file."""
+    return Finding(text, place=str(path), kind="unusable images", path=Path(path))
 
 
 def changed_unnoticed(folder: Path, digests: Mapping[str, str]) -> list[str]:
-    """Files whose content is not that of the list although size and times are; the list is corrected.
+    """Return the files whose content differs from the list although size and times are equal; correct the list.
 
     Args:
         folder: Folder of the list.
         digests: Path -> content digest of the file as it was just read.
     """
-    known, real, found, fresh = _load(folder / NAME), RealPaths(), [], {}
+    known, real, changed, fresh = _load(folder / NAME), RealPaths(), [], {}
     now = time.time_ns()
     for path, digest in digests.items():
         name = real(path)
@@ -129,11 +134,11 @@ def changed_unnoticed(folder: Path, digests: Mapping[str, str]) -> list[str]:
         with contextlib.suppress(OSError):
             status = os.stat(name)
             if entry.trusted(status):
-                found.append(path)
+                changed.append(path)
                 fresh[name] = _Entry(FileState(status.st_size, status.st_mtime_ns, status.st_ctime_ns, digest), now)
     if fresh:
         _update(folder, fresh)
-    return found
+    return changed
 
 
 class RealPaths:
@@ -152,11 +157,11 @@ class RealPaths:
 
 @contextlib.contextmanager
 def locked(file: Path) -> Iterator[bool]:
-    """Hold a lock that the system releases when the process ends in any way; False where there is no such lock."""
+    """Hold a lock that the system releases when the process ends; False if the system has no such lock."""
     with open(file, "a") as handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX)
-        except OSError:  # some network disks have no locks: each process works on its own copy
+        except OSError:  # some network disks have no locks: each process writes a file of its own
             yield False
         else:
             yield True
@@ -180,7 +185,7 @@ def _read(name: str) -> _Entry | str:
 
 
 def _load(file: Path) -> dict[str, _Entry]:
-    """The list; empty where there is none, and with a warning where it is damaged."""
+    """Read the list; empty if it does not exist, or with a warning if it is damaged."""
     try:
         return _parsed(file)
     except (OSError, ValueError, TypeError, AttributeError) as error:

@@ -1,4 +1,4 @@
-"""Find image files below a folder: one list of suffixes, links followed, everything left out is counted."""
+"""Find image files below a folder; links are followed, and all files that are left out are counted."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from vireid.core.errors import Finding
 from vireid.core.paths import composed
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
@@ -27,7 +28,7 @@ class LeftOut:
     """Files and folders that a reader did not use, by reason. A folder counts once, whatever it holds.
 
     Attributes:
-        paths: Reason -> paths, in the order in which they were found.
+        paths: Reason -> paths, in the order of reading.
     """
 
     paths: dict[str, list[Path]] = field(default_factory=dict)
@@ -36,44 +37,63 @@ class LeftOut:
         self.paths.setdefault(reason, []).append(path)
 
     def update(self, other: LeftOut) -> None:
-        """Add the entries of another count."""
+        """Add the entries of another object."""
         for reason, paths in other.paths.items():
             self.paths.setdefault(reason, []).extend(paths)
 
     def __len__(self) -> int:
         return sum(map(len, self.paths.values()))
 
-    def lines(self) -> list[str]:
-        """One line for each reason: count, reason and the first path.
+    def findings(self) -> list[Finding]:
+        """One finding for each path, of the severity "left out"; its text is the reason.
 
         Example:
-            >>> left = LeftOut()
-            >>> left.add(Path("a/notes.txt"), "suffix .txt is not an image")
-            >>> left.lines()
-            ['1 left out: suffix .txt is not an image (a/notes.txt)']
+            >>> left_out = LeftOut()
+            >>> left_out.add(Path("a/notes.txt"), "suffix .txt is not an image")
+            >>> [str(finding) for finding in left_out.findings()]
+            ['a/notes.txt: suffix .txt is not an image']
         """
         return [
-            f"{len(paths)} left out: {reason} ({paths[0].as_posix()}{', ...' if len(paths) > 1 else ''})"
+            Finding(reason, place=str(path), kind=reason, path=path, severity="left out")
             for reason, paths in self.paths.items()
+            for path in paths
         ]
 
-    def texts(self) -> list[str]:
-        """One text for each path: `path: reason`."""
-        return [f"{path}: {reason}" for reason, paths in self.paths.items() for path in paths]
+    def lines(self) -> list[str]:
+        """One line for each reason (`reason_lines`)."""
+        return reason_lines(self.findings())
 
     def summary(self) -> str:
-        """All reasons in one line, for the start of a run; empty if nothing was left out.
+        """Format all reasons in one line, for the start of a run; empty if nothing was left out.
 
         Example:
-            >>> left = LeftOut()
-            >>> left.add(Path("a/notes.txt"), "suffix .txt is not an image")
-            >>> left.summary()
+            >>> left_out = LeftOut()
+            >>> left_out.add(Path("a/notes.txt"), "suffix .txt is not an image")
+            >>> left_out.summary()
             '1 file or folder of the dataset is not used: 1 suffix .txt is not an image'
         """
         if not len(self):
             return ""
         noun = "file or folder of the dataset is" if len(self) == 1 else "files or folders of the dataset are"
         return f"{len(self)} {noun} not used: " + ", ".join(f"{len(p)} {reason}" for reason, p in self.paths.items())
+
+
+def reason_lines(findings: Iterable[Finding]) -> list[str]:
+    """Format findings of files that are left out: one line for each reason with count, reason and the first path.
+
+    Example:
+        >>> left_out = LeftOut()
+        >>> left_out.add(Path("a/notes.txt"), "suffix .txt is not an image")
+        >>> reason_lines(left_out.findings())
+        ['1 left out: suffix .txt is not an image (a/notes.txt)']
+    """
+    places: dict[str, list[str]] = {}
+    for finding in findings:
+        places.setdefault(finding.text, []).append(finding.place)
+    return [
+        f"{len(group)} left out: {reason} ({group[0]}{', ...' if len(group) > 1 else ''})"
+        for reason, group in places.items()
+    ]
 
 
 READ_ALREADY = "link to a folder that is read already"
@@ -96,29 +116,33 @@ def reason_left_out(name: str) -> str:
 
 
 def find_images(folder: Path, *, deep: bool = True) -> tuple[list[Path], LeftOut]:
-    """Image files below a folder at any depth, sorted by path, and what was left out. Without `deep`: of it alone.
+    """List the image files below a folder, sorted by path, and what was left out.
 
     Linked files and folders are followed, after all real folders. A link to a folder that was read already is left out
-    and reported: cycles end, and no file of a linked folder is found twice.
+    and reported: cycles end, and no file of a linked folder is listed twice.
+
+    Args:
+        folder: The folder.
+        deep: Whether folders inside are searched, too.
     """
     left_out, files = LeftOut(), []
     visited, folders, links = {os.path.realpath(folder)}, [folder], []
     while folders or links:
-        place = folders.pop() if folders else links.pop()
-        if place.is_symlink() and place != folder:
-            real = os.path.realpath(place)
+        current = folders.pop() if folders else links.pop()
+        if current.is_symlink() and current != folder:
+            real = os.path.realpath(current)
             if real in visited:
-                left_out.add(place, READ_ALREADY)
+                left_out.add(current, READ_ALREADY)
                 continue
             visited.add(real)
         try:
-            with os.scandir(place) as entries:
-                found = sorted(entries, key=lambda entry: entry.name, reverse=True)
+            with os.scandir(current) as entries:
+                children = sorted(entries, key=lambda entry: entry.name, reverse=True)
         except OSError as error:
-            left_out.add(place, f"folder that cannot be listed: {error.strerror or error}")
+            left_out.add(current, f"folder that cannot be listed: {error.strerror or error}")
             continue
-        for entry in found:
-            path = place / entry.name
+        for entry in children:
+            path = current / entry.name
             if is_folder(entry):
                 if not deep:
                     continue
@@ -141,7 +165,7 @@ def find_images(folder: Path, *, deep: bool = True) -> tuple[list[Path], LeftOut
 def add_unlisted(
     folders: Iterable[Path], listed: Iterable[Path], reason: str, left_out: LeftOut, *, deep: bool = True
 ) -> None:
-    """Count the images below some folders that a list does not name, and everything there that is not an image.
+    """Add the images below some folders that a list does not name, and all files in them that are not images.
 
     Paths are compared without links in their folders and by Unicode normal form: an image that is listed through a link
     is listed.

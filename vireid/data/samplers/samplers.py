@@ -11,8 +11,8 @@ from vireid.core.errors import DataError
 from vireid.core.labels import int64_array
 from vireid.core.registries import SAMPLERS
 from vireid.core.rng import numpy_generator
+from vireid.core.text import counted
 from vireid.core.types import Modality, Sample
-from vireid.data.faults import counted
 
 
 class CrossModalityIndex:

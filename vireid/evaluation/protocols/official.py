@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from vireid.core.errors import DataError
+from vireid.core.text import listed
 from vireid.core.types import EmbeddingTable
-from vireid.data.faults import listed
 
 VARIABLE = "rand_perm_cam"
 FILE = Path("exp") / f"{VARIABLE}.mat"

@@ -24,10 +24,10 @@ class DataSet:
     name: str
     folder: str
     num_ids: int  # in training
-    trials: int = 0
+    splits: int = 0
 
 
-DATA_SETS = (DataSet("SysuMM01", "sysu", 395), DataSet("RegDB", "regdb", 206, trials=10), DataSet("LLCM", "llcm", 713))
+DATA_SETS = (DataSet("SysuMM01", "sysu", 395), DataSet("RegDB", "regdb", 206, splits=10), DataSet("LLCM", "llcm", 713))
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def families() -> list[str]:
 
 
 def convert_file(
-    family: str, source: Path, target: Path, *, data: str | None = None, trial: int | None = None
+    family: str, source: Path, target: Path, *, data: str | None = None, split: int | None = None
 ) -> Converted:
     """Read a released checkpoint and write its weights under the names of this package, with facts about their origin.
 
@@ -59,7 +59,7 @@ def convert_file(
         source: Released file.
         target: File to write.
         data: Dataset of the training; None infers it from the number of identities.
-        trial: Split of RegDB of the training; a model of another split was trained on the test identities of this one.
+        split: Split of RegDB of the training; a model of another split was trained on the test identities of this one.
 
     Raises:
         CheckpointError: With everything that does not fit.
@@ -68,7 +68,7 @@ def convert_file(
     model, tensors, changes = _fitting(family, source)
     num_ids = identities(model, tensors)
     chosen = _data_set(data, num_ids)
-    facts = {"data": chosen.name, "num_ids": num_ids, **_trial(chosen, trial)}
+    facts = {"data": chosen.name, "num_ids": num_ids, **_split(chosen, split)}
     facts |= {"release": model, "source": source.name, "source_sha256": digest(source)}
     ours = to_ours(model, tensors)
     broken = [name for name, value in ours.items() if value.is_floating_point() and not torch.isfinite(value).all()]
@@ -121,19 +121,19 @@ def _data_set(name: str | None, num_ids: int) -> DataSet:
     raise UserError(f"trained on {num_ids} identities, which is none of {counts}: name the dataset with --data")
 
 
-def _trial(data: DataSet, trial: int | None) -> dict[str, int]:
-    if not data.trials:
-        if trial is not None:
-            raise UserError(f"{data.name} has one split; --trial is for RegDB")
+def _split(data: DataSet, split: int | None) -> dict[str, int]:
+    if not data.splits:
+        if split is not None:
+            raise UserError(f"{data.name} has one split; --split is for RegDB")
         return {}
-    if trial is None:
+    if split is None:
         raise UserError(
-            f"a model of {data.name} was trained on one of its {data.trials} splits: name it with --trial, because"
+            f"a model of {data.name} was trained on one of its {data.splits} splits: name it with --split, because"
             " the test identities of another split may be in its training data"
         )
-    if not 1 <= trial <= data.trials:
-        raise UserError(f"--trial must be between 1 and {data.trials}, got {trial}")
-    return {"trial": trial}
+    if not 1 <= split <= data.splits:
+        raise UserError(f"--split must be between 1 and {data.splits}, got {split}")
+    return {"split": split}
 
 
 def _dropped(model: str, tensors: Mapping[str, Tensor]) -> int:

@@ -20,10 +20,14 @@ released = pytest.mark.skipif(not RELEASE.exists(), reason=f"the released file {
 Matrices = Callable[..., Path]
 
 
-def refusal(place: Path, read: Callable[[Path], AttributeTable] = read_sysu_attributes) -> str:
+def error_of(place: Path, read: Callable[[Path], AttributeTable] = read_sysu_attributes) -> DataError:
     with pytest.raises(DataError) as caught:
         read(place)
-    return str(caught.value)
+    return caught.value
+
+
+def refusal(place: Path, read: Callable[[Path], AttributeTable] = read_sysu_attributes) -> str:
+    return str(error_of(place, read))
 
 
 def zipped(folder: Path, file: Path) -> Path:
@@ -33,10 +37,10 @@ def zipped(folder: Path, file: Path) -> Path:
     return file
 
 
-def test_columns_are_identities_and_ones_are_unlabelled(tmp_path: Path, matrices: Matrices) -> None:
+def test_columns_are_identities_and_ones_are_unlabeled(tmp_path: Path, matrices: Matrices) -> None:
     table = read_sysu_attributes(matrices(tmp_path))
     assert set(table.rows) == {(camera, identity) for camera in range(1, 7) for identity in (1, 3)}
-    assert table.lookup(4, 1) == (0,) * 8  # all zeros is a person, not a gap
+    assert table.lookup(4, 1) == (0,) * 8  # all zeros is a labeled identity
     assert table.lookup(4, 2) is None
     assert table.lookup(4, 3) == (0, 0, 0, 0, 1, 0, 0, 0)
     assert table.places[4, 3] == "cam4_att.mat, column 3"
@@ -62,9 +66,10 @@ def test_hidden_copies_of_a_mac_do_not_count_and_equal_ones_do_not_matter(tmp_pa
 def test_different_copies_are_refused(tmp_path: Path, matrices: Matrices) -> None:
     matrices(tmp_path / "a")
     matrices(tmp_path / "b", cam3_att=np.zeros((8, 2), np.uint8))
-    assert refusal(tmp_path) == (
-        f"{tmp_path} cannot be used as attributes (DATA.ATTRIBUTES) (1 fault):\n"
-        "  - cam3_att.mat: there are different ones: a/cam3_att.mat, b/cam3_att.mat; name the folder of one of them"
+    (finding,) = error_of(tmp_path).findings
+    assert finding.place == "cam3_att.mat"
+    assert finding.text.startswith(
+        "exists with different contents: a/cam3_att.mat, b/cam3_att.mat; set DATA.ATTRIBUTES"
     )
 
 
@@ -75,23 +80,24 @@ def test_all_faults_at_once(tmp_path: Path, matrices: Matrices) -> None:
     (place / "cam4_att.mat").write_bytes(b"not a matrix" * 50)
     (place / "cam5_att.mat").unlink()
     savemat(place / "cam6_att.mat", {"cam5_att": np.zeros((8, 2))})
-    lines = refusal(place).split("\n  - ")
-    assert lines.pop(3).startswith("cam4_att.mat: is not a MATLAB file that can be read (")
-    assert lines == [
-        f"{place} cannot be used as attributes (DATA.ATTRIBUTES) (5 faults):",
-        "cam1_att.mat: cam1_att has shape (3, 8), expected (8, identities); it looks transposed",
-        "cam2_att.mat: 1 value other than 0 and 1, first 2 in row 3, column 2 (attribute glasses, identity 2)",
-        "cam5_att.mat: not found (looked there and in the folders inside); unpack the whole release",
-        "cam6_att.mat: has no variable 'cam6_att' (found: cam5_att)",
-    ]
+    error = error_of(place)
+    assert error.text == f"{place} cannot be used as attributes (DATA.ATTRIBUTES)"
+    texts = {finding.place: finding.text for finding in error.findings}
+    assert texts.pop("cam4_att.mat").startswith("is not a MATLAB file that can be read (")
+    assert texts == {
+        "cam1_att.mat": "cam1_att has shape (3, 8), expected (8, identities); it looks transposed",
+        "cam2_att.mat": "1 value other than 0 and 1, first 2 in row 3, column 2 (attribute glasses, identity 2)",
+        "cam5_att.mat": "does not exist there or in the folders inside; unpack the whole release",
+        "cam6_att.mat": "has no variable 'cam6_att' (variables: cam5_att)",
+    }
 
 
-def test_nothing_labelled_at_all(tmp_path: Path, matrices: Matrices) -> None:
+def test_nothing_labeled(tmp_path: Path, matrices: Matrices) -> None:
     ones = {f"cam{camera}_att": np.ones((8, 4), np.uint8) for camera in range(1, 7)}
-    assert refusal(matrices(tmp_path, **ones)).endswith("  - no column is labelled: all of them hold only ones")
+    assert refusal(matrices(tmp_path, **ones)).endswith("  - no column is labeled: all of them hold only ones")
 
 
-def test_a_place_that_is_none(tmp_path: Path, matrices: Matrices) -> None:
+def test_a_path_of_another_kind(tmp_path: Path, matrices: Matrices) -> None:
     assert refusal(tmp_path / "absent") == (
         f"the attributes {tmp_path}/absent do not exist; DATA.ATTRIBUTES is a folder or zip that holds"
         " cam1_att.mat .. cam6_att.mat, a .csv or .xlsx file, or none"
@@ -118,13 +124,13 @@ def test_a_zip_with_a_damaged_member_names_it(tmp_path: Path, matrices: Matrices
     assert text.endswith("(Bad CRC-32 for file 'cam3_att.mat'); fetch it again")
 
 
-def test_a_zip_that_was_cut_is_no_zip(tmp_path: Path, matrices: Matrices) -> None:
+def test_a_truncated_zip_is_not_a_zip(tmp_path: Path, matrices: Matrices) -> None:
     file = zipped(matrices(tmp_path / "a"), tmp_path / "a.zip")
     file.write_bytes(file.read_bytes()[:-100])
     assert "cannot be read (DATA.ATTRIBUTES): File is not a zip file" in refusal(file)
 
 
-def test_files_of_sysu_are_refused_for_other_data_sets(tmp_path: Path, matrices: Matrices) -> None:
+def test_files_of_sysu_are_refused_for_other_datasets(tmp_path: Path, matrices: Matrices) -> None:
     for place in (matrices(tmp_path / "a"), zipped(tmp_path / "a", tmp_path / "a.zip"), tmp_path / "a/cam1_att.mat"):
         text = refusal(place, read_attributes)
         assert text.startswith(

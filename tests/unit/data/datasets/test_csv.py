@@ -7,7 +7,7 @@ import pytest
 from vireid.core.errors import DataError, UserError
 from vireid.core.types import DatasetInfo, Modality, Sample
 from vireid.data.datasets.csv import CsvDataset
-from vireid.data.survey import survey
+from vireid.data.listing import list_dataset
 
 GOOD = """path,identity,camera,modality,split
 a/1.jpg,7,1,visible,train
@@ -30,7 +30,7 @@ def root(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def read(root):
-    """A data set of this content; further arguments as given."""
+    """Build a dataset of a CSV text; further arguments are those of the class."""
 
     def make(text: str = GOOD, **arguments) -> CsvDataset:
         (root / "images.csv").write_text(text, encoding="utf-8")
@@ -42,7 +42,9 @@ def read(root):
 def faults_of(data: CsvDataset) -> list[str]:
     with pytest.raises(DataError) as caught:
         data.train()
-    return str(caught.value).replace(f"{data.root}/", "").split("\n  - ")
+    names = " and ".join(str(data.root / name) for name in data.files.values())
+    assert caught.value.text == f"{names} cannot be used as a dataset"
+    return [str(finding) for finding in caught.value.findings]
 
 
 def test_a_file_becomes_two_lists(read, root):
@@ -69,7 +71,7 @@ def test_a_file_for_each_split_needs_no_column(root):
     assert data.checkpoint_key["file"] == "train.csv and test.csv"
 
 
-def test_other_names_other_words_other_separators_and_columns_that_nobody_asks_for(read):
+def test_other_names_words_and_separators_and_unused_columns(read):
     text = GOOD.replace("path,identity,camera,modality,split", "File,person,camera,sensor,part,remark")
     text = text.replace("visible,", "tageslicht,").replace(",train\n", ",fit,x\n").replace(",test\n", ",exam,x\n")
     text += "nowhere.jpg,?,?,?,dropped,x\n"
@@ -116,7 +118,7 @@ def test_times_and_attributes(read, root, tmp_path):
     assert data.facts().num_attributes == 1
 
 
-def test_every_bad_line_is_reported_with_the_nearest_right_thing(read):
+def test_all_bad_lines_are_reported_with_suggestions(read):
     text = GOOD + (
         "a/1.jpg,7,1,visible,train\n"
         "a/7.jpg,7,1,visible,train\n"
@@ -129,29 +131,28 @@ def test_every_bad_line_is_reported_with_the_nearest_right_thing(read):
         "b/6.png,7,1,visible,train\n"
     )
     assert faults_of(read(text)) == [
-        "images.csv cannot be used as a data set (8 faults):",
         "images.csv:11: modality 'infrarde' is unknown; did you mean 'infrared'? (known: visible, vis, rgb, color,"
         " colour, infrared, ir, nir, thermal; DATA.MODALITIES adds words)",
         "images.csv:13: split 'tran' is unknown; did you mean 'train'? (known: train, test; DATA.SPLITS adds words)",
         "images.csv:14: the identity is empty",
         "images.csv:15: 3 cells, but line 1 names 5 columns",
-        "images.csv:8: a/1.jpg stands in images.csv:2 already",
-        "images.csv:16: b/6.png stands in images.csv:7 already",
+        "images.csv:8: a/1.jpg is already listed in images.csv:2",
         "images.csv:9: a/7.jpg does not exist; did you mean '4.jpg'?",
         "images.csv:10: c/5.png does not exist: there is no folder c",
+        "images.csv:16: b/6.png is already listed in images.csv:7",
     ]
 
 
 @pytest.mark.parametrize(
     ("old", "new", "fault"),
     [
-        ("5.png,12,", "5.png,12x,", "images.csv:6: identity '12x' among whole numbers; did you mean '12'?"),
+        ("5.png,12,", "5.png,12x,", "images.csv:6: identity '12x' among integers; did you mean '12'?"),
         (
             "b/6.png,12,3",
             "b/6.png,7,3",
-            "identities in both splits: 7 (images.csv:2, images.csv:7); a person is either",
+            "identities in both splits: 7 (images.csv:2, images.csv:7); an identity is for training or for test",
         ),
-        ("thermal", "visible", "training identities without infrared images: 4; add some or leave them out"),
+        ("thermal", "visible", "training identities without infrared images: 4; add images or remove the identities"),
         (",nir,", ",vis,", "no infrared image has the split test"),
         (
             "identity,",
@@ -164,13 +165,16 @@ def test_every_bad_line_is_reported_with_the_nearest_right_thing(read):
 )
 def test_single_faults(read, old, new, fault):
     assert old in GOOD
-    assert any(found.startswith(fault) for found in faults_of(read(GOOD.replace(old, new)))[1:])
+    assert any(found.startswith(fault) for found in faults_of(read(GOOD.replace(old, new))))
 
 
-def test_many_missing_files_are_counted_and_all_are_in_the_survey(read):
+def test_many_missing_files_are_counted_and_all_are_in_the_listing(read):
     text = GOOD + "".join(f"a/x{n}.jpg,7,1,visible,train\n" for n in range(30))
-    assert faults_of(read(text))[-1].endswith("\n    ... and 20 more missing files")
-    assert len(survey(read(text)).faults) == 30
+    with pytest.raises(DataError, match="and 20 more missing files"):
+        read(text).train()
+    findings = list_dataset(read(text)).findings
+    assert [finding.place for finding in findings] == [f"images.csv:{n}" for n in range(8, 38)]
+    assert {finding.kind for finding in findings} == {"missing files"}
 
 
 @pytest.mark.parametrize(
@@ -178,7 +182,7 @@ def test_many_missing_files_are_counted_and_all_are_in_the_survey(read):
     [
         (GOOD, {"root": "mein"}, "mein does not exist (DATA.ROOT); did you mean 'mine'?"),
         (GOOD, {"file": "image.csv"}, "(DATA.FILE is relative to DATA.ROOT); did you mean 'images.csv'?"),
-        ("\n", {}, "no column is named 'path' (columns: none); DATA.COLUMNS.PATH names the right one"),
+        ("\n", {}, "no column is named 'path' (columns: none); set DATA.COLUMNS.PATH to the right one"),
         (GOOD.splitlines()[0], {}, "images.csv: there is no line below the names of the columns"),
         (GOOD, {"columns": {"time": "when"}}, "images.csv:1: no column is named 'when' (columns: "),
         (GOOD, {"attribute_columns": ("hat",)}, "images.csv:1: no column is named 'hat' (columns: "),
@@ -198,9 +202,9 @@ def test_faults_of_files_and_headers(read, root, content, arguments, text):
         ({}, "give either file"),
         ({"file": "a.csv", "test": "b.csv"}, "give either file"),
         ({"train": "a.csv"}, "give either file"),
-        ({"file": "a.csv", "columns": {"pth": "x"}}, "columns: there is no 'pth'; did you mean 'path'?"),
-        ({"file": "a.csv", "splits": {"val": "tests"}}, "splits: 'val' cannot be 'tests'; did you mean 'test'?"),
-        ({"file": "a.csv", "modalities": {"0": "colour"}}, "modalities: '0' cannot be 'colour'"),
+        ({"file": "a.csv", "columns": {"pth": "x"}}, "columns has no key 'pth'; did you mean 'path'?"),
+        ({"file": "a.csv", "splits": {"val": "tests"}}, "splits maps 'val' to 'tests'; did you mean 'test'?"),
+        ({"file": "a.csv", "modalities": {"0": "colour"}}, "modalities maps '0' to 'colour'"),
         ({"file": "a.csv", "attribute_columns": ("hat",), "attributes": "x.csv"}, "give either attribute_columns"),
     ],
 )
@@ -228,7 +232,7 @@ def test_names_are_numbered_in_natural_order(read):
     assert [s.camera for s in (*data.train(), *data.test())] == [3, 2, 3, 2, 1, 2]
     assert data.camera_names == {1: "c1", 2: "c2", 3: "c10"}
     assert [s.identity for s in data.train()] == [1, 1, 0, 0]  # p9 before p10
-    assert survey(data).camera_names == data.camera_names
+    assert list_dataset(data).camera_names == data.camera_names
 
 
 def test_names_are_compared_in_one_unicode_form(read):
@@ -252,12 +256,12 @@ def test_names_are_compared_in_one_unicode_form(read):
         ("b/5.png,12,2", "b/5.png,nan,2", "images.csv:6: the identity is 'nan', which stands for a missing value"),
         ("b/5.png,12,2", "b/5.png,12,<NA>", "images.csv:6: the camera is '<NA>', which stands for a missing value"),
         ("b/5.png,12,2", "b/5.png,12,", "images.csv:6: the camera is empty"),
-        ("b/5.png,12,2", "b/5.png,12,c2", "images.csv:6: camera 'c2' among whole numbers"),
+        ("b/5.png,12,2", "b/5.png,12,c2", "images.csv:6: camera 'c2' among integers"),
     ],
 )  # fmt: skip
-def test_labels_that_are_no_labels_are_named_with_their_line(read, old, new, fault):
+def test_invalid_labels_are_reported_with_their_line(read, old, new, fault):
     assert old in GOOD
-    assert any(found.startswith(fault) for found in faults_of(read(GOOD.replace(old, new)))[1:])
+    assert any(found.startswith(fault) for found in faults_of(read(GOOD.replace(old, new))))
 
 
 @pytest.mark.parametrize(("left", "right"), [("mia", "Mia"), ("p01", "p1"), ("mia lu", "mialu")])
@@ -275,7 +279,7 @@ def test_the_extremes_of_64_bits_are_read(read, value):
     text = GOOD.replace(",12,2,", f",{value},{value},").replace(",12,3,", f",{value},{2**31},")
     data = read(text)
     assert [(s.identity, s.camera) for s in data.test()] == [(value, value), (value, 2**31)]
-    assert survey(data).faults == []
+    assert list_dataset(data).findings == ()
 
 
 @pytest.mark.parametrize(
@@ -290,7 +294,7 @@ def test_the_extremes_of_64_bits_are_read(read, value):
     ],
 )
 def test_words_that_occur_nowhere_are_faults(read, arguments, fault):
-    assert any(found.startswith(fault) for found in faults_of(read(**arguments))[1:])
+    assert any(found.startswith(fault) for found in faults_of(read(**arguments)))
 
 
 @pytest.mark.parametrize("arguments", [{"splits": {"fit": "train"}}, {"columns": {"split": "part"}}])
@@ -309,17 +313,17 @@ def test_an_image_that_is_listed_through_a_link_is_listed_twice(read, root):
     (root / "b/link.png").symlink_to(root / "a/1.jpg")
     (root / "c").symlink_to(root / "a", target_is_directory=True)
     text = GOOD + "b/link.png,12,2,vis,test\nc/2.jpg,12,3,nir,test\n"
-    assert faults_of(read(text))[1:] == [
-        "images.csv:8: b/link.png stands in images.csv:2 already",
-        "images.csv:9: c/2.jpg stands in images.csv:3 already",
+    assert faults_of(read(text)) == [
+        "images.csv:8: b/link.png is already listed in images.csv:2",
+        "images.csv:9: c/2.jpg is already listed in images.csv:3",
     ]
 
 
-def test_names_that_are_no_files_are_faults(read, root):
+def test_names_that_are_not_files_are_faults(read, root):
     (root / "b/link.png").symlink_to("gone.png")
     (root / "b/folder.png").mkdir()
     text = GOOD + "b/link.png,12,2,vis,test\nb/folder.png,12,3,nir,test\n"
-    assert faults_of(read(text))[1:] == [
+    assert faults_of(read(text)) == [
         "images.csv:8: b/link.png is a link to gone.png, which does not exist",
         "images.csv:9: b/folder.png is a folder, not an image",
     ]

@@ -1,4 +1,4 @@
-"""Which files a CSV data set finds: Unicode forms, dots and home, links, suffixes, and what no line names."""
+"""Files of a CSV dataset: Unicode forms, dots and home, links, suffixes, and images that no line names."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_folders_and_files_in_another_unicode_form(root: Path, disk: str, listed
     data = read(root, f"{listed}/{listed}.jpg", f"{listed}/2.jpg", "b/3.jpg", "b/4.jpg")
     assert paths(data) == [f"{disk}/{disk}.jpg", f"{disk}/2.jpg", "b/3.jpg", "b/4.jpg"]
     assert all(sample.path.is_file() for sample in data.train())
-    assert len(data.survey().left_out) == 0
+    assert len(data.listing().left_out) == 0
     absolute = read(root, str(root / listed / f"{listed}.jpg"), f"{listed}/2.jpg", "b/3.jpg", "b/4.jpg")
     assert paths(absolute) == paths(data)
 
@@ -58,7 +58,7 @@ def test_of_two_files_that_differ_by_their_form_the_exact_one_is_taken(root: Pat
 def test_one_file_named_in_two_forms_stands_twice(root: Path) -> None:
     (root / "a" / f"{DECOMPOSED}.jpg").touch()
     names = f"a/{COMPOSED}.jpg", f"a/{DECOMPOSED}.jpg", "b/3.jpg", "b/4.jpg"
-    with pytest.raises(DataError, match=r"images.csv:3: .* stands in images.csv:2 already"):
+    with pytest.raises(DataError, match=r"images.csv:3: .* is already listed in images.csv:2"):
         read(root, *names).train()
 
 
@@ -94,7 +94,7 @@ def test_dots_and_home_are_expanded(root: Path, monkeypatch: pytest.MonkeyPatch)
         "b/3.jpg",
         "b/4.jpg",
     ]
-    with pytest.raises(DataError, match=r"images.csv:3: a/1.jpg stands in images.csv:2 already"):
+    with pytest.raises(DataError, match=r"images.csv:3: a/1.jpg is already listed in images.csv:2"):
         read(root, "a/1.jpg", "b/../a/1.jpg", "b/3.jpg", "b/4.jpg").train()
 
 
@@ -105,12 +105,12 @@ def test_suffixes(root: Path, suffix: str) -> None:
 
 
 def test_what_no_line_names_is_counted(root: Path, tmp_path: Path) -> None:
-    assert len(read(root).survey().left_out) == 0
+    assert len(read(root).listing().left_out) == 0
     for name in ("a/5.jpg", "a/deep/6.webp", "b/list.txt", "b/7.jpg", "other/8.jpg"):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).touch()
     data = read(root, extra="b/7.jpg,9,1,visible,skip\n")
-    left_out = data.survey().left_out
+    left_out = data.listing().left_out
     assert {why: [path.relative_to(root).as_posix() for path in found] for why, found in left_out.paths.items()} == {
         "image that no line names": ["a/5.jpg", "a/deep/6.webp"],
         "suffix .txt is not an image": ["b/list.txt"],
@@ -123,7 +123,7 @@ def test_images_beside_the_csv_file(root: Path) -> None:
     for name in ("1.jpg", "2.jpg", "3.jpg", "extra.jpg"):
         (root / name).touch()
     data = read(root, "1.jpg", "2.jpg", "3.jpg", "b/4.jpg")
-    found = data.survey().left_out.paths
+    found = data.listing().left_out.paths
     assert {why: [path.relative_to(root).as_posix() for path in paths] for why, paths in found.items()} == {
         "image that no line names": ["b/3.jpg", "extra.jpg"]
     }
@@ -135,7 +135,7 @@ def test_linked_folders_are_followed(root: Path, tmp_path: Path) -> None:
     (tmp_path / "real" / "up").symlink_to(root)
     data = read(root)
     assert len(data.train()) == 2
-    assert "image that no line names" not in data.survey().left_out.paths
+    assert "image that no line names" not in data.listing().left_out.paths
 
 
 def test_sheets_of_the_attributes_that_are_not_read(root: Path, tmp_path: Path) -> None:
@@ -146,4 +146,4 @@ def test_sheets_of_the_attributes_that_are_not_read(root: Path, tmp_path: Path) 
     book.save(tmp_path / "table.xlsx")
     read(root)
     data = CsvDataset(root=str(root), file="images.csv", attributes=str(tmp_path / "table.xlsx"))
-    assert data.survey().left_out.paths == {"sheet 'more' of the attributes": [tmp_path / "table.xlsx"]}
+    assert data.listing().left_out.paths == {"sheet 'more' of the attributes": [tmp_path / "table.xlsx"]}

@@ -14,10 +14,14 @@ def relative(root: Path, samples: list[Sample]) -> list[str]:
     return [sample.path.relative_to(root).as_posix() for sample in samples]
 
 
-def text_of(root: Path) -> str:
+def error_of(root: Path) -> DataError:
     with pytest.raises(DataError) as caught:
         LLCM(root=str(root)).train()
-    return str(caught.value).replace(str(root), "ROOT")
+    return caught.value
+
+
+def text_of(root: Path) -> str:
+    return str(error_of(root)).replace(str(root), "ROOT")
 
 
 def test_training_follows_the_index_files(llcm_root):
@@ -55,7 +59,7 @@ def test_a_training_image_without_a_camera_in_its_path_has_camera_0(llcm_root):
     assert [s.camera for s in LLCM(root=str(llcm_root)).train()][:2] == [0, 4]
 
 
-def test_files_that_are_no_images_and_cameras_that_are_none_are_left_out(llcm_root):
+def test_files_that_are_not_images_and_unknown_cameras_are_left_out(llcm_root):
     before = LLCM(root=str(llcm_root)).test()
     for file in ("test_vis/cam1/0301/Thumbs.db", "test_nir/cam3/0301/a.jpg", "test_vis/cam1/0999/a.jpg"):
         (llcm_root / file).parent.mkdir(parents=True, exist_ok=True)
@@ -63,33 +67,40 @@ def test_files_that_are_no_images_and_cameras_that_are_none_are_left_out(llcm_ro
     assert LLCM(root=str(llcm_root)).test() == before
 
 
-def test_every_fault_is_reported_at_once(llcm_root):
+def test_all_faults_are_reported_at_once(llcm_root):
     shutil.rmtree(llcm_root / "test_nir" / "cam4")
     for file in (llcm_root / "test_nir" / "cam9" / "0301").iterdir():
         file.unlink()
     (llcm_root / "test_vis" / "cam1" / "21").mkdir()
     (llcm_root / "idx" / "test_id.txt").write_text("301,7,21\n")
     (llcm_root / "idx" / "train_nir.txt").write_text("nir/0011/0011_c01_s1_f1_nir.jpg 0\nnir/0012/x.jpg 2\n")
-    assert text_of(llcm_root) == (
-        "ROOT cannot be used as LLCM (6 faults):\n"
-        "  - idx/train_nir.txt, line 2: nir/0012/x.jpg does not exist\n"
-        "  - training labels without a line in idx/train_vis.txt: 2; complete them or take them out\n"
-        "  - training labels without a line in idx/train_nir.txt: 1; complete them or take them out\n"
-        "  - test_nir: cam4 missing; unpack the whole archive"
-        " (a camera that is meant to be without images needs an empty folder)\n"
-        "  - test identities without any folder: 0021; there is a folder '21', but names have four digits\n"
-        "  - test folders without an image, from which the gallery would be drawn: test_nir/cam9/0301;"
-        " remove them (a missing folder is allowed) or fill them"
-    )
+    error = error_of(llcm_root)
+    assert error.text == f"{llcm_root} cannot be used as LLCM"
+    assert [(each.place, each.text) for each in error.findings] == [
+        ("idx/train_nir.txt, line 2", "nir/0012/x.jpg does not exist"),
+        ("", "training labels without a line in idx/train_vis.txt: 2; add lines or remove the labels"),
+        ("", "training labels without a line in idx/train_nir.txt: 1; add lines or remove the labels"),
+        (
+            "test_nir",
+            "cam4 missing; unpack the whole archive"
+            " (a camera that is meant to be without images needs an empty folder)",
+        ),
+        ("", "test identities without any folder: 0021; there is a folder '21', but names have four digits"),
+        (
+            "",
+            "test folders without an image, from which the gallery would be drawn: test_nir/cam9/0301;"
+            " remove them (a missing folder is allowed) or fill them",
+        ),
+    ]
 
 
-def test_a_garbled_list_of_test_people(llcm_root):
+def test_a_garbled_list_of_test_identities(llcm_root):
     (llcm_root / "idx" / "test_id.txt").write_text("301,7\nid_9\n")
     assert "\n  - idx/test_id.txt, line 2: 'id_9' is not an identity number (the line: 'id_9')" in text_of(llcm_root)
 
 
 @pytest.mark.parametrize("content", ["301,7", "7\n301\n", "\ufeff301,\r\n7,\r\n", "301 7", "\n301;\n\n7\n"])
-def test_test_people_in_any_arrangement(llcm_root, content):
+def test_test_identities_in_any_arrangement(llcm_root, content):
     before = LLCM(root=str(llcm_root)).test()
     (llcm_root / "idx" / "test_id.txt").write_bytes(content.encode())
     assert LLCM(root=str(llcm_root)).test() == before
@@ -107,7 +118,7 @@ def test_labels_beyond_64_bits_are_a_fault_with_the_line(llcm_root):
 
 
 def test_what_is_not_used_is_counted_with_the_reason(llcm_root):
-    assert len(LLCM(root=str(llcm_root)).survey().left_out) == 0
+    assert len(LLCM(root=str(llcm_root)).listing().left_out) == 0
     names = {
         "vis/0011/new.webp": "image that no index file names",
         "nir/0013/0013_c01.jpg": "image that no index file names",
@@ -120,13 +131,13 @@ def test_what_is_not_used_is_counted_with_the_reason(llcm_root):
     for name in names:
         (llcm_root / name).parent.mkdir(parents=True, exist_ok=True)
         (llcm_root / name).touch()
-    left_out = LLCM(root=str(llcm_root)).survey().left_out
+    left_out = LLCM(root=str(llcm_root)).listing().left_out
     found = {(path.relative_to(llcm_root).as_posix(), why) for why, paths in left_out.paths.items() for path in paths}
     cut = {"test_nir/cam3/0301/a.jpg": "test_nir/cam3", "test_vis/cam1/0999/a.jpg": "test_vis/cam1/0999"}
     assert found == {(cut.get(name, name), why) for name, why in names.items()}
 
 
-def test_a_side_without_test_people(llcm_root):
+def test_a_modality_without_test_identities(llcm_root):
     for camera in (1, 2, 9):
         shutil.rmtree(llcm_root / "test_nir" / f"cam{camera}")
         (llcm_root / "test_nir" / f"cam{camera}").mkdir()
@@ -156,6 +167,6 @@ def test_lines_that_point_outside_are_faults_and_nothing_there_is_searched(llcm_
     (llcm_root.parent / "more.jpg").touch()
     file = llcm_root / "idx" / "train_vis.txt"
     file.write_text(f"../x.jpg 0\n{llcm_root.parent}/more.jpg 1\n" + file.read_text())
-    survey = LLCM(root=str(llcm_root)).survey()
-    assert [fault.split(":")[0] for fault in survey.faults] == [f"idx/train_vis.txt, line {n}" for n in (1, 2)]
-    assert len(survey.left_out) == 0
+    listing = LLCM(root=str(llcm_root)).listing()
+    assert [finding.place for finding in listing.findings] == [f"idx/train_vis.txt, line {n}" for n in (1, 2)]
+    assert len(listing.left_out) == 0

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from vireid.core.errors import DataError, UserError
+from vireid.core.errors import ArgumentError, DataError
 from vireid.core.types import DatasetInfo, Modality, Sample
 from vireid.data.datasets.regdb import RegDB
 
@@ -14,15 +14,19 @@ def relative(root: Path, samples: list[Sample]) -> list[str]:
     return [sample.path.relative_to(root).as_posix() for sample in samples]
 
 
-def text_of(root: Path, trial: int = 1) -> str:
+def error_of(root: Path, split: int = 1) -> DataError:
     with pytest.raises(DataError) as caught:
-        RegDB(root=str(root), trial=trial).test()
-    return str(caught.value).replace(str(root), "ROOT")
+        RegDB(root=str(root), split=split).test()
+    return caught.value
 
 
-@pytest.mark.parametrize(("trial", "train", "test"), [(1, (4, 1, 6), (2, 3, 5)), (2, (1, 2, 3), (4, 5, 6))])
-def test_a_trial_lists_visible_then_thermal_images_in_the_order_of_its_files(regdb_root, trial, train, test):
-    data = RegDB(root=str(regdb_root), trial=trial)
+def text_of(root: Path) -> str:
+    return str(error_of(root)).replace(str(root), "ROOT")
+
+
+@pytest.mark.parametrize(("split", "train", "test"), [(1, (4, 1, 6), (2, 3, 5)), (2, (1, 2, 3), (4, 5, 6))])
+def test_a_split_lists_visible_then_thermal_images_in_the_order_of_its_files(regdb_root, split, train, test):
+    data = RegDB(root=str(regdb_root), split=split)
     for samples, people in ((data.train(), train), (data.test(), test)):
         assert relative(regdb_root, samples) == [
             f"{folder}/{person}/{letter}_{number}.bmp"
@@ -33,7 +37,7 @@ def test_a_trial_lists_visible_then_thermal_images_in_the_order_of_its_files(reg
         assert [s.identity for s in samples] == [0, 0, 1, 1, 2, 2] * 2
         assert [(s.camera, s.modality) for s in samples] == [(1, Modality.VISIBLE)] * 6 + [(2, Modality.INFRARED)] * 6
     assert data.facts() == DatasetInfo(num_ids=3, num_cameras=2)
-    assert data.checkpoint_key == {"data": "RegDB", "trial": trial}
+    assert data.checkpoint_key == {"data": "RegDB", "split": split}
 
 
 def test_training_labels_become_ranks_and_test_labels_stay(regdb_root):
@@ -46,13 +50,14 @@ def test_training_labels_become_ranks_and_test_labels_stay(regdb_root):
     assert [s.identity for s in data.test()] == [7, 7, 1, 1, 40, 40] * 2
 
 
-@pytest.mark.parametrize("trial", [0, 11])
-def test_there_are_ten_trials(trial):
-    with pytest.raises(UserError, match=f"trial must be between 1 and 10, got {trial}"):
-        RegDB(root="nowhere", trial=trial)
+@pytest.mark.parametrize("split", [0, 11])
+def test_there_are_ten_splits(split):
+    with pytest.raises(ArgumentError, match=f"must be between 1 and 10, got {split}") as caught:
+        RegDB(root="nowhere", split=split)
+    assert caught.value.parameter == "split"
 
 
-def test_every_fault_is_reported_at_once(regdb_root):
+def test_all_faults_are_reported_at_once(regdb_root):
     idx = regdb_root / "idx"
     visible = (
         "Visible/4/v_1.bmp 0\nVisible/4/v_1.bmp 0\n\nVisible/44/v_1.bmp 1\nVisible/2/v_1.bmp x1\nVisible/6/v_2.bmp"
@@ -60,35 +65,47 @@ def test_every_fault_is_reported_at_once(regdb_root):
     (idx / "train_visible_1.txt").write_text(visible + "\nVisible\\6\\v_1.bmp 2\nThermal/2/t_1.bmp 3\n")
     (idx / "test_visible_1.txt").rename(idx / "test_visibel_1.txt")
     (regdb_root / "Thermal" / "1" / "t_2.bmp").rename(regdb_root / "Thermal" / "1" / "t_2.BMP.part")
-    assert text_of(regdb_root) == (
-        "ROOT cannot be used as RegDB, trial 1 (9 faults):\n"
-        "  - idx/train_visible_1.txt, line 2: Visible/4/v_1.bmp stands in idx/train_visible_1.txt, line 1 already\n"
-        "  - idx/train_visible_1.txt, line 5: 'x1' is not a label (a whole number from 0); a line is"
-        " 'relative/path label' (the line: 'Visible/2/v_1.bmp x1')\n"
-        "  - idx/train_visible_1.txt, line 6: has no label; a line is 'relative/path label'"
-        " (the line: 'Visible/6/v_2.bmp')\n"
-        "  - idx/test_visible_1.txt is missing; it holds a line 'relative/path label' for each image;"
-        " did you mean 'test_visibel_1.txt'?\n"
-        "  - idx/train_visible_1.txt, line 4: Visible/44/v_1.bmp does not exist: there is no folder 44;"
-        " did you mean '4'?\n"
-        "  - idx/train_visible_1.txt, line 7: Visible\\6\\v_1.bmp is written with \\; folders are separated by /,"
-        " as in Visible/6/v_1.bmp\n"
-        "  - idx/train_thermal_1.txt, line 4: Thermal/1/t_2.bmp does not exist; did you mean 't_1.bmp'?\n"
-        "  - idx/test_thermal_1.txt, line 1: Thermal/2/t_1.bmp stands in idx/train_visible_1.txt, line 8 too\n"
-        "  - training labels without a line in idx/train_thermal_1.txt: 3; complete them or take them out"
-    )
+    error = error_of(regdb_root)
+    assert error.text == f"{regdb_root} cannot be used as RegDB, split 1"
+    train, line = "idx/train_visible_1.txt", "a line is 'relative/path label'"
+    assert [(each.place, each.text, each.suggestion) for each in error.findings] == [
+        (f"{train}, line 2", f"Visible/4/v_1.bmp is already listed in {train}, line 1", None),
+        (
+            f"{train}, line 5",
+            f"'x1' is not a label (an integer from 0); {line} (the line: 'Visible/2/v_1.bmp x1')",
+            None,
+        ),
+        (f"{train}, line 6", f"has no label; {line} (the line: 'Visible/6/v_2.bmp')", None),
+        (
+            "",
+            "idx/test_visible_1.txt is missing; it holds a line 'relative/path label' for each image",
+            "test_visibel_1.txt",
+        ),
+        (f"{train}, line 4", "Visible/44/v_1.bmp does not exist: there is no folder 44", "4"),
+        (
+            f"{train}, line 7",
+            "Visible\\6\\v_1.bmp is written with \\; folders are separated by /, as in Visible/6/v_1.bmp",
+            None,
+        ),
+        ("idx/train_thermal_1.txt, line 4", "Thermal/1/t_2.bmp does not exist", "t_1.bmp"),
+        ("idx/test_thermal_1.txt, line 1", f"Thermal/2/t_1.bmp is also listed in {train}, line 8", None),
+        ("", "training labels without a line in idx/train_thermal_1.txt: 3; add lines or remove the labels", None),
+    ]
+    missing = [each.path for each in error.findings if each.kind == "missing files"]
+    names = ("Visible/44/v_1.bmp", "Visible\\6\\v_1.bmp", "Thermal/1/t_2.bmp")
+    assert missing == [regdb_root / name for name in names]
 
 
 def test_of_many_missing_files_a_few_are_shown(regdb_root):
     shutil.rmtree(regdb_root / "Thermal")
     text = text_of(regdb_root)
-    assert text.startswith("ROOT cannot be used as RegDB, trial 1 (13 faults):\n  - the folder Thermal is missing;")
+    assert text.startswith("ROOT cannot be used as RegDB, split 1 (13 faults):\n  - the folder Thermal is missing;")
     line = "  - idx/train_thermal_1.txt, line 1: Thermal/4/t_1.bmp does not exist: there is no folder Thermal"
     assert line in text.splitlines()
     assert text.endswith("\n    ... and 2 more missing files")
-    survey = RegDB(root=str(regdb_root)).survey()
-    assert len(survey.faults) == 13
-    assert len(survey.train) == len(survey.test) == 12
+    listing = RegDB(root=str(regdb_root)).listing()
+    assert [finding.kind for finding in listing.findings] == ["", *["missing files"] * 12]
+    assert len(listing.train) == len(listing.test) == 12
 
 
 @pytest.mark.parametrize(("content", "fault"), [("", "is empty"), ("\n \n", "is empty"), (None, "is missing")])
@@ -107,8 +124,8 @@ def test_missing_root(regdb_root):
     assert text_of(regdb_root.with_name("RegBD")) == (
         "the data folder ROOT does not exist; did you mean 'RegDB'?"
         "\n  DATA.ROOT is the folder that holds Visible, Thermal and idx."
-        "\n  RegDB itself is given out by its authors on request, with the ten splits in idx;"
-        "\n  tools/make_synthetic.py --layout regdb --out DIR writes a synthetic data set of the same form"
+        "\n  RegDB itself is distributed by its authors on request, with the ten splits in idx;"
+        "\n  tools/make_synthetic.py --layout regdb --out DIR writes a synthetic dataset of the same form"
     )
 
 
@@ -119,7 +136,7 @@ def test_one_folder_too_high_or_too_low_or_another_layout(regdb_root, tmp_path):
     assert text_of(regdb_root / "idx") == f"ROOT is a part of RegDB: set DATA.ROOT to {regdb_root}"
     (tmp_path / "other" / "visibel").mkdir(parents=True)
     assert text_of(tmp_path / "other") == (
-        "ROOT has not the layout of RegDB: it holds no Visible, Thermal and idx (it holds visibel);"
+        "ROOT does not have the layout of RegDB: it holds no Visible, Thermal and idx (it holds visibel);"
         " did you mean 'Visible'?"
     )
     (regdb_root / "Visible").rename(regdb_root / "visible")
@@ -140,7 +157,7 @@ def test_attributes_go_by_the_number_of_the_folder(regdb_root, tmp_path):
     with pytest.raises(DataError) as caught:
         RegDB(root=str(regdb_root), attributes=str(table)).train()
     assert str(caught.value).startswith(
-        f"{regdb_root} cannot be used as RegDB, trial 1 (2 faults):\n  - attributes {table}: "
+        f"{regdb_root} cannot be used as RegDB, split 1 (2 faults):\n  - attributes {table}: "
     )
     assert "no row for identity 5" in str(caught.value)
     table.unlink()
@@ -149,11 +166,11 @@ def test_attributes_go_by_the_number_of_the_folder(regdb_root, tmp_path):
 
 
 def test_what_no_index_file_names_is_counted(regdb_root):
-    assert len(RegDB(root=str(regdb_root)).survey().left_out) == 0  # images of trial 2 are named by its files
+    assert len(RegDB(root=str(regdb_root)).listing().left_out) == 0  # images of split 2 are named by its files
     for name in ("Visible/1/new.webp", "Thermal/77/t.bmp", "Visible/1/.v_9.bmp", "Thermal/1/notes.txt"):
         (regdb_root / name).parent.mkdir(exist_ok=True)
         (regdb_root / name).touch()
-    left_out = RegDB(root=str(regdb_root)).survey().left_out
+    left_out = RegDB(root=str(regdb_root)).listing().left_out
     assert {why: [p.relative_to(regdb_root).as_posix() for p in paths] for why, paths in left_out.paths.items()} == {
         "image that no index file names": ["Visible/1/new.webp", "Thermal/77/t.bmp"],
         "hidden file": ["Visible/1/.v_9.bmp"],
@@ -167,7 +184,7 @@ def test_images_behind_links_are_named_all_the_same(regdb_root, tmp_path):
     (tmp_path / "elsewhere" / "1" / "up").symlink_to(tmp_path / "elsewhere")
     data = RegDB(root=str(regdb_root))
     assert len(data.test()) == 12
-    assert len(data.survey().left_out) == 0
+    assert len(data.listing().left_out) == 0
 
 
 @pytest.mark.parametrize("on_disk", ["decomposed", "composed"])
@@ -176,13 +193,13 @@ def test_names_in_another_unicode_form_are_found(regdb_root, on_disk):
     other = next(form for name, form in forms.items() if name != on_disk)
     for folder in ("Visible", "Thermal"):
         (regdb_root / folder / "4").rename(regdb_root / folder / forms[on_disk])
-        for trial, part in ((1, "train"), (2, "test")):
-            file = regdb_root / "idx" / f"{part}_{folder.lower()}_{trial}.txt"
+        for split, part in ((1, "train"), (2, "test")):
+            file = regdb_root / "idx" / f"{part}_{folder.lower()}_{split}.txt"
             file.write_text(file.read_text().replace(f"{folder}/4/", f"{folder}/{other}/"), encoding="utf-8")
     data = RegDB(root=str(regdb_root))
     assert {s.path.parent.name for s in data.train()} == {forms[on_disk], "1", "6"}
     assert all(sample.path.is_file() for sample in data.train())
-    assert len(data.survey().left_out) == 0
+    assert len(data.listing().left_out) == 0
 
 
 def test_labels_beyond_64_bits(regdb_root):
@@ -212,4 +229,4 @@ def test_a_test_image_that_is_a_training_image_by_another_path(regdb_root):
     test.write_text(test.read_text() + f"{folder}/./{name} 0\nVisible/again/{name} 0\n")
     with pytest.raises(DataError) as caught:
         RegDB(root=str(regdb_root)).train()
-    assert str(caught.value).count("stands in idx/train_visible_1.txt, line 1 too") == 2
+    assert str(caught.value).count("is also listed in idx/train_visible_1.txt, line 1") == 2

@@ -19,10 +19,20 @@ def relative(root: Path, samples: list[Sample]) -> list[str]:
     return [sample.path.relative_to(root).as_posix() for sample in samples]
 
 
-def text_of(root: Path) -> str:
+def error_of(root: Path) -> DataError:
     with pytest.raises(DataError) as caught:
         SysuMM01(root=str(root)).train()
-    return str(caught.value)
+    return caught.value
+
+
+def text_of(root: Path) -> str:
+    return str(error_of(root))
+
+
+def texts_of(root: Path) -> list[str]:
+    error = error_of(root)
+    assert error.text == f"{root} cannot be used as SYSU-MM01"
+    return [str(finding) for finding in error.findings]
 
 
 def test_training_follows_the_released_pre_processing(sysu_root: Path) -> None:
@@ -45,7 +55,7 @@ def test_training_follows_the_released_pre_processing(sysu_root: Path) -> None:
     assert all(s.attributes is None for s in samples)
 
 
-def test_test_images_come_by_identity_camera_and_name(sysu_root: Path) -> None:
+def test_test_images_are_sorted_by_identity_camera_and_name(sysu_root: Path) -> None:
     samples = SysuMM01(root=str(sysu_root)).test()
     assert relative(sysu_root, samples) == [
         f"cam{camera}/{name}/000{number}.jpg"
@@ -62,9 +72,7 @@ def test_facts(sysu_root: Path) -> None:
     assert SysuMM01(root="nowhere", attributes="labels").placeholder == DatasetInfo(395, 6, 8)
 
 
-def test_relative_roots_and_home_are_understood(
-    sysu_root: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_relative_roots_and_home_are_expanded(sysu_root: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
     expected = SysuMM01(root=str(sysu_root)).train()
@@ -80,7 +88,7 @@ def test_a_root_whose_name_contains_cam_changes_nothing(sysu_root: Path) -> None
     }
 
 
-def test_files_that_are_no_images_are_left_out(sysu_root: Path) -> None:
+def test_files_that_are_not_images_are_left_out(sysu_root: Path) -> None:
     before = SysuMM01(root=str(sysu_root)).train()
     for name in ("Thumbs.db", "._0001.jpg", ".DS_Store", "notes.txt"):
         (sysu_root / "cam1" / "0005" / name).write_bytes(b"x")
@@ -117,7 +125,7 @@ def test_every_line_of_an_identity_list_counts(sysu_root: Path) -> None:
 
 
 def test_what_is_not_used_is_counted_with_the_reason(sysu_root: Path) -> None:
-    assert len(SysuMM01(root=str(sysu_root)).survey().left_out) == 0
+    assert len(SysuMM01(root=str(sysu_root)).listing().left_out) == 0
     names = {
         "cam1/0005/Thumbs.db": "suffix .db is not an image",
         "cam1/0005/._0001.jpg": "hidden file",
@@ -135,7 +143,7 @@ def test_what_is_not_used_is_counted_with_the_reason(sysu_root: Path) -> None:
         (sysu_root / name).touch()
     data = SysuMM01(root=str(sysu_root))
     assert (data.train(), data.test()) == (before.train(), before.test())
-    left_out = data.survey().left_out
+    left_out = data.listing().left_out
     found = {(path.relative_to(sysu_root).as_posix(), why) for why, paths in left_out.paths.items() for path in paths}
     cut = {
         "cam2/0005/more/1.jpg": "cam2/0005/more",
@@ -186,8 +194,8 @@ def test_missing_root(tmp_path: Path) -> None:
     assert text_of(tmp_path / "SYSU-MM1") == (
         f"the data folder {tmp_path}/SYSU-MM1 does not exist; did you mean 'SYSU-MM01'?"
         "\n  DATA.ROOT is the folder that holds cam1 .. cam6 and exp."
-        "\n  SYSU-MM01 itself is given out by its authors after a signed agreement;"
-        "\n  tools/make_synthetic.py --layout sysu --out DIR writes a synthetic data set of the same form"
+        "\n  SYSU-MM01 itself is distributed by its authors after a signed agreement;"
+        "\n  tools/make_synthetic.py --layout sysu --out DIR writes a synthetic dataset of the same form"
     )
 
 
@@ -207,12 +215,12 @@ def test_another_layout(tmp_path: Path) -> None:
     for name in ("Camera1", "Camera2"):
         (tmp_path / name).mkdir()
     assert text_of(tmp_path) == (
-        f"{tmp_path} has not the layout of SYSU-MM01: no folder is named cam1 .. cam6"
+        f"{tmp_path} does not have the layout of SYSU-MM01: no folder is named cam1 .. cam6"
         " (it holds Camera1, Camera2); did you mean 'cam1'?"
     )
 
 
-def test_every_fault_is_reported_at_once(sysu_root: Path) -> None:
+def test_all_faults_are_reported_at_once(sysu_root: Path) -> None:
     exp = sysu_root / "exp"
     (exp / "val_id.txt").unlink()
     (exp / "train_id.txt").write_text("5,12,20,31\n")
@@ -223,25 +231,27 @@ def test_every_fault_is_reported_at_once(sysu_root: Path) -> None:
     (sysu_root / "cam1" / "31").mkdir()
     for camera in (1, 2):
         shutil.rmtree(sysu_root / f"cam{camera}" / "0005")  # both visible folders of 5
-    assert text_of(sysu_root) == (
-        f"{sysu_root} cannot be used as SYSU-MM01 (6 faults):\n"
-        "  - exp/val_id.txt is missing; it holds the identities of the split, separated by commas or line ends\n"
-        "  - identities in both exp/train_id.txt and exp/test_id.txt: 0020\n"
-        "  - identities without any folder: 0031, 0021; there is a folder '31', but names have four digits\n"
-        "  - training identities without infrared images (cameras 3, 6): 0012;"
-        " complete them or take them out of exp/train_id.txt and exp/val_id.txt\n"
-        "  - training identities without visible images (cameras 1, 2, 4, 5): 0005;"
-        " complete them or take them out of exp/train_id.txt and exp/val_id.txt\n"
-        "  - test folders without an image, from which the gallery would be drawn: cam4/0003;"
-        " remove them (a missing folder is allowed) or fill them"
-    )
+    assert texts_of(sysu_root) == [
+        "exp/val_id.txt is missing; it holds the identities of the split, separated by commas or line ends",
+        "identities in both exp/train_id.txt and exp/test_id.txt: 0020",
+        "identities without any folder: 0031, 0021; there is a folder '31', but names have four digits",
+        "training identities without infrared images (cameras 3, 6): 0012;"
+        " complete them or remove them from exp/train_id.txt and exp/val_id.txt",
+        "training identities without visible images (cameras 1, 2, 4, 5): 0005;"
+        " complete them or remove them from exp/train_id.txt and exp/val_id.txt",
+        "test folders without an image, from which the gallery would be drawn: cam4/0003;"
+        " remove them (a missing folder is allowed) or fill them",
+    ]
 
 
 @pytest.mark.parametrize(
     ("content", "fault"),
     [
-        ("", "exp/train_id.txt is empty; it should hold identities, separated by commas or line ends"),
-        ("\ufeff\n \n", "exp/train_id.txt is empty; it should hold identities, separated by commas or line ends"),
+        ("", "exp/train_id.txt is empty; it holds the identities of the split, separated by commas or line ends"),
+        (
+            "\ufeff\n \n",
+            "exp/train_id.txt is empty; it holds the identities of the split, separated by commas or line ends",
+        ),
         ("5,,12\n", "exp/train_id.txt, line 1: '' is not an identity number (the line: '5,,12')"),
         ("5\n,\n", "exp/train_id.txt, line 2: '' is not an identity number (the line: ',')"),
         ("5\n12\nx1\n", "exp/train_id.txt, line 3: 'x1' is not an identity number (the line: 'x1')"),
@@ -252,13 +262,13 @@ def test_every_fault_is_reported_at_once(sysu_root: Path) -> None:
         ),
         ("5,-12\n", "exp/train_id.txt, line 1: '-12' is not an identity number (the line: '5,-12')"),
         ("5,\u00b2\n", "exp/train_id.txt, line 1: '\u00b2' is not an identity number (the line: '5,\u00b2')"),
-        ("5,12,5\n", "exp/train_id.txt names identities twice: 0005"),
+        ("5,12,5\n", "exp/train_id.txt lists identities twice: 0005"),
         ("5,12,7\n", "identities in both exp/train_id.txt and exp/val_id.txt: 0007"),
     ],
 )
 def test_garbled_id_files(sysu_root: Path, content: str, fault: str) -> None:
     (sysu_root / "exp" / "train_id.txt").write_text(content, encoding="utf-8")
-    assert text_of(sysu_root) == f"{sysu_root} cannot be used as SYSU-MM01 (1 fault):\n  - {fault}"
+    assert texts_of(sysu_root) == [fault]
 
 
 def test_binary_id_file(sysu_root: Path) -> None:
@@ -268,13 +278,12 @@ def test_binary_id_file(sysu_root: Path) -> None:
 
 def test_missing_camera_folder(sysu_root: Path) -> None:
     shutil.rmtree(sysu_root / "cam4")
-    assert text_of(sysu_root) == (
-        f"{sysu_root} cannot be used as SYSU-MM01 (1 fault):\n  - cam4 missing; unpack the whole archive"
-        " (a camera that is meant to be without images needs an empty folder)"
-    )
+    assert texts_of(sysu_root) == [
+        "cam4 missing; unpack the whole archive (a camera that is meant to be without images needs an empty folder)"
+    ]
 
 
-def test_empty_infrared_folder_of_a_test_identity_is_no_fault(sysu_root: Path) -> None:
+def test_empty_infrared_folder_of_a_test_identity_is_not_a_fault(sysu_root: Path) -> None:
     for file in (sysu_root / "cam3" / "0003").iterdir():
         file.unlink()
     assert (3, 3) not in {(s.camera, s.identity) for s in SysuMM01(root=str(sysu_root)).test()}
@@ -306,7 +315,7 @@ def test_folders_that_cannot_be_listed(sysu_root: Path, monkeypatch: pytest.Monk
         return scandir(folder)
 
     monkeypatch.setattr(os, "scandir", refuse)
-    assert text_of(sysu_root).split("\n  - ")[1] == (
+    assert texts_of(sysu_root)[0] == (
         f"folders that cannot be listed: {sysu_root}/cam1/0005 (Permission denied),"
         f" {sysu_root}/cam2/0003 (Permission denied); change their permissions"
     )

@@ -45,10 +45,9 @@ def refusal(arrays: Path, root: Path, attributes: Path | None = None) -> list[st
     dataset = SysuArrays(arrays=str(arrays), root=str(root), attributes=None if attributes is None else str(attributes))
     with pytest.raises(DataError) as caught:
         dataset.train()
-    head, *faults = str(caught.value).split("\n  - ")
-    assert head == f"{arrays} and {root} cannot be used as SYSU-MM01 ({len(faults)} fault{'s' * (len(faults) > 1)}):"
-    assert list(dataset.survey().faults) == faults
-    return faults
+    assert caught.value.text == f"{arrays} and {root} cannot be used as SYSU-MM01"
+    assert dataset.listing().findings == caught.value.findings
+    return [str(finding) for finding in caught.value.findings]
 
 
 def test_the_arrays_hold_what_the_folders_hold(write: Write, sysu_root: Path, tmp_path: Path) -> None:
@@ -105,7 +104,7 @@ def test_every_fault_at_once(write: Write, sysu_root: Path) -> None:
     (arrays / "train_ir_resized_label.npy").unlink()
     (sysu_root / "exp" / "test_id.txt").write_text("twenty")
     assert refusal(arrays, sysu_root) == [
-        "train_rgb_resized_label.npy holds 3 numbers for 10 images; they are not of one making",
+        "train_rgb_resized_label.npy holds 3 numbers for 10 images; both must be from one run of the pre-processing",
         f"train_ir_resized_label.npy is missing (looked for {arrays}/train_ir_resized_label.npy and"
         f" {arrays}train_ir_resized_label.npy); DATA.ARRAYS is the folder of it",
         "exp/test_id.txt, line 1: 'twenty' is not an identity number (the line: 'twenty')",
@@ -120,7 +119,7 @@ def test_faults_between_the_arrays(write: Write, sysu_root: Path) -> None:
         cameras=True,
     )
     assert refusal(arrays, sysu_root) == [
-        "train_ir_resized_camera.npy names cameras that are not infrared (3, 6): 1, 9",
+        "train_ir_resized_camera.npy has cameras that are not infrared (3, 6): 1, 9",
         "the arrays hold images of different sizes (train_rgb_resized_img.npy: 24 x 12 and"
         " train_ir_resized_img.npy: 24 x 13)",
         "labels without visible images in the arrays: 5",
@@ -128,9 +127,9 @@ def test_faults_between_the_arrays(write: Write, sysu_root: Path) -> None:
     ]
 
 
-def test_labels_that_are_no_whole_numbers(write: Write, sysu_root: Path) -> None:
+def test_labels_that_are_not_integers(write: Write, sysu_root: Path) -> None:
     assert refusal(write(rgb_label=np.zeros((10, 1))), sysu_root)[0] == (
-        "train_rgb_resized_label.npy holds float64 (10, 1), expected one whole number for each image"
+        "train_rgb_resized_label.npy holds float64 (10, 1), expected one integer for each image"
     )
 
 
@@ -153,7 +152,7 @@ def test_attributes_by_camera_need_camera_arrays(write: Write, sysu_root: Path, 
     }
     assert ours.facts() == theirs.facts()
     assert refusal(write("bare/"), sysu_root, place) == [
-        f"attributes {place}: they are given by camera, but there are no camera arrays"
+        f"attributes {place}: the rows are by camera, but there are no camera arrays"
         " (train_rgb_resized_camera.npy); use a .csv table by identity, or SysuMM01"
     ]
 
@@ -168,8 +167,8 @@ def test_attributes_need_the_lists_that_the_arrays_were_made_from(
     assert {s.identity: s.attributes for s in samples} == {0: (1,), 1: (0,), 2: None}
     (sysu_root / "exp" / "val_id.txt").write_text("7,8")
     assert refusal(arrays, sysu_root, table) == [
-        "the arrays hold 3 identities, exp/train_id.txt and exp/val_id.txt list 4: whose attributes are whose is not"
-        " known; give the lists that the arrays were made from"
+        "the arrays hold 3 identities, exp/train_id.txt and exp/val_id.txt list 4: attributes cannot be"
+        " assigned; provide the lists that the arrays were made from"
     ]
 
 
@@ -182,18 +181,20 @@ def test_the_check_reads_arrays_too(write: Write, sysu_root: Path) -> None:
     assert report.usable
     assert report.counts["train"]["all"].images == 18
     file = f"{arrays}/train_rgb_resized_img.npy"
-    groups = [line for finding in report.notes for line in finding.lines if line.startswith(f"{file}/0 = ")]
+    groups = [
+        each.text for section in report.notes for each in section.findings if each.text.startswith(f"{file}/0 = ")
+    ]
     assert groups == [f"{file}/0 = {file}/9"]
     report = check_dataset(dataset, size=(288, 144))
-    (fault,) = report.faults
-    assert [line.split(" holds ")[1] for line in fault.lines] == [
-        "images of 24 x 12 (height x width), but SIZE is 288 x 144: set SIZE to [24, 12], or use the image files"
-    ] * 2
+    (section,) = report.faults
+    words = {str(arrays / f"train_{word}_resized_img.npy") for word in ("rgb", "ir")}
+    assert {str(finding.path) for finding in section.findings} == words
+    assert all("SIZE is 288 x 144: set SIZE to [24, 12]" in finding.text for finding in section.findings)
 
 
 def test_arrays_without_images_are_a_fault(write: Write, sysu_root: Path) -> None:
     arrays = write(rgb_img=np.zeros((0, 24, 12, 3), np.uint8), rgb_label=np.zeros(0, np.int64))
-    assert "train_rgb_resized_label.npy holds no number: there is no image" in refusal(arrays, sysu_root)
+    assert "train_rgb_resized_label.npy is empty: there is no image" in refusal(arrays, sysu_root)
 
 
 @pytest.mark.parametrize("images", [1, 2, 3])
@@ -208,7 +209,7 @@ def test_few_images(write: Write, sysu_root: Path, images: int) -> None:
 def test_the_training_folders_are_named_by_their_lists(write: Write, sysu_root: Path) -> None:
     """Only the test part is read from files, but nothing of the training part counts as left out."""
     arrays = write()
-    assert len(SysuArrays(arrays=str(arrays), root=str(sysu_root)).survey().left_out) == 0
+    assert len(SysuArrays(arrays=str(arrays), root=str(sysu_root)).listing().left_out) == 0
     (sysu_root / "cam1" / "0099").mkdir()
-    left_out = SysuArrays(arrays=str(arrays), root=str(sysu_root)).survey().left_out
+    left_out = SysuArrays(arrays=str(arrays), root=str(sysu_root)).listing().left_out
     assert left_out.paths == {"folder of an identity that no list in exp names": [sysu_root / "cam1" / "0099"]}

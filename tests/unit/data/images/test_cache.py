@@ -92,24 +92,25 @@ def test_unusable_images_are_all_reported(samples: list[Sample], folder: Path, m
     make_image(paths[4], 0, mode="RGBA")
     with pytest.raises(DataError) as caught:
         open_images(samples, size=SIZE, folder=folder)
-    assert str(caught.value) == (
-        "4 of 5 images cannot be used; replace or remove them:\n"
-        f"  - {paths[0]}: the file is empty\n"
-        f"  - {paths[1]}: image file is truncated\n"
-        f"  - {paths[3]}: not an image\n"
-        f"  - {paths[4]}: {mode_fault('RGBA')}"
-    )
+    assert caught.value.text == "4 of 5 images cannot be used; replace or remove them"
+    assert {finding.path: finding.text for finding in caught.value.findings} == {
+        paths[0]: "the file is empty",
+        paths[1]: "image file is truncated",
+        paths[3]: "not an image",
+        paths[4]: mode_fault("RGBA"),
+    }
     assert [name for name in names(folder) if not name.endswith(".lock")] == []
 
 
-def test_missing_images_are_all_reported_and_long_lists_cut(tmp_path: Path, folder: Path) -> None:
+def test_missing_images_are_all_reported_and_long_lists_are_cut(tmp_path: Path, folder: Path) -> None:
     lost = [Sample(tmp_path / f"{n:02d}.jpg", 0, Modality.VISIBLE, 1) for n in range(23)]
     with pytest.raises(DataError) as caught:
         open_images(lost, size=SIZE, folder=folder)
+    assert [finding.path for finding in caught.value.findings] == [sample.path for sample in lost]
     assert str(caught.value).splitlines() == [
-        "23 of 23 images cannot be used; replace or remove them:",
-        *(f"  - {tmp_path}/{n:02d}.jpg: No such file or directory" for n in range(20)),
-        "  ... and 3 more",
+        "23 of 23 images cannot be used; replace or remove them (23 faults):",
+        *(f"  - {tmp_path}/{n:02d}.jpg: No such file or directory" for n in range(10)),
+        "    ... and 13 more unusable images",
     ]
     assert not folder.exists()
 
@@ -141,7 +142,7 @@ def garble_side_file(file: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", [cut, refill, lengthen, garble_header, lose_side_file, garble_side_file])
-def test_a_damaged_cache_is_made_again_with_one_warning(
+def test_a_damaged_cache_is_rebuilt_with_one_warning(
     samples: list[Sample], folder: Path, damage: Callable[[Path], None], caplog: pytest.LogCaptureFixture
 ) -> None:
     images = open_images(samples, size=SIZE, folder=folder)
@@ -152,7 +153,7 @@ def test_a_damaged_cache_is_made_again_with_one_warning(
         np.testing.assert_array_equal(open_images(samples, size=SIZE, folder=folder), reference(samples))
     (record,) = caplog.records
     assert record.getMessage().startswith(f"the image cache {file} is damaged (")
-    assert record.getMessage().endswith("): making it again")
+    assert record.getMessage().endswith("): rebuilding it")
 
 
 def test_a_folder_that_cannot_be_written(samples: list[Sample], tmp_path: Path) -> None:

@@ -69,4 +69,4 @@ def test_the_summary_counts_by_reason(tmp_path):
     assert left_out.summary() == (
         "3 files or folders of the dataset are not used: 2 suffix .txt is not an image, 1 hidden file"
     )
-    assert left_out.texts()[-1] == f"{tmp_path / '.x'}: hidden file"
+    assert str(left_out.findings()[-1]) == f"{tmp_path / '.x'}: hidden file"
