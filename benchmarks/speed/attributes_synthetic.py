@@ -1,16 +1,16 @@
-"""What attributes give on synthetic people: six variants of one training, each evaluated under three attribute sources.
+"""Accuracy with attributes on synthetic data: six training variants, each evaluated with three attribute sources.
 
     python benchmarks/speed/attributes_synthetic.py --json benchmarks/results/attributes_synthetic.json
     python benchmarks/speed/attributes_synthetic.py --table benchmarks/results/attributes_synthetic.json
 
-People are drawn in the layout of SYSU-MM01 with their attributes. Every variant is `configs/demo/sysu_mmd_pae_aal.yml`
-with parts of it switched off, trained once for each seed: labels in training, and with PAE a loss for the predictor and
-attribute dropout. The one checkpoint is then evaluated with the labels of the test people (an oracle), with the
-attributes that the network predicts from the image, and with the training mean for everybody. `mixed` trains with
-predictions in place of the labels of half of the rows.
+The data has the layout of SYSU-MM01, with attributes. Each variant is `configs/demo/sysu_mmd_pae_aal.yml` with some
+components removed, trained once for each seed: attribute labels in training, and with PAE a loss of the predictor and
+attribute dropout. `mixed` trains with predictions in place of the labels of half of the rows. Each checkpoint is
+evaluated with the labels of the test identities (an oracle), with the attributes that the network predicts from the
+image, and with the training mean for all images.
 
-A run that is finished is not made again: interrupted, the same command goes on. Several of these commands may share the
-work in one --work folder (--seeds 0, --seeds 1 2); each writes the JSON of all runs that it finds there.
+Finished runs are not repeated: after an interruption, start the same command again. Several commands may share one
+--work folder (--seeds 0, --seeds 1 2); each writes the JSON of all runs in it.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ PEOPLE = Recipe(
 )
 SETTINGS: dict[str, Any] = {
     "MODEL.BACKBONE.ARCH": "test_resnet",  # timm's small ResNet for tests: 96 channels, 0.45 M weights
-    "SOLVER.LR": 2e-3,  # from 4e-3 on runs with AAL collapse: all descriptors become the same
+    "SOLVER.LR": 2e-3,  # from 4e-3 on runs with AAL collapse: all embeddings become equal
     "SOLVER.EPOCHS": 8,
     "SOLVER.SCHEDULE.EPOCHS": 8,
     "SAMPLER.STEPS": 50,
@@ -74,7 +74,7 @@ SHOWN = ("rank1", "mAP", "mINP")
 
 
 def run(variant: str, seed: int, work: Path) -> dict[str, Any]:
-    """Train once, evaluate under each source; without PAE there is none to choose."""
+    """Train once and evaluate with each attribute source; variants without PAE have no attribute source."""
     name = "".join(letter if letter.isalnum() else "_" for letter in variant)
     folder = work / f"{name}_{seed}"
     done = folder / "result.json"
@@ -138,7 +138,7 @@ def _spread(values: Sequence[float]) -> dict[str, float | None]:
 
 
 def table(found: Mapping[str, Any], mode: str = "all") -> str:
-    """Markdown, in per cent."""
+    """Format the summary as Markdown, in percent."""
     lines = ["| variant | attributes at test time | seeds | rank-1 | mAP | mINP |", "|---|---|---|---|---|---|"]
     for row in found["summary"]:
         mark = f" {DAGGER}" if row["oracle"] else ""

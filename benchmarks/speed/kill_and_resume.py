@@ -1,13 +1,12 @@
-"""Kill a training with SIGKILL at random moments, resume it, and compare with the run that nobody killed.
+"""Kill a training with SIGKILL at random moments, resume it, and compare it with an uninterrupted run.
 
     python benchmarks/speed/kill_and_resume.py --kills 20 --json benchmarks/results/kill_and_resume.json
 
-A tiny network on tiny synthetic people, on the CPU with one thread, evaluated and saved after every epoch, with a
-moving average of its weights. One run is left alone. Each other run is a process of its own that is killed once, at a
-moment drawn from the seed: a stage of the run in turn, an epoch, and a share of the time that the stage took in the run
-that was left alone. Then it is resumed. What must agree bit for bit: every tensor and value of the last checkpoint
-(network, average, objective, optimizer, progress), every loss in the log and every result.
-Exit code 1 where anything differs.
+A very small network on synthetic images, on the CPU with one thread, with an EMA of the weights; evaluated and saved
+after every epoch. One run is not interrupted. Each other run is a process that is killed once, at a moment sampled from
+the seed: the stages of the run in turn, an epoch, and a share of the duration of the stage. Then it is resumed. These
+must be bitwise equal: all tensors and values of the last checkpoint (network, EMA, objective, optimizer, progress), all
+losses in the log and all results. The exit code is 1 if anything differs.
 """
 
 from __future__ import annotations

@@ -1,14 +1,14 @@
-"""Features for the retrieval benchmarks: drawn like those of a trained model, in any number.
+r"""Synthetic embeddings for the retrieval benchmarks, with the variances of those of a trained model.
 
     python tools/make_synthetic.py --layout sysu --out datasets/features --identities 1200 --images 4 \
         --test-identities 300 --val-identities 20 --seed 1 --size 96x48 --difficulty 0
     python tools/train_net.py --config-file benchmarks/speed/retrieval_features.yml
     python benchmarks/speed/retrieval_features.py --run runs/features
 
-Fitted: along each principal direction the features' variance between identities, between the cameras that saw one
-identity, and among the images of one camera. Drawn: centres of identities, of each in five cameras, and four images
-of each of those, normal with these variances, in a random rotation, then made unit. Not isotropic: the variances fall
-as the trained model's do. Widths other than the model's stretch the curve.
+Fitted: along each principal direction, the variance between identities, between the cameras of one identity, and
+between the images of one camera. Sampled: centers of identities, centers of each identity in five cameras, and four
+images in each camera, normally distributed with these variances, randomly rotated, then L2-normalized. The variances
+are not isotropic: they decrease as those of the trained model. Other widths stretch the curve of the variances.
 """
 
 from __future__ import annotations

@@ -1,10 +1,11 @@
-"""Does difficulty, not training time, set the number on synthetic people? A short training and one ten times as long.
+"""Effect of training time on synthetic data: a short training, and one that is ten times as long.
 
     python benchmarks/speed/synthetic_difficulty.py --json benchmarks/results/synthetic_difficulty.json
 
-The same small network from nothing (`configs/demo/sysu_mmd.yml`), on synthetic people of the default difficulty, for
-STEPS and for 10 x STEPS optimisation steps, the learning-rate schedule stretched with them; evaluated on unseen
-identities. Both are resumed where they are interrupted.
+The same small network with random initial weights (`configs/demo/sysu_mmd.yml`) on synthetic data of the default
+difficulty, trained for STEPS and for 10 x STEPS optimization steps with a proportional learning-rate schedule, and
+evaluated on unseen identities. If the scores are close, difficulty and not training time determines them. Interrupted
+runs are resumed.
 """
 
 from __future__ import annotations

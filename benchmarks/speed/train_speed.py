@@ -1,18 +1,19 @@
-"""Images a second of a full training step, against the same network in plain float32 with losses written as loops.
+"""Images per second of a training step, compared with the same network in float32 and losses written as loops.
 
     python benchmarks/speed/train_speed.py --json benchmarks/results/train_speed.json
 
-Ours is the trainer itself on a memory-mapped image cache: gathering the batch, augmentation, forward in bfloat16 and
-channels_last where the device multiplies bfloat16, losses, backward, optimizer. Plain is the same network with the
-same weights in float32 and NCHW, its losses with a Python loop over anchors; its batches are normalised before the
-clock starts, so that it is charged for no data at all. Both give the same loss for the same features (checked).
-Repeats of the two alternate in one run; rates are medians, with the smallest and the largest beside them. FLOPs are
-those of convolutions and matrix products, counted by torch, and are set against the largest rate that plain matrix
-products reach here, measured between the repeats: in float32, and in bfloat16 where the run computes in it. A
-processor without bfloat16 instructions emulates them, which takes minutes for one product and measures nothing.
+- Trainer: vireid's trainer on a memory-mapped image cache. A step gathers the batch, augments it, and runs forward,
+  losses, backward and optimizer; in bfloat16 and channels_last on devices with bfloat16 instructions.
+- Reference: the same network and weights in float32 and NCHW, losses with a Python loop over anchors. Its batches are
+  normalized before the measurement, so its time contains no data loading. Both give the same loss (checked).
 
-Where other programs share the cores, rates say little: take `--threads 1` and the ratio of CPU seconds, which a thread
-that is made to wait does not use. (Several threads spin while they wait for one that was interrupted.)
+Repeats of the two alternate in one run. Rates are medians, with minimum and maximum. FLOPs are those of convolutions
+and matrix products, counted by torch, and are compared with the largest rate that plain matrix products reach on this
+machine, measured between the repeats: in float32, and in bfloat16 if the run computes in it. A processor without
+bfloat16 instructions emulates them, which takes minutes for one product; it is skipped.
+
+If other programs use the cores, rates are not reliable: use `--threads 1` and the ratio of CPU seconds, which do not
+include waiting. (With several threads, threads spin while they wait for one that was interrupted.)
 """
 
 from __future__ import annotations
@@ -143,7 +144,7 @@ PLAIN: dict[str, Callable[[dict[str, Tensor], Tensor, Tensor], Tensor]] = {
 
 
 class Unsaved:
-    """Checkpoints that are not written: they are no part of a step."""
+    """Checkpoint folder that writes nothing: checkpoints are not part of a step."""
 
     def save(self, *_: Any, **__: Any) -> Path:
         return Path()

@@ -11,7 +11,7 @@ from typing import Any
 from vireid.evaluation.report import MAIN_METRICS
 from vireid.runs.log import EPOCH, EVALUATION, LogRecord, read_records
 
-NOT_TERMS = frozenset({"lr", "images_per_second", "waiting", "grad_norm"})  # numbers of an epoch that are no loss terms
+NOT_TERMS = frozenset({"lr", "images_per_second", "waiting", "grad_norm"})  # other numbers of an epoch
 TOTAL = "loss"  # weighted sum of the terms
 
 

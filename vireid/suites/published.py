@@ -1,4 +1,4 @@
-"""Published numbers beside the rows of a suite (REPORTED)."""
+"""Published numbers of the rows of a suite (REPORTED)."""
 
 from __future__ import annotations
 

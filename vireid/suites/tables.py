@@ -14,7 +14,7 @@ from vireid.suites.results import Compared, Entry, Results
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-SYNTHETIC_NOTE = "measured on synthetic people: these numbers say nothing about real data sets"
+SYNTHETIC_NOTE = "measured on synthetic people: these numbers say nothing about real datasets"
 MIXED_NOTE = "reported numbers are on real data, measured numbers on synthetic data: they must not be compared"
 HEADINGS = {"rank1": "R1", "rank5": "R5", "rank10": "R10", "rank20": "R20"}
 

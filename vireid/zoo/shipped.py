@@ -1,6 +1,6 @@
 """Files that are shipped with the package: configs, suites, published numbers and the results of the model zoo.
 
-An installed package holds them in its own folder (`vireid/configs`, `vireid/benchmarks`), a checkout beside it.
+An installed package has them in its folder (`vireid/configs`, `vireid/benchmarks`), a checkout in its root.
 """
 
 from __future__ import annotations
