@@ -8,7 +8,7 @@ import pytest
 import torch
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "speed" / "kill_and_resume.py"
-RESULT = SCRIPT.parent / "results" / "kill_and_resume.json"
+RESULT = SCRIPT.parents[1] / "results" / "kill_and_resume.json"
 
 
 @pytest.fixture(scope="module")
