@@ -30,14 +30,18 @@ Draw = Callable[..., dict[str, bytes]]
 KINDS: dict[str, Draw] = {}
 
 
-def figure_kind(draw: Draw) -> Draw:
-    """Register a kind of figure under the name of the function.
+def figure_kind(name: str) -> Callable[[Draw], Draw]:
+    """Register a function as a kind of figure.
 
     The function takes the results and keyword arguments (the keys of the node in lower case); it returns PNG files by
     caption.
     """
-    KINDS[draw.__name__] = draw
-    return draw
+
+    def register(draw: Draw) -> Draw:
+        KINDS[name] = draw
+        return draw
+
+    return register
 
 
 def check_figures(suite: Suite) -> None:
@@ -102,14 +106,14 @@ def _first_runs(results: Results, rows: Sequence[str]) -> dict[str, Path]:
     return folders
 
 
-@figure_kind
+@figure_kind("curves")
 def curves(results: Results, *, terms: Sequence[str], rows: Sequence[str] = ()) -> dict[str, bytes]:
     """Plot the mean of loss terms over the epochs, one line for each row with the term; first seed."""
     epochs = {row: read_history(RunFolder(folder).log).epochs for row, folder in _first_runs(results, rows).items()}
     return {f"{term}: mean loss of each epoch": term_curves(epochs, term) for term in terms}
 
 
-@figure_kind
+@figure_kind("sweep")
 def sweep(results: Results, *, key: str, metrics: Sequence[str] = ("rank1", "mAP")) -> dict[str, bytes]:
     """Plot scores over the values of one key in the rows; error bars are one standard deviation over the seeds."""
     points: dict[str, list[tuple[float, float, float]]] = {}
@@ -138,7 +142,7 @@ def _value(cell: Cell, key: str) -> Any:
     return cell.row.overrides.get(key)
 
 
-@figure_kind
+@figure_kind("tsne")
 def tsne(
     results: Results, *, rows: Sequence[str] = (), people: int = 20, images: int = 10, seed: int = 0
 ) -> dict[str, bytes]:
@@ -151,12 +155,9 @@ def tsne(
     }
 
 
-@figure_kind
-def attention_of(results: Results, *, rows: Sequence[str] = (), people: int = 4, seed: int = 0) -> dict[str, bytes]:
+@figure_kind("attention")
+def attention(results: Results, *, rows: Sequence[str] = (), people: int = 4, seed: int = 0) -> dict[str, bytes]:
     """Draw the activation maps of the networks of the rows, for the same identities."""
     folders = _first_runs(results, rows)
     picture = attention_picture(list(folders.values()), people=people, seed=seed, names=list(folders))
     return {picture.caption: picture.png}
-
-
-KINDS["attention"] = KINDS.pop("attention_of")
