@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from vireid.suites.baseline import Compared
 from vireid.suites.cost_table import Costs
 from vireid.suites.plan import Cell
-from vireid.suites.results import Compared, Results
+from vireid.suites.results import Results
 from vireid.suites.tables import Table, Value, differences_frame
 from vireid.visualize.rendering import PageImage, render_page
 from vireid.visualize.tiles import png_uri

@@ -12,7 +12,7 @@ from vireid.evaluation.report import Report, is_oracle
 from vireid.runs.aggregate import MAY_DIFFER
 from vireid.runs.folder import RunFolder
 from vireid.runs.metrics import Metrics
-from vireid.suites.bootstrap import Difference, differences
+from vireid.suites.baseline import Compared, compare_rows
 from vireid.suites.cost_table import Costs, costs_of
 from vireid.suites.inputs import recorded
 from vireid.suites.plan import Cell, SuitePlan
@@ -54,18 +54,6 @@ class Entry:
         """Return the sample standard deviation over the seeds; None if there are fewer than two."""
         values = self.values.get(metric, ())
         return stdev(values) if len(values) > 1 else None
-
-
-@dataclass(frozen=True)
-class Compared:
-    """Differences of a row to the baseline row of the suite (COMPARE)."""
-
-    row: str
-    against: str
-    dataset: str
-    protocol: str
-    differences: Sequence[Difference]
-    reason: str = ""  # why the differences are missing
 
 
 @dataclass(frozen=True)
@@ -174,7 +162,7 @@ def gather(plan: SuitePlan, outcomes: Mapping[str, Outcome]) -> Results:
     """
     entries = [entry for cell in plan.cells for entry in _entries(cell, outcomes)]
     costs = costs_of(plan, plan.suite.costs) if plan.suite.costs else None
-    return Results(plan, entries, _compare(plan, outcomes), outcomes, costs)
+    return Results(plan, entries, compare_rows(plan, outcomes), outcomes, costs)
 
 
 def _entries(cell: Cell, outcomes: Mapping[str, Outcome]) -> list[Entry]:
@@ -223,39 +211,6 @@ def _shared(stated: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     """Return the conditions of all seeds; of a condition that differs and must not, all values."""
     keys = dict.fromkeys(key for conditions in stated for key in conditions if key not in MAY_DIFFER)
     return {key: " / ".join(dict.fromkeys(str(conditions.get(key)) for conditions in stated)) for key in keys}
-
-
-def _compare(plan: SuitePlan, outcomes: Mapping[str, Outcome]) -> list[Compared]:
-    against = plan.suite.compare
-    if not against:
-        return []
-    base = {cell.dataset: cell for cell in plan.cells if cell.row.name == against}
-    compared = []
-    for cell in plan.cells:
-        if cell.row.name == against:
-            continue
-        for protocol in cell.protocols:
-            differences_found, reason = _difference(cell, base[cell.dataset], protocol, outcomes)
-            compared.append(Compared(cell.row.name, against, cell.dataset, protocol, differences_found, reason))
-    return compared
-
-
-def _difference(
-    cell: Cell, base: Cell, protocol: str, outcomes: Mapping[str, Outcome]
-) -> tuple[Sequence[Difference], str]:
-    """Compute the differences of two rows over their common finished seeds; the reason if that is not possible."""
-    common = [seed for seed, run in cell.runs.items() if seed in base.runs and outcomes[run.address].done]
-    common = [seed for seed in common if outcomes[base.runs[seed].address].done]
-    files = [[RunFolder(outcomes[each.runs[seed].address].folder).queries for seed in common] for each in (cell, base)]
-    files = [[file for file in paths if file.is_file()] for paths in files]
-    if not common:
-        return (), "the rows have no finished seed in common"
-    if not files[0] or not files[1]:
-        return (), "a run has no queries.npz"
-    try:
-        return differences(files[0], files[1], protocol), ""
-    except ValueError as error:
-        return (), str(error)
 
 
 def _title(row: str, dataset: str) -> str:

@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from vireid.evaluation.report import DAGGER, MAIN_METRICS, ORACLE_NOTE, conditions_text
+from vireid.suites.baseline import Compared
 from vireid.suites.bootstrap import Difference
 from vireid.suites.cost_table import Costs
-from vireid.suites.results import Compared, Entry, Results
+from vireid.suites.results import Entry, Results
 
 if TYPE_CHECKING:
     from pandas import DataFrame
