@@ -20,12 +20,12 @@ $(READY): setup.py pyproject.toml
 
 demo: $(READY)
 	$(RUN) $(PY) tools/make_synthetic.py --layout sysu --out datasets/demo --identities 160 --test-identities 60 --images 6 --seed 0 --size 128x64 --difficulty 0.1
-	$(RUN) $(PY) tools/benchmark.py --suite benchmarks/demo.yml --out $(DEMO)
+	$(RUN) $(PY) tools/benchmark.py --suite benchmarks/suites/demo.yml --out $(DEMO)
 	$(RUN) $(PY) tools/visualize.py --run $(DEMO)/rows/mmd_seed0
 
 demo-quick: $(READY)
 	$(RUN) $(PY) tools/make_synthetic.py --layout sysu --out datasets/demo-quick --identities 40 --images 2 --seed 0 --size 128x64
-	$(RUN) $(PY) tools/benchmark.py --suite benchmarks/demo.yml --out $(DEMO)-quick --data SOLVER.EPOCHS=2 --data SOLVER.SCHEDULE.EPOCHS=2 \
+	$(RUN) $(PY) tools/benchmark.py --suite benchmarks/suites/demo.yml --out $(DEMO)-quick --data SOLVER.EPOCHS=2 --data SOLVER.SCHEDULE.EPOCHS=2 \
 		--data SAMPLER.STEPS=6 --data DATA.ROOT=datasets/demo-quick --data DATA.ATTRIBUTES=datasets/demo-quick/sysu_attribute
 	$(RUN) $(PY) tools/visualize.py --run $(DEMO)-quick/rows/mmd_seed0
 

@@ -11,16 +11,18 @@ VERSION = re.search(r'__version__ = "(.+)"', (HERE / "vireid" / "__init__.py").r
 setup(
     name="vireid",
     version=VERSION,
-    description="Visible-infrared person re-identification: methods, data sets and protocols composed by config",
+    description="Visible-infrared person re-identification: methods, datasets and protocols composed by config",
     long_description=(HERE / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="MIT",
     python_requires=">=3.10",
-    packages=[*find_packages(include=["vireid", "vireid.*"]), "vireid.configs"],
-    # The compositions travel with the package, so that `vireid.create_model("sysu/mmd")` works from a wheel.
-    package_dir={"vireid.configs": "configs"},
+    packages=[*find_packages(include=["vireid", "vireid.*"]), "vireid.configs", "vireid.benchmarks"],
+    # Configs and suites are part of the package: `vireid.create_model("sysu/mmd")` and `vireid suite table3` also work
+    # from a wheel (vireid/zoo/shipped.py).
+    package_dir={"vireid.configs": "configs", "vireid.benchmarks": "benchmarks"},
     package_data={
         "vireid.configs": ["*/*.yml"],
+        "vireid.benchmarks": ["suites/*.yml", "results/zoo/results.json"],
         "vireid.interop": ["keys/*.json.gz"],
         "vireid.visualize": ["templates/*.j2", "static/*"],
     },
@@ -29,7 +31,7 @@ setup(
     install_requires=[
         "torch>=2.7",  # the oldest that installs beside the GPU wheel of faiss: both need CUDA 12.6 libraries or newer
         "torchvision>=0.22",
-        "timm>=1.0.10",  # test_resnet of benchmarks/reduced.yml
+        "timm>=1.0.10",  # test_resnet of benchmarks/suites/reduced.yml
         "numpy>=2.0",  # np.bitwise_count
         "scipy>=1.13",
         "pillow>=10.3",

@@ -26,7 +26,9 @@ def commands():
         for _, text in blocks(page, "bash"):
             for line in text.replace("\\\n", " ").splitlines():
                 words = shlex.split(line, comments=True)
-                found = [index for index, word in enumerate(words) if re.fullmatch(r"(tools|benchmarks)/\w+\.py", word)]
+                found = [
+                    index for index, word in enumerate(words) if re.fullmatch(r"(tools|benchmarks/speed)/\w+\.py", word)
+                ]
                 if found:
                     yield pytest.param(words[found[0] :], id=f"{page.name}: {line.split('#')[0].strip()}")
 

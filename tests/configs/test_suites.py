@@ -14,7 +14,7 @@ from vireid.suites.published import published_numbers
 from vireid.suites.reduced import read_reduction
 from vireid.suites.suite import read_suite
 
-FOLDER = Path(__file__).parents[2] / "benchmarks"
+FOLDER = Path(__file__).parents[2] / "benchmarks" / "suites"
 SUITES = sorted(path for path in FOLDER.glob("*.yml") if path.stem.startswith(("table", "figure", "demo")))
 SMALL = {"demo", "figure4", "table2"}  # of the quick tests
 

@@ -86,8 +86,8 @@ def test_figures_that_do_not_exist(words, run_tool, tmp_path, capsys):
     file.write_text(file.read_text().replace("KIND: tsne", "KIND: tsnee").replace("TERMS", "TERM"))
     assert run_tool("benchmark", *arguments) == 2
     error = capsys.readouterr().err
-    assert "FIGURES.LOSSES.TERM is no key of curves; did you mean 'TERMS'?" in error
-    assert "FIGURES.MAP.KIND = 'tsnee' is no kind of figure; did you mean 'tsne'?" in error
+    assert "FIGURES.LOSSES.TERM is not a key of curves; did you mean 'TERMS'?" in error
+    assert "FIGURES.MAP.KIND = 'tsnee' is not a kind of figure; did you mean 'tsne'?" in error
 
 
 @pytest.mark.slow

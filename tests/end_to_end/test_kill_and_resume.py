@@ -1,4 +1,4 @@
-"""benchmarks/kill_and_resume.py: two kills of its twenty, and that it would notice a difference."""
+"""benchmarks/speed/kill_and_resume.py: two kills of its twenty, and that it would notice a difference."""
 
 import importlib.util
 import json
@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-SCRIPT = Path(__file__).parents[2] / "benchmarks" / "kill_and_resume.py"
-RESULT = SCRIPT.parent / "results" / "kill_and_resume.json"
+SCRIPT = Path(__file__).parents[2] / "benchmarks" / "speed" / "kill_and_resume.py"
+RESULT = SCRIPT.parents[1] / "results" / "kill_and_resume.json"
 
 
 @pytest.fixture(scope="module")

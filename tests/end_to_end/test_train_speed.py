@@ -1,4 +1,4 @@
-"""benchmarks/train_speed.py: what it compares is the same, and it says what it measured."""
+"""benchmarks/speed/train_speed.py: what it compares is the same, and it says what it measured."""
 
 import json
 import sys
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
+sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks" / "speed"))
 import torch
 import train_speed
 from torch import Tensor
@@ -73,4 +73,6 @@ def test_a_short_run_is_recorded(tmp_path, monkeypatch):
     assert 0 < plain["min"] <= plain["median"] <= plain["max"]
     assert 0 <= result["waiting_share"]["median"] <= 1
     assert result["gflop_per_image"] > 0
-    assert record["command"].startswith("python benchmarks/train_speed.py --method agw --arch test_resnet --device cpu")
+    assert record["command"].startswith(
+        "python benchmarks/speed/train_speed.py --method agw --arch test_resnet --device cpu"
+    )

@@ -6,23 +6,29 @@ Finished runs are not repeated. Interrupted runs are resumed by the same command
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 from vireid.cli.main import ENTRY
 from vireid.core.options import refuse_unused
-from vireid.core.paths import path_argument
+from vireid.core.paths import normalized_path, path_argument
 
 EXAMPLES = """
-  %(prog)s --suite benchmarks/table3.yml --out runs/table3 --data DATA.ROOT=/data/SYSU-MM01
-  %(prog)s --suite benchmarks/table3.yml --out runs/reduced --reduced benchmarks/reduced.yml --jobs 2
+  %(prog)s table3 --data DATA.ROOT=/data/SYSU-MM01
+  %(prog)s table3 --out runs/reduced --reduced reduced --jobs 2
+  %(prog)s --suite mine.yml --out runs/mine
 """
 UNUSED = {"dry_run": ("jobs", "copy", "check"), "emit_jobs": ("jobs", "copy", "check"), "collect": ("jobs",)}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `vireid suite`."""
-    parser.add_argument("--suite", required=True, type=path_argument, metavar="FILE.yml", help="suite file")
+    parser.add_argument("name", nargs="?", metavar="SUITE", help="name of a shipped suite, such as table3, or a file")
+    parser.add_argument("--suite", metavar="SUITE", help="the same as an option")
     parser.add_argument(
-        "--out", required=True, type=path_argument, metavar="DIR", help="output folder of the runs and the tables"
+        "--out",
+        type=path_argument,
+        metavar="DIR",
+        help="output folder of the runs and the tables (default: runs/SUITE)",
     )
     parser.add_argument(
         "--data",
@@ -34,9 +40,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[], metavar="SEED", help="replace the suite's SEEDS")
     parser.add_argument(
         "--reduced",
-        type=path_argument,
-        metavar="FILE.yml",
-        help="run a smaller version on synthetic data, such as benchmarks/reduced.yml",
+        metavar="REDUCTION",
+        help="run a smaller version on synthetic data: a file, or reduced for the shipped one",
     )
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="number of runs in parallel (default: 1)")
     parser.add_argument(
@@ -64,12 +69,16 @@ def run(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
     for mode, unused in UNUSED.items():
         if getattr(arguments, mode):
             refuse_unused(parser, arguments, unused, f"with --{mode.replace('_', '-')}")
+    if (arguments.name is None) == (arguments.suite is None):
+        parser.error("pass one suite: SUITE or --suite SUITE")
     from vireid.suites.compare import Comparison, misses
     from vireid.suites.reduced import read_reduction
 
     reduced = read_reduction(arguments.reduced) if arguments.reduced else None
     settings = {"data": arguments.data, "seeds": arguments.seeds, "reduced": reduced}
-    comparison = Comparison.of(arguments.suite, arguments.out, (ENTRY, "train"), **settings)
+    suite = arguments.name or arguments.suite
+    out = arguments.out or normalized_path(Path("runs") / Path(suite).stem)
+    comparison = Comparison.of(suite, out, (ENTRY, "train"), **settings)
     if reduced and not arguments.dry_run:
         reduced.write_datasets(comparison.suite)
     plan = comparison.plan()

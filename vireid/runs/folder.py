@@ -28,8 +28,8 @@ class RunFolder:
         root: The folder; it may not exist yet.
     """
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    def __init__(self, root: Path | str) -> None:
+        self.root = root = Path(root)
         self.config = root / "config.yml"
         self.log = root / "log.jsonl"
         self.tensorboard = root / "tensorboard"

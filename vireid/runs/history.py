@@ -11,7 +11,7 @@ from typing import Any
 from vireid.evaluation.report import MAIN_METRICS
 from vireid.runs.log import EPOCH, EVALUATION, LogRecord, read_records
 
-NOT_TERMS = frozenset({"lr", "images_per_second", "waiting", "grad_norm"})  # numbers of an epoch that are no loss terms
+NOT_TERMS = frozenset({"lr", "images_per_second", "waiting", "grad_norm"})  # other numbers of an epoch
 TOTAL = "loss"  # weighted sum of the terms
 
 
@@ -46,7 +46,7 @@ class History:
         damaged: Number of lines that cannot be read, such as one that was cut by a kill.
     """
 
-    epochs: Epochs = Epochs()
+    epochs: Epochs = field(default_factory=Epochs)
     evaluations: Sequence[Measured] = ()
     lines: int = 0
     damaged: int = 0

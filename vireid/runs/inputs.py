@@ -1,7 +1,7 @@
-"""Everything that the numbers of a run were made from: listings, plug-in code and files that the config names.
+"""Inputs of a run: digests of its listings, its plug-in code and the files that its config names.
 
-Digests are stored with each checkpoint and with the results, and compared when a run is resumed, when results are
-collected, and when two rows are held against each other.
+The digests are stored with each checkpoint and with the results. They are compared when a run is resumed, when results
+are collected, and when two rows of a suite are compared.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class RunInputs:
     files: Mapping[str, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values: digests and counts of the listings, digests of the rest."""
+        """Return plain values: digests and counts of the listings, digests of the rest."""
         return {
             "training": self.training.summary,
             "test": self.test.summary,
@@ -53,61 +53,61 @@ class RunInputs:
         files: bool = True,
         compared: Callable[[str], bool] = lambda key: True,
     ) -> list[str]:
-        """What changed since a run was trained, a sentence each: the training listing, the plug-ins and the files.
+        """Return what changed since a run was trained, one sentence for each of listing, plug-ins and files.
 
         Args:
             stored: `to_json` of the run.
-            listing: Its training listing, where that is still there; then the images that changed are named.
+            listing: Its training listing, if it still exists; then the changed images are named.
             files: Whether files that the config names are compared.
-            compared: Which of these, by config key.
+            compared: Returns whether the file of a config key is compared.
         """
-        now, old, found = self.to_json(), stored.get("training") or {}, []
+        now, old, sentences = self.to_json(), stored.get("training") or {}, []
         if old and old.get("digest") != self.training.digest:
             known = listing is not None and listing.digest == old.get("digest")
             lines = changes(listing, self.training) if known and listing else summary_changes(old, now["training"])
-            found.append(f"the training listing changed: {', '.join(lines)}")
+            sentences.append(f"the training listing changed: {', '.join(lines)}")
         elif old and (lines := summary_changes(old, now["training"])):
-            found.append(f"the training images changed: {', '.join(lines)}")
-        found += code_changes(stored, now)
-        return found + (file_changes(stored, now, compared=compared) if files else [])
+            sentences.append(f"the training images changed: {', '.join(lines)}")
+        sentences += code_changes(stored, now)
+        return sentences + (file_changes(stored, now, compared=compared) if files else [])
 
     def test_changes(self, stored: Mapping[str, Any]) -> list[str]:
-        """What changed in the test listing, in at most one sentence."""
+        """Return what changed in the test listing, in at most one sentence."""
         return input_changes({"test": stored.get("test")}, {"test": self.test.summary})
 
 
 def input_changes(
     stored: Mapping[str, Any], now: Mapping[str, Any], *, compared: Callable[[str], bool] = lambda key: True
 ) -> list[str]:
-    """What changed between two values of `RunInputs.to_json`, a sentence each; empty where nothing did.
+    """Compare two values of `RunInputs.to_json` and return the changes, one sentence each.
 
     Args:
-        stored: Of a run that was made before.
-        now: Of a run that would be made now.
-        compared: Which keys of `files` are compared. A file that does not exist any more is not: nothing replaced it.
+        stored: Inputs of an earlier run.
+        now: Current inputs.
+        compared: Returns whether the file of a config key is compared. Files that do not exist any more are not.
     """
-    found = []
+    sentences = []
     for split in ("training", "test"):
         old, new = stored.get(split), now.get(split)
         if old and new and (lines := summary_changes(old, new)):
-            found.append(f"the {split} listing changed: {', '.join(lines)}")
-    return [*found, *code_changes(stored, now), *file_changes(stored, now, compared=compared)]
+            sentences.append(f"the {split} listing changed: {', '.join(lines)}")
+    return [*sentences, *code_changes(stored, now), *file_changes(stored, now, compared=compared)]
 
 
 def code_changes(stored: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """Changes of plug-in files."""
+    """Return the changes of plug-in files, one sentence each."""
     if "plugins" not in stored or "plugins" not in now:
         return []
     old, new = stored["plugins"], now["plugins"]
     words = {True: "changed", False: "is new"}
-    found = [f"the plug-in {name} {words[name in old]}" for name in new if old.get(name) != new[name]]
-    return found + [f"the plug-in {name} is not imported any more" for name in old if name not in new]
+    changed = [f"the plug-in {name} {words[name in old]}" for name in new if old.get(name) != new[name]]
+    return changed + [f"the plug-in {name} is not imported any more" for name in old if name not in new]
 
 
 def file_changes(
     stored: Mapping[str, Any], now: Mapping[str, Any], *, compared: Callable[[str], bool] = lambda key: True
 ) -> list[str]:
-    """Changes of the content of files that the config names."""
+    """Return the files of the config whose content changed, one sentence each."""
     old, new = stored.get("files") or {}, now.get("files") or {}
     return [
         f"the content of the file that {key} names changed"

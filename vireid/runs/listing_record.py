@@ -1,4 +1,4 @@
-"""Record what a dataset listed: a digest to compare, a file to keep, and the differences of two listings in words."""
+"""Listing of a dataset split as a record: its digest, its file, and the differences of two records as text."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SAME_SIZES = "the content of images, whose names and sizes are the same"
 
 
 class ListedImage(NamedTuple):
-    """One image of a listing, every field as text."""
+    """One image of a listing; all fields are text."""
 
     path: str  # relative to the root of the dataset where it lies below it
     identity: str
@@ -37,12 +37,12 @@ class ListedImage(NamedTuple):
 
 @dataclass(frozen=True)
 class ListingRecord:
-    """The images of one split in their order, with everything annotated about them.
+    """The images of one split in their order, with all annotations.
 
     Attributes:
-        images: One entry for each.
-        content: SHA-256 of the content of all files in that order; empty where it is not known. It is part of the
-            summary, not of the file that `write` makes.
+        images: The images.
+        content: SHA-256 of the content of all files in this order; "" if unknown. It is part of the summary, but not of
+            the file.
     """
 
     images: tuple[ListedImage, ...]
@@ -57,7 +57,7 @@ class ListingRecord:
     def image_digest(self) -> str:
         """SHA-256 of the images, their labels, modality, camera and time, without attributes.
 
-        Results of a method with attributes and of one without are results on the same images.
+        It is equal for a method with attributes and one without, so that their results can be compared.
         """
         fields = [(i.path, i.identity, i.modality, i.camera, i.time) for i in self.images]
         return hashlib.sha256(repr(fields).encode()).hexdigest()
@@ -81,7 +81,7 @@ class ListingRecord:
 
     @classmethod
     def read(cls, path: Path) -> ListingRecord | None:
-        """Read what `write` wrote; None where there is no such file or it is damaged."""
+        """Read the file of a record; None if it does not exist or is damaged."""
         try:
             text = gzip.decompress(path.read_bytes()).decode()
             header, *lines = csv.reader(io.StringIO(text))
@@ -100,13 +100,13 @@ class ListingRecord:
 def record_listing(
     samples: Sequence[Sample], roots: Iterable[Path] = (), digests: Sequence[str] | None = None
 ) -> ListingRecord:
-    """Record the images of a split. Looks at the size of each file, opens none.
+    """Record the images of a split; of the files, only the sizes are read.
 
     Args:
         samples: The split, in its order.
         roots: Folders of the dataset; paths below one of them are recorded relative to it, so that a dataset that was
             moved has the same record.
-        digests: Content digest of the file of each sample; None where they are not known.
+        digests: Content digest of the file of each sample; None if unknown.
     """
     content = hashlib.sha256("\n".join(digests).encode()).hexdigest() if digests is not None else ""
     prefixes = [f"{root}{os.sep}" for root in roots]
@@ -140,13 +140,13 @@ def record_listing(
 
 
 def changes(old: ListingRecord, new: ListingRecord) -> list[str]:
-    """Differences between two records in words, with the first example of each kind; empty where they are equal.
+    """Describe the differences between two records, with the first example of each kind.
 
     Example:
         ["12 images added (first: cam1/0001/0007.jpg)", "40 labels changed (first: cam1/0002/0001.jpg was 1, is 2)"]
     """
     before, after = ({image.path: image for image in record.images} for record in (old, new))
-    found = [
+    lines = [
         *_one_sided("added", [path for path in after if path not in before]),
         *_one_sided("removed", [path for path in before if path not in after]),
     ]
@@ -156,11 +156,11 @@ def changes(old: ListingRecord, new: ListingRecord) -> list[str]:
         if changed:
             (a, b), (noun, nouns) = changed[0], words
             first = f"{b.path} was {field(a) or 'nothing'}, is {field(b) or 'nothing'}"
-            found.append(f"{counted(len(changed), noun, nouns)} changed (first: {first})")
-    if not found and old.images != new.images:
+            lines.append(f"{counted(len(changed), noun, nouns)} changed (first: {first})")
+    if not lines and old.images != new.images:
         first = next((b.path for a, b in zip(old.images, new.images) if a != b), "the last one")
-        found.append(f"the order of the images changed (first: {first})")
-    return found
+        lines.append(f"the order of the images changed (first: {first})")
+    return lines
 
 
 _FIELDS: Mapping[tuple[str, str], Callable[[ListedImage], str]] = {
@@ -178,7 +178,7 @@ def _one_sided(word: str, paths: Sequence[str]) -> list[str]:
 
 
 def summary_changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """Differences between two summaries in words, for records of which only the summary is left."""
+    """Describe the differences between two summaries; for records that no longer exist as a file."""
     if old.get("digest") == new["digest"]:
         content = old.get("content"), new.get("content")
         return [SAME_SIZES] if all(content) and content[0] != content[1] else []

@@ -110,9 +110,11 @@ class JsonLines:
         records = []
         for line in self.path.read_text(encoding="utf-8").splitlines():
             try:
-                records.append(json.loads(line))
+                record = json.loads(line)
             except json.JSONDecodeError:
                 continue
+            if isinstance(record, dict):
+                records.append(record)
         return records
 
     def rewind(self, epoch: int) -> None:
@@ -143,7 +145,7 @@ class TensorBoard:
                 f"TENSORBOARD is true, but {error}; pip install tensorboard, or set TENSORBOARD false"
             ) from error
         self.folder, self._event, self._summary = folder, event_pb2, summary_pb2
-        self._records = RecordWriter  # torch's own writer has a thread, which a full disk ends with a traceback
+        self._records = RecordWriter  # the writer of torch uses a thread, which fails with a traceback on a full disk
         self._file: BinaryIO | None = None
 
     def __call__(self, event: str, **values: Any) -> None:
@@ -168,7 +170,7 @@ class TensorBoard:
         return (self.folder / f"events.out.tfevents.{time.time_ns()}.{os.getpid()}").open("ab")
 
     def _header(self, step: int) -> list[Any]:
-        """Return the events that start a file: its format, and a session start that hides later points of older files."""
+        """Return the first events of a file: its format, and a session start that hides later points of older files."""
         log = self._event.SessionLog(status=self._event.SessionLog.START)
         return [
             self._event.Event(wall_time=time.time(), file_version="brain.Event:2"),

@@ -22,7 +22,7 @@ class Metrics:
     Attributes:
         reports: Protocol -> report.
         environment: Device, precision, versions.
-        inputs: `RunInputs.to_json` of the evaluation, with those of the training under "trained_on"; None where an older
+        inputs: `RunInputs.to_json` of the evaluation, with those of the training under "trained_on"; None if an older
             version did not record them.
     """
 

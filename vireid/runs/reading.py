@@ -55,7 +55,7 @@ class Run:
     """Content of a run folder. An empty part has its reason in `notes`."""
 
     folder: Path
-    epochs: Epochs = Epochs()
+    epochs: Epochs = field(default_factory=Epochs)
     evaluations: Sequence[Measured] = ()
     results: Sequence[Result] = ()
     lists: Sequence[Lists] = ()

@@ -143,7 +143,7 @@ class QueryTable:
 
     row: np.ndarray  # (Q,) row of the test set
     identity: np.ndarray  # (Q,)
-    counted: np.ndarray  # (T, Q) bool; False where the image is no query of the trial, or has no correct gallery image
+    counted: np.ndarray  # (T, Q) bool; False if the image is not a query of the trial or has no correct image
     first: np.ndarray  # (T, Q) int32, rank of the first correct image
     average_precision: np.ndarray  # (T, Q) float32
     inverse_negative_penalty: np.ndarray  # (T, Q) float32

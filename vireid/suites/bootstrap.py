@@ -1,4 +1,4 @@
-"""Is the difference of two rows more than the choice of queries? A paired bootstrap over the queries both answered."""
+"""Paired bootstrap over queries: confidence intervals of the differences of two rows of a suite."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from vireid.core.rng import numpy_generator
+from vireid.evaluation.report import MAIN_METRICS
+from vireid.runs.results import SavedQueries, read_queries
 
 SAMPLES = 2000
 LEVEL = 0.95
-METRICS = ("rank1", "mAP", "mINP")
-_STREAM = 0x424F4F54  # key of these draws beside the seed
+_STREAM = 0x424F4F54  # stream of the random generator, combined with the seed
 
 
 @dataclass(frozen=True)
@@ -28,64 +29,76 @@ class Difference:
 
     @property
     def includes_zero(self) -> bool:
+        """Whether the interval contains zero."""
         return self.low <= 0 <= self.high
-
-
-def query_means(files: Sequence[Path], protocol: str) -> tuple[np.ndarray, np.ndarray]:
-    """What each query scored on average over trials and seeds: `queries.npz` files of one row -> keys and values.
-
-    Shapes: (Q, 2) int64, row of the test set and identity; (Q, 3) in the order of METRICS. Queries that no trial counts
-    are left out. Two files with other queries are no two seeds of one row: ValueError.
-    """
-    if len(listings(files)) > 1:
-        raise ValueError("the files are of different test listings")
-    tables = []
-    for file in files:
-        with np.load(file, allow_pickle=False) as saved:
-            counted = saved[f"{protocol}/counted"].astype(np.float64)
-            hits = (saved[f"{protocol}/first"] == 1) & (counted > 0)
-            columns = [hits, saved[f"{protocol}/average_precision"], saved[f"{protocol}/inverse_penalty"]]
-            totals = np.stack([(column * counted).sum(axis=0) for column in columns], axis=1)
-            times = counted.sum(axis=0)
-            keys = np.stack([saved[f"{protocol}/row"], saved[f"{protocol}/id"]], axis=1)[times > 0]
-            tables.append((keys, totals[times > 0] / times[times > 0, None]))
-    keys = tables[0][0]
-    if any(not np.array_equal(keys, other) for other, _ in tables):
-        raise ValueError("the files hold different queries")
-    return keys, np.mean([values for _, values in tables], axis=0)
-
-
-def listings(files: Sequence[Path]) -> set[str]:
-    """Digests of the test listings of `queries.npz` files; files of older versions do not have one."""
-    found = set()
-    for file in files:
-        with np.load(file, allow_pickle=False) as saved:
-            if "listing" in saved.files:
-                found.add(str(saved["listing"]))
-    return found
 
 
 def differences(
     one: Sequence[Path], other: Sequence[Path], protocol: str, *, samples: int = SAMPLES, seed: int = 0
 ) -> list[Difference]:
-    """One row minus another, for each of METRICS; files are those of the row's seeds.
+    """Compute the difference of two rows for each of `MAIN_METRICS`, with a percentile interval.
 
-    Both values of a query are drawn together, so that what is hard for both cancels. The interval says how far the
-    difference depends on which people were asked for; it does not know of other seeds than those that were run.
-    Errors: ValueError where the rows were not asked the same queries.
+    The two values of a query are resampled together, so difficulty that both rows share cancels. The interval is that
+    of the choice of queries; it does not include the variance over training seeds.
+
+    Args:
+        one: `queries.npz` of the seeds of the first row.
+        other: Those of the second row.
+        protocol: The protocol to compare.
+        samples: Number of bootstrap samples.
+        seed: Seed of the bootstrap.
+
+    Raises:
+        ValueError: If the rows were evaluated on different queries.
+        DataError: If a file is damaged.
     """
-    if len(listings([*one, *other])) > 1:
+    first_files, second_files = ([read_queries(file) for file in files] for files in (one, other))
+    if len(listings([*first_files, *second_files])) > 1:
         raise ValueError("the rows were evaluated on different test listings")
-    keys, first = query_means(one, protocol)
-    others, second = query_means(other, protocol)
-    if not np.array_equal(keys, others):
-        raise ValueError("the rows were asked different queries")
+    keys, first = query_means(first_files, protocol)
+    other_keys, second = query_means(second_files, protocol)
+    if not np.array_equal(keys, other_keys):
+        raise ValueError("the rows were evaluated on different queries")
     gains = first - second
     rng = numpy_generator(seed, _STREAM)
-    drawn = rng.multinomial(len(gains), np.full(len(gains), 1 / len(gains)), size=samples)
-    means = drawn @ gains / len(gains)  # (samples, metrics)
+    counts = rng.multinomial(len(gains), np.full(len(gains), 1 / len(gains)), size=samples)
+    means = counts @ gains / len(gains)  # (samples, metrics)
     low, high = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
     return [
         Difference(metric, float(gains[:, i].mean()), float(low[i]), float(high[i]), len(gains))
-        for i, metric in enumerate(METRICS)
+        for i, metric in enumerate(MAIN_METRICS)
     ]
+
+
+def query_means(files: Sequence[SavedQueries], protocol: str) -> tuple[np.ndarray, np.ndarray]:
+    """Average the scores of each query over trials and seeds; queries that no trial counts are left out.
+
+    Returns:
+        Row of the test set and identity (Q, 2) int64; scores (Q, 3) in the order of `MAIN_METRICS`.
+
+    Raises:
+        ValueError: If a file does not have the protocol, or the files have different queries.
+    """
+    if len(listings(files)) > 1:
+        raise ValueError("the files are of different test listings")
+    tables = []
+    for file in files:
+        if protocol not in file.tables:
+            raise ValueError(f"a run has no scores of the queries of protocol {protocol}")
+        saved = file.tables[protocol]
+        counted = saved.counted.astype(np.float64)
+        hits = (saved.first == 1) & (counted > 0)
+        columns = [hits, saved.average_precision, saved.inverse_negative_penalty]
+        totals = np.stack([(column * counted).sum(axis=0) for column in columns], axis=1)
+        times = counted.sum(axis=0)
+        keys = np.stack([saved.row, saved.identity], axis=1)[times > 0]
+        tables.append((keys, totals[times > 0] / times[times > 0, None]))
+    keys = tables[0][0]
+    if any(not np.array_equal(keys, other) for other, _ in tables):
+        raise ValueError("the files have different queries")
+    return keys, np.mean([values for _, values in tables], axis=0)
+
+
+def listings(files: Sequence[SavedQueries]) -> set[str]:
+    """Return the digests of the test listings; files of older versions do not have one."""
+    return {file.listing for file in files} - {""}

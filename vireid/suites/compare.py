@@ -1,4 +1,4 @@
-"""A suite from its file to its tables: plan, run what is missing, collect, write, check."""
+"""Run a suite: plan, train the missing runs, collect their results, write the tables, check them."""
 
 from __future__ import annotations
 
@@ -25,11 +25,17 @@ from vireid.suites.suite import Suite, read_suite
 
 @dataclass(frozen=True)
 class Comparison:
-    """A suite, where its runs and tables lie, and how it is run.
+    """A suite with its output folder and settings.
 
-    `out` gets `runs/`, links to them by row in `rows/`, `configs/`, `figures/`, and `results.json`, `results.md`,
-    `results.csv`, `results.tex`, `report.html`.
-    `train`: arguments of Python that start a training. `data`, `seeds`, `reduced`: see `make_plan`.
+    Args:
+        suite: The suite.
+        out: Output folder: `runs/`, links to them by row in `rows/`, `configs/`, `figures/`, and `results.json`,
+            `results.md`, `results.csv`, `results.tex`, `report.html`.
+        train: Arguments of Python that start a training.
+        data: Overrides, see `make_plan`.
+        seeds: Replace the seeds of the suite.
+        reduced: Overrides that make every row smaller.
+        say: Prints one line.
     """
 
     suite: Suite
@@ -41,19 +47,28 @@ class Comparison:
     say: Callable[[str], None] = print
 
     @classmethod
-    def of(cls, file: Path | str, out: Path, train: Sequence[str], **settings: object) -> Comparison:
-        """From a suite's file. Errors: UserError, ConfigError with every fault."""
-        return cls(read_suite(file), out, train, **settings)  # type: ignore[arg-type]
+    def of(cls, suite: Path | str, out: Path, train: Sequence[str], **settings: object) -> Comparison:
+        """Read a suite: a file, or the name of a shipped one.
+
+        Raises:
+            UserError: If the file cannot be read.
+            ConfigError: With all problems of the file.
+        """
+        return cls(read_suite(suite), out, train, **settings)  # type: ignore[arg-type]
 
     def plan(self) -> SuitePlan:
-        """All runs, checked. Errors: ConfigError with every fault of every row, before anything runs."""
+        """Check the suite and plan its runs.
+
+        Raises:
+            ConfigError: With all problems of all rows.
+        """
         check_figures(self.suite)
         published_numbers(self.suite)
         configs = self.out / "configs"
         return make_plan(self.suite, configs, data=self.data, seeds=self.seeds, reduced=self.reduced)
 
     def describe(self, plan: SuitePlan) -> str:
-        """What would run: a line for each row, data set and seed, then the commands."""
+        """Return one line for each row, dataset and seed: the address and the state of its run."""
         store, lines = self._store(), []
         for cell in plan.cells:
             for seed, run in cell.runs.items():
@@ -68,58 +83,59 @@ class Comparison:
         return "\n".join([*lines, f"{len(plan.runs)} different runs"])
 
     def jobs(self, plan: SuitePlan) -> list[str]:
-        """One shell command for each run that is not done."""
+        """Return one shell command for each missing run."""
         return job_lines(self._store(), plan.runs)
 
     def _store(self) -> RunStore:
         return RunStore(self.out, self.train)
 
     def run(self, plan: SuitePlan, *, jobs: int = 1) -> Results:
-        """Run what is missing, then write the tables."""
+        """Train the missing runs, `jobs` in parallel, then write the tables."""
         store = self._store()
         return self.write(plan, perform_all(store, plan.runs, labels=plan.labels, jobs=jobs, say=self.say), store)
 
     def collect(self, plan: SuitePlan, folders: Sequence[Path]) -> Results:
-        """Write the tables from runs that were made elsewhere."""
+        """Write the tables from runs that were trained elsewhere."""
         store = self._store()
         return self.write(plan, collected(plan.runs, folders, store.inputs), store)
 
     def write(self, plan: SuitePlan, outcomes: dict[str, Outcome], store: RunStore) -> Results:
-        """All outputs from the runs that are done."""
+        """Write all outputs from the finished runs."""
         results = gather(plan, outcomes)
         published = published_numbers(self.suite)
-        made = tables.tables(results, published)
+        suite_tables = tables.tables(results, published)
         commands = {address: ["python", *store.command(run)[1:]] for address, run in plan.runs.items()}
-        figures, faults = draw_figures(results, self.out / "figures")
-        for fault in faults:
-            self.say(fault)
+        figures, problems = draw_figures(results, self.out / "figures")
+        for problem in problems:
+            self.say(problem)
         name_runs(self.out / "rows", _names(plan, outcomes))
         write_json(self.out / "results.json", results.to_json())
-        write_text(self.out / "results.md", f"# {self.suite.title}\n\n" + self._body(results, made))
+        write_text(self.out / "results.md", f"# {self.suite.title}\n\n" + self._body(results, suite_tables))
         write_text(self.out / "results.csv", tables.comma_separated(results))
-        write_text(self.out / "results.tex", tables.latex(made, results.costs))
-        text = page.html(results, made, figures=figures, commands=commands, environment=versions())
+        write_text(self.out / "results.tex", tables.latex(suite_tables, results.costs))
+        text = page.html(results, suite_tables, figures=figures, commands=commands, environment=versions())
         write_text(self.out / "report.html", text)
-        self.say(tables.markdown(made, results.compared, results.failures(), results.costs))
+        self.say(tables.markdown(suite_tables, results.compared, results.failures(), results.costs))
         self.say(f"tables: {self.out / 'results.md'}, page: {self.out / 'report.html'}")
         return results
 
     def copy(self, target: Path) -> None:
-        """The small outputs in another folder, for a repository or a mail: JSON, Markdown and this suite's pictures."""
+        """Copy the small outputs to another folder: JSON, Markdown and the figures of this suite."""
         target.mkdir(parents=True, exist_ok=True)
         pictures = sorted(p for name in self.suite.figures for p in (self.out / "figures").glob(f"{name.lower()}*.png"))
         for path in (self.out / "results.json", self.out / "results.md", *pictures):
             with replaced_file(target / path.name) as file:
                 file.write(path.read_bytes())
 
-    def _body(self, results: Results, made: Sequence[tables.Table]) -> str:
+    def _body(self, results: Results, suite_tables: Sequence[tables.Table]) -> str:
+        """Return the content of `results.md` below its heading."""
         note = f"{self.suite.note}\n\n" if self.suite.note else ""
-        made_of = tables.markdown(made, results.compared, results.failures(), results.costs)
-        return note + made_of.removeprefix(f"## {self.suite.title}\n\n")  # the page's title says it
+        text = tables.markdown(suite_tables, results.compared, results.failures(), results.costs)
+        return note + text.removeprefix(f"## {self.suite.title}\n\n")
 
 
 def _names(plan: SuitePlan, outcomes: Mapping[str, Outcome]) -> dict[str, Path]:
-    """`mmd_pae_aal_seed0` -> folder, for each run that is done."""
+    """Return the folder of each finished run by a readable name, such as `mmd_pae_aal_seed0`."""
     names: dict[str, Path] = {}
     for cell in plan.cells:
         for seed, run in cell.runs.items():
@@ -130,32 +146,35 @@ def _names(plan: SuitePlan, outcomes: Mapping[str, Outcome]) -> dict[str, Path]:
 
 
 def versions() -> dict[str, str]:
-    """What the numbers were made with."""
+    """Return the versions of vireid, Python and torch."""
     return {"vireid": vireid.__version__, "python": platform.python_version(), "torch": torch.__version__}
 
 
 def misses(results: Results) -> list[str]:
-    """Measured numbers that are farther from the published ones than the suite's TOLERANCE, a sentence each.
+    """Return one sentence for each rank-1 and mAP that differs from the published one by more than TOLERANCE.
 
-    Errors: UserError where the suite reports nothing, and for synthetic people, whose numbers compare with nothing.
+    Raises:
+        UserError: If the suite has no REPORTED, or the runs are on synthetic data.
     """
     suite = results.plan.suite
     published = published_numbers(suite)
     if not published:
-        raise UserError(f"{suite.file.name}: --check needs REPORTED, which names the published row of each row")
+        raise UserError(f"{suite.file.name}: --check needs REPORTED: the published row of each row")
     if any(entry.synthetic for entry in results.entries):
-        raise UserError("--check compares with numbers of real people, and these runs are of synthetic ones")
-    found = []
+        raise UserError("--check compares with numbers on real data; these runs are on synthetic data")
+    differences = []
     for table in tables.tables(results, published):
         for row, values in table.lines.items():
             for column, value in values.items():
                 if value.reported is None or column[2] not in ("rank1", "mAP"):
                     continue
                 if value.mean is None:
-                    found.append(f"{row}: {table.heading(column)} was not measured (reported {value.reported:.1f})")
+                    differences.append(
+                        f"{row}: {table.heading(column)} was not measured (reported {value.reported:.1f})"
+                    )
                 elif abs(value.mean - value.reported) > suite.tolerance:
-                    found.append(
+                    differences.append(
                         f"{row}: {table.heading(column)} is {value.mean:.1f}, reported {value.reported:.1f}"
                         f" (tolerance {suite.tolerance:g})"
                     )
-    return found
+    return differences

@@ -1,4 +1,4 @@
-"""Figures that a suite asks for, from the saved results and checkpoints of its runs.
+"""Figures of a suite, from the saved results and checkpoints of its runs.
 
 FIGURES:
   LOSSES: {KIND: curves, TERMS: [attributes, id], ROWS: [PAE, AAL]}
@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from vireid.core.errors import ConfigError, UserError, nearest
+from vireid.core.errors import ConfigError, Problem, UserError, closest
 from vireid.core.io import replaced_file
 from vireid.runs.folder import RunFolder
 from vireid.runs.history import read_history
@@ -30,32 +30,49 @@ Draw = Callable[..., dict[str, bytes]]
 KINDS: dict[str, Draw] = {}
 
 
-def figure_kind(draw: Draw) -> Draw:
-    """Register a kind by the function's name. It takes results and keyword arguments, the node's keys in lower case,
-    and gives PNGs by caption."""
-    KINDS[draw.__name__] = draw
-    return draw
+def figure_kind(name: str) -> Callable[[Draw], Draw]:
+    """Register a function as a kind of figure.
+
+    The function takes the results and keyword arguments (the keys of the node in lower case); it returns PNG files by
+    caption.
+    """
+
+    def register(draw: Draw) -> Draw:
+        KINDS[name] = draw
+        return draw
+
+    return register
 
 
 def check_figures(suite: Suite) -> None:
-    """Refuse kinds and keys that do not exist, all at once."""
-    problems = []
+    """Check the kinds and keys of all figures.
+
+    Raises:
+        ConfigError: With all problems.
+    """
+    problems, file = [], suite.file.name
     for name, node in suite.figures.items():
-        place = f"{suite.file.name}: FIGURES.{name}"
-        if node["KIND"] not in KINDS:
-            known = f"{nearest(str(node['KIND']), KINDS)} (there are: {', '.join(KINDS)})"
-            problems.append(f"{place}.KIND = {node['KIND']!r} is no kind of figure{known}")
+        kind = node["KIND"]
+        if kind not in KINDS:
+            text, note = f"= {kind!r} is not a kind of figure", f"(known: {', '.join(KINDS)})"
+            problems.append(Problem(text, file, f"FIGURES.{name}.KIND", closest(str(kind), KINDS), note))
             continue
-        takes = [key.upper() for key in inspect.signature(KINDS[node["KIND"]]).parameters if key != "results"]
-        for key in node:
-            if key != "KIND" and key not in takes:
-                problems.append(f"{place}.{key} is no key of {node['KIND']}{nearest(key, takes)}")
+        keys = [key.upper() for key in inspect.signature(KINDS[kind]).parameters if key != "results"]
+        problems += [
+            Problem(f"is not a key of {kind}", file, f"FIGURES.{name}.{key}", closest(key, keys))
+            for key in node
+            if key != "KIND" and key not in keys
+        ]
     if problems:
         raise ConfigError(problems)
 
 
 def draw_figures(results: Results, folder: Path) -> tuple[dict[str, Path], list[str]]:
-    """Every figure of the suite: caption -> PNG, and a sentence for each that could not be drawn."""
+    """Draw all figures of the suite.
+
+    Returns:
+        PNG file of each caption, and one sentence for each figure that could not be drawn.
+    """
     drawn, faults = {}, []
     for name, node in results.plan.suite.figures.items():
         arguments = {key.lower(): value for key, value in node.items() if key != "KIND"}
@@ -74,7 +91,7 @@ def draw_figures(results: Results, folder: Path) -> tuple[dict[str, Path], list[
 
 
 def _first_runs(results: Results, rows: Sequence[str]) -> dict[str, Path]:
-    """Row -> folder of its first finished seed on the first data set."""
+    """Return the run folder of the first finished seed of each row on its first dataset."""
     folders: dict[str, Path] = {}
     for cell in results.plan.cells:
         if cell.row.name in folders or (rows and cell.row.name not in rows):
@@ -89,16 +106,16 @@ def _first_runs(results: Results, rows: Sequence[str]) -> dict[str, Path]:
     return folders
 
 
-@figure_kind
+@figure_kind("curves")
 def curves(results: Results, *, terms: Sequence[str], rows: Sequence[str] = ()) -> dict[str, bytes]:
-    """Mean of each term over the epochs, a line for each row that has the term, first seed."""
+    """Plot the mean of loss terms over the epochs, one line for each row with the term; first seed."""
     epochs = {row: read_history(RunFolder(folder).log).epochs for row, folder in _first_runs(results, rows).items()}
     return {f"{term}: mean loss of each epoch": term_curves(epochs, term) for term in terms}
 
 
-@figure_kind
+@figure_kind("sweep")
 def sweep(results: Results, *, key: str, metrics: Sequence[str] = ("rank1", "mAP")) -> dict[str, bytes]:
-    """Scores over the values that one key takes in the rows; bars are one standard deviation over seeds."""
+    """Plot scores over the values of one key in the rows; error bars are one standard deviation over the seeds."""
     points: dict[str, list[tuple[float, float, float]]] = {}
     values = {cell.row.name: _value(cell, key) for cell in results.plan.cells}
     for entry in results.entries:
@@ -125,25 +142,22 @@ def _value(cell: Cell, key: str) -> Any:
     return cell.row.overrides.get(key)
 
 
-@figure_kind
+@figure_kind("tsne")
 def tsne(
     results: Results, *, rows: Sequence[str] = (), people: int = 20, images: int = 10, seed: int = 0
 ) -> dict[str, bytes]:
-    """A map of the test people's descriptors for each row, the same people in all."""
+    """Draw a t-SNE map of the test embeddings of each row, for the same identities."""
     return {
-        f"{row}: {people} test people": scatter.tsne_map(
+        f"{row}: {people} test identities": scatter.tsne_map(
             read_embeddings(folder), people=people, images=images, seed=seed, title=row
         )
         for row, folder in _first_runs(results, rows).items()
     }
 
 
-@figure_kind
-def attention_of(results: Results, *, rows: Sequence[str] = (), people: int = 4, seed: int = 0) -> dict[str, bytes]:
-    """Where the networks of the rows look on the same people."""
+@figure_kind("attention")
+def attention(results: Results, *, rows: Sequence[str] = (), people: int = 4, seed: int = 0) -> dict[str, bytes]:
+    """Draw the activation maps of the networks of the rows, for the same identities."""
     folders = _first_runs(results, rows)
     picture = attention_picture(list(folders.values()), people=people, seed=seed, names=list(folders))
     return {picture.caption: picture.png}
-
-
-KINDS["attention"] = KINDS.pop("attention_of")

@@ -1,4 +1,4 @@
-"""What the runs of a suite were made from, held against what they would be made from now."""
+"""Inputs of the runs of a suite: what is recorded in a run folder, compared with the current files."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ from vireid.core.errors import DataError
 from vireid.core.types import Sample
 from vireid.data.listing import require_listing
 from vireid.engine.checkpoint import META, stored_inputs
+from vireid.runs.folder import RunFolder
 from vireid.runs.inputs import RunInputs, input_changes
+from vireid.runs.metrics import Metrics
 from vireid.suites.plan import Run
 
 UNRECORDED = "inputs not recorded (a run of an older version): changes of the data since then cannot be noticed"
@@ -24,14 +26,14 @@ NOT_COMPARED = "inputs not compared: the dataset cannot be listed on this machin
 
 
 class CurrentInputs:
-    """The inputs that each run would have now; every dataset is listed once, every file read once."""
+    """Inputs that each run would read now. Each dataset is listed once, each file is read once."""
 
     def __init__(self) -> None:
         self._listings: dict[str, tuple[list[Sample], list[Sample]] | None] = {}
         self._known: dict[str, RunInputs | None] = {}
 
     def of(self, run: Run) -> RunInputs | None:
-        """None where the dataset cannot be listed on this machine."""
+        """Return the current inputs of a run; None if the dataset cannot be listed on this machine."""
         key = json.dumps(
             [run.checked.config.DATA, list(run.checked.config.IMPORTS), *_paths(run)], sort_keys=True, default=str
         )
@@ -48,7 +50,7 @@ class CurrentInputs:
                 require_listing(dataset)
                 self._listings[key] = list(dataset.train()), list(dataset.test())
             except DataError:
-                self._listings[key] = None  # training, if there is to be any, says what is wrong
+                self._listings[key] = None  # training reports what is wrong
         return self._listings[key]
 
 
@@ -57,33 +59,32 @@ def _paths(run: Run) -> list[tuple[str, str]]:
 
 
 def recorded(folder: Path) -> dict[str, Any] | None:
-    """The inputs of a finished run: those of its evaluation, and of its training under "trained_on".
+    """Return the recorded inputs of a run: those of its evaluation, and those of its training under "trained_on".
 
-    Of an unfinished run only those of its training. None where nothing is recorded.
+    An unfinished run has only those of its training. None if nothing is recorded or the file is damaged.
     """
-    metrics = folder / "metrics.json"
-    try:
-        content = json.loads(metrics.read_text(encoding="utf-8"))
-        return dict(content["inputs"]) if "inputs" in content else None
-    except FileNotFoundError:
-        pass
-    except (OSError, ValueError, TypeError, AttributeError):
-        return None
-    for checkpoint in sorted((folder / "checkpoints").glob("epoch_*"), reverse=True):
+    files = RunFolder(folder)
+    if files.evaluated:
+        try:
+            inputs = Metrics.read(files.metrics).inputs
+        except DataError:
+            return None
+        return None if inputs is None else dict(inputs)
+    for checkpoint in sorted(files.checkpoints.glob("epoch_*"), reverse=True):
         if (checkpoint / META).is_file() and (inputs := stored_inputs(checkpoint)) is not None:
             return {"trained_on": inputs}
     return None
 
 
 def training_changes(run: Run, inputs: Mapping[str, Any], now: RunInputs) -> list[str]:
-    """What changed since a run was trained, so that it must be trained again."""
+    """Return what changed since a run was trained, one sentence for each change that requires a new training."""
     trained_on = inputs.get("trained_on") or {}
-    found = now.training_changes(trained_on, compared=lambda key: not explain.may_change(key))
-    return found + (now.test_changes(trained_on) if run.checked.config.SELECT == "test" else [])
+    changes = now.training_changes(trained_on, compared=lambda key: not explain.may_change(key))
+    return changes + (now.test_changes(trained_on) if run.checked.config.SELECT == "test" else [])
 
 
 def training_digest(run: Run, now: RunInputs) -> str:
-    """SHA-256 of everything that `training_changes` compares."""
+    """Compute the SHA-256 of everything that `training_changes` compares."""
     inputs = now.to_json()
     if run.checked.config.SELECT != "test":
         del inputs["test"]
@@ -92,13 +93,13 @@ def training_digest(run: Run, now: RunInputs) -> str:
 
 
 def remark(inputs: Mapping[str, Any] | None, now: RunInputs | None) -> str:
-    """What is not known of a finished run's inputs; "" where they are those of now."""
+    """Return what is unknown about the inputs of a finished run; "" if they are the current ones."""
     if inputs is None or not inputs.get("trained_on"):
         return UNRECORDED
     return NOT_COMPARED if now is None else ""
 
 
 def evaluation_changes(inputs: Mapping[str, Any], now: RunInputs) -> list[str]:
-    """What changed since a run was evaluated, so that it must be evaluated again."""
+    """Return what changed since a run was evaluated, one sentence for each change that requires a new evaluation."""
     evaluated = {key: value for key, value in inputs.items() if key in ("test", "plugins", "files")}
     return input_changes(evaluated, now.to_json())

@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from vireid.suites.baseline import Compared
 from vireid.suites.cost_table import Costs
 from vireid.suites.plan import Cell
-from vireid.suites.results import Compared, Results
-from vireid.suites.tables import HEADINGS, Table, Value, difference_text
+from vireid.suites.results import Results
+from vireid.suites.tables import Table, Value, differences_frame
 from vireid.visualize.rendering import PageImage, render_page
 from vireid.visualize.tiles import png_uri
 
@@ -22,7 +23,6 @@ SECTIONS: Mapping[str, str] = {
     "reproduce": "Reproduce a result",
     "environment": "Environment",
 }  # id -> heading, in the order of the page
-METRICS = ("rank1", "mAP", "mINP")  # columns of the table of differences
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class TableItem:
 
 @dataclass(frozen=True)
 class DifferenceRow:
-    """Differences of one row to the reference row as text, in the order of `METRICS`."""
+    """Differences of one row to the reference row as text, in the order of `MAIN_METRICS`."""
 
     name: str
     place: str  # dataset and protocol
@@ -149,17 +149,14 @@ def _table_item(table: Table) -> TableItem:
 
 
 def _differences_item(compared: Sequence[Compared]) -> DifferencesItem:
-    rows = []
-    for pair in compared:
-        by_metric = {difference.metric: difference for difference in pair.differences}
-        texts = [difference_text(by_metric.get(metric), pair.reason) for metric in METRICS]
-        rows.append(DifferenceRow(pair.row, " ".join(word for word in (pair.dataset, pair.protocol) if word), texts))
-    return DifferencesItem(compared[0].against, [HEADINGS.get(metric, metric) for metric in METRICS], rows)
+    frame = differences_frame(compared)
+    rows = [DifferenceRow(row, place, texts) for row, (place, *texts) in zip(frame.index, frame.to_numpy().tolist())]
+    return DifferencesItem(compared[0].against, list(frame.columns[1:]), rows)
 
 
 def _costs_item(costs: Costs) -> CostsItem:
-    headings, *rows = costs.grid()
-    return CostsItem(headings[1:], [(row[0], row[1:]) for row in rows])
+    frame = costs.to_frame()
+    return CostsItem(list(frame.columns), list(zip(frame.index, frame.to_numpy().tolist())))
 
 
 def _cell_item(results: Results, cell: Cell, commands: Mapping[str, Sequence[str]]) -> CellItem:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from vireid.config.checked import CheckedConfig
 from vireid.config.load import BASE
 from vireid.config.schema import SETTINGS
 from vireid.config.yaml import dump
-from vireid.core.errors import ConfigError, UserError, nearest
+from vireid.core.errors import ConfigError, Problem, UserError, nearest
 from vireid.core.io import write_text
 from vireid.core.paths import normalized_path
 from vireid.suites.reduced import Reduction
@@ -104,7 +104,7 @@ def make_plan(
     """
     command_line, reduced = _by_dataset(suite, data), reduced or Reduction()
     seeds = tuple(seeds) or reduced.seeds or suite.seeds
-    problems: list[str] = []
+    problems: list[Problem] = []
     cells = []
     for row in suite.rows:
         for dataset, settings in suite.datasets.items():
@@ -115,9 +115,10 @@ def make_plan(
                 overrides |= command_line.get(dataset, {}) if dataset else {}
                 cells.append(_cell(suite, row, dataset, config, overrides, seeds, reduced))
             except ConfigError as error:
-                problems += [f"{place}: {problem}" for problem in error.problems]
+                head = f"{suite.file.name}: {place}"
+                problems += [replace(p, place=f"{head}: {p.place}" if p.place else head) for p in error.problems]
     if problems:
-        raise ConfigError([f"{suite.file.name}: {problem}" for problem in dict.fromkeys(problems)])
+        raise ConfigError(problems)
     return SuitePlan(suite, tuple(cells))
 
 

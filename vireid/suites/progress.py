@@ -21,7 +21,7 @@ class RunProgress:
     """Progress of one training run.
 
     Args:
-        label: Row, dataset and seed, for people.
+        label: Row, dataset and seed.
         log: The run's log.jsonl; it may not exist yet.
         epochs: Number of epochs of the run.
         now: The current time in seconds, of a monotonic clock.

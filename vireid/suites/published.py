@@ -1,10 +1,10 @@
-"""Published numbers beside the rows of a suite (REPORTED)."""
+"""Published numbers of the rows of a suite (REPORTED)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from vireid.core.errors import ConfigError, nearest
+from vireid.core.errors import ConfigError, Problem, closest
 from vireid.suites.suite import Suite
 from vireid.zoo.published import FILE, read_published
 
@@ -18,9 +18,11 @@ def published_numbers(suite: Suite) -> dict[str, Mapping[str, float]]:
     if not suite.reported:
         return {}
     rows = read_published(suite.find(FILE))
-    missing = [key for key in suite.reported.values() if key not in rows]
-    if missing:
-        raise ConfigError(
-            [f"{suite.file.name}: REPORTED: {FILE} has no row {key!r}{nearest(key, rows)}" for key in missing]
-        )
+    problems = [
+        Problem(f"= {key!r} is not a row of {FILE}", suite.file.name, f"REPORTED.{name}", closest(key, rows))
+        for name, key in suite.reported.items()
+        if key not in rows
+    ]
+    if problems:
+        raise ConfigError(problems)
     return {name: rows[key].scores for name, key in suite.reported.items()}

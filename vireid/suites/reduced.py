@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import Any
 
 from vireid.config.yaml import parse
-from vireid.core.errors import ConfigError, UserError, nearest
+from vireid.core.errors import ConfigError, Problem, UserError, closest, nearest
 from vireid.core.paths import normalized_path
-from vireid.suites.suite import Suite
+from vireid.suites.suite import Suite, shipped_file
 from vireid.synthetic import Recipe, write_dataset
 
 KEYS = ("SYNTHETIC", "OVERRIDES", "COMPONENTS", "DATASETS", "SEEDS")
@@ -72,31 +72,37 @@ class Reduction:
                 write_dataset(out, recipe, workers=min(8, os.cpu_count() or 1))
 
 
-def read_reduction(file: Path) -> Reduction:
+def read_reduction(file: Path | str) -> Reduction:
     """Read and check a reduction.
+
+    Args:
+        file: A file, or "reduced" for the shipped one.
 
     Raises:
         UserError: If the file cannot be read.
         ConfigError: With all problems of the file.
     """
+    file = shipped_file(file)
     try:
         parsed = parse(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(f"--reduced {file}: cannot be read ({error.strerror})") from error
-    problems = [f"{file.name}:{line}: {text}" for line, text in parsed.problems]
+    problems = [Problem(text, place=f"{file.name}:{line}") for line, text in parsed.problems]
     tree = parsed.value if isinstance(parsed.value, dict) else {}
     problems += [
-        f"{file.name}: {key} is not a key of a reduction{nearest(key, KEYS)}" for key in tree if key not in KEYS
+        Problem("is not a key of a reduction", file.name, key, closest(key, KEYS)) for key in tree if key not in KEYS
     ]
     datasets = {}
     for name, node in tree.get("SYNTHETIC", {}).items():
         try:
             datasets[name] = _synthetic(node)
         except (TypeError, KeyError, UserError) as error:
-            problems.append(f"{file.name}: SYNTHETIC.{name}: {error} (keys: {', '.join(SYNTHETIC_KEYS)})")
+            known = f"(keys: {', '.join(SYNTHETIC_KEYS)})"
+            problems.append(Problem(f": {error}", file.name, f"SYNTHETIC.{name}", note=known))
     for place, values in tree.get("COMPONENTS", {}).items():
         if not isinstance(values, Mapping) or "NAME" not in values:
-            problems.append(f"{file.name}: COMPONENTS.{place} is not a map with NAME and the arguments to override")
+            text = "is not a map with NAME and the arguments to override"
+            problems.append(Problem(text, file.name, f"COMPONENTS.{place}"))
     if problems:
         raise ConfigError(problems)
     seeds = tuple(tree.get("SEEDS", ()))

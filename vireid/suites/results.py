@@ -1,71 +1,64 @@
-"""What the runs of a suite gave, put together: one entry for each row, data set and protocol."""
+"""Results of a suite: one entry for each row, dataset and protocol, and the differences to the baseline row."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from statistics import mean, stdev
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from vireid.core.errors import UserError
-from vireid.suites.bootstrap import Difference, differences
+from vireid.core.errors import DataError, UserError
+from vireid.evaluation.report import Report, is_oracle
+from vireid.runs.aggregate import MAY_DIFFER
+from vireid.runs.folder import RunFolder
+from vireid.runs.metrics import Metrics
+from vireid.suites.baseline import Compared, compare_rows
 from vireid.suites.cost_table import Costs, costs_of
 from vireid.suites.inputs import recorded
 from vireid.suites.plan import Cell, SuitePlan
 from vireid.suites.runs import Outcome
 
-ORACLE = "labels"  # the attribute source that knows the person's labels at test time
-OWN = ("seed", "checkpoint", "split", "trial")  # conditions in which the seeds of a cell may differ
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A row on one data set under one protocol. All scores in [0, 1]."""
+    """A row on one dataset under one protocol. All scores in [0, 1]."""
 
     row: str
     dataset: str
     protocol: str
-    values: Mapping[str, Sequence[float]]  # metric -> one for each seed that was done
+    values: Mapping[str, Sequence[float]]  # metric -> one for each finished seed
     seeds: tuple[int, ...]
     conditions: Mapping[str, str]
     synthetic: bool
     failures: Mapping[int, str] = field(default_factory=dict)  # seed -> reason
-    remarks: tuple[str, ...] = ()  # what is not known of its runs
+    remarks: tuple[str, ...] = ()  # what is unknown about its runs
 
     @property
     def oracle(self) -> bool:
-        return self.conditions.get("attribute_source") == ORACLE
+        """Whether the attributes of the test images are the labels of their identities."""
+        return is_oracle(self.conditions)
 
     @property
     def re_ranking(self) -> str:
+        """Description of the re-ranking; "none" without one."""
         return self.conditions.get("re_ranking", "none")
 
     def mean(self, metric: str) -> float | None:
+        """Return the mean over the seeds; None without a result."""
         return mean(self.values[metric]) if self.values.get(metric) else None
 
     def spread(self, metric: str) -> float | None:
-        """Sample standard deviation over the seeds; None where there is one."""
+        """Return the sample standard deviation over the seeds; None if there are fewer than two."""
         values = self.values.get(metric, ())
         return stdev(values) if len(values) > 1 else None
 
 
 @dataclass(frozen=True)
-class Compared:
-    """A row held against the suite's COMPARE row."""
-
-    row: str
-    against: str
-    dataset: str
-    protocol: str
-    differences: Sequence[Difference]
-    reason: str = ""  # why there are none
-
-
-@dataclass(frozen=True)
 class Results:
-    """Everything that tables and pages are made of."""
+    """Results of all rows, differences, costs and the state of each run."""
 
     plan: SuitePlan
     entries: Sequence[Entry]
@@ -74,15 +67,38 @@ class Results:
     costs: Costs | None = None
 
     def failures(self) -> list[str]:
-        """A sentence for each run that has no result."""
+        """Return one sentence for each run without a result."""
         return [
             f"{_title(entry.row, entry.dataset)}, seed {seed}: {reason}"
             for entry in self.entries
             for seed, reason in entry.failures.items()
         ]
 
+    def to_frame(self) -> DataFrame:
+        """Return a table with one row for each entry and metric of the suite; scores in [0, 1], NaN if missing."""
+        import pandas
+
+        rows = [
+            {
+                "row": entry.row,
+                "dataset": entry.dataset,
+                "protocol": entry.protocol,
+                "metric": metric,
+                "mean": entry.mean(metric),
+                "std": entry.spread(metric),
+                "seeds": " ".join(map(str, entry.seeds)),
+                "attribute_source": entry.conditions.get("attribute_source", ""),
+                "re_ranking": entry.re_ranking,
+                "synthetic_people": int(entry.synthetic),
+                "failures": "; ".join(f"{seed}: {reason}" for seed, reason in entry.failures.items()),
+            }
+            for entry in self.entries
+            for metric in self.plan.suite.columns
+        ]
+        return pandas.DataFrame(rows).astype({"mean": float, "std": float})
+
     def to_json(self) -> dict[str, Any]:
-        """Plain values, the same for an interrupted and continued suite as for one that ran through."""
+        """Return plain values; an interrupted and resumed suite gives the same values as one without interruption."""
         suite = self.plan.suite
         return {
             "suite": suite.file.name,
@@ -139,31 +155,36 @@ class Results:
 
 
 def gather(plan: SuitePlan, outcomes: Mapping[str, Outcome]) -> Results:
-    """Read the results of all runs that are done. Errors: UserError for a damaged metrics.json, naming it."""
+    """Read the results of all finished runs.
+
+    Raises:
+        UserError: If the results of a run are damaged; the text names the file.
+    """
     entries = [entry for cell in plan.cells for entry in _entries(cell, outcomes)]
     costs = costs_of(plan, plan.suite.costs) if plan.suite.costs else None
-    return Results(plan, entries, _compare(plan, outcomes), outcomes, costs)
+    return Results(plan, entries, compare_rows(plan, outcomes), outcomes, costs)
 
 
 def _entries(cell: Cell, outcomes: Mapping[str, Outcome]) -> list[Entry]:
     done = {seed: outcomes[run.address] for seed, run in cell.runs.items() if outcomes[run.address].done}
     failures = {seed: outcomes[run.address].reason for seed, run in cell.runs.items() if seed not in done}
-    read = {seed: _read(outcome.folder / "metrics.json") for seed, outcome in done.items()}
+    read = {seed: _reports(outcome) for seed, outcome in done.items()}
     remarks = tuple(dict.fromkeys(outcome.remark for outcome in done.values() if outcome.remark))
     if len({_digests(outcome)["test"] for outcome in done.values()}) > 1:
         remarks += ("its seeds were evaluated on different test listings",)
     entries = []
     for protocol in cell.protocols:
-        found = {seed: results[protocol] for seed, results in read.items()}
-        names = dict.fromkeys(name for result in found.values() for name in result["mean"])
+        reports = {seed: by_protocol[protocol] for seed, by_protocol in read.items()}
+        means = [report.means for report in reports.values()]
+        metrics = dict.fromkeys(name for values in means for name in values)
         entries.append(
             Entry(
                 row=cell.row.name,
                 dataset=cell.dataset,
                 protocol=protocol,
-                values={name: [result["mean"][name] for result in found.values()] for name in names},
-                seeds=tuple(found),
-                conditions=_shared([result["conditions"] for result in found.values()]),
+                values={name: [values[name] for values in means] for name in metrics},
+                seeds=tuple(reports),
+                conditions=_shared([report.conditions for report in reports.values()]),
                 synthetic=cell.synthetic,
                 failures=failures,
                 remarks=remarks,
@@ -173,56 +194,23 @@ def _entries(cell: Cell, outcomes: Mapping[str, Outcome]) -> list[Entry]:
 
 
 def _digests(outcome: Outcome) -> dict[str, str]:
-    """Digests of the listings that a finished run was trained and evaluated on; "" where they are not recorded."""
-    found = (recorded(outcome.folder) if outcome.done else None) or {}
-    splits = {"training": (found.get("trained_on") or {}).get("training"), "test": found.get("test")}
+    """Return the digests of the training and the test listing of a finished run; "" if they are not recorded."""
+    inputs = (recorded(outcome.folder) if outcome.done else None) or {}
+    splits = {"training": (inputs.get("trained_on") or {}).get("training"), "test": inputs.get("test")}
     return {split: str((summary or {}).get("digest", "")) for split, summary in splits.items()}
 
 
-def _read(file: Path) -> Mapping[str, Any]:
+def _reports(outcome: Outcome) -> Mapping[str, Report]:
     try:
-        return json.loads(file.read_text(encoding="utf-8"))["results"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{file}: not the results of a run; delete that folder and start the suite again") from error
+        return Metrics.read(RunFolder(outcome.folder).metrics).reports
+    except DataError as error:
+        raise UserError(f"{error}\n    Or delete {outcome.folder} and start the suite again.") from error
 
 
 def _shared(stated: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    """Conditions that all seeds have in common; where they differ and must not, both values."""
-    keys = dict.fromkeys(key for conditions in stated for key in conditions if key not in OWN)
+    """Return the conditions of all seeds; of a condition that differs and must not, all values."""
+    keys = dict.fromkeys(key for conditions in stated for key in conditions if key not in MAY_DIFFER)
     return {key: " / ".join(dict.fromkeys(str(conditions.get(key)) for conditions in stated)) for key in keys}
-
-
-def _compare(plan: SuitePlan, outcomes: Mapping[str, Outcome]) -> list[Compared]:
-    against = plan.suite.compare
-    if not against:
-        return []
-    base = {cell.dataset: cell for cell in plan.cells if cell.row.name == against}
-    compared = []
-    for cell in plan.cells:
-        if cell.row.name == against:
-            continue
-        for protocol in cell.protocols:
-            found, reason = _difference(cell, base[cell.dataset], protocol, outcomes)
-            compared.append(Compared(cell.row.name, against, cell.dataset, protocol, found, reason))
-    return compared
-
-
-def _difference(
-    cell: Cell, base: Cell, protocol: str, outcomes: Mapping[str, Outcome]
-) -> tuple[Sequence[Difference], str]:
-    """Over the seeds that both rows have."""
-    common = [seed for seed, run in cell.runs.items() if seed in base.runs and outcomes[run.address].done]
-    common = [seed for seed in common if outcomes[base.runs[seed].address].done]
-    places = [[outcomes[each.runs[seed].address].folder / "queries.npz" for seed in common] for each in (cell, base)]
-    files = [[file for file in these if file.is_file()] for these in places]
-    if not common:
-        return (), "the rows have no finished seed in common"
-    if not files[0] or not files[1]:
-        return (), "a run has no queries.npz"
-    try:
-        return differences(files[0], files[1], protocol), ""
-    except (ValueError, KeyError) as error:
-        return (), str(error)
 
 
 def _title(row: str, dataset: str) -> str:

@@ -19,6 +19,7 @@ from threading import Lock
 from vireid.core.errors import UserError
 from vireid.core.io import write_json
 from vireid.engine.launch import parent_variable
+from vireid.runs.folder import RunFolder, evaluated_folders
 from vireid.runs.inputs import RunInputs
 from vireid.suites.inputs import (
     CurrentInputs,
@@ -94,7 +95,7 @@ class RunStore:
             record = json.loads((folder / "outcome.json").read_text(encoding="utf-8"))
             if not record["done"]:
                 return Outcome(run.address, False, str(record["reason"]), folder)
-            if not (folder / "metrics.json").is_file() or self.changes(run):
+            if not RunFolder(folder).evaluated or self.changes(run):
                 return None
             return Outcome(run.address, True, "", folder, remark(recorded(folder), self.inputs.of(run)))
         except (OSError, ValueError, KeyError, TypeError):
@@ -115,7 +116,7 @@ class RunStore:
                 env={**os.environ, **parent_variable()},
                 check=False,
             ).returncode
-        done = code == 0 and (folder / "metrics.json").is_file()
+        done = code == 0 and RunFolder(folder).evaluated
         outcome = Outcome(run.address, done, "" if done else _reason(output, code), folder)
         if code not in (130, -2):  # Ctrl-C is not a failure of the run
             write_json(folder / "outcome.json", {"done": outcome.done, "reason": outcome.reason})
@@ -167,7 +168,7 @@ def perform_all(
         label = (labels or {}).get(run.address, run.address)
         began, folder = time.monotonic(), store.folder(run)
         reporter.say(f"{label}: started (log: {folder / 'output.txt'})")
-        with reporter.run(run.address, label, folder / "log.jsonl", run.epochs):
+        with reporter.run(run.address, label, RunFolder(folder).log, run.epochs):
             outcome = store.perform(run)
         seconds = duration_text(time.monotonic() - began)
         ending = f"done in {seconds}" if outcome.done else f"FAILED: {outcome.reason}"
@@ -202,14 +203,16 @@ def collected(
     for top in folders:
         if not top.is_dir():
             raise UserError(f"--collect {top}: the folder does not exist")
-        for metrics in sorted(top.rglob("metrics.json")):
-            at.setdefault(metrics.parent.name.partition("-")[0], []).append(metrics.parent)
+        for folder in evaluated_folders(top):
+            at.setdefault(folder.name.partition("-")[0], []).append(folder)
     return {address: _collected(run, at.get(address, []), inputs.of(run)) for address, run in runs.items()}
 
 
 def _collected(run: Run, places: Sequence[Path], now: RunInputs | None) -> Outcome:
     if not places:
-        return Outcome(run.address, False, "no folder of this name below --collect contains metrics.json")
+        return Outcome(
+            run.address, False, "no folder of this name below --collect contains the results of an evaluation"
+        )
     faults = []
     for place in sorted(places, key=lambda path: len(path.name)):
         inputs = recorded(place)

@@ -17,26 +17,28 @@
       METHOD: {AGW: {CONFIG: configs/{dataset}/agw.yml}, HCT: {CONFIG: configs/{dataset}/hct.yml}}
       PLUGIN: {"": {}, "+ PAE": {CONFIG: configs/plugins/pae.yml}}
     COMPARE: MMD                         # baseline of the differences of the other rows
-    REPORTED: {"MMD": table3/baseline}   # published numbers of benchmarks/reported.yml, shown with the measured ones
+    REPORTED: {"MMD": table3/baseline}   # published numbers (reported.yml), shown with the measured ones
     TOLERANCE: 1.0                       # largest difference to the published rank-1 and mAP that --check accepts
     FIGURES: {LOSSES: {KIND: curves, ROWS: [MMD], TERMS: [id]}}
 
-File names are relative to the folder of the suite, to its parent folder or to the current directory, in this order.
+File names are relative to the folder of the suite, to its parent folder, to the current directory or to the shipped
+files (`configs/...`), in this order. In a shipped suite, the shipped files precede the current directory.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from vireid.config.yaml import parse
-from vireid.core.errors import ConfigError, UserError, nearest
+from vireid.core.errors import ConfigError, Problem, UserError, closest, nearest
 from vireid.core.paths import normalized_path
+from vireid.evaluation.report import METRICS
+from vireid.zoo.shipped import CONFIGS, SUITES, shipped_path
 
-METRICS = ("rank1", "rank5", "rank10", "rank20", "mAP", "mINP")
 KEYS = (
     "TITLE",
     "NOTE",
@@ -55,6 +57,7 @@ KEYS = (
     "FIGURES",
 )
 COSTS = ("parameters", "retrieval_parameters", "gflops", "width", "latency", "images_per_second", "memory")
+NOT_SUITES = ("reduced", "reported")  # other files in the folder of the shipped suites
 DATASET = "{dataset}"  # placeholder in a CONFIG for the name of the dataset
 
 
@@ -87,28 +90,52 @@ class Suite:
 
     def find(self, name: str) -> Path:
         """Find a file that the suite names; the path may not exist."""
-        folders = (self.file.parent, self.file.parent.parent, Path.cwd())
+        suites = shipped_path(SUITES)
+        shipped, current = [shipped_path(CONFIGS).parent, suites], [Path.cwd()]
+        is_shipped = self.file.resolve().parent == suites.resolve()
+        folders = [self.file.parent, self.file.parent.parent, *(shipped + current if is_shipped else current + shipped)]
         places = [normalized_path(name, folder) for folder in folders]
         return next((place.resolve() for place in places if place.is_file()), Path(name))
 
 
+def list_suites() -> list[str]:
+    """Return the names of the shipped suites.
+
+    >>> list_suites()[:3]
+    ['demo', 'figure4', 'figure5']
+    """
+    return sorted(path.stem for path in shipped_path(SUITES).glob("*.yml") if path.stem not in NOT_SUITES)
+
+
+def shipped_file(word: Path | str) -> Path:
+    """Return the path of a suite or reduction that is given as a file, or as the name of a shipped one ("table3")."""
+    file = normalized_path(word)
+    shipped = shipped_path(SUITES) / f"{word}.yml"
+    return shipped if len(Path(word).parts) == 1 and not file.is_file() and shipped.is_file() else file
+
+
 def read_suite(file: Path | str) -> Suite:
-    """Read and check a suite file.
+    """Read and check a suite.
+
+    Args:
+        file: Suite file, or name of a shipped suite; see `list_suites`.
 
     Raises:
         UserError: If the file cannot be read.
         ConfigError: With all problems of the file.
     """
-    file = normalized_path(file)
+    file = shipped_file(file)
     try:
         text = file.read_text(encoding="utf-8")
     except OSError as error:
         suites = [path.name for path in file.parent.glob("*.yml")] if file.parent.is_dir() else []
-        raise UserError(f"{file}: the suite cannot be read ({error.strerror}){nearest(file.name, suites)}") from error
+        hint = nearest(file.name, suites) or nearest(file.stem, list_suites())
+        known = f" (shipped suites: {', '.join(list_suites())})"
+        raise UserError(f"{file}: the suite cannot be read ({error.strerror}){hint}{known}") from error
     parsed = parse(text)
-    problems = [f"{file.name}:{line}: {problem}" for line, problem in parsed.problems]
+    problems = [Problem(text, place=f"{file.name}:{line}") for line, text in parsed.problems]
     if problems or not isinstance(parsed.value, dict):
-        raise ConfigError(problems or [f"{file.name}:1: a suite must be a map with ROWS or GRID"])
+        raise ConfigError(problems or [Problem("a suite must be a map with ROWS or GRID", place=f"{file.name}:1")])
     reader = _Reader(file.name, parsed.value, parsed.lines)
     suite = reader.suite(file)
     if reader.problems:
@@ -121,37 +148,40 @@ class _Reader:
 
     def __init__(self, name: str, tree: dict[str, Any], lines: Mapping[tuple[str, ...], int]) -> None:
         self.name, self.tree, self.lines = name, tree, lines
-        self.problems: list[str] = []
+        self.problems: list[Problem] = []
 
-    def report(self, keys: tuple[str, ...], text: str) -> None:
+    def report(self, keys: tuple[str, ...], text: str, word: object = None, known: Iterable[str] = ()) -> None:
+        """Add a problem of a key; of a wrong word, with the nearest of the known ones."""
         line = next((self.lines[keys[:n]] for n in range(len(keys), 0, -1) if keys[:n] in self.lines), 1)
-        self.problems.append(f"{self.name}:{line}: {'.'.join(keys)} {text}")
+        suggestion = None if word is None else closest(str(word), known)
+        self.problems.append(Problem(text, f"{self.name}:{line}", ".".join(keys), suggestion))
 
     def suite(self, file: Path) -> Suite:
         for key in self.tree:
             if key not in KEYS:
-                self.report((key,), f"is not a key of a suite{nearest(key, KEYS)}")
+                self.report((key,), "is not a key of a suite", key, KEYS)
         rows = self._rows()
         names = [row.name for row in rows]
         if not rows and not self.problems:
-            self.problems.append(f"{self.name}:1: ROWS and GRID are both missing or empty; write at least one row")
+            text = "ROWS and GRID are both missing or empty; write at least one row"
+            self.problems.append(Problem(text, place=f"{self.name}:1"))
         for name in dict.fromkeys(name for name in names if names.count(name) > 1):
             self.report(("GRID",), f"creates a second row named {name!r}; rename an entry")
         compare = self._get("COMPARE", str, "")
         if compare and compare not in names:
-            self.report(("COMPARE",), f"= {compare!r} is not a row{nearest(compare, names)}")
+            self.report(("COMPARE",), f"= {compare!r} is not a row", compare, names)
         reported = self._get("REPORTED", dict, {})
         for name in reported:
             if name not in names:
-                self.report(("REPORTED", name), f"is not a row{nearest(name, names)}")
+                self.report(("REPORTED", name), "is not a row", name, names)
         columns = self._get("COLUMNS", list, list(METRICS))
         for column in columns:
             if column not in METRICS:
-                self.report(("COLUMNS",), f"has {column!r}, which is not a metric{nearest(str(column), METRICS)}")
+                self.report(("COLUMNS",), f"has {column!r}, which is not a metric", column, METRICS)
         costs = self._get("COSTS", list, [])
         for name in costs:
             if name not in COSTS:
-                self.report(("COSTS",), f"has {name!r}, which is not a cost{nearest(str(name), COSTS)}")
+                self.report(("COSTS",), f"has {name!r}, which is not a cost", name, COSTS)
         seeds = self._get("SEEDS", list, [0])
         if not seeds or any(not isinstance(seed, int) or isinstance(seed, bool) or seed < 0 for seed in seeds):
             self.report(("SEEDS",), f"= {seeds} is not a list of integers of at least 0")
@@ -236,7 +266,5 @@ class _Reader:
                 continue
             for row in node.get("ROWS", []):
                 if row not in names:
-                    self.report(
-                        ("FIGURES", figure, "ROWS"), f"has {row!r}, which is not a row{nearest(str(row), names)}"
-                    )
+                    self.report(("FIGURES", figure, "ROWS"), f"has {row!r}, which is not a row", row, names)
         return figures

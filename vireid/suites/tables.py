@@ -1,37 +1,37 @@
-"""Results as tables: Markdown for a page, LaTeX (booktabs) for a paper, CSV for everything else."""
+"""Tables of a suite: Markdown, LaTeX (booktabs) and CSV."""
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
+from vireid.evaluation.report import DAGGER, MAIN_METRICS, ORACLE_NOTE, conditions_text
+from vireid.suites.baseline import Compared
+from vireid.suites.bootstrap import Difference
 from vireid.suites.cost_table import Costs
-from vireid.suites.results import Compared, Entry, Results
+from vireid.suites.results import Entry, Results
 
-DAGGER = "†"
-ORACLE_NOTE = "† oracle: the test images' attributes are the labels of their identities"
-SYNTHETIC_NOTE = "measured on synthetic people: these numbers say nothing about real data sets"
-MIXED_NOTE = (
-    "reported numbers are of real people, measured ones of synthetic people: they stand in one table only so that the"
-    " rows can be found, and must not be compared"
-)
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+SYNTHETIC_NOTE = "measured on synthetic people: these numbers say nothing about real datasets"
+MIXED_NOTE = "reported numbers are on real data, measured numbers on synthetic data: they must not be compared"
 HEADINGS = {"rank1": "R1", "rank5": "R5", "rank10": "R10", "rank20": "R20"}
 
 
 @dataclass(frozen=True)
 class Value:
-    """What stands in a cell; percent."""
+    """Content of a cell, in percent."""
 
     mean: float | None = None  # None: no result
     spread: float | None = None
     oracle: bool = False
     best: bool = False
-    reported: float | None = None  # what was published
+    reported: float | None = None  # published number
 
     def text(self) -> str:
-        """Plain text.
+        """Format mean and spread.
 
         >>> Value(61.63, 0.4, oracle=True).text(), Value().text()
         ('61.6 ± 0.4 †', 'failed')
@@ -44,7 +44,7 @@ class Value:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows by (data set, protocol, metric) columns, all with the same re-ranking."""
+    """Rows by (dataset, protocol, metric) columns, all with the same re-ranking."""
 
     title: str
     columns: Sequence[tuple[str, str, str]]
@@ -52,21 +52,37 @@ class Table:
     notes: Sequence[str]
 
     def heading(self, column: tuple[str, str, str]) -> str:
+        """Format the heading of a column; dataset and protocol only if the table has several."""
         dataset, protocol, metric = column
         several = len({(d, p) for d, p, _ in self.columns}) > 1
         group = " ".join(word for word in (dataset, protocol) if word) if several else ""
         return f"{group} {HEADINGS.get(metric, metric)}".strip()
 
+    def to_frame(self, cell: Callable[[Value | None], str]) -> DataFrame:
+        """Return a frame of texts, with one row for each row of the suite and the headings as columns.
+
+        Args:
+            cell: Formats a value; None where a row does not have the column.
+        """
+        import pandas
+
+        cells = {row: [cell(values.get(column)) for column in self.columns] for row, values in self.lines.items()}
+        headings = [self.heading(column) for column in self.columns]
+        return pandas.DataFrame.from_dict(cells, orient="index", columns=headings)
+
 
 def tables(results: Results, published: Mapping[str, Mapping[str, float]] | None = None) -> list[Table]:
-    """One table for each way of re-ranking; rows and columns in the order of the suite.
+    """Make one table for each re-ranking; rows and columns are in the order of the suite.
 
-    `published`: row -> "dataset/protocol/metric" or "protocol/metric" or "metric" -> percent. The best mean of a column
-    is marked among the rows that know no labels at test time.
+    The best mean of each column is marked, oracles excluded.
+
+    Args:
+        results: Results of the suite.
+        published: Row -> "dataset/protocol/metric", "protocol/metric" or "metric" -> percent.
     """
     suite = results.plan.suite
     ways = dict.fromkeys(entry.re_ranking for entry in results.entries if entry.values) or {"none": None}
-    made = []
+    suite_tables: list[Table] = []
     for way in ways:
         entries = [entry for entry in results.entries if entry.re_ranking == way or not entry.values]
         columns = list(dict.fromkeys((e.dataset, e.protocol, metric) for e in entries for metric in suite.columns))
@@ -75,8 +91,10 @@ def tables(results: Results, published: Mapping[str, Mapping[str, float]] | None
             for metric in suite.columns:
                 column = (entry.dataset, entry.protocol, metric)
                 lines.setdefault(entry.row, {})[column] = _value(entry, metric, column, published or {})
-        made.append(Table(_heading(suite.title, way), columns, _with_best(lines, columns), _notes(entries, lines, way)))
-    return made
+        suite_tables.append(
+            Table(_heading(suite.title, way), columns, _with_best(lines, columns), _notes(entries, lines, way))
+        )
+    return suite_tables
 
 
 def _heading(title: str, way: str) -> str:
@@ -97,19 +115,17 @@ def _value(entry: Entry, metric: str, column: tuple[str, str, str], published: M
 
 
 def _with_best(lines: Mapping[str, Mapping], columns: Sequence[tuple[str, str, str]]) -> dict[str, dict]:
+    """Mark the best rounded mean of each column that has at least two means; oracles are excluded."""
     marked = {row: dict(values) for row, values in lines.items()}
     for column in columns:
-        fair = {
-            row: values[column].mean
+        means = {
+            row: round(values[column].mean, 1)
             for row, values in lines.items()
             if column in values and values[column].mean is not None and not values[column].oracle
         }
-        if len(fair) > 1:
-            top = max(round(value, 1) for value in fair.values())
-            for row, value in fair.items():
-                if round(value, 1) == top:
-                    old = marked[row][column]
-                    marked[row][column] = Value(old.mean, old.spread, old.oracle, True, old.reported)
+        for row, mean in means.items():
+            if len(means) > 1 and mean == max(means.values()):
+                marked[row][column] = replace(marked[row][column], best=True)
     return marked
 
 
@@ -129,7 +145,7 @@ def _notes(entries: Sequence[Entry], lines: Mapping[str, Mapping], way: str) -> 
     keys = dict.fromkeys(key for conditions in stated for key in conditions if key not in ("re_ranking",))
     shared = {k: stated[0].get(k) for k in keys if len({conditions.get(k) for conditions in stated}) == 1}
     if shared:
-        notes.append(", ".join(f"{key.replace('_', ' ')} {value}" for key, value in shared.items()))
+        notes.append(conditions_text(shared))
     for remark in dict.fromkeys(remark for entry in entries for remark in entry.remarks):
         rows = dict.fromkeys(entry.row for entry in entries if remark in entry.remarks)
         notes.append(f"{', '.join(rows)}: {remark}")
@@ -141,22 +157,25 @@ def _count(seeds: set[int]) -> str:
 
 
 def markdown(
-    made: Sequence[Table],
+    suite_tables: Sequence[Table],
     compared: Sequence[Compared] = (),
     failures: Sequence[str] = (),
     costs: Costs | None = None,
 ) -> str:
-    """All tables, then the differences, what the rows cost, and what failed and why."""
-    parts = []
-    for table in made:
-        cells = [["", *(table.heading(column) for column in table.columns)]]
-        for row, values in table.lines.items():
-            cells.append([row, *(_markdown_cell(values.get(column)) for column in table.columns)])
-        parts.append(f"## {table.title}\n\n{_grid(cells)}\n\n" + "\n".join(f"- {note}" for note in table.notes))
+    """Format all tables, then the differences, the costs, and the failed runs with their reasons."""
+    parts = [
+        f"## {table.title}\n\n{_pipes(table.to_frame(_markdown_cell))}\n\n"
+        + "\n".join(f"- {note}" for note in table.notes)
+        for table in suite_tables
+    ]
     if compared:
-        parts.append(_markdown_differences(compared))
+        parts.append(
+            f"## Differences to {compared[0].against}\n\n{_pipes(differences_frame(compared))}\n\n"
+            "- points, with the 95 % interval of a paired bootstrap over the queries; other seeds are not in it\n"
+            "- 0 in the interval: the queries do not show which of the two is better"
+        )
     if costs:
-        parts.append(f"## Costs\n\n{_grid(costs.grid())}")
+        parts.append(f"## Costs\n\n{_pipes(costs.to_frame())}")
     if failures:
         parts.append("## Failed\n\n" + "\n".join(f"- {failure}" for failure in failures))
     return "\n\n".join(parts) + "\n"
@@ -169,29 +188,32 @@ def _markdown_cell(value: Value | None) -> str:
     return text if value.reported is None else f"{text} ({value.reported:.1f})"
 
 
-def _grid(cells: Sequence[Sequence[str]]) -> str:
-    lines = ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in cells]
-    lines.insert(1, "|" + "---|" * len(cells[0]))
-    return "\n".join(lines)
+def _pipes(frame: DataFrame) -> str:
+    """Format a frame of texts as a Markdown table, the index as first column."""
+    cells = [["", *frame.columns], *([name, *row] for name, row in zip(frame.index, frame.to_numpy().tolist()))]
+    lines = ["| " + " | ".join(str(cell).replace("|", "\\|") for cell in row) + " |" for row in cells]
+    return "\n".join([lines[0], "|" + "---|" * len(cells[0]), *lines[1:]])
 
 
-def _markdown_differences(compared: Sequence[Compared]) -> str:
-    cells = [["", "data set, protocol", "R1", "mAP", "mINP"]]
+def differences_frame(compared: Sequence[Compared]) -> DataFrame:
+    """Return the differences to the baseline row as texts, one row for each row and protocol."""
+    import pandas
+
+    columns = ["data set, protocol", *(HEADINGS.get(metric, metric) for metric in MAIN_METRICS)]
+    rows = []
     for pair in compared:
-        place = " ".join(word for word in (pair.dataset, pair.protocol) if word)
-        by_metric = {d.metric: d for d in pair.differences}
-        texts = [difference_text(by_metric.get(metric), pair.reason) for metric in ("rank1", "mAP", "mINP")]
-        cells.append([pair.row, place, *texts])
-    against = compared[0].against
-    return (
-        f"## Differences to {against}\n\n{_grid(cells)}\n\n"
-        "- points, with the 95 % interval of a paired bootstrap over the queries; other seeds are not in it\n"
-        "- 0 in the interval: the queries do not show which of the two is better"
-    )
+        by_metric = {difference.metric: difference for difference in pair.differences}
+        texts = [difference_text(by_metric.get(metric), pair.reason) for metric in MAIN_METRICS]
+        rows.append([" ".join(word for word in (pair.dataset, pair.protocol) if word), *texts])
+    return pandas.DataFrame(rows, index=[pair.row for pair in compared], columns=columns)
 
 
-def difference_text(difference, reason: str) -> str:
-    """`+2.1 [+0.4, +3.9]`, and a remark where the interval includes zero."""
+def difference_text(difference: Difference | None, reason: str) -> str:
+    """Format a difference in points, with a remark if the interval includes zero.
+
+    >>> difference_text(Difference("mAP", 0.021, -0.004, 0.039, 100), "")
+    '+2.1 [-0.4, +3.9], 0 in it'
+    """
     if difference is None:
         return f"none ({reason})" if reason else "none"
     text = f"{100 * difference.value:+.1f} [{100 * difference.low:+.1f}, {100 * difference.high:+.1f}]"
@@ -199,30 +221,10 @@ def difference_text(difference, reason: str) -> str:
 
 
 def comma_separated(results: Results) -> str:
-    """One line for each row, data set, protocol and metric; scores in percent, as many digits as there are."""
-    file = io.StringIO()
-    writer = csv.writer(file, lineterminator="\n")
-    head = "row dataset protocol metric mean std seeds attribute_source re_ranking synthetic_people failures"
-    writer.writerow(head.split())
-    for entry in results.entries:
-        for metric in results.plan.suite.columns:
-            mean, spread = entry.mean(metric), entry.spread(metric)
-            writer.writerow(
-                [
-                    entry.row,
-                    entry.dataset,
-                    entry.protocol,
-                    metric,
-                    "" if mean is None else f"{100 * mean:.4f}",
-                    "" if spread is None else f"{100 * spread:.4f}",
-                    " ".join(map(str, entry.seeds)),
-                    entry.conditions.get("attribute_source", ""),
-                    entry.re_ranking,
-                    int(entry.synthetic),
-                    "; ".join(f"{seed}: {reason}" for seed, reason in entry.failures.items()),
-                ]
-            )
-    return file.getvalue()
+    """Format `Results.to_frame` as CSV; mean and std in percent."""
+    frame = results.to_frame()
+    frame[["mean", "std"]] *= 100
+    return frame.to_csv(index=False, float_format="%.4f", lineterminator="\n")
 
 
 _TEX = {c: f"\\{c}" for c in "&%$#_{}"} | {
@@ -235,7 +237,7 @@ _TEX = {c: f"\\{c}" for c in "&%$#_{}"} | {
 
 
 def tex_escaped(text: str) -> str:
-    r"""Text for LaTeX.
+    r"""Escape text for LaTeX.
 
     >>> tex_escaped("a_b & 5 %")
     'a\\_b \\& 5 \\%'
@@ -243,37 +245,24 @@ def tex_escaped(text: str) -> str:
     return "".join(_TEX.get(character, character) for character in text)
 
 
-def latex(made: Sequence[Table], costs: Costs | None = None) -> str:
-    """Each table as a `table` of booktabs; the best of a column in bold, notes in the caption."""
-    parts = []
-    for table in made:
-        lines = [["", *(tex_escaped(table.heading(column)) for column in table.columns)]]
-        for row, values in table.lines.items():
-            lines.append([tex_escaped(row), *(_tex_cell(values.get(column)) for column in table.columns)])
-        parts.append(_tex_table(lines, f"{table.title}. {'. '.join(table.notes)}."))
+def latex(suite_tables: Sequence[Table], costs: Costs | None = None) -> str:
+    """Format each table as a `table` of booktabs; the best of a column in bold, the notes in the caption."""
+    parts = [
+        _tex_table(table.to_frame(_tex_cell), f"{table.title}. {'. '.join(table.notes)}.") for table in suite_tables
+    ]
     if costs:
-        parts.append(_tex_table([[tex_escaped(cell) for cell in line] for line in costs.grid()], "Costs."))
-    return "% needs \\usepackage{booktabs}\n" + "\n\n".join(parts) + "\n"
+        parts.append(_tex_table(costs.to_frame().map(tex_escaped), "Costs."))
+    return "% needs \\usepackage{booktabs}\n" + "\n".join(parts)
 
 
-def _tex_table(lines: Sequence[Sequence[str]], caption: str) -> str:
-    """Cells that are LaTeX already, the headings first; the caption is plain text."""
-    head, *body = [" & ".join(line) + r" \\" for line in lines]
-    columns = "l" + "r" * (len(lines[0]) - 1)
-    return "\n".join(
-        [
-            r"\begin{table}",
-            r"\centering",
-            rf"\caption{{{tex_escaped(caption)}}}",
-            rf"\begin{{tabular}}{{{columns}}}",
-            r"\toprule",
-            head,
-            r"\midrule",
-            *body,
-            r"\bottomrule",
-            r"\end{tabular}",
-            r"\end{table}",
-        ]
+def _tex_table(frame: DataFrame, caption: str) -> str:
+    """Format a frame of LaTeX cells; row names, headings and caption are plain text."""
+    frame = frame.rename(index=tex_escaped, columns=tex_escaped)
+    return frame.style.to_latex(
+        hrules=True,
+        position_float="centering",
+        column_format="l" + "r" * len(frame.columns),
+        caption=tex_escaped(caption),
     )
 
 

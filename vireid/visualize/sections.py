@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from vireid.core.labels import with_name
-from vireid.evaluation.report import DAGGER, UNSTATED
+from vireid.evaluation.report import ORACLE_NOTE, UNSTATED
 from vireid.runs.reading import Result, Run
 from vireid.runs.results import Lists
 from vireid.visualize.curves import series_name
@@ -40,7 +40,6 @@ CONDITIONS: Mapping[str, str] = {
     "seed": "Seed",
 }  # in the order of the table; other conditions follow under the names that they have in metrics.json
 SHEET_ROWS = 6  # most identities in one table; the tables stand next to each other
-ORACLE_NOTE = f"{DAGGER} The attributes of the test images are the labels of their identities (an oracle)."
 
 
 @dataclass(frozen=True)

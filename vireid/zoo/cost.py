@@ -1,7 +1,7 @@
-"""What a network costs: parameters and operations without running it, latency and memory by running it.
+"""Cost of a network: parameters and operations on the meta device, latency and memory measured.
 
-Operations are those of torch's own counter: a multiplication and an addition are two, convolutions and matrix products
-count and everything else does not. They are of the description of one image, the mean of a visible and an infrared one.
+Operations (FLOPs) are counted by torch: convolutions and matrix products only, a multiplication and an addition are two
+operations. They are those of embedding one image, the mean of a visible and an infrared image.
 """
 
 from __future__ import annotations
@@ -21,31 +21,31 @@ from torch.utils.flop_counter import FlopCounterMode
 from vireid.core.types import Batch, Modality
 from vireid.models.cross_modality_net import CrossModalityNet
 
-ATTRIBUTES = 8
+ATTRIBUTES = 8  # number of attributes if the dataset does not state one
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Numbers that follow from the network alone."""
+    """Costs that do not depend on the machine."""
 
     parameters: int  # in training, without those of the losses
-    retrieval_parameters: int  # of them, what describing an image reads
-    flops: int  # of describing one image
-    width: int  # numbers in a descriptor
+    retrieval_parameters: int  # those of them that are used to embed an image
+    flops: int  # to embed one image
+    width: int  # dimensions of the embedding
 
 
 @dataclass(frozen=True)
 class Speed:
-    """Numbers of one machine."""
+    """Costs measured on one machine."""
 
     latency: float  # median seconds for one batch
-    spread: float  # between the quartiles
+    spread: float  # interquartile range
     images_per_second: float
-    peak_memory: int | None  # bytes on a GPU, weights and images included; a CPU does not tell
+    peak_memory: int | None  # bytes on a GPU, weights and images included; None on a CPU
 
 
 class _Reads(TorchDispatchMode):
-    """Notes which tensors operations take."""
+    """Record the inputs of all operations."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -58,7 +58,7 @@ class _Reads(TorchDispatchMode):
 
 
 def batch_of(size: Sequence[int], rows: int = 2, *, num_attributes: int = ATTRIBUTES, seed: int = 0) -> Batch:
-    """Noise in place of images: half of the rows visible, attributes 0."""
+    """Make a batch of random images: the first half visible, the second half infrared, attributes 0."""
     generator = torch.Generator().manual_seed(seed)
     zeros = torch.zeros(rows, dtype=torch.long)
     modality = torch.full_like(zeros, int(Modality.INFRARED))
@@ -69,15 +69,21 @@ def batch_of(size: Sequence[int], rows: int = 2, *, num_attributes: int = ATTRIB
 
 
 def cost(model: CrossModalityNet, size: Sequence[int], *, num_attributes: int = ATTRIBUTES) -> Cost:
-    """Parameters, operations and descriptor width at an image size (height, width); computes no number of an image."""
+    """Compute the costs of a network on the meta device.
+
+    Args:
+        model: The network; it is copied.
+        size: Height and width of the images.
+        num_attributes: Number of attributes of each image.
+    """
     shadow = copy.deepcopy(model).to("meta").eval()
     batch = batch_of(size, num_attributes=num_attributes).to("meta")
     reads = _Reads()
     with torch.no_grad(), FlopCounterMode(display=False) as counter, reads:
-        descriptors = shadow.embed(batch)
+        embeddings = shadow.embed(batch)
     read = sum(parameter.numel() for parameter in shadow.parameters() if id(parameter) in reads.seen)
     total = sum(parameter.numel() for parameter in shadow.parameters())
-    return Cost(total, read, counter.get_total_flops() // len(batch), int(descriptors.shape[1]))
+    return Cost(total, read, counter.get_total_flops() // len(batch), int(embeddings.shape[1]))
 
 
 def speed(
@@ -89,7 +95,19 @@ def speed(
     repeats: int = 10,
     num_attributes: int = ATTRIBUTES,
 ) -> Speed:
-    """Time and memory of describing a batch on a device, after a warm-up; the model goes there and stays there."""
+    """Measure time and memory of embedding a batch, after a warm-up.
+
+    Args:
+        model: The network; it is moved to the device and stays there.
+        size: Height and width of the images.
+        rows: Images in a batch.
+        device: Device to measure.
+        repeats: Number of timed batches.
+        num_attributes: Number of attributes of each image.
+
+    Raises:
+        ValueError: If `rows` or `repeats` is less than 2.
+    """
     if rows < 2 or repeats < 2:
         raise ValueError(f"rows and repeats must be at least 2, got {rows} and {repeats}")
     place = torch.device(device)

@@ -1,10 +1,9 @@
-"""The shipped configs as a Python catalogue: `list_models("*agw*")`, `create_model("sysu/agw", num_ids=395)`."""
+"""Named models of the shipped configs: `list_models("*agw*")`, `create_model("sysu/agw", num_ids=395)`."""
 
 from __future__ import annotations
 
 import dataclasses
 import fnmatch
-import importlib.util
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,28 +15,23 @@ from vireid.config.check import load_checked
 from vireid.core.errors import ArgumentError, UserError, nearest
 from vireid.core.weight_files import read_safetensors
 from vireid.models.cross_modality_net import CrossModalityNet
+from vireid.zoo.shipped import CONFIGS, shipped_path
 
-PARTS = frozenset({"datasets", "methods", "plugins"})  # folders of files that are parts of compositions
-DEFAULT = "sysu"  # the data set of a bare method name
+PARTS = frozenset({"datasets", "methods", "plugins"})  # folders of configs that are not complete
+DEFAULT = "sysu"  # dataset of a name without one
 
 
 def config_folder() -> Path:
-    """Where the shipped configs are: in the installed package, or beside it in a checkout."""
-    spec = importlib.util.find_spec("vireid.configs")
-    for place in (spec.submodule_search_locations or ()) if spec else ():
-        if Path(place).is_dir():
-            return Path(place)
-    checkout = Path(__file__).resolve().parents[2] / "configs"
-    if checkout.is_dir():
-        return checkout
-    raise UserError(f"the configs of vireid are neither installed with it nor at {checkout}; install vireid again")
+    """Return the folder of the shipped configs."""
+    return shipped_path(CONFIGS)
 
 
 def list_models(pattern: str = "*") -> list[str]:
-    """Names of the shipped compositions that fit a pattern with * and ?, sorted.
+    """Return the names of the shipped models that match a pattern with * and ?, sorted.
 
-    >>> list_models("sysu/agw*")
-    ['sysu/agw', 'sysu/agw_pae_aal']
+    Example:
+        >>> list_models("sysu/agw*")
+        ['sysu/agw', 'sysu/agw_pae_aal']
     """
     folder = config_folder()
     names = (path.relative_to(folder) for path in folder.glob("*/*.yml"))
@@ -46,15 +40,19 @@ def list_models(pattern: str = "*") -> list[str]:
 
 
 def config_path(name: str) -> Path:
-    """The file of a composition: "<data set>/<method>", or a method alone for SYSU-MM01.
+    """Return the config file of a model.
 
-    UserError with the nearest names for one that is not there.
+    Args:
+        name: "DATASET/METHOD", or "METHOD" for SYSU-MM01.
+
+    Raises:
+        UserError: If the model does not exist; the text has the nearest name.
     """
     known = list_models()
     whole = name if "/" in name else f"{DEFAULT}/{name}"
     if whole not in known:
         methods = [each.removeprefix(f"{DEFAULT}/") for each in known]
-        raise UserError(f"no model is named {name!r}{nearest(name, [*known, *methods])} (known: {', '.join(known)})")
+        raise UserError(f"model {name!r} does not exist{nearest(name, [*known, *methods])} (known: {', '.join(known)})")
     return config_folder() / f"{whole}.yml"
 
 
@@ -67,12 +65,19 @@ def create_model(
     weights: str | Path | None = None,
     overrides: Mapping[str, Any] | None = None,
 ) -> CrossModalityNet:
-    """The network of a composition, on the CPU.
+    """Build the network of a shipped config on the CPU.
 
-    `num_ids` identities to classify (those of the data set unless given); `arch` another timm network; `pretrained`
-    ImageNet weights of timm, `weights` a local file of them instead, in timm's or torchvision's names; `overrides` any
-    other key of the config, such as {"MODEL.BACKBONE.LAST_STRIDE": 2}.
-    Errors: UserError for a name that is not there, ConfigError for values that the config refuses.
+    Args:
+        name: "DATASET/METHOD", or "METHOD" for SYSU-MM01; see `list_models`.
+        num_ids: Number of identities of the classifiers; that of the dataset if None.
+        arch: Name of another timm network.
+        pretrained: Load the ImageNet weights of timm.
+        weights: Local file with backbone weights, with the names of timm or torchvision.
+        overrides: Other keys of the config, such as {"MODEL.BACKBONE.LAST_STRIDE": 2}.
+
+    Raises:
+        UserError: If the model does not exist.
+        ConfigError: With all problems of the overrides.
     """
     changes = dict(overrides or {})
     changes["MODEL.BACKBONE.PRETRAINED"] = pretrained
@@ -89,18 +94,17 @@ def create_model(
 
 
 def misfit(name: str, weights: Path) -> str:
-    """Why a .safetensors file does not fit the network of a composition on its own data set; "" where it fits."""
+    """Return why a .safetensors file does not fit the network of a model on its dataset; "" if it fits."""
     build = Build(load_checked(config_path(name), {"MODEL.BACKBONE.PRETRAINED": False}))
     with torch.device("meta"):
-        own = build.model(weights=False).state_dict()
+        expected = build.model(weights=False).state_dict()
     saved = read_safetensors(weights)
-    if missing := [key for key in own if key not in saved]:
+    if missing := [key for key in expected if key not in saved]:
         return f"the network also has {missing[0]} ({len(missing)} such tensors)"
     for key, value in saved.items():
-        if key not in own:
+        if key not in expected:
             return f"the network has no {key}"
-        if value.shape != own[key].shape:
-            return (
-                f"{key} is {tuple(value.shape)}, the network of {build.config.DATA.NAME} wants {tuple(own[key].shape)}"
-            )
+        if value.shape != expected[key].shape:
+            shape = tuple(expected[key].shape)
+            return f"{key} is {tuple(value.shape)}, the network of {build.config.DATA.NAME} has {shape}"
     return ""

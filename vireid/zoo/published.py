@@ -1,4 +1,4 @@
-"""Published numbers of `benchmarks/reported.yml`, found by the keys that suites name.
+"""Published numbers: rows of `benchmarks/suites/reported.yml` by key.
 
     table3:
       source: PAENet, ACM MM 2022, table 3
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from vireid.config.yaml import parse
-from vireid.core.errors import ConfigError
+from vireid.core.errors import ConfigError, Problem
 
 FILE = "reported.yml"
 
@@ -32,17 +32,21 @@ class Published:
 
 
 def read_published(file: Path) -> dict[str, Published]:
-    """Every row of the file by its key. Errors: ConfigError with everything that is wrong with it."""
+    """Read all rows of the file by key.
+
+    Raises:
+        ConfigError: With all problems of the file.
+    """
     parsed = parse(file.read_text(encoding="utf-8"))
-    problems = [f"{file.name}:{line}: {text}" for line, text in parsed.problems]
+    problems = [Problem(text, place=f"{file.name}:{line}") for line, text in parsed.problems]
     rows: dict[str, Published] = {}
     for table, content in (parsed.value or {}).items():
         if not isinstance(content, dict) or not {"source", "data", "rows"} <= set(content):
-            problems.append(f"{file.name}: {table} needs source, data and rows")
+            problems.append(Problem("must have the keys source, data and rows", place=file.name, key=table))
             continue
         for name, scores in content["rows"].items():
             if not _numbers(scores):
-                problems.append(f"{file.name}: {table}/{name} is not a map of percentages")
+                problems.append(Problem("is not a map of percentages", place=file.name, key=f"{table}/{name}"))
                 continue
             rows[f"{table}/{name}"] = Published(str(content["source"]), str(content["data"]), scores)
     if problems:

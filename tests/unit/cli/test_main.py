@@ -120,3 +120,9 @@ def test_a_tool_is_a_wrapper_of_its_command(tool, command):
     assert usage.startswith(f"usage: tools/{tool}.py ")
     words = "".join(usage.split()).replace(f"tools/{tool}.py", f"vireid{command}")
     assert words == "".join(command_parser(command).format_usage().split())
+
+
+@pytest.mark.parametrize("words", [[], ["table3", "--suite", "table3"]])
+def test_a_suite_is_named_once(words, capsys):
+    assert main(["suite", *words, "--dry-run"]) == 2
+    assert "pass one suite: SUITE or --suite SUITE" in capsys.readouterr().err

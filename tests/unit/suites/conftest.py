@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from vireid.suites.baseline import Compared
 from vireid.suites.bootstrap import Difference
 from vireid.suites.plan import SuitePlan
-from vireid.suites.results import Compared, Entry, Results
+from vireid.suites.results import Entry, Results
 from vireid.suites.suite import Row, Suite
 
 

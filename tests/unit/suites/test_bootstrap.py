@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from vireid.runs.results import read_queries
 from vireid.suites.bootstrap import differences, query_means
 
 
@@ -28,7 +29,7 @@ def saved(path, precision, *, counted=None, rows=None, listing=""):
 def test_means_over_trials_leave_out_what_is_not_counted(tmp_path):
     counted = np.array([[True, True, False], [True, False, False]])
     file = saved(tmp_path / "q.npz", [[1, 0.5, 0.9], [0.5, 0.1, 0.9]], counted=counted)
-    keys, values = query_means([file], "all")
+    keys, values = query_means([read_queries(file)], "all")
     assert keys.tolist() == [[0, 0], [1, 0]]
     np.testing.assert_allclose(values, [[0.5, 0.75, 0.375], [0, 0.5, 0.25]], atol=1e-6)
 
@@ -61,10 +62,10 @@ def test_what_is_hard_for_both_cancels(tmp_path):
 
 def test_other_queries_are_no_pairs(tmp_path):
     files = [saved(tmp_path / "a.npz", [0.5, 0.5]), saved(tmp_path / "b.npz", [0.5, 0.5], rows=np.array([0, 7]))]
-    with pytest.raises(ValueError, match="the rows were asked different queries"):
+    with pytest.raises(ValueError, match="the rows were evaluated on different queries"):
         differences(files[:1], files[1:], "all")
-    with pytest.raises(ValueError, match="the files hold different queries"):
-        query_means(files, "all")
+    with pytest.raises(ValueError, match="the files have different queries"):
+        query_means(list(map(read_queries, files)), "all")
 
 
 def test_equal_rows_of_different_test_listings_are_no_pairs(tmp_path):
@@ -73,6 +74,6 @@ def test_equal_rows_of_different_test_listings_are_no_pairs(tmp_path):
     with pytest.raises(ValueError, match="the rows were evaluated on different test listings"):
         differences(files[:1], files[1:], "all")
     with pytest.raises(ValueError, match="the files are of different test listings"):
-        query_means(files, "all")
+        query_means(list(map(read_queries, files)), "all")
     older = saved(tmp_path / "older.npz", [0.5, 0.9])
     assert differences(files[:1], [older], "all")[0].queries == 2

@@ -37,7 +37,7 @@ def test_counts_are_those_of_the_network(tmp_path):
     assert found["parameters"] == pytest.approx(sum(p.numel() for p in model.parameters()) / 1e6)
     assert found["width"] == 6 * 256
     assert costs.values["one", ""]["gflops"] < found["gflops"]  # 64 x 32 and 96 x 32 pixels
-    assert costs.grid()[0] == ["", "parameters (M)", "descriptor", "GFLOPs an image"]
+    assert list(costs.to_frame().columns) == ["parameters (M)", "embedding", "GFLOPs per image"]
     assert "| stripes |" in markdown([], costs=costs)
     assert r"\caption{Costs.}" in latex([], costs)
 
@@ -48,7 +48,7 @@ def test_measured_costs_and_what_a_cpu_cannot_tell(tmp_path):
     values = costs.values["one", ""]
     assert values["latency"] * values["images_per_second"] == pytest.approx(32_000, rel=1e-6)
     assert values["memory"] is None
-    assert costs.grid()[1][-1] == "-"
+    assert costs.to_frame().iloc[0, -1] == "-"
 
 
 def test_a_cost_that_does_not_exist(tmp_path):

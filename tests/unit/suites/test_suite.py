@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from vireid.core.errors import ConfigError, UserError
-from vireid.suites.suite import read_suite
+from vireid.suites.published import published_numbers
+from vireid.suites.suite import list_suites, read_suite
+from vireid.zoo.shipped import SUITES, shipped_path
 
 
 @pytest.fixture
@@ -69,3 +71,31 @@ def test_no_rows_no_config_and_no_file(suite, tmp_path):
         suite("ROWS: {a: {}}\n")
     with pytest.raises(UserError, match=r"mime.yml: the suite cannot be read .*did you mean 'mine.yml'"):
         read_suite(tmp_path / "mime.yml")
+
+
+def test_shipped_suites_are_found_by_name_from_any_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert {"demo", "table1", "figure7", "zoo"} <= set(list_suites())
+    assert not {"reported", "reduced"} & set(list_suites())
+    found = read_suite("table1")
+    assert found.file == shipped_path(SUITES) / "table1.yml"
+    assert found.find("configs/sysu/mmd.yml") == (shipped_path("configs") / "sysu" / "mmd.yml").resolve()
+    assert set(published_numbers(found)) == set(found.reported)
+    with pytest.raises(UserError, match=r"tabel1: .*did you mean 'table1'\? \(shipped suites: "):
+        read_suite("tabel1")
+
+
+def test_a_file_precedes_a_shipped_suite_of_its_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "table1").write_text("TITLE: local\nCONFIG: a.yml\nROWS: {a: {}}\n")
+    assert read_suite("table1").title == "local"
+    assert read_suite(tmp_path / "table1").title == "local"
+
+
+def test_configs_of_the_current_folder_precede_shipped_ones_but_not_for_shipped_suites(suite, tmp_path, monkeypatch):
+    local = tmp_path / "work" / "configs" / "sysu" / "mmd.yml"
+    local.parent.mkdir(parents=True)
+    local.write_text("")
+    monkeypatch.chdir(tmp_path / "work")
+    assert suite("CONFIG: configs/sysu/mmd.yml\nROWS: {a: {}}\n").find("configs/sysu/mmd.yml") == local.resolve()
+    assert read_suite("table3").find("configs/sysu/mmd.yml") != local.resolve()

@@ -1,5 +1,5 @@
 """What the page says of a network on synthetic people is what the committed measurement found. Measuring takes half an
-hour (`benchmarks/synthetic_difficulty.py`); this only holds the page against it."""
+hour (`benchmarks/speed/synthetic_difficulty.py`); this only holds the page against it."""
 
 from __future__ import annotations
 

@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 
 from vireid.core.errors import UserError
+from vireid.evaluation.report import ORACLE_NOTE
 from vireid.runs.reading import read_run
 from vireid.visualize import page
 from vireid.visualize.rendering import read_static
@@ -142,7 +143,7 @@ def test_oracle_is_marked(finished: Path) -> None:
     path.write_text(json.dumps(content))
     found = Reader(words(finished))
     assert found.texts("td")[:2] == ["31.2 ± 1.2 †", "36.2 ± 1.7"]
-    assert "† The attributes of the test images are the labels of their identities (an oracle)." in found.texts("p")
+    assert ORACLE_NOTE in found.texts("p")
 
 
 def test_one_trial_has_no_spread_and_chance_is_said(finished: Path) -> None:

@@ -63,7 +63,7 @@ def test_measured_numbers_come_from_results_on_synthetic_people(tmp_path):
 @pytest.fixture(scope="module")
 def found():
     measured = Measured.read(ROOT / "benchmarks" / "results" / "zoo" / "results.json")
-    return entries(read_published(ROOT / "benchmarks" / "reported.yml"), measured)
+    return entries(read_published(ROOT / "benchmarks" / "suites" / "reported.yml"), measured)
 
 
 def without_costs(text: str) -> list[str]:

@@ -54,10 +54,10 @@ def test_overrides_reach_any_key():
 
 def test_a_name_that_is_not_there_suggests_the_nearest():
     with pytest.raises(
-        UserError, match=r"no model is named 'sysu/agv'; did you mean 'sysu/agw'\? \(known: .*regdb/hct"
+        UserError, match=r"model 'sysu/agv' does not exist; did you mean 'sysu/agw'\? \(known: .*regdb/hct"
     ):
         vireid.create_model("sysu/agv")
-    with pytest.raises(UserError, match=r"no model is named 'baselin'; did you mean 'baseline'\?"):
+    with pytest.raises(UserError, match=r"model 'baselin' does not exist; did you mean 'baseline'\?"):
         vireid.create_model("baselin")
 
 
@@ -107,7 +107,7 @@ def test_a_local_file_of_weights_in_torchvision_names(tmp_path):
 def test_works_from_a_wheel(tmp_path):
     """Built without the network from a copy (building leaves files behind), run from another folder."""
     source = tmp_path / "source"
-    for name in ("vireid", "configs"):
+    for name in ("vireid", "configs", "benchmarks"):
         shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("setup.py", "pyproject.toml", "README.md"):
         shutil.copy(ROOT / name, source / name)
@@ -124,9 +124,22 @@ def test_works_from_a_wheel(tmp_path):
         "print(len(vireid.list_models('*agw*')), len(r.release('mmd').keys));"
         "vireid.create_model('agw', arch='resnet10t', num_ids=3)"
     )
+    commands = (
+        "import vireid.zoo.catalogue as catalogue; from vireid.zoo.cost import Cost;"
+        "catalogue.cost_of = lambda entry: Cost(0, 0, 0, 0);"
+        "from vireid.cli.main import run_command;"
+        "raise SystemExit(run_command('suite', ['figure4', '--dry-run']) or run_command('zoo'))"
+    )
     environment = {"PYTHONPATH": str(tmp_path / "site"), "PATH": "", "OMP_NUM_THREADS": "1", "HOME": str(tmp_path)}
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, env=environment)
     assert ran.returncode == 0, ran.stderr
     first, second = ran.stdout.splitlines()
     assert all(Path(place).is_relative_to(tmp_path / "site") for place in first.split())
     assert second == f"{len(vireid.list_models('*agw*'))} {468}"
+    start = [sys.executable, "-c", commands]
+    ran = subprocess.run(start, capture_output=True, text=True, cwd=tmp_path, env=environment)
+    assert ran.returncode == 0, ran.stderr
+    assert "2 different runs" in ran.stdout
+    page, committed = ((folder / "MODEL_ZOO.md").read_text(encoding="utf-8") for folder in (tmp_path, ROOT))
+    assert page.count("\n| [") == committed.count("\n| [")
+    assert page.split("## Sources")[1] == committed.split("## Sources")[1]

@@ -11,7 +11,7 @@ from vireid.core.errors import ConfigError
 from vireid.zoo.models import list_models
 from vireid.zoo.published import read_published
 
-FILE = Path(__file__).parents[3] / "benchmarks" / "reported.yml"
+FILE = Path(__file__).parents[3] / "benchmarks" / "suites" / "reported.yml"
 METRICS = {"rank1", "rank10", "rank20", "mAP", "mINP"}
 
 
@@ -70,8 +70,7 @@ def test_everything_wrong_with_a_file_is_said(tmp_path):
     file.write_text("a: {source: x, rows: {}}\nb: {source: x, data: y, rows: {r: {all/mAP: 101}, s: [1]}}\n")
     with pytest.raises(ConfigError) as error:
         read_published(file)
-    assert [str(problem) for problem in error.value.problems] == [
-        "reported.yml: a needs source, data and rows",
-        "reported.yml: b/r is not a map of percentages",
-        "reported.yml: b/s is not a map of percentages",
-    ]
+    problems = error.value.problems
+    assert [problem.key for problem in problems] == ["a", "b/r", "b/s"]
+    assert {problem.place for problem in problems} == {"reported.yml"}
+    assert "source, data and rows" in problems[0].text

@@ -1,19 +1,17 @@
-"""Kill a training with SIGKILL at random moments, resume it, and compare with the run that nobody killed.
+"""Kill a training with SIGKILL at random moments, resume it, and compare it with an uninterrupted run.
 
-    python benchmarks/kill_and_resume.py --kills 20 --json benchmarks/results/kill_and_resume.json
+    python benchmarks/speed/kill_and_resume.py --kills 20 --json benchmarks/results/kill_and_resume.json
 
-A tiny network on tiny synthetic people, on the CPU with one thread, evaluated and saved after every epoch, with a
-moving average of its weights. One run is left alone. Each other run is a process of its own that is killed once, at a
-moment drawn from the seed: a stage of the run in turn, an epoch, and a share of the time that the stage took in the run
-that was left alone. Then it is resumed. What must agree bit for bit: every tensor and value of the last checkpoint
-(network, average, objective, optimizer, progress), every loss in the log and every result.
-Exit code 1 where anything differs.
+A very small network on synthetic images, on the CPU with one thread, with an EMA of the weights; evaluated and saved
+after every epoch. One run is not interrupted. Each other run is a process that is killed once, at a moment sampled from
+the seed: the stages of the run in turn, an epoch, and a share of the duration of the stage. Then it is resumed. These
+must be bitwise equal: all tensors and values of the last checkpoint (network, EMA, objective, optimizer, progress), all
+losses in the log and all results. The exit code is 1 if anything differs.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import random
 import shlex
@@ -33,10 +31,12 @@ from vireid.core.errors import UserError, guarded
 from vireid.core.io import TEMPORARY, write_json
 from vireid.core.paths import path_argument
 from vireid.engine.checkpoint import CheckpointFolder
+from vireid.runs.folder import RunFolder
 from vireid.runs.log import JsonLines
+from vireid.runs.metrics import Metrics
 from vireid.synthetic import Recipe, write_dataset
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 CONFIG = str(ROOT / "configs/demo/sysu_mmd.yml")
 EPOCHS = 3
 STAGES = ("set-up", "training", "evaluation", "checkpoint", "last evaluation")  # as a run goes through them
@@ -70,7 +70,7 @@ def drawn(kills: int, seed: int) -> list[Kill]:
 
 def stage_of(run: Path) -> Stage:
     """What a run is doing, or was doing when it ended, as its folder shows it."""
-    records = JsonLines(run / "log.jsonl").read()
+    records = JsonLines(RunFolder(run).log).read()
     if not records:
         return "set-up", 1
     event, epoch = records[-1]["event"], records[-1].get("epoch", EPOCHS)
@@ -165,9 +165,10 @@ def content(run: Path) -> dict[str, Any]:
     for file in sorted(checkpoint.glob("*.safetensors")):
         found |= {f"{file.stem} {name}": tensor for name, tensor in load_file(file).items()}
     found |= _flat("trainer", torch.load(checkpoint / "trainer.pt", weights_only=True))
-    records = [record for record in JsonLines(run / "log.jsonl").read() if record["event"] != "result"]
+    records = [record for record in JsonLines(RunFolder(run).log).read() if record["event"] != "result"]
     found |= _flat("log", [{key: value for key, value in line.items() if key not in TIMES} for line in records])
-    return found | _flat("results", json.loads((run / "metrics.json").read_text(encoding="utf-8"))["results"])
+    reports = Metrics.read(RunFolder(run).metrics).reports
+    return found | _flat("results", {name: report.to_json() for name, report in reports.items()})
 
 
 def _flat(name: str, value: Any) -> dict[str, Any]:
@@ -243,7 +244,7 @@ def main(argv: list[str] | None = None) -> int:
     if options.json:
         own = [] if options.config_file == CONFIG else ["--config-file", options.config_file]
         words = ["--kills", options.kills, "--seed", options.seed, *own, "--json", options.json, *options.overrides]
-        command = shlex.join(["python", "benchmarks/kill_and_resume.py", *map(str, words)])
+        command = shlex.join(["python", "benchmarks/speed/kill_and_resume.py", *map(str, words)])
         record = {"command": command, "torch": torch.__version__, **found}
         write_json(options.json, record)
     return 0 if found["identical"] == found["kills"] else 1

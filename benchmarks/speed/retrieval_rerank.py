@@ -1,11 +1,11 @@
-"""Time and memory of k-reciprocal re-ranking, against the plain form: N x N matrices and loops over images.
+"""Time and memory of k-reciprocal re-ranking, compared with a direct implementation (N x N matrices, loops).
 
-    python benchmarks/retrieval_rerank.py --json benchmarks/results/retrieval_rerank.json
+    python benchmarks/speed/retrieval_rerank.py --json benchmarks/results/retrieval_rerank.json
 
-The plain form, written below, runs at 3,000 images in the same run: in half precision, as the releases of HCT, MMD and
-MCE keep their matrices, and in single precision, where it must give our result. Half of the images ask, half answer;
-features are clusters of 512 dimensions (`retrieval_features.py` draws them). Times are seconds of the clock, the median
-of eleven of ours at 3,000. Peak memory is that of the whole process, each size in a process of its own.
+The direct implementation, below, runs at 3,000 images in the same run: in half precision, as the matrices of the
+releases of HCT, MMD and MCE, and in single precision, where its result must be equal. Half of the images are queries.
+Embeddings are clusters with 512 dimensions (`retrieval_features.py`). Times are wall-clock seconds; at 3,000 images the
+median of eleven repeats. Peak memory is that of a process for each size.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def measure(size: int) -> dict[str, float | int]:
             result[f"plain_{name}_s"] = round(time.perf_counter() - start, 3)
             result[f"plain_{name}_ratio"] = round((time.perf_counter() - start) / statistics.median(taken), 1)
         off = np.abs(-ours - expected)
-        result["entries_that_differ"] = round(float((off > 1e-4).mean()), 6)  # neighbours nearly at one distance
+        result["entries_that_differ"] = round(float((off > 1e-4).mean()), 6)  # neighbors with almost equal distances
         assert np.quantile(off, 0.99) < 1e-4, "the two forms differ"
     return result
 
@@ -111,7 +111,7 @@ def main(argv: list[str] | None = None) -> int:
         results.append(json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout))
         print(json.dumps(results[-1]), flush=True)
         if options.json:
-            record = {"command": "python benchmarks/retrieval_rerank.py", **conditions(), "results": results}
+            record = {"command": "python benchmarks/speed/retrieval_rerank.py", **conditions(), "results": results}
             options.json.parent.mkdir(parents=True, exist_ok=True)
             options.json.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     return 0

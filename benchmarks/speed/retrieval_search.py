@@ -1,13 +1,13 @@
-"""Search by every index: time to build, memory, queries a second, recall against the exact answer.
+"""Search with every index: build time, memory, queries per second, recall compared with the exact result.
 
-    python benchmarks/retrieval_search.py
-    python benchmarks/retrieval_search.py --sizes 1000000 --widths 512 --backends IVF
+    python benchmarks/speed/retrieval_search.py
+    python benchmarks/speed/retrieval_search.py --sizes 1000000 --widths 512 --backends IVF
 
-Each (number of vectors, width, index) is a piece of its own, in a process of its own, kept in the JSON file as it is
-done; pieces that are there are passed over. An index is built once and searched with each of its settings. The exact
-search is timed again in each piece, so a ratio compares two times of one run. Times are those of the clock, on a
-machine without other work; memory is the size of the index as a file. Features: `retrieval_features.py`. Queries are
-not in the gallery, their people are.
+Each combination of number of vectors, width and index runs in a separate process and is stored in the JSON file when it
+is finished; combinations in the file are skipped. An index is built once and searched with each of its settings. The
+exact search is timed again in each combination, so a ratio compares two times of one run. Times are wall-clock times on
+a machine without other load; memory is the size of the index file. Embeddings: `retrieval_features.py`. Queries are
+other images of the identities in the gallery.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ from vireid.retrieval import FaissFlat, FaissHNSW, FaissIVF, FaissIVFPQ, FaissIV
 SIZES, WIDTHS = (10_000, 100_000, 1_000_000), (512, 2048)
 QUERIES, SINGLE, DEPTH = 1000, 100, 10
 LONG = 60.0  # seconds; what takes longer is searched once
-CODE_BYTES = {512: 112, 2048: 448}  # with number and centres less than a sixteenth of the vector
-RESULTS = Path(__file__).parent / "results" / "retrieval_search.json"
+CODE_BYTES = {512: 112, 2048: 448}  # with number and centers less than 1/16 of the vector
+RESULTS = Path(__file__).parents[1] / "results" / "retrieval_search.json"
 Settings = Mapping[str, Mapping[str, int]]  # name -> attributes of the index
 
 
@@ -121,7 +121,7 @@ def searched(index: GalleryIndex, queries: np.ndarray) -> tuple[tuple[np.ndarray
 
 
 def shared(ids: np.ndarray, truth: np.ndarray) -> float:
-    """Mean share of the true first answers that are among the found ones."""
+    """Mean share of the exact results that are among the results."""
     return float((ids[:, :, None] == truth[:, None]).any(axis=1).mean())
 
 
@@ -130,8 +130,8 @@ def stored(file: Path) -> dict[str, Any]:
 
 
 def keep(file: Path, place: dict[str, Any], rows: list[dict[str, Any]], reason: str = "") -> None:
-    """Write a piece's rows, or why there are none, in place of what there was of it."""
-    record = {"command": "python benchmarks/retrieval_search.py", **conditions(), **stored(file)}
+    """Write the rows of a combination, or why they are missing; existing rows of it are replaced."""
+    record = {"command": "python benchmarks/speed/retrieval_search.py", **conditions(), **stored(file)}
     for name in ("results", "not_run"):
         record[name] = [row for row in record[name] if any(row[key] != place[key] for key in place)]
     record["results"] += rows

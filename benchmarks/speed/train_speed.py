@@ -1,18 +1,19 @@
-"""Images a second of a full training step, against the same network in plain float32 with losses written as loops.
+"""Images per second of a training step, compared with the same network in float32 and losses written as loops.
 
-    python benchmarks/train_speed.py --json benchmarks/results/train_speed.json
+    python benchmarks/speed/train_speed.py --json benchmarks/results/train_speed.json
 
-Ours is the trainer itself on a memory-mapped image cache: gathering the batch, augmentation, forward in bfloat16 and
-channels_last where the device multiplies bfloat16, losses, backward, optimizer. Plain is the same network with the
-same weights in float32 and NCHW, its losses with a Python loop over anchors; its batches are normalised before the
-clock starts, so that it is charged for no data at all. Both give the same loss for the same features (checked).
-Repeats of the two alternate in one run; rates are medians, with the smallest and the largest beside them. FLOPs are
-those of convolutions and matrix products, counted by torch, and are set against the largest rate that plain matrix
-products reach here, measured between the repeats: in float32, and in bfloat16 where the run computes in it. A
-processor without bfloat16 instructions emulates them, which takes minutes for one product and measures nothing.
+- Trainer: vireid's trainer on a memory-mapped image cache. A step gathers the batch, augments it, and runs forward,
+  losses, backward and optimizer; in bfloat16 and channels_last on devices with bfloat16 instructions.
+- Reference: the same network and weights in float32 and NCHW, losses with a Python loop over anchors. Its batches are
+  normalized before the measurement, so its time contains no data loading. Both give the same loss (checked).
 
-Where other programs share the cores, rates say little: take `--threads 1` and the ratio of CPU seconds, which a thread
-that is made to wait does not use. (Several threads spin while they wait for one that was interrupted.)
+Repeats of the two alternate in one run. Rates are medians, with minimum and maximum. FLOPs are those of convolutions
+and matrix products, counted by torch, and are compared with the largest rate that plain matrix products reach on this
+machine, measured between the repeats: in float32, and in bfloat16 if the run computes in it. A processor without
+bfloat16 instructions emulates them, which takes minutes for one product; it is skipped.
+
+If other programs use the cores, rates are not reliable: use `--threads 1` and the ratio of CPU seconds, which do not
+include waiting. (With several threads, threads spin while they wait for one that was interrupted.)
 """
 
 from __future__ import annotations
@@ -45,9 +46,10 @@ from vireid.engine.compiling import compile_for_training
 from vireid.engine.distributed import Environment
 from vireid.engine.optim import parameter_groups
 from vireid.engine.trainer import Trainer
+from vireid.runs.folder import RunFolder
 from vireid.runs.log import JsonLines
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 SIZE = (288, 144)
 MATRIX = {"cuda": 8192, "cpu": 2048}  # rows of the matrices whose product is timed
 FACTS = DatasetInfo(num_ids=395, num_cameras=6)  # of SYSU-MM01's training set
@@ -143,7 +145,7 @@ PLAIN: dict[str, Callable[[dict[str, Tensor], Tensor, Tensor], Tensor]] = {
 
 
 class Unsaved:
-    """Checkpoints that are not written: they are no part of a step."""
+    """Checkpoint folder that writes nothing: checkpoints are not part of a step."""
 
     def save(self, *_: Any, **__: Any) -> Path:
         return Path()
@@ -157,7 +159,7 @@ class Ours:
         model, objective = parts(build)
         sampler = build.sampler(samples)
         pin = environment.device.type == "cuda"
-        self.log = JsonLines(folder / "log.jsonl")
+        self.log = JsonLines(RunFolder(folder).log)
         self.trainer = Trainer(
             model=model,
             objective=objective,
@@ -366,7 +368,7 @@ def main(argv: list[str] | None = None) -> int:
         shown = {**vars(options), "json": str(options.json)}
         words = [f"--{k} {v}" for k, v in shown.items() if not isinstance(v, bool)] + ["--compile"] * options.compile
         record = {
-            "command": f"python benchmarks/train_speed.py {' '.join(words)}",
+            "command": f"python benchmarks/speed/train_speed.py {' '.join(words)}",
             "machine": {
                 "device": torch.cuda.get_device_name() if options.device == "cuda" else platform.machine(),
                 "cores": os.cpu_count(),

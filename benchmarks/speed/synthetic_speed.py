@@ -1,9 +1,9 @@
-"""How fast synthetic people are rendered and written: images/s at two sizes, with one and with two processes, as JSON.
+"""Speed of rendering and writing synthetic data: images/s at two sizes, with one and with two processes, as JSON.
 
-    python benchmarks/synthetic_speed.py
+    python benchmarks/speed/synthetic_speed.py
 
-The time runs from the call to the finished folder: starting the processes, rendering, JPEG encoding and writing. What a
-data set of a few images costs, mostly the start of the processes, is taken off in `steady_images_per_second`.
+The time is that of the whole call: start of the processes, rendering, JPEG encoding and writing. For
+`steady_images_per_second`, the time of a dataset of a few images, mostly the start of the processes, is subtracted.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ REQUIRED = {(288, 144): 120, (128, 64): 500}  # images/s with two processes
 
 
 def written(identities: int, images: int, size: tuple[int, int], workers: int) -> tuple[int, float]:
-    """(number of images, seconds) of one data set."""
+    """Write one dataset; return the number of images and the seconds."""
     with tempfile.TemporaryDirectory() as folder:
         begin = time.perf_counter()
         write_dataset(
@@ -40,7 +40,7 @@ def written(identities: int, images: int, size: tuple[int, int], workers: int) -
 @guarded
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--identities", type=int, default=100, help="of each timed data set (default: 100)")
+    parser.add_argument("--identities", type=int, default=100, help="of each timed dataset (default: 100)")
     parser.add_argument("--images", type=int, default=10, help="of each identity and camera (default: 10)")
     arguments = parser.parse_args(argv)
     results = []

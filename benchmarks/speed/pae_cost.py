@@ -1,14 +1,14 @@
-"""What PAE and AAL cost in training: time and peak memory of a step on ResNet-50 at 288 x 144, against plain MMD.
+"""Cost of PAE and AAL in training: time and peak memory of a step on ResNet-50 at 288 x 144, compared with MMD.
 
-    python benchmarks/pae_cost.py --rows 32 --repeats 5 --json benchmarks/results/pae_cost.json
+    python benchmarks/speed/pae_cost.py --rows 32 --repeats 5 --json benchmarks/results/pae_cost.json
 
-Each network lives in a process of its own, which takes a step (forward, losses, backward, optimizer) when it is told
-to; a variant and plain MMD take turns, so that whatever else the machine does meets both alike. Ratios are medians over
-turns, once of seconds on the clock and once of seconds of the process, which tell more where other programs run beside
-it. 32 rows are the batch of MMD-ReID as released; weights weigh less in larger batches. Memory on a CPU is the largest
-resident size of the process less its size before the network was built (weights, gradients, momentum, activations); on
-a GPU it is torch's largest allocation. Default width is `plugins/pae.yml` and `aal.yml`; full width is C
-everywhere, one layer for each gate and each attribute, as the paper writes it; released is `plugins/pae_released.yml`.
+Each network runs in a separate process, which executes a step (forward, losses, backward, optimizer) on request. Steps
+of a variant and of MMD alternate, so that other load of the machine affects both. Ratios are medians over the repeats,
+of wall-clock seconds and of CPU seconds; the latter are more reliable if other programs run. 32 rows are the batch of
+the released MMD-ReID; the share of the weights is smaller in larger batches. Memory on a CPU is the peak resident size
+of the process minus its size before the network was built (weights, gradients, momentum, activations), on a GPU the
+peak allocation of torch. "default" has the widths of `plugins/pae.yml` and `aal.yml`; "full" has width C everywhere,
+one layer for each gate and attribute, as in the paper; "released" is `plugins/pae_released.yml`.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ GOALS = {"time": 1.4, "memory": 1.6}  # of the default width
 
 
 def live(pipe: Connection, variant: str, rows: int, arch: str, device: str, precision: str, threads: int) -> None:
-    """A process that takes a step whenever it is asked, and tells its memory in the end."""
+    """Execute a step for each request of the pipe; send the memory at the end. Runs in a separate process."""
     torch.set_num_threads(threads)
     environment = Environment(device=device, precision=precision)
     base = _resident()
@@ -127,7 +127,7 @@ def pair(options: argparse.Namespace, names: Sequence[str]) -> dict[str, dict[st
 
 
 def compare(options: argparse.Namespace) -> dict[str, Any]:
-    """Each variant beside plain MMD; no more than two networks are in memory at a time."""
+    """Compare each variant with MMD; at most two networks are in memory at a time."""
     rows: dict[str, dict[str, Any]] = {}
     for name in VARIANTS:
         if name == PLAIN:
@@ -171,7 +171,7 @@ def main(argv: list[str] | None = None) -> int:
     print(table(found["results"]))
     if options.json:
         words = [f"--{name} {getattr(options, name)}" for name in ("rows", "repeats", "warmup", "arch", "threads")]
-        command = f"python benchmarks/pae_cost.py {' '.join(words)} --json {options.json}"
+        command = f"python benchmarks/speed/pae_cost.py {' '.join(words)} --json {options.json}"
         write_json(options.json, {"command": command, **found})
     return 0
 

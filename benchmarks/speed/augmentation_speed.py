@@ -1,11 +1,13 @@
-"""Time of augmentation on whole batches against the same work image by image. Prints one line of JSON.
+"""Time of augmentation on batches, compared with the same work image by image. Prints one line of JSON.
 
-    python benchmarks/augmentation_speed.py --device cpu --batch 64 --size 288 144
+    python benchmarks/speed/augmentation_speed.py --device cpu --batch 64 --size 288 144
 
-`batch_ms`: `Augment` with crop, flip and erasing, uint8 in, normalized float32 channels_last out. `loop_ms`: pad,
-slice, flip, normalize and erase each image, then stack, which is what a data loader does for each image. `draw_ms`: the
-part of `batch_ms` that draws the rectangles on the CPU. Fastest of the repeats, because other work on the machine only
-ever adds; `ratio` = loop_ms / batch_ms.
+- `batch_ms`: `Augment` with crop, flip and erasing, from uint8 to normalized float32 channels_last.
+- `loop_ms`: pad, slice, flip, normalize and erase each image, then stack, as a data loader does.
+- `draw_ms`: the part of `batch_ms` that samples the rectangles on the CPU.
+- `ratio`: loop_ms / batch_ms.
+
+Times are the smallest of the repeats, because other processes on the machine can only increase them.
 """
 
 from __future__ import annotations

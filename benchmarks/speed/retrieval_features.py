@@ -1,14 +1,14 @@
-"""Features for the retrieval benchmarks: drawn like those of a trained model, in any number.
+r"""Synthetic embeddings for the retrieval benchmarks, with the variances of those of a trained model.
 
     python tools/make_synthetic.py --layout sysu --out datasets/features --identities 1200 --images 4 \
         --test-identities 300 --val-identities 20 --seed 1 --size 96x48 --difficulty 0
-    python tools/train_net.py --config-file benchmarks/retrieval_features.yml
-    python benchmarks/retrieval_features.py --run runs/features
+    python tools/train_net.py --config-file benchmarks/speed/retrieval_features.yml
+    python benchmarks/speed/retrieval_features.py --run runs/features
 
-Fitted: along each principal direction the features' variance between identities, between the cameras that saw one
-identity, and among the images of one camera. Drawn: centres of identities, of each in five cameras, and four images
-of each of those, normal with these variances, in a random rotation, then made unit. Not isotropic: the variances fall
-as the trained model's do. Widths other than the model's stretch the curve.
+Fitted: along each principal direction, the variance between identities, between the cameras of one identity, and
+between the images of one camera. Sampled: centers of identities, centers of each identity in five cameras, and four
+images in each camera, normally distributed with these variances, randomly rotated, then L2-normalized. The variances
+are not isotropic: they decrease as those of the trained model. Other widths stretch the curve of the variances.
 """
 
 from __future__ import annotations
@@ -24,11 +24,17 @@ from typing import Any
 import numpy as np
 import torch
 
-from vireid.core.errors import UserError, guarded
+from vireid.core.errors import guarded
 from vireid.core.paths import path_argument
+from vireid.runs.folder import RunFolder
+from vireid.runs.metrics import Metrics
+from vireid.runs.results import read_embeddings
 
-MODEL = "resnet10t with AGW, 12 epochs on 900 synthetic people (benchmarks/retrieval_features.yml), seen on 300 others"
-FITTED = Path(__file__).parent / "results" / "retrieval_features.json"
+MODEL = (
+    "resnet10t with AGW, 12 epochs on 900 synthetic people (benchmarks/speed/retrieval_features.yml),"
+    " seen on 300 others"
+)
+FITTED = Path(__file__).parents[1] / "results" / "retrieval_features.json"
 IMAGES, CAMERAS = 4, 5  # of an identity in a camera, of an identity
 LEVELS = ("identity", "camera", "image")
 BLOCK = 100_000  # rows drawn at a time
@@ -114,13 +120,11 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--model", default=MODEL, help="which model, in words")
     parser.add_argument("--json", type=path_argument, default=FITTED)
     options = parser.parse_args(argv)
-    if not (options.run / "features.npz").is_file():
-        raise UserError(f"--run {options.run}: there is no features.npz; train with SAVE_FEATURES true")
-    with np.load(options.run / "features.npz") as saved:
-        result = fit(saved["features"], saved["labels"], saved["cameras"])
-    scores = json.loads((options.run / "metrics.json").read_text(encoding="utf-8"))
+    saved = read_embeddings(options.run)
+    result = fit(saved.features, saved.labels, saved.cameras)
+    reports = Metrics.read(RunFolder(options.run).metrics).reports
     options.json.parent.mkdir(parents=True, exist_ok=True)
-    rank1 = round(scores["results"]["all"]["mean"]["rank1"], 3)
+    rank1 = round(reports["all"].means["rank1"], 3)
     options.json.write_text(json.dumps({"model": options.model, "rank1": rank1, **result}) + "\n", encoding="utf-8")
     for key in LEVELS:
         share = np.cumsum(np.sort(result[key])[::-1]) / np.sum(result[key])

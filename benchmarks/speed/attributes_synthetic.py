@@ -1,16 +1,16 @@
-"""What attributes give on synthetic people: six variants of one training, each evaluated under three attribute sources.
+"""Accuracy with attributes on synthetic data: six training variants, each evaluated with three attribute sources.
 
-    python benchmarks/attributes_synthetic.py --json benchmarks/results/attributes_synthetic.json
-    python benchmarks/attributes_synthetic.py --table benchmarks/results/attributes_synthetic.json
+    python benchmarks/speed/attributes_synthetic.py --json benchmarks/results/attributes_synthetic.json
+    python benchmarks/speed/attributes_synthetic.py --table benchmarks/results/attributes_synthetic.json
 
-People are drawn in the layout of SYSU-MM01 with their attributes. Every variant is `configs/demo/sysu_mmd_pae_aal.yml`
-with parts of it switched off, trained once for each seed: labels in training, and with PAE a loss for the predictor and
-attribute dropout. The one checkpoint is then evaluated with the labels of the test people (an oracle), with the
-attributes that the network predicts from the image, and with the training mean for everybody. `mixed` trains with
-predictions in place of the labels of half of the rows.
+The data has the layout of SYSU-MM01, with attributes. Each variant is `configs/demo/sysu_mmd_pae_aal.yml` with some
+components removed, trained once for each seed: attribute labels in training, and with PAE a loss of the predictor and
+attribute dropout. `mixed` trains with predictions in place of the labels of half of the rows. Each checkpoint is
+evaluated with the labels of the test identities (an oracle), with the attributes that the network predicts from the
+image, and with the training mean for all images.
 
-A run that is finished is not made again: interrupted, the same command goes on. Several of these commands may share the
-work in one --work folder (--seeds 0, --seeds 1 2); each writes the JSON of all runs that it finds there.
+Finished runs are not repeated: after an interruption, start the same command again. Several commands may share one
+--work folder (--seeds 0, --seeds 1 2); each writes the JSON of all runs in it.
 """
 
 from __future__ import annotations
@@ -29,11 +29,13 @@ from vireid.core.errors import guarded
 from vireid.core.io import write_json
 from vireid.core.paths import path_argument
 from vireid.engine.distributed import Environment
+from vireid.evaluation.report import DAGGER, ORACLE_NOTE
 from vireid.experiment.experiment import Experiment
+from vireid.runs.folder import RunFolder
 from vireid.runs.log import JsonLines
 from vireid.synthetic import Recipe, write_dataset
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 CONFIG = ROOT / "configs" / "demo" / "sysu_mmd_pae_aal.yml"
 PEOPLE = Recipe(
     layout="sysu",
@@ -47,7 +49,7 @@ PEOPLE = Recipe(
 )
 SETTINGS: dict[str, Any] = {
     "MODEL.BACKBONE.ARCH": "test_resnet",  # timm's small ResNet for tests: 96 channels, 0.45 M weights
-    "SOLVER.LR": 2e-3,  # from 4e-3 on runs with AAL collapse: all descriptors become the same
+    "SOLVER.LR": 2e-3,  # from 4e-3 on runs with AAL collapse: all embeddings become equal
     "SOLVER.EPOCHS": 8,
     "SOLVER.SCHEDULE.EPOCHS": 8,
     "SAMPLER.STEPS": 50,
@@ -72,7 +74,7 @@ SHOWN = ("rank1", "mAP", "mINP")
 
 
 def run(variant: str, seed: int, work: Path) -> dict[str, Any]:
-    """Train once, evaluate under each source; without PAE there is none to choose."""
+    """Train once and evaluate with each attribute source; variants without PAE have no attribute source."""
     name = "".join(letter if letter.isalnum() else "_" for letter in variant)
     folder = work / f"{name}_{seed}"
     done = folder / "result.json"
@@ -91,7 +93,7 @@ def run(variant: str, seed: int, work: Path) -> dict[str, Any]:
     first = Experiment.from_config(CONFIG, settings)
     reports = first.train(resume=True)
     trained = time.perf_counter() - began
-    epochs = [record for record in JsonLines(folder / "run" / "log.jsonl").read() if record["event"] == "epoch"]
+    epochs = [record for record in JsonLines(RunFolder(folder / "run").log).read() if record["event"] == "epoch"]
     results = {NONE: reports}
     if settings.get("MODEL.ATTRIBUTES.NAME") != NONE:
         results = {"predicted": reports}
@@ -136,13 +138,13 @@ def _spread(values: Sequence[float]) -> dict[str, float | None]:
 
 
 def table(found: Mapping[str, Any], mode: str = "all") -> str:
-    """Markdown, in per cent."""
+    """Format the summary as Markdown, in percent."""
     lines = ["| variant | attributes at test time | seeds | rank-1 | mAP | mINP |", "|---|---|---|---|---|---|"]
     for row in found["summary"]:
-        mark = " †" if row["oracle"] else ""
+        mark = f" {DAGGER}" if row["oracle"] else ""
         cells = [f"{_percent(row[mode][name])}{mark}" for name in SHOWN]
         lines.append(f"| {row['variant']} | {row['source']}{mark} | {row['seeds']} | {' | '.join(cells)} |")
-    return "\n".join([*lines, "", "† oracle: the test images' attributes are the labels of their identities"])
+    return "\n".join([*lines, "", ORACLE_NOTE])
 
 
 def _percent(value: Mapping[str, float | None]) -> str:
@@ -179,7 +181,8 @@ def main(argv: list[str] | None = None) -> int:
             run(variant, seed, arguments.work)
     finished = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(arguments.work.glob("*/result.json"))]
     found = {
-        "command": "python benchmarks/attributes_synthetic.py --json benchmarks/results/attributes_synthetic.json",
+        "command": "python benchmarks/speed/attributes_synthetic.py"
+        " --json benchmarks/results/attributes_synthetic.json",
         "config": str(CONFIG.relative_to(ROOT)),
         "people": {name: getattr(PEOPLE, name) for name in ("identities", "test_identities", "images", "difficulty")},
         "settings": SETTINGS,

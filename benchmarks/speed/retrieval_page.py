@@ -1,8 +1,8 @@
-"""docs/retrieval_results.md and its plots, from the results of the retrieval benchmarks.
+"""Write docs/retrieval_results.md and its plots from the results of the retrieval benchmarks.
 
-    python benchmarks/retrieval_page.py
+    python benchmarks/speed/retrieval_page.py
 
-Nothing is measured here: every number comes from a JSON file of benchmarks/results, or follows from it as written.
+Nothing is measured: all numbers are those of the JSON files of benchmarks/results, or are computed from them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from retrieval_search import BACKENDS
 from vireid.core.errors import guarded
 from vireid.core.io import write_text
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 RESULTS, PAGE, IMAGES = (
     ROOT / "benchmarks" / "results",
     ROOT / "docs" / "retrieval_results.md",

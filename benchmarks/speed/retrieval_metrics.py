@@ -1,12 +1,13 @@
-"""Time of the metrics from a distance matrix, against two loops over queries.
+"""Time of the metrics from a distance matrix, compared with two loops over queries.
 
-    python benchmarks/retrieval_metrics.py --json benchmarks/results/retrieval_metrics.json
+    python benchmarks/speed/retrieval_metrics.py --json benchmarks/results/retrieval_metrics.json
 
-`plain`: a loop over queries in the form of the releases, with a precision for each place of the list. `numpy`: a loop
-over queries in the best form that a loop has, which looks at the places of the correct images only. All three get
-float32 distances and must give the same scores.
-Sizes: the protocols of SYSU-MM01 (one and ten images), RegDB and LLCM (with about three cameras an identity), and each
-with ten times the queries. Times are medians of ours (and of the shorter loops), in seconds.
+- `plain`: a loop over queries as in the releases, with the precision at each rank.
+- `numpy`: an optimized loop over queries, which uses only the ranks of the correct images.
+
+All three get float32 distances and must give the same scores. Sizes: the protocols of SYSU-MM01 (one and ten images),
+RegDB and LLCM (with about three cameras for each identity), and each with ten times the queries. Times are medians in
+seconds.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from vireid.core.paths import path_argument
 from vireid.evaluation import evaluate_distances
 from vireid.evaluation.junk import RULES
 
-RESULTS = Path(__file__).parent / "results" / "retrieval_metrics.json"
+RESULTS = Path(__file__).parents[1] / "results" / "retrieval_metrics.json"
 LONG = 10.0  # seconds; what takes longer is run once
 
 
@@ -181,7 +182,8 @@ def main(argv: list[str] | None = None) -> int:
         )
     if options.json:
         record = {
-            "command": f"python benchmarks/retrieval_metrics.py --repeats {options.repeats} --json {options.json}",
+            "command": "python benchmarks/speed/retrieval_metrics.py"
+            f" --repeats {options.repeats} --json {options.json}",
             "threads": torch.get_num_threads(),
             "cores": os.cpu_count(),
             "versions": {"python": platform.python_version(), "numpy": np.__version__, "torch": str(torch.__version__)},

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""What COMPILE true brings: steps of a two-stream backbone with and without torch.compile, alternating in one run.
+"""Effect of COMPILE: steps of a two-stream backbone with and without torch.compile, alternating in one run.
 
-python benchmarks/compile_speed.py --arch resnet18 --json benchmarks/results/compile_speed.json
+    python benchmarks/speed/compile_speed.py --arch resnet18 --json benchmarks/results/compile_speed.json
 
-A step is forward and backward of the backbone in float32 on random images; losses and optimizer are the same with and
-without COMPILE and left out. `first_step_seconds` contains the compilation, unless torch finds it in its own cache.
+A step is forward and backward of the backbone in float32 on random images. Losses and optimizer do not depend on
+COMPILE and are left out. `first_step_seconds` contains the compilation, unless the cache of torch has it.
 """
 
 from __future__ import annotations

@@ -1,10 +1,11 @@
-"""Does difficulty, not training time, set the number on synthetic people? A short training and one ten times as long.
+"""Effect of training time on synthetic data: a short training, and one that is ten times as long.
 
-    python benchmarks/synthetic_difficulty.py --json benchmarks/results/synthetic_difficulty.json
+    python benchmarks/speed/synthetic_difficulty.py --json benchmarks/results/synthetic_difficulty.json
 
-The same small network from nothing (`configs/demo/sysu_mmd.yml`), on synthetic people of the default difficulty, for
-STEPS and for 10 x STEPS optimisation steps, the learning-rate schedule stretched with them; evaluated on unseen
-identities. Both are resumed where they are interrupted.
+The same small network with random initial weights (`configs/demo/sysu_mmd.yml`) on synthetic data of the default
+difficulty, trained for STEPS and for 10 x STEPS optimization steps with a proportional learning-rate schedule, and
+evaluated on unseen identities. If the scores are close, difficulty and not training time determines them. Interrupted
+runs are resumed.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from vireid.core.paths import path_argument
 from vireid.experiment.experiment import Experiment
 from vireid.synthetic import Recipe, write_dataset
 
-CONFIG = Path(__file__).parents[1] / "configs" / "demo" / "sysu_mmd.yml"
+CONFIG = Path(__file__).parents[2] / "configs" / "demo" / "sysu_mmd.yml"
 EPOCHS = 8
 LENGTHS = (1, 10)
 
@@ -65,7 +66,7 @@ def main(argv: list[str] | None = None) -> int:
     people = Recipe(identities=220, test_identities=60, images=8, size=(128, 64), seed=0)
     write_dataset(arguments.data, people)
     results = {f"{arguments.steps * length} steps": trained(length, arguments) for length in LENGTHS}
-    words = ["python", "benchmarks/synthetic_difficulty.py", *(sys.argv[1:] if argv is None else argv)]
+    words = ["python", "benchmarks/speed/synthetic_difficulty.py", *(sys.argv[1:] if argv is None else argv)]
     if arguments.json:
         write_json(arguments.json, {"command": shlex.join(words), "results": results})
     for steps, protocols in results.items():
