@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import tempfile
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ from vireid.core.errors import DataError, UserError
 from vireid.core.registry import Entry, Registry
 from vireid.core.rng import torch_generator
 from vireid.core.types import DatasetInfo, EmbeddingTable, Modality, Sample
+from vireid.engine import Callback
 from vireid.testing import (
     TINY,
     build_example,
@@ -225,6 +227,16 @@ def check_index(entry: Entry) -> None:
         assert index.description
 
 
+def check_callback(entry: Entry) -> None:
+    """Builds without its package, which `validate` requires; the state of one loads into another."""
+    first, second = build_example(entry.target), build_example(entry.target)
+    assert isinstance(first, Callback)
+    second.load_state_dict(first.state_dict())
+    assert second.state_dict() == first.state_dict()
+    with suppress(UserError):
+        first.validate()
+
+
 OPTIONAL = {"Milvus": "milvus_lite"}  # what a machine may do without
 ADDRESSES = {"Milvus": lambda folder: {"address": f"{folder}/milvus.db"}}
 
@@ -247,6 +259,7 @@ CONTRACTS = {
     "SAMPLERS": check_sampler,
     "AUGMENTATIONS": check_augmentation,
     "OPTIMIZERS": check_optimizer,
+    "CALLBACKS": check_callback,
     "LR_SCHEDULES": check_lr_schedule,
     "PROTOCOLS": check_protocol,
     "SIMILARITIES": check_similarity,
