@@ -157,5 +157,5 @@ def test_a_newer_schema_is_refused(name, tmp_path):
 def test_a_schema_that_is_no_version_is_refused(version, tmp_path):
     path = tmp_path / "metrics.json"
     path.write_text(json.dumps({KEY: version, "results": {}}))
-    with pytest.raises(DataError, match="schema must be a whole number of at least 1"):
+    with pytest.raises(DataError, match="schema must be an integer of at least 1"):
         Metrics.read(path)

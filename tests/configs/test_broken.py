@@ -71,7 +71,7 @@ def test_wrong_type(complaint):
     assert complaint("SOLVER: {EPOCHS: many, NESTEROV: yes, LR: true}") == (
         "error: x.yml: SOLVER.LR = true is not a number\n"
         "x.yml: SOLVER.NESTEROV = 'yes' is not true or false\n"
-        "x.yml: SOLVER.EPOCHS = 'many' is not a whole number\n"
+        "x.yml: SOLVER.EPOCHS = 'many' is not an integer\n"
     )
 
 
@@ -211,8 +211,8 @@ SIMILARITY: {NAME: Similarty}
 """
     assert complaint(text, "MODEL.POOL.P", "-3", "MODEL.BACKBONE.ARCH", "resnet10") == (
         "error: x.yml: SEED = -1 is below 0\n"
-        "x.yml: SIZE = [288] is not a list of 2 whole numbers\n"
-        "x.yml: SAMPLER.IDENTITIES = 0.5 is not a whole number\n"
+        "x.yml: SIZE = [288] is not a list of 2 integers\n"
+        "x.yml: SAMPLER.IDENTITIES = 0.5 is not an integer\n"
         "x.yml: SAMPLER.SEED is filled in at run time; remove it\n"
         "x.yml: OBJECTIVE.TRIPLET.MARGIN is an argument of nothing: OBJECTIVE.TRIPLET.NAME is none\n"
         "x.yml: OBJECTIVE.MMD.MODE = 'hing' is not one of ('threshold', 'hinge'); did you mean 'hinge'?\n"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +23,7 @@ from vireid.core.errors import DataError, UserError
 from vireid.core.registry import Entry, Registry
 from vireid.core.rng import torch_generator
 from vireid.core.types import DatasetInfo, EmbeddingTable, Modality, Sample
-from vireid.engine import Callback
+from vireid.engine.callbacks import Callback
 from vireid.testing import (
     TINY,
     build_example,
@@ -149,6 +148,15 @@ def check_lr_schedule(entry: Entry) -> None:
     assert factors == [schedule(epoch) for epoch in range(200)]
 
 
+def check_callback(entry: Entry) -> None:
+    """A callback has all hooks, and a state of plain values that another one takes."""
+    callback = build_example(entry.target)
+    assert isinstance(callback, Callback)
+    state = callback.state_dict()
+    build_example(entry.target).load_state_dict(state)
+    assert callback.state_dict() == state
+
+
 def check_protocol(entry: Entry) -> None:
     """Trials are row selections, the same each time, of rows that exist."""
     protocol, rows = build_example(entry.target), table()
@@ -227,16 +235,6 @@ def check_index(entry: Entry) -> None:
         assert index.description
 
 
-def check_callback(entry: Entry) -> None:
-    """Builds without its package, which `validate` requires; the state of one loads into another."""
-    first, second = build_example(entry.target), build_example(entry.target)
-    assert isinstance(first, Callback)
-    second.load_state_dict(first.state_dict())
-    assert second.state_dict() == first.state_dict()
-    with suppress(UserError):
-        first.validate()
-
-
 OPTIONAL = {"Milvus": "milvus_lite"}  # what a machine may do without
 ADDRESSES = {"Milvus": lambda folder: {"address": f"{folder}/milvus.db"}}
 
@@ -259,8 +257,8 @@ CONTRACTS = {
     "SAMPLERS": check_sampler,
     "AUGMENTATIONS": check_augmentation,
     "OPTIMIZERS": check_optimizer,
-    "CALLBACKS": check_callback,
     "LR_SCHEDULES": check_lr_schedule,
+    "CALLBACKS": check_callback,
     "PROTOCOLS": check_protocol,
     "SIMILARITIES": check_similarity,
     "RERANKERS": check_reranker,
@@ -276,7 +274,9 @@ def entries() -> Iterator[tuple[str, Registry, str]]:
 @pytest.mark.parametrize(("kind", "entry"), entries())
 def test_a_part_keeps_the_promises_of_its_kind(kind, entry):
     assert kind in CONTRACTS, f"no contract is written for {kind}: add one here, it tests {entry.name} and all to come"
-    CONTRACTS[kind](entry)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)  # a bottleneck of a few units may start with all of them inactive
+        CONTRACTS[kind](entry)
 
 
 def on_meta(names: Iterable[str]) -> dict[str, torch.Tensor]:

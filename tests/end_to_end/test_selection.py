@@ -1,4 +1,4 @@
-"""The average of the weights, and a checkpoint chosen on people who are not trained on: one run with both."""
+"""The EMA of the weights, and a checkpoint chosen on people who are not trained on: one run with both."""
 
 import json
 import os
@@ -87,7 +87,7 @@ def test_the_best_epoch_counts_and_results_say_how_it_was_chosen(train, whole):
     assert checkpoint(whole)[1] == {"epoch": best, "score": max(scores)}
     found = results(whole)
     assert found["all"]["conditions"]["checkpoint"] == (
-        f"best mAP on 5 training identities held out of training (epoch {best}), average of the weights (decay 0.9)"
+        f"best mAP on 5 training identities held out of training (epoch {best}), EMA of the weights (decay 0.9)"
     )
     assert sorted(path.name for path in (whole / "checkpoints").iterdir()) == sorted(
         {f"epoch_{best:04d}", "epoch_0003"}

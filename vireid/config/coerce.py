@@ -16,7 +16,7 @@ _SEQUENCES = (list, abc.Sequence, abc.Iterable, abc.Collection, abc.MutableSeque
 _SETS = (set, frozenset, abc.Set)
 _MAPPINGS = (dict, abc.Mapping, abc.MutableMapping)
 _WORDS: dict[Any, tuple[str, str]] = {  # one and several
-    int: ("a whole number", "whole numbers"),
+    int: ("an integer", "integers"),
     float: ("a number", "numbers"),
     bool: ("true or false", "true or false values"),
     str: ("a word", "words"),
@@ -41,7 +41,7 @@ class Mismatch(Exception):
 def convert(value: Any, annotation: Any) -> Any:
     """Convert a value to the type of an annotation.
 
-    A whole number is accepted for a float, a list for a tuple, and the word `none` for None where None is allowed.
+    A integer is accepted for a float, a list for a tuple, and the word `none` for None where None is allowed.
     True and false are not numbers. An annotation without a rule for plain values accepts all of them.
 
     Raises:
@@ -79,9 +79,9 @@ def describe(annotation: Any, *, several: bool = False) -> str:
     """What an annotation accepts, in words.
 
     >>> describe(tuple[int, int]), describe(float | None), describe(list[str])
-    ('a list of 2 whole numbers', 'a number or null', 'a list of words')
+    ('a list of 2 integers', 'a number or null', 'a list of words')
     >>> describe(tuple[tuple[int, int], ...])
-    'a list of lists of 2 whole numbers'
+    'a list of lists of 2 integers'
     """
     if get_origin(annotation) is Annotated:
         return describe(get_args(annotation)[0], several=several)

@@ -99,7 +99,7 @@ SETTINGS: dict[str, Setting] = {
             "EMA",
             float,
             0.0,
-            "decay of an exponential moving average of the weights, which is evaluated instead; 0: off",
+            "decay of an EMA of the weights, which is evaluated instead; 0: off",
             _decay,
         ),
         Setting("EVALUATE_EVERY", int, 0, "epochs between evaluations; 0: only at the end", _at_least(0), free=True),

@@ -57,7 +57,7 @@ def require_finite(name: str, rows: np.ndarray) -> np.ndarray:
     """
     bad = ~np.isfinite(rows).all(axis=1)
     if bad.any():
-        raise DataError(f"{name}: row {int(bad.argmax())} is not finite ({int(bad.sum())} of {len(bad)} rows)")
+        raise DataError(f"{name}: row {int(bad.argmax())} is not finite ({int(bad.sum())} of {len(rows)} rows)")
     return rows
 
 

@@ -13,7 +13,7 @@ from vireid.core.labels import LARGEST, fits_int64, normalized_name, number_faul
 def label_array(name: str, values: object, *, negative: bool = False) -> np.ndarray:
     """Convert labels to (N,) int64, or to text if some labels are names.
 
-    Accepted: integers, whole floats (3.0), text. Text becomes numbers if all of it is whole numbers, so that "4",
+    Accepted: integers, whole floats (3.0), text. Text becomes numbers if all of it is integers, so that "4",
     "4.0" and 4 are one label. Other text is compared after Unicode normalization.
 
     Args:
@@ -34,14 +34,14 @@ def label_array(name: str, values: object, *, negative: bool = False) -> np.ndar
     if array.dtype.kind in "US":
         return _of_text(name, array)
     if array.dtype.kind == "b":
-        raise UserError(f"{name} holds true and false; labels are whole numbers or names")
+        raise UserError(f"{name} holds true and false; labels are integers or names")
     if array.dtype.kind == "f":
         array = array.astype(np.float64)
         _require(name, array, np.isfinite(array), "is not finite")
-        _require(name, array, array == np.floor(array), "is not a whole number")
+        _require(name, array, array == np.floor(array), "is not an integer")
         _require(name, array, np.abs(array) < exact, "is too large for a float; give integers")
     elif array.dtype.kind not in "iu":
-        raise UserError(f"{name} holds values of the type {array.dtype}; labels are whole numbers or names")
+        raise UserError(f"{name} holds values of the type {array.dtype}; labels are integers or names")
     if not negative:
         _require(name, array, array >= 0, "is negative; leave images without a label out")
     if array.dtype.kind == "u":
@@ -71,7 +71,7 @@ def comparable_labels(
         if len(arrays[numbers]) and not any(whole_number(text) is not None for text in set(arrays[names].tolist())):
             titles = first[0], second[0]
             raise UserError(
-                f"{titles[numbers]} holds whole numbers and {titles[names]} holds names (such as"
+                f"{titles[numbers]} holds integers and {titles[names]} holds names (such as"
                 f" {shortened(str(arrays[names][0]))!r}): they can never be equal; use one kind of label on both sides"
             )
     both = np.concatenate([array.astype(str) for array in arrays])
@@ -80,7 +80,7 @@ def comparable_labels(
 
 
 def _exact(values: object) -> int:
-    """The number below which every whole number has a float of its own, in the type of these values."""
+    """The number below which every integer has a float of its own, in the type of these values."""
     kind = getattr(values, "dtype", None)
     if isinstance(kind, torch.dtype):
         return round(2 / torch.finfo(kind).eps) if kind.is_floating_point else 2**53
@@ -127,7 +127,7 @@ def _float_tensor(values: Tensor) -> np.ndarray:
 def _check_kinds(name: str, items: list | tuple) -> None:
     kinds = {_kind(kind) for kind in set(map(type, items))}
     if "true or false" in kinds:
-        raise UserError(f"{name} holds true and false; labels are whole numbers or names")
+        raise UserError(f"{name} holds true and false; labels are integers or names")
     if "text" in kinds and kinds - {"text"}:
         texts = [item for item in items if isinstance(item, str)]
         others = [item for item in items if not isinstance(item, str)]
@@ -143,7 +143,7 @@ def _kind(kind: type) -> str:
 
 
 def _of_text(name: str, array: np.ndarray) -> np.ndarray:
-    """Text labels as int64 where all are whole numbers, else as normalized text."""
+    """Text labels as int64 where all are integers, else as normalized text."""
     words, inverse = np.unique(array, return_inverse=True)
     texts = [word.decode("utf-8", "replace") if isinstance(word, bytes) else word for word in words.tolist()]
     numbers = [whole_number(text) for text in texts]

@@ -18,7 +18,7 @@ _SCIENTIFIC = re.compile(r"-?\d+(?:\.\d*)?[eE][-+]\d+|-?\d+\.\d*[eE]\d+", re.ASC
 
 
 def whole_number(text: str) -> int | None:
-    """Parse a whole number from 0 to 2^63 - 1; None for anything else.
+    """Parse an integer from 0 to 2^63 - 1; None for anything else.
 
     Leading zeros and a fraction of zeros (as pandas writes a column of floats) do not change the number.
 
@@ -36,7 +36,7 @@ def number_fault(text: str) -> str | None:
     """Describe why a text is a number but not a label; None for labels and for names.
 
     >>> number_fault("-1")
-    'is negative; labels are whole numbers from 0'
+    'is negative; labels are integers from 0'
     >>> number_fault("cam_c") is None, number_fault("3.0") is None
     (True, True)
     """
@@ -45,13 +45,13 @@ def number_fault(text: str) -> str | None:
         return None
     found = _WHOLE.fullmatch(text)
     if found is not None and found[1]:
-        return "is negative; labels are whole numbers from 0"
+        return "is negative; labels are integers from 0"
     if found is not None:
         return f"is larger than {LARGEST}, the largest 64-bit integer; number the labels otherwise, or use names"
     if _FRACTION.fullmatch(text):
-        return "is not a whole number"
+        return "is not an integer"
     if _SCIENTIFIC.fullmatch(text):
-        return "is written in scientific notation; write a whole number in digits"
+        return "is written in scientific notation; write an integer in digits"
     return None
 
 
@@ -125,7 +125,7 @@ def int64_array(values: Iterable[int], what: str) -> np.ndarray:
         pass
     row = next(row for row, value in enumerate(values) if not fits_int64(value))
     raise DataError(
-        f"the {what} of image {row} is {shortened(str_of(values[row]))}, not a whole number that fits into 64 bits"
+        f"the {what} of image {row} is {shortened(str_of(values[row]))}, not an integer that fits into 64 bits"
     )
 
 

@@ -1,9 +1,12 @@
-"""Checkpoints: written whole or not at all, checked before they are believed, no code in them.
+"""Checkpoints: written atomically, verified by digests when read, free of code.
 
-A checkpoint is a folder: `model.safetensors` (what retrieval needs), `objective.safetensors` (parameters and state
-of the losses), `training.safetensors` (the weights that training goes on from, where the model holds their average),
-`trainer.pt` (optimizer and progress, tensors and plain values only), `meta.json` (what it is a checkpoint of, and a
-digest of each file).
+A checkpoint is a folder with the files
+
+- `model.safetensors`: the network that is evaluated,
+- `objective.safetensors`: parameters and state of the losses,
+- `training.safetensors`: the network that is trained, if the evaluated one is its moving average (EMA),
+- `trainer.pt`: optimizer, progress and state of callbacks, as tensors and plain values,
+- `meta.json`: dataset and number of identities, digests of the other files, inputs of the run.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from vireid.core.errors import CheckpointError, UserError
+from vireid.core.errors import ArgumentError, CheckpointError, UserError
 from vireid.core.io import digest, remove_folder, replaced_folder, sweep
 from vireid.core.types import Progress
 from vireid.core.weight_files import missing_prefix, read_safetensors, unreadable, without_prefix
@@ -67,19 +70,21 @@ class TrainerState:
 
 
 def save_weights(module: nn.Module, path: Path) -> None:
-    """State dict -> safetensors. The format knows no channels_last and no shared storage: plain copies are written."""
+    """Write the state dict as safetensors: contiguous copies, because the format has no channels_last."""
     values = {name: value.detach().cpu().contiguous().clone() for name, value in module.state_dict().items()}
     try:
         save_file(values, path)
-    except SafetensorError as error:  # how the library tells a full disk
+    except SafetensorError as error:  # raised for a full disk
         raise OSError(str(error)) from error
 
 
 def load_weights(module: nn.Module, path: Path) -> None:
-    """safetensors -> module, strict: missing, unexpected and misshapen tensors are all named in one CheckpointError.
+    """Load a .safetensors file into a module, which keeps its device and memory format.
 
-    A prefix that all names of the file have (`module.`, `_orig_mod.`) is removed; a warning says so in one line.
-    The module keeps its device and memory format.
+    A prefix that all names of the file have (`module.`, `_orig_mod.`) is removed and logged.
+
+    Raises:
+        CheckpointError: With all missing and unexpected tensors and those of another shape.
     """
     try:
         saved = read_safetensors(path)
@@ -93,12 +98,12 @@ def load_weights(module: nn.Module, path: Path) -> None:
 
 
 def fit_weights(module: nn.Module, saved: Mapping[str, Tensor], place: str) -> None:
-    """Copy tensors into a module after comparing all names and shapes; `place` begins the error text."""
+    """Copy tensors into a module after all names and shapes were compared; `place` is the start of the error text."""
     own = module.state_dict()
     problems = [f"{name} is missing" for name in own if name not in saved]
     problems += [f"{name} is not part of this model" for name in saved if name not in own]
     problems += [
-        f"{name} has shape {tuple(saved[name].shape)}, the model wants {tuple(own[name].shape)}"
+        f"{name} has shape {tuple(saved[name].shape)}, the model needs {tuple(own[name].shape)}"
         for name in own
         if name in saved and saved[name].shape != own[name].shape
     ]
@@ -125,17 +130,19 @@ def _use_of(prefix: str) -> str:
 class CheckpointFolder:
     """The checkpoints of one run: `<folder>/epoch_0007` and so on.
 
-    The last `keep` stay, and the one that `best` names. `inputs` (`RunInputs.to_json`) are stored with each. Reading
-    believes a checkpoint only if every digest fits; otherwise the one before is taken and a warning says so.
+    Args:
+        folder: The folder.
+        keep: Number of checkpoints that are kept, in addition to the selected one.
+        inputs: `RunInputs.to_json` of the run, stored with each checkpoint.
     """
 
     def __init__(self, folder: Path, *, keep: int = 2, inputs: Mapping[str, Any] | None = None) -> None:
         if keep < 1:
-            raise ValueError(f"keep must be at least 1, got {keep}")
+            raise ArgumentError("keep", f"must be at least 1, got {keep}")
         self.folder, self.keep, self.inputs = folder, keep, inputs
 
     def epochs(self) -> list[int]:
-        """Epochs with a checkpoint, ascending; says nothing about whether it is whole."""
+        """Epochs with a checkpoint, ascending; the checkpoints are not verified."""
         names = [path.name.removeprefix("epoch_") for path in self.folder.glob("epoch_*") if path.is_dir()]
         return sorted(int(name) for name in names if name.isdigit())
 
@@ -143,7 +150,7 @@ class CheckpointFolder:
         return self.folder / f"epoch_{epoch:04d}"
 
     def stored_inputs(self) -> dict[str, Any] | None:
-        """`RunInputs.to_json` of the run, from the newest checkpoint that records them; None where none does."""
+        """`RunInputs.to_json` of the run, from the newest checkpoint that has them; None without one."""
         each = (stored_inputs(self.path(epoch)) for epoch in reversed(self.epochs()))
         return next((inputs for inputs in each if inputs is not None), None)
 
@@ -157,9 +164,15 @@ class CheckpointFolder:
         *,
         training: nn.Module | None = None,
     ) -> Path:
-        """Write the checkpoint of `state.progress.epoch` (or under another name), then drop the ones too many.
+        """Write a checkpoint, then remove old ones.
 
-        `model` is what retrieval needs; `training` the network that learns, where it is another one.
+        Args:
+            model: The network that is evaluated.
+            objective: The losses.
+            state: The rest of the training state.
+            facts: What a checkpoint must agree in to belong to this run.
+            name: Name of the folder; "": that of the epoch.
+            training: The network that is trained, if it is another one.
         """
         target = self.folder / name if name else self.path(state.progress.epoch)
         with replaced_folder(target) as aside:
@@ -167,7 +180,7 @@ class CheckpointFolder:
             save_weights(objective, aside / OBJECTIVE)
             if training is not None:
                 save_weights(training, aside / TRAINING)
-            with (aside / TRAINER).open("wb") as file:  # torch's own opening tells a full disk as a RuntimeError
+            with (aside / TRAINER).open("wb") as file:  # opened by torch, a full disk is a RuntimeError
                 torch.save(asdict(state), file)
             files = {path.name: digest(path) for path in sorted(aside.iterdir())}
             meta: dict[str, Any] = {
@@ -191,9 +204,10 @@ class CheckpointFolder:
         sweep(self.folder)
 
     def newest(self, facts: Mapping[str, Any]) -> int | None:
-        """Epoch of the newest whole checkpoint, or None where there is none at all.
+        """Epoch of the newest intact checkpoint; None if there are no checkpoints. Damaged ones are logged.
 
-        Damaged ones are passed over with a warning; if all are damaged, CheckpointError.
+        Raises:
+            CheckpointError: If all checkpoints are damaged, or the newest intact one is of another dataset.
         """
         epochs = self.epochs()
         for epoch in reversed(epochs):
@@ -201,15 +215,15 @@ class CheckpointFolder:
                 check(self.path(epoch), facts)
                 return epoch
             except _Damaged as damage:
-                log.warning("%s; going back to the one before", damage)
+                log.warning("%s; using the one before", damage)
         if epochs:
-            raise CheckpointError(f"{self.folder}: none of the {len(epochs)} checkpoints is whole")
+            raise CheckpointError(f"{self.folder}: all {len(epochs)} checkpoints are damaged")
         return None
 
     def load(
         self, epoch: int, model: nn.Module, objective: nn.Module, *, training: nn.Module | None = None
     ) -> TrainerState:
-        """Weights into model, objective and, where it is another one, the network that learns; returns the rest."""
+        """Load the weights of a checkpoint (`training`: the trained network, if it is another one); return the rest."""
         folder = self.path(epoch)
         load_weights(model, folder / MODEL)
         load_weights(objective, folder / OBJECTIVE)
@@ -218,7 +232,7 @@ class CheckpointFolder:
         place = folder / TRAINER
         try:
             saved = torch.load(place, map_location="cpu", weights_only=True)
-        except Exception as error:  # bytes of foreign origin make torch raise anything; it builds plain values only
+        except Exception as error:  # torch raises any exception for such bytes; it builds plain values only
             raise CheckpointError(f"{place}: not a readable optimizer state: {unreadable(place, error)}") from error
         try:
             return TrainerState.of(saved)
@@ -227,13 +241,14 @@ class CheckpointFolder:
 
 
 class _Damaged(UserError):
-    """A checkpoint whose files are not what was written."""
+    """The files of a checkpoint are missing or differ from what was written."""
 
 
 def check(folder: Path, facts: Mapping[str, Any]) -> dict[str, Any]:
-    """`meta.json` of a checkpoint after all its digests were compared.
+    """Verify all digests of a checkpoint and return its `meta.json`.
 
-    Raises CheckpointError if it belongs to another data set (`facts`: e.g. number of identities) or format.
+    Raises:
+        CheckpointError: If it is damaged, of another format, or differs from `facts`, such as the number of identities.
     """
     try:
         meta = json.loads((folder / META).read_text(encoding="utf-8"))
@@ -263,29 +278,29 @@ def _agree(folder: Path, stored: Mapping[str, Any], facts: Mapping[str, Any]) ->
 
 
 def stored_inputs(path: Path) -> dict[str, Any] | None:
-    """`RunInputs.to_json` of the run that wrote a checkpoint folder; None for a file, and for an older version's."""
+    """`RunInputs.to_json` of the run that wrote a checkpoint folder; None for a file and for an older version."""
     if path.name == MODEL:
         path = path.parent
     try:
         found = json.loads((path / META).read_text(encoding="utf-8")).get("inputs")
     except (OSError, ValueError, AttributeError):
-        return None  # loading it says what is wrong
+        return None  # loading it reports what is wrong
     return found if isinstance(found, dict) else None
 
 
 def stored_ids(path: Path) -> int:
-    """How many identities a checkpoint (folder or .safetensors file) was trained on; 0 where it does not say."""
+    """Number of training identities of a checkpoint (folder or .safetensors file); 0 if it is not stored."""
     if path.name == MODEL and (path.parent / META).is_file():
         path = path.parent
     try:
         facts = json.loads((path / META).read_text(encoding="utf-8"))["facts"] if path.is_dir() else read_facts(path)
         return int(facts.get("num_ids", 0))
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return 0  # loading it says what is wrong
+        return 0  # loading it reports what is wrong
 
 
 def _checkpoints_in(folder: Path) -> str:
-    """The newest checkpoint below a run folder or a folder of checkpoints; "" where there is none."""
+    """The newest checkpoint below a run folder or a folder of checkpoints; "" without one."""
     for place in (folder / "checkpoints", folder):
         if epochs := CheckpointFolder(place).epochs():
             return str(CheckpointFolder(place).path(epochs[-1]))
@@ -293,11 +308,17 @@ def _checkpoints_in(folder: Path) -> str:
 
 
 def load_model(path: Path, model: nn.Module, data: Mapping[str, Any] | None = None) -> None:
-    """Weights for evaluation: a checkpoint folder (its digests are checked) or a single .safetensors file, which may
-    say in its metadata what it belongs to (`vireid.interop.weights`).
+    """Load weights for evaluation.
 
-    `data`: the data set at hand, e.g. {"data": "RegDB", "split": 3}. A checkpoint of the same data set must agree in
-    all of it, because a model of another split has seen the test people of this one; one of another data set need not.
+    Args:
+        path: A checkpoint folder, whose digests are verified, or a .safetensors file, whose metadata may have the
+            dataset (`vireid.interop.weights`).
+        model: The network.
+        data: The dataset, such as {"data": "RegDB", "split": 3}. A checkpoint of the same dataset must agree in all of
+            it, because a model of another split was trained on test identities of this one.
+
+    Raises:
+        CheckpointError: If the checkpoint is damaged, missing, of another split, or does not fit the network.
     """
     if path.name == MODEL and (path.parent / META).is_file():
         path = path.parent

@@ -24,7 +24,7 @@ def require_compiler(device: torch.device) -> None:
     """Look for the compiler that torch.compile needs on a device; nothing is compiled.
 
     Raises:
-        ConfigError: If there is none.
+        ConfigError: If it is missing.
     """
     fault = _cpp_fault() if device.type == "cpu" else _triton_fault()
     if fault:

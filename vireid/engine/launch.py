@@ -139,8 +139,8 @@ def terminate_with_parent() -> None:
 def report_errors_once() -> Iterator[None]:
     """Report an error that several processes raise in one of them only.
 
-    A UserError passes in the first process that raises this text; in the others it becomes SystemExit(2). Any other
-    exception passes in the first process that fails, because the others usually fail only as a consequence; in these
+    A UserError passes in the process that raises this text first; in the others it becomes SystemExit(2). Any other
+    exception passes in the process that fails first, because the others usually fail only as a consequence; in these
     it becomes SystemExit(1). Ctrl-C is left to the launcher. With one process nothing changes.
     """
     if "LOCAL_RANK" not in os.environ:

@@ -36,7 +36,7 @@ class SGD(torch.optim.SGD):
 
 @OPTIMIZERS.register
 class Adam(torch.optim.Adam):
-    """Adam with L2 regularisation, as MPANet and MCE use it."""
+    """Adam with L2 regularization, as MPANet and MCE use it."""
 
     def __init__(self, params: Groups, *, lr: float = 3.5e-4, weight_decay: float = 5e-4) -> None:
         super().__init__(params, lr=lr, weight_decay=weight_decay)
@@ -98,14 +98,23 @@ class WarmupCosine:
 
 
 def trainable(model: nn.Module, objective: nn.Module) -> dict[str, nn.Parameter]:
-    """Parameters that learn, by path: those of the objective begin with "objective."."""
+    """Trainable parameters by path; the paths of the objective start with "objective."."""
     named = dict(model.named_parameters())
     named |= {f"objective.{name}": parameter for name, parameter in objective.named_parameters()}
     return {name: parameter for name, parameter in named.items() if parameter.requires_grad}
 
 
 def check_paths(key: str, given: Mapping[str, float], named: Iterable[str]) -> None:
-    """ConfigError with every given path under which no named parameter lies, and every number below 0."""
+    """Check module paths and their numbers.
+
+    Args:
+        key: Configuration key of the paths.
+        given: Module path -> number.
+        named: Names of the trainable parameters.
+
+    Raises:
+        ConfigError: With every path without a trainable parameter, and every number below 0.
+    """
     paths = {".".join(name.split(".")[:depth]) for name in named for depth in range(1, name.count(".") + 2)}
     tops = ", ".join(sorted(path for path in paths if "." not in path))
     faults = [
@@ -119,7 +128,7 @@ def check_paths(key: str, given: Mapping[str, float], named: Iterable[str]) -> N
 
 
 def part_at(model: nn.Module, objective: nn.Module, path: str) -> nn.Module | nn.Parameter:
-    """The module or the parameter at such a path."""
+    """The module or the parameter at a path of `trainable`."""
     first, _, rest = path.partition(".")
     owner, own = (objective, rest) if first == "objective" else (model, path)
     parameters = dict(owner.named_parameters())
@@ -127,12 +136,20 @@ def part_at(model: nn.Module, objective: nn.Module, path: str) -> nn.Module | nn
 
 
 def parameter_groups(model: nn.Module, objective: nn.Module, lr_scale: Mapping[str, float]) -> list[dict[str, Any]]:
-    """Trainable parameters grouped by the factor of their learning rate.
+    """Group the trainable parameters by the factor of their learning rate.
 
-    `lr_scale` maps a module path to its factor: `backbone` for a part of the model, `objective.graph` for a loss that
-    owns parameters. The longest path that fits a parameter wins; the rest have factor 1.
-    Each group is {"params": [...], "scale": factor}; groups are sorted by factor and parameters keep the module order,
-    so that optimizer state saved by one run fits the next.
+    Args:
+        model: The network.
+        objective: The losses.
+        lr_scale: Module path -> factor: `backbone` for a part of the network, `objective.graph` for a loss with
+            parameters. The longest path that fits a parameter wins; the others have factor 1.
+
+    Returns:
+        Groups {"params": [...], "scale": factor}, sorted by factor, with parameters in module order, so that the
+        optimizer state of one run fits the next.
+
+    Raises:
+        ConfigError: For paths without a parameter, paths without effect, and factors below 0.
     """
     named = trainable(model, objective)
     check_paths("SOLVER.LR_SCALE", lr_scale, named)

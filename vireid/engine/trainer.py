@@ -157,7 +157,7 @@ class Trainer:
             getattr(callback, hook)(self, *arguments)
 
     def resume(self) -> bool:
-        """Continue from the newest valid checkpoint; False if there is none."""
+        """Continue from the newest intact checkpoint; False without one."""
         environment = self.environment
         epoch = environment.from_main(lambda: self.checkpoints.newest(self.checkpoint_key))
         if epoch is None:
@@ -340,7 +340,7 @@ class Trainer:
         gradients = [parameter.grad for parameter in self.step_module.parameters() if parameter.grad is not None]
         if not gradients:
             return torch.zeros((), device=self.environment.device)
-        return torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
+        return torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))  # type: ignore[reportPrivateImportUsage]
 
     def _check_finite(self, record: StepRecord) -> None:
         """Stop before the optimizer step if the total or the gradient is not finite; a measured term may be NaN."""

@@ -38,7 +38,7 @@ def evaluate_retrieval(
         query_features: Embeddings (Q, D) of any norm; they are L2-normalized. float64 embeddings are compared in
             float64, all others in float32.
         gallery_features: Embeddings (G, D).
-        query_ids: Identities (Q,): whole numbers from 0, or names; text such as "0004" is the number 4.
+        query_ids: Identities (Q,): integers from 0, or names; text such as "0004" is the number 4.
         gallery_ids: Identities (G,); images of unknown identity may have negative numbers.
         query_cameras: Camera numbers (Q,) of the dataset; may be None for "regdb".
         gallery_cameras: Camera numbers (G,).

@@ -322,7 +322,7 @@ class Experiment:
     def _selection(self, epoch: int, best: Mapping[str, Any], ema: float) -> str:
         """How the checkpoint was selected, for the conditions of the results."""
         held = self.config.HELDOUT_IDENTITIES
-        averaged = f", average of the weights (decay {ema:g})" if ema else ""
+        averaged = f", EMA of the weights (decay {ema:g})" if ema else ""
         if not best:
             return f"last epoch ({epoch}){averaged}"
         by = f"mAP on {held} training identities held out of training" if held else "rank-1 on the test set"

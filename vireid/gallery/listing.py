@@ -14,7 +14,7 @@ from vireid.data.datasets.csv_text import MODALITIES, csv_lines, seconds_of
 from vireid.data.images.image_files import IMAGE_SUFFIXES, LeftOut, find_images
 from vireid.gallery.store import UNKNOWN
 
-LARGEST = 2**63 - 1  # whole numbers are stored as int64
+LARGEST = 2**63 - 1  # integers are stored as int64
 FAULTS = 20  # bad lines that an error lists
 
 
@@ -43,7 +43,7 @@ def images_of(place: Path, known: Known) -> list[Sample]:
 def listed_images(place: Path, known: Known) -> Listing:
     """List the images of a CSV file, below a folder (sorted by path), or a single image.
 
-    Columns of a CSV file: path (relative to its folder, or absolute), and optionally identity, camera (whole numbers),
+    Columns of a CSV file: path (relative to its folder, or absolute), and optionally identity, camera (integers),
     modality (visible or infrared) and time (seconds, or 2024-05-31T10:20:30).
 
     Raises:
@@ -143,7 +143,7 @@ def whole_number(role: str, word: str) -> int:
     3
     """
     if not re.fullmatch(r"[0-9]+(\.0*)?", word):
-        raise UserError(f"{role} {word!r} is not a whole number")
+        raise UserError(f"{role} {word!r} is not an integer")
     number = int(word.split(".")[0])
     if number > LARGEST:
         raise UserError(f"{role} {word} is larger than {LARGEST}, the largest number that can be stored")

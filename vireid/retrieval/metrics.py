@@ -24,7 +24,7 @@ from vireid.core.label_arrays import comparable_labels
 from vireid.retrieval.places import Groups, Junk, Matrix, Worker
 
 Cmc = Literal["identity", "image"]
-EXACT = 2**53  # every whole number up to it is a float64
+EXACT = 2**53  # every integer up to it is a float64
 MAX_RANK = 1_000_000  # the longest CMC curve
 CHUNK = 1 << 18  # matrix entries that one thread works on at a time: they stay in the cache of a core
 SHARED = 1 << 20  # the same with several threads: long steps, so that they seldom wait for the interpreter lock
@@ -200,12 +200,12 @@ def _float_distances(distances: np.ndarray) -> np.ndarray:
 
 
 def _check_ranks(ranks: Sequence[int]) -> int:
-    """Return the largest rank; UserError unless all are whole numbers from 1 to MAX_RANK."""
+    """Return the largest rank; UserError unless all are integers from 1 to MAX_RANK."""
     kinds = (int, float, np.integer, np.floating)
     values = list(ranks) if isinstance(ranks, Iterable) and not isinstance(ranks, (str, bytes)) else []
     numbers = all(isinstance(rank, kinds) and not isinstance(rank, bool) for rank in values)
     if not values or not numbers or not all(rank >= 1 and rank % 1 == 0 for rank in values):
-        raise UserError(f"ranks must be whole numbers from 1 on, got {ranks!r}")
+        raise UserError(f"ranks must be integers from 1 on, got {ranks!r}")
     if max(values) > MAX_RANK:
         raise UserError(f"ranks must be at most {MAX_RANK}, got {ranks!r}")
     return int(max(values))

@@ -28,7 +28,7 @@ def require_readable(version: Any, path: Path) -> None:
     """
     version = 1 if version is None else version
     if isinstance(version, bool) or not isinstance(version, int) or version < 1:
-        raise DataError(f"{path}: {KEY} must be a whole number of at least 1, got {version!r}")
+        raise DataError(f"{path}: {KEY} must be an integer of at least 1, got {version!r}")
     if version > SCHEMA:
         raise DataError(
             f"{path}: written with schema {version} by a newer version of vireid, this version reads schemas up to"

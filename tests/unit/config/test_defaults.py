@@ -13,8 +13,8 @@ def test_every_default_passes_its_own_check(setting):
     ("key", "value", "text"),
     [
         ("SEED", -1, "is below 0"),
-        ("SEED", 1.5, "is not a whole number"),
-        ("SIZE", [288], "is not a list of 2 whole numbers"),
+        ("SEED", 1.5, "is not an integer"),
+        ("SIZE", [288], "is not a list of 2 integers"),
         ("SIZE", [8, 64], "is too small: [height, width] of at least 16 pixels each"),
         ("DEVICE", "cud", "is not one of ('auto', 'cpu', 'cuda'); did you mean 'cuda'?"),
         ("OUTPUT_DIR", "", "is empty"),

@@ -33,7 +33,7 @@ def test_every_form_of_a_whole_number_is_that_number(values):
         (np.array(["4", 4], object), "ids mixes text"),
         (["a", float("nan")], "ids mixes text ('a') and other values (nan)"),
         ([1.0, float("nan")], "ids: entry 1 is nan, which is not finite"),
-        ([1.5], "ids: entry 0 is 1.5, which is not a whole number"),
+        ([1.5], "ids: entry 0 is 1.5, which is not an integer"),
         ([1.0, float("inf")], "ids: entry 1 is inf, which is not finite"),
         ([2.0**60], "is too large for a float; give integers"),
         ([3, -1], "ids: entry 1 is -1, which is negative"),
@@ -70,9 +70,9 @@ def test_both_sides_are_compared_by_value():
     assert equal([4], ["04", "mia"]) == [[True, False]]
     assert equal([LARGEST], [LARGEST, LARGEST - 1]) == [[True, False]]
     assert equal(np.array([LARGEST], np.uint64), [LARGEST - 1]) == [[False]]
-    with pytest.raises(UserError, match=r"query_ids holds whole numbers and gallery_ids holds names .such as 'mia'."):
+    with pytest.raises(UserError, match=r"query_ids holds integers and gallery_ids holds names .such as 'mia'."):
         equal([4], ["mia"])
-    with pytest.raises(UserError, match="gallery_ids holds whole numbers and query_ids holds names"):
+    with pytest.raises(UserError, match="gallery_ids holds integers and query_ids holds names"):
         equal(["id4"], ["4"])
 
 

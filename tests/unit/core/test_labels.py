@@ -32,7 +32,7 @@ def test_whole_numbers_are_parsed_by_value(text, number):
 @pytest.mark.parametrize(
     ("text", "part"),
     [
-        ("-3", "negative"), ("-3.0", "negative"), ("3.5", "not a whole number"), (".5", "not a whole number"),
+        ("-3", "negative"), ("-3.0", "negative"), ("3.5", "not an integer"), (".5", "not an integer"),
         ("1" * 21, "larger than 9223372036854775807"), ("9" * 5000, "larger than"),
         ("3.000000000000000000e+00", "scientific notation"), ("1e+20", "scientific notation"),
     ],
@@ -62,7 +62,7 @@ def test_spellings_that_collide():
 
 @pytest.mark.parametrize("value", [2**63, -(2**63) - 1, 10**21, 3.0, 3.7, "3", None, True])
 def test_values_that_are_no_64_bit_integers_are_refused_with_their_row(value):
-    with pytest.raises(DataError, match=r"the identity of image 1 is .*, not a whole number that fits into 64 bits"):
+    with pytest.raises(DataError, match=r"the identity of image 1 is .*, not an integer that fits into 64 bits"):
         int64_array([1, value], "identity")
 
 

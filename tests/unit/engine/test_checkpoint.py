@@ -70,14 +70,14 @@ def test_a_damaged_newest_checkpoint_falls_back_and_says_so(tmp_path, caplog, fi
     with caplog.at_level(logging.WARNING):
         assert CheckpointFolder(tmp_path).newest(FACTS) == 1
     assert "damaged checkpoint" in caplog.text
-    assert "going back to the one before" in caplog.text
+    assert "using the one before" in caplog.text
 
 
 def test_all_damaged_is_an_error_and_none_is_none(tmp_path):
     assert CheckpointFolder(tmp_path).newest(FACTS) is None
     save(tmp_path, [1])
     (tmp_path / "epoch_0001" / MODEL).unlink()
-    with pytest.raises(CheckpointError, match="none of the 1 checkpoints is whole"):
+    with pytest.raises(CheckpointError, match="all 1 checkpoints are damaged"):
         CheckpointFolder(tmp_path).newest(FACTS)
 
 
@@ -99,7 +99,7 @@ def test_weights_of_another_model_are_refused_tensor_by_tensor(tmp_path):
     text = str(error.value)
     assert "2.weight is missing" in text
     assert "1.bias is not part of this model" in text
-    assert "0.weight has shape (4, 3, 3, 3), the model wants (5, 3, 3, 3)" in text
+    assert "0.weight has shape (4, 3, 3, 3), the model needs (5, 3, 3, 3)" in text
 
 
 @pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "module._orig_mod."])
@@ -167,7 +167,7 @@ class Hostile:
 
 
 def folder_damaged(folder):
-    with pytest.raises(CheckpointError, match="none of the 1 checkpoints is whole"):
+    with pytest.raises(CheckpointError, match="all 1 checkpoints are damaged"):
         folder.newest(FACTS)
     return True
 

@@ -122,7 +122,7 @@ def test_tensors_with_a_graph_and_in_bfloat16_are_taken(problem):
             {"gallery_features": np.ones((33, 6))},
             "query_features have the width 7, but gallery_features 6; both must be equal",
         ),
-        ({"ranks": (1, 0.5)}, "ranks must be whole numbers from 1 on, got (1, 0.5)"),
+        ({"ranks": (1, 0.5)}, "ranks must be integers from 1 on, got (1, 0.5)"),
     ],
 )
 def test_mistakes_are_one_clear_text(problem, change, text):
@@ -177,5 +177,5 @@ def test_integer_distances_that_no_float_holds_keep_their_order():
 
 
 def test_true_is_no_rank(problem):
-    with pytest.raises(UserError, match="ranks must be whole numbers from 1 on"):
+    with pytest.raises(UserError, match="ranks must be integers from 1 on"):
         evaluate_retrieval(**problem, ranks=(True, 5))

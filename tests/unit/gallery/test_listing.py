@@ -36,7 +36,7 @@ def test_every_bad_line_is_named(photos):
     with pytest.raises(DataError, match="has 5 lines that cannot be used") as error:
         images_of(photos / "bad.csv", Known())
     for text in (
-        "line 2: camera 'x' is not a whole number",
+        "line 2: camera 'x' is not an integer",
         "line 3: the path is empty",
         "line 4: modality 'rgbb' is unknown; did you mean 'rgb'?",
         "line 5: time 'noon' is neither seconds nor a date",
@@ -55,7 +55,7 @@ def test_numbers_as_pandas_writes_them(photos):
 @pytest.mark.parametrize("cell", ["3.5", "-1", "1e3", "nan", "inf", "c1", "\u0663", "0x1", " 1 2 "])
 def test_cells_that_are_no_number(photos, cell):
     (photos / "a.csv").write_text(f"path,camera,modality\n0_1.png,{cell},rgb\n", encoding="utf-8")
-    with pytest.raises(DataError, match=f"line 2: camera '{re.escape(cell.strip())}' is not a whole number"):
+    with pytest.raises(DataError, match=f"line 2: camera '{re.escape(cell.strip())}' is not an integer"):
         images_of(photos / "a.csv", Known())
 
 

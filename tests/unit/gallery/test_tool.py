@@ -54,7 +54,7 @@ def test_ranked_lists_in_three_forms(tool, gallery, photos, tmp_path, capsys):
         (["--camera", "1", "--camera", "9"], "no image of the gallery passes camera 9: its cameras are 1, 2, 3"),
         (["--camera", "9", "--after", "100"], "no image of the gallery passes camera 9: its cameras are 1, 2, 3"),
         (["--camera", str(2**63)], "camera 9223372036854775808 is larger than"),
-        (["--camera", "c1"], "camera 'c1' is not a whole number"),
+        (["--camera", "c1"], "camera 'c1' is not an integer"),
         (["--after", "400"], "no image of the gallery passes after 400: its times are 100 to 309"),
         (["--before", "2024-05-31", "--after", "2025-05-31"], "no time is after 1748649600 and before 1717113600"),
         (["--before", "99"], "no image of the gallery passes before 99: its times are 100 to 309"),

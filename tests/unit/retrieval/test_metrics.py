@@ -140,8 +140,8 @@ def test_nan_is_an_error_that_names_its_place(monkeypatch, junk):
         ({"query_ids": np.zeros(3)}, r"query_ids must have the shape \(2,\)"),
         ({"gallery_ids": np.zeros((3, 1))}, r"gallery_ids must have the shape \(3,\)"),
         ({"junk": np.zeros((2, 3))}, r"junk must be bool \(2, 3\), got float64"),
-        ({"ranks": ()}, "ranks must be whole numbers"),
-        ({"ranks": (0, 5)}, "ranks must be whole numbers"),
+        ({"ranks": ()}, "ranks must be integers"),
+        ({"ranks": (0, 5)}, "ranks must be integers"),
         ({"cmc": "identiy"}, "did you mean 'identity'"),
     ],
 )

@@ -70,7 +70,7 @@ def test_every_faulty_cell_is_named(tmp_path: Path) -> None:
         "line 2, column bag: '2' is not 0, 1 or empty",
         "line 2, column hat: 'yes' is not 0, 1 or empty",
         "line 3, column identity: 'x' is not an integer",
-        "line 4, column camera: '-1' is negative; labels are whole numbers from 0",
+        "line 4, column camera: '-1' is negative; labels are integers from 0",
         "line 5: 3 cells, but line 1 names 4 columns",
         "line 7: identity 8 in camera 1 is already in line 6",
         "line 9: identity 9 is already in line 8",

@@ -215,7 +215,7 @@ def test_wrong_arguments(arguments, text):
 
 
 def test_floats_of_whole_numbers_are_those_numbers(read):
-    """pandas writes a column of whole numbers with a gap as 3.0, 6.0."""
+    """pandas writes a column of integers with a gap as 3.0, 6.0."""
     text = GOOD.replace("jpg,7,1,", "jpg,7.0,1.0,").replace("jpg,4,3,", "jpg,004,3.00,").replace("12,2,", "12.0,2,")
     assert text != GOOD
     data = read(text)
@@ -249,9 +249,9 @@ def test_names_are_compared_in_one_unicode_form(read):
         ("b/5.png,12,2", f"b/5.png,{'1' * 21},2", f"images.csv:6: identity '{'1' * 21}' is larger than {2**63 - 1}"),
         ("b/5.png,12,2", f"b/5.png,12,{'1' * 21}", f"images.csv:6: camera '{'1' * 21}' is larger than {2**63 - 1}"),
         ("b/5.png,12,2", f"b/5.png,{'9' * 5000},2", f"images.csv:6: identity '{'9' * 37}...' is larger than"),
-        ("b/5.png,12,2", "b/5.png,-1,2", "images.csv:6: identity '-1' is negative; labels are whole numbers from 0"),
+        ("b/5.png,12,2", "b/5.png,-1,2", "images.csv:6: identity '-1' is negative; labels are integers from 0"),
         ("b/5.png,12,2", "b/5.png,12,-1.0", "images.csv:6: camera '-1.0' is negative"),
-        ("b/5.png,12,2", "b/5.png,12,2.5", "images.csv:6: camera '2.5' is not a whole number"),
+        ("b/5.png,12,2", "b/5.png,12,2.5", "images.csv:6: camera '2.5' is not an integer"),
         ("b/5.png,12,2", "b/5.png,1.2e+01,2", "images.csv:6: identity '1.2e+01' is written in scientific notation"),
         ("b/5.png,12,2", "b/5.png,nan,2", "images.csv:6: the identity is 'nan', which stands for a missing value"),
         ("b/5.png,12,2", "b/5.png,12,<NA>", "images.csv:6: the camera is '<NA>', which stands for a missing value"),
