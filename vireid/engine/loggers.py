@@ -80,7 +80,7 @@ class WandbLogger(_Tracker):
 
     Args:
         project: Name of the project.
-        name: Name of the run; None: chosen by the service.
+        run_name: Name of the run; None: chosen by the service.
         run_id: Identifier of the run, to continue its record; None: a new record.
         every: Steps between records of a step; 0: none.
     """
@@ -88,14 +88,14 @@ class WandbLogger(_Tracker):
     package, install = "wandb", "pip install wandb"
 
     def __init__(
-        self, *, project: str = "vireid", name: str | None = None, run_id: str | None = None, every: int = 50
+        self, *, project: str = "vireid", run_name: str | None = None, run_id: str | None = None, every: int = 50
     ) -> None:
         super().__init__(every=every)
-        self.project, self.name, self.run_id = project, name, run_id
+        self.project, self.run_name, self.run_id = project, run_name, run_id
         self._run: Any = None
 
     def _start(self, module: Any) -> None:
-        self._run = module.init(project=self.project, name=self.name, id=self.run_id, resume="allow")
+        self._run = module.init(project=self.project, name=self.run_name, id=self.run_id, resume="allow")
 
     def _log(self, values: Mapping[str, float], step: int) -> None:
         self._run.log(dict(values), step=step)

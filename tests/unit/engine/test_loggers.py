@@ -47,7 +47,7 @@ def run(callback, **settings):
 
 
 def test_wandb_gets_steps_epochs_and_evaluations(calls):
-    run(WandbLogger(project="p", name="n", every=5))
+    run(WandbLogger(project="p", run_name="n", every=5))
     assert calls[0] == ("init", (), {"project": "p", "name": "n", "id": None, "resume": "allow"})
     step, epoch, evaluation = (values for name, (values,), _ in calls[1:4] if name == "log")
     assert step == {"step/loss": 2.0, "step/grad_norm": 0.5, "step/lr": 0.1}, "NaN is left out"
