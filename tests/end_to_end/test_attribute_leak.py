@@ -67,7 +67,7 @@ def test_everything_that_is_refused(leak, released, people, tmp_path):
         (place, "--ids missing; give --attributes and --ids, or --config-file"),
         (["--attributes", missing, *ids], f"the attributes {missing} do not exist; DATA.ATTRIBUTES is a folder or zip"),
         ([*place, "--ids", missing], f"{missing} is missing; it holds the identities of the split"),
-        ([*place, "--ids", tmp_path / "empty.txt"], "is empty; it should hold identities"),
+        ([*place, "--ids", tmp_path / "empty.txt"], "is empty; it holds the identities"),
         ([*place, "--ids", tmp_path / "ids.txt"], "has no label in any camera for"),
         ([*released, "--matcher", "haming"], "unknown attribute matcher 'haming'; did you mean 'hamming'?"),
         ([*released, "--mode", "indor"], "mode must be one of ('all', 'indoor'), got 'indor'; did you mean 'indoor'?"),

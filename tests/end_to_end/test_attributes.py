@@ -79,7 +79,7 @@ def test_a_part_frozen_at_an_epoch_stays_and_a_resumed_run_ends_in_the_same_bits
 def test_no_attributes_is_one_text_before_anything_is_read(run):
     code, text = run("run", "DATA.ATTRIBUTES", "none", attributes=None)
     assert code == 2
-    assert "needs num_attributes, and this data set has none; name a table of them with DATA.ATTRIBUTES" in text
+    assert "needs num_attributes, and this dataset has none; name a table of them with DATA.ATTRIBUTES" in text
     assert "Traceback" not in text
 
 

@@ -61,7 +61,7 @@ def test_memories_need_the_view_that_they_read(train, tmp_path, capsys):
     words = [*WORDS, "VIEWS.AUXILIARY.NAME", "none"]
     assert train(tmp_path / "run", *words, config=str(config_path("sysu/mce"))) == 2
     text = capsys.readouterr().err
-    assert "a part of the objective asks for view 1 of the training images, but VIEWS is empty" in text
+    assert "a part of the objective requests view 1 of the training images, but VIEWS is empty" in text
     assert "Traceback" not in text
 
 

@@ -12,14 +12,17 @@ import torch
 import train_speed
 from torch import Tensor
 
-from vireid.config import load_config
+from vireid.config import Build, load_checked
 from vireid.testing import tiny_batch
 
 
 def config_of(method):
     words = ["--method", method, "--arch", "test_resnet", "--batch", "16"]
     options = train_speed.parser().parse_args(words)
-    return load_config(train_speed.ROOT / "configs" / "sysu" / f"{method}.yml", train_speed.settings(options))
+    return Build(
+        load_checked(train_speed.ROOT / "configs" / "sysu" / f"{method}.yml", train_speed.settings(options)),
+        train_speed.FACTS,
+    )
 
 
 @pytest.mark.parametrize("method", sorted(train_speed.PLAIN))
