@@ -199,7 +199,7 @@ def differences_frame(compared: Sequence[Compared]) -> DataFrame:
     """Return the differences to the baseline row as texts, one row for each row and protocol."""
     import pandas
 
-    columns = ["data set, protocol", *(HEADINGS.get(metric, metric) for metric in MAIN_METRICS)]
+    columns = ["dataset, protocol", *(HEADINGS.get(metric, metric) for metric in MAIN_METRICS)]
     rows = []
     for pair in compared:
         by_metric = {difference.metric: difference for difference in pair.differences}
