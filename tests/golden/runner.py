@@ -1,7 +1,8 @@
 """Runs every golden case of a folder through the adapter of its kind.
 
-The folder is `VIREID_GOLDEN`, or `data` beside this file. It holds up to three sub-folders (`agw`, `pae`, `mpa`),
-each with its index `golden_<sub-folder>.json`. An adapter is a function of a case, found by sub-folder and kind and by
+The folder is `VIREID_GOLDEN`, or `data` beside this file. It holds up to four sub-folders (`agw`, `pae`, `mpa`,
+`saai`), each with its index `golden_<sub-folder>.json`. An adapter is a function of a case, found by sub-folder and kind
+and by
 nothing else:
 
     @adapter("agw", "eval_sysu")
@@ -28,7 +29,7 @@ import pytest
 import yaml
 
 HERE = Path(__file__).parent
-FOLDERS = ("agw", "pae", "mpa")
+FOLDERS = ("agw", "pae", "mpa", "saai")
 ADAPTER_MODULES = (
     "adapters_metrics",
     "adapters_gallery",
@@ -44,6 +45,7 @@ ADAPTER_MODULES = (
     "adapters_ddag",
     "adapters_deen",
     "adapters_caj_mce",
+    "adapters_openset",
 )
 
 Check = Callable[["Case"], None]
@@ -55,7 +57,7 @@ SLOW: set[tuple[str, str]] = set()
 class Case:
     """One entry of an index and the folder it lies in."""
 
-    folder: str  # agw, pae or mpa: says the conventions
+    folder: str  # one of FOLDERS, each with its conventions
     entry: Mapping[str, Any] = field(repr=False)  # as the index has it
     path: Path  # of the sub-folder
     siblings: Mapping[str, Mapping[str, Any]] = field(repr=False)  # entries of the same index by name
