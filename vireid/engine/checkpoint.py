@@ -62,11 +62,18 @@ class TrainerState:
 
     @classmethod
     def of(cls, saved: Mapping[str, Any]) -> TrainerState:
-        """Make the state of what was saved; versions before 0.2 saved the decay of the average as `ema`."""
+        """Make the state of what `to_saved` returned."""
         values = {**saved, "progress": Progress(**saved["progress"])}
         if decay := values.pop("ema", 0.0):
-            values["callbacks"] = {"WeightAverage": {"decay": decay}}
+            values["callbacks"] = {**values.get("callbacks", {}), "WeightAverage": {"decay": decay}}
         return cls(**values)
+
+    def to_saved(self) -> dict[str, Any]:
+        """Plain values for `trainer.pt`; without the state of other callbacks, versions before 0.2 read them, too."""
+        values = asdict(self)
+        callbacks = values.pop("callbacks")
+        values["ema"] = callbacks.pop("WeightAverage", {}).get("decay", 0.0)
+        return {**values, "callbacks": callbacks} if callbacks else values
 
 
 def save_weights(module: nn.Module, path: Path) -> None:
@@ -181,7 +188,7 @@ class CheckpointFolder:
             if training is not None:
                 save_weights(training, aside / TRAINING)
             with (aside / TRAINER).open("wb") as file:  # opened by torch, a full disk is a RuntimeError
-                torch.save(asdict(state), file)
+                torch.save(state.to_saved(), file)
             files = {path.name: digest(path) for path in sorted(aside.iterdir())}
             meta: dict[str, Any] = {
                 "format": FORMAT,

@@ -262,3 +262,25 @@ def test_a_checkpoint_of_another_split_of_the_dataset_is_refused(tmp_path, file,
     load_model(path, model, {"data": "LLCM"})  # another data set: nothing of it was seen in training
     with pytest.raises(CheckpointError, match="epoch_0001: checkpoint does not match this run: split is 3"):
         load_model(path, model, {"data": "RegDB", "split": 4})
+
+
+OLD_STATE = {  # trainer.pt of versions before 0.2
+    "progress": {"epoch": 1, "step": 10, "last_epoch": {}},
+    "optimizer": {},
+    "threads": 2,
+    "best": {},
+    "processes": 1,
+    "ema": 0.9,
+}
+
+
+def test_the_state_of_earlier_versions_is_read_and_written():
+    state = TrainerState.of(OLD_STATE)
+    assert state.ema == 0.9
+    assert state.to_saved() == OLD_STATE
+    assert TrainerState.of({**OLD_STATE, "ema": 0.0}).callbacks == {}
+
+
+def test_the_state_of_other_callbacks_is_kept_with_it():
+    state = TrainerState(Progress(1, 10, {}), {}, 2, callbacks={"WeightAverage": {"decay": 0.9}, "Mine": {"seen": 3}})
+    assert TrainerState.of(state.to_saved()) == state

@@ -121,7 +121,7 @@ def choose_threshold(
 
 
 def sure_errors(searches: int, fpir: float, confidence: float) -> int:
-    """Largest number of errors whose one-sided upper Clopper-Pearson bound is at most `fpir`; -1 if there is none."""
+    """Largest number of errors whose one-sided upper Clopper-Pearson bound is at most `fpir`; -1: no number has it."""
     errors = np.arange(searches)
     bounds = betaincinv(errors + 1, searches - errors, confidence)  # increases with the errors
     return int(np.searchsorted(bounds, fpir, side="right")) - 1
