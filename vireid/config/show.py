@@ -20,6 +20,7 @@ from vireid.core.binding import bind
 from vireid.core.fields import BATCH_FIELDS
 from vireid.core.io import write_text
 from vireid.core.paths import normalized_path
+from vireid.core.text import align_columns
 
 
 def resolved_tree(checked: CheckedConfig) -> dict[str, Any]:
@@ -217,11 +218,9 @@ def _shown(component: Component) -> str:
 
 def table(rows: Sequence[Row]) -> str:
     """Format rows as text: one line for each component, followed by the sources of the fields that it needs."""
-    width = [max(len(getattr(row, column)) for row in rows) for column in ("slot", "name", "source")]
     lines = []
-    for row in rows:
-        head = f"{row.slot:<{width[0]}}  {row.name:<{width[1]}}  {row.source:<{width[2]}}"
-        lines.append(head.rstrip())
+    for row, head in zip(rows, align_columns([(row.slot, row.name, row.source) for row in rows])):
+        lines.append(head)
         lines += [f"    needs     {need}" for need in row.needs.split(", ") if need]
         lines += [f"    provides  {row.provides}"] if row.provides else []
     return "\n".join(lines)

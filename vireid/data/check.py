@@ -14,7 +14,7 @@ from typing import Any
 from vireid.core.errors import DataError, Finding, Severity, finding_lines
 from vireid.core.interfaces import Dataset
 from vireid.core.progress import progress_bar
-from vireid.core.text import counted
+from vireid.core.text import align_columns, counted
 from vireid.core.types import Modality, Sample
 from vireid.data.attributes import UNKNOWN
 from vireid.data.findings import findings_of
@@ -128,8 +128,7 @@ class DatasetReport:
             for name, count in table.items():
                 label = split if name == "all" else f"  {name}"
                 rows.append((label, *(str(number) for number in vars(count).values())))
-        widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-        return ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip() for row in rows]
+        return align_columns(rows, numbers=True)
 
 
 Validate = Callable[[DatasetListing], Sequence[Finding]]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from vireid.core.text import align_columns
 from vireid.evaluation.coverage import skipped_text
 from vireid.retrieval.metrics import QueryScores, Scores
 
@@ -183,16 +184,6 @@ def format_table(reports: Mapping[str, Report]) -> str:
     if any(report.oracle for report in reports.values()):
         text.append(ORACLE_NOTE)
     return "\n".join([*text, *_conditions(reports)])
-
-
-def align_columns(cells: Sequence[Sequence[str]]) -> list[str]:
-    """Pad the cells of a table for a terminal, one line for each row.
-
-    >>> align_columns([["", "mAP"], ["all", "30.0"]])
-    ['     mAP', 'all  30.0']
-    """
-    widths = [max(map(len, column)) for column in zip(*cells)]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in cells]
 
 
 def skipped_line(report: Report) -> str:

@@ -10,7 +10,8 @@ from typing import Any
 
 from vireid.core.errors import UserError
 from vireid.core.io import write_json
-from vireid.evaluation.report import Report, align_columns, conditions_text, metric_heading, percent_text
+from vireid.core.text import align_columns
+from vireid.evaluation.report import Report, conditions_text, metric_heading, percent_text
 from vireid.runs.folder import RunFolder
 from vireid.runs.metrics import Metrics
 from vireid.runs.schema import KEY, SCHEMA
