@@ -311,7 +311,7 @@ def arrays_of_another_size(root: Path) -> Broken:
 
 def folder_without_permission(root: Path) -> Broken:
     if os.geteuid() == 0:
-        pytest.skip("root may read everything")
+        pytest.skip("the superuser may read every folder: run the tests as another user")
     folder = sorted((root / "cam1").iterdir())[0]
     folder.chmod(0)
     return flawed(root, f"folders that cannot be listed: {folder} (Permission denied); change their permissions")

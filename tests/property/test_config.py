@@ -81,6 +81,6 @@ def test_a_typo_of_a_component_is_named(data):
         node = node[key]
     if node["NAME"] == "none":
         return
-    wrong = data.draw(typos(node["NAME"]).filter(lambda word: word not in COMPONENTS))  # Adam is no typo of AdamW
+    wrong = data.draw(typos(node["NAME"]).filter(lambda word: word not in COMPONENTS))  # Adam is not a typo
     node["NAME"] = wrong
     assert any(repr(wrong) in problem for problem in texts(make_config(tree), wrong))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from vireid.engine.trainer import Trainer
 
 
-class _Tracker(Callback):
+class _Tracker(Callback, ABC):
     """Send numbers of steps, epochs and evaluations to a service, in the main process only.
 
     Args:
@@ -64,14 +65,17 @@ class _Tracker(Callback):
         if trainer.environment.is_main:
             self._log({f"{place}/{name}": value for name, value in values.items()}, trainer.progress.step)
 
+    @abstractmethod
     def _start(self, module: Any) -> None:
-        raise NotImplementedError
+        """Open the record of the run with the imported package."""
 
+    @abstractmethod
     def _log(self, values: Mapping[str, float], step: int) -> None:
-        raise NotImplementedError
+        """Send numbers of a step."""
 
+    @abstractmethod
     def _finish(self) -> None:
-        raise NotImplementedError
+        """Close the record."""
 
 
 @CALLBACKS.register

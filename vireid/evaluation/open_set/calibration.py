@@ -21,6 +21,8 @@ def _examples(scores: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.nd
         raise DataError(f"calibration needs finite scores (n,) and labels (n,), got {scores.shape} and {labels.shape}")
     if labels.all() or not labels.any():
         raise DataError("calibration needs examples of the same identity and of different identities")
+    if scores.min() == scores.max():
+        raise DataError(f"all {len(scores)} scores are {scores[0]:g}: a calibration needs different scores")
     return scores, labels
 
 
@@ -84,12 +86,15 @@ class LogisticCalibration:
             weights = np.where(labels, prior / mated, (1 - prior) / non_mated)
         elif method != "ml":
             raise ArgumentError("method", f"must be 'platt', 'ml' or 'prior_weighted', got {method!r}")
-        if method != "platt" and scores[labels].min() > scores[~labels].max():
+        same, other = scores[labels], scores[~labels]
+        if method != "platt" and (same.min() >= other.max() or same.max() <= other.min()):
             raise DataError("the scores are separable, so that maximum likelihood diverges; use method 'platt'")
-        slope, offset = _newton(scores, targets, weights)
+        mean, scale = scores.mean(), scores.std()
+        slope, offset = _newton((scores - mean) / scale, targets, weights)
+        slope, offset = slope / scale, offset - slope * mean / scale
         if slope <= 0:
             raise DataError(f"the fitted slope is {slope:g}: larger scores are not more similar")
-        return cls(slope, offset, mated, non_mated, method, prior if method == "prior_weighted" else None)
+        return cls(float(slope), float(offset), mated, non_mated, method, prior if method == "prior_weighted" else None)
 
     def __call__(self, scores: np.ndarray) -> np.ndarray:
         """Probabilities of the same identity, for the prior of the examples."""
@@ -112,12 +117,15 @@ class LogisticCalibration:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> LogisticCalibration:
-        """Make a calibration of the values of `to_json`."""
+        """Make a calibration of the values of `to_json`. Raises DataError for those of another kind."""
+        _require_kind(values, "logistic")
+        if values["slope"] <= 0:
+            raise DataError(f"a calibration has a positive slope, got {values['slope']:g}")
         return cls(**{name: value for name, value in values.items() if name != "kind"})
 
 
 def _newton(scores: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> tuple[float, float]:
-    """Minimize the weighted cross-entropy of sigmoid(a s + b), with halved steps where a full one goes uphill."""
+    """Minimize the weighted cross-entropy of sigmoid(a s + b) for standardized scores; steps uphill are halved."""
     design = np.stack([scores, np.ones_like(scores)], axis=1)
 
     def loss(parameters: np.ndarray) -> float:
@@ -129,14 +137,19 @@ def _newton(scores: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> tup
         p = _sigmoid(design @ parameters)
         gradient = design.T @ (weights * (p - targets))
         hessian = design.T @ (design * (weights * p * (1 - p))[:, None])
-        step = np.linalg.solve(hessian + 1e-300 * np.eye(2), gradient)
+        step = np.linalg.solve(hessian, gradient)
         size, start = 1.0, loss(parameters)
         while loss(parameters - size * step) > start + 1e-15 * abs(start) and size > 1e-8:
             size /= 2
         parameters = parameters - size * step
-        if np.abs(step).max() < _SMALL:
-            break
-    return float(parameters[0]), float(parameters[1])
+        if np.abs(step).max() < _SMALL * max(1.0, np.abs(parameters).max()):
+            return float(parameters[0]), float(parameters[1])
+    raise DataError("the logistic calibration does not converge on these scores; use method 'platt'")
+
+
+def _require_kind(values: Mapping[str, Any], kind: str) -> None:
+    if values.get("kind") != kind:
+        raise DataError(f"not a {kind} calibration (kind: {values.get('kind')!r})")
 
 
 @dataclass(frozen=True)
@@ -188,7 +201,8 @@ class IsotonicCalibration:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> IsotonicCalibration:
-        """Make a calibration of the values of `to_json`."""
+        """Make a calibration of the values of `to_json`. Raises DataError for those of another kind."""
+        _require_kind(values, "isotonic")
         knots = {name: tuple(values[name]) for name in ("scores", "probabilities")}
         return cls(**knots, mated=values["mated"], non_mated=values["non_mated"])
 
@@ -253,6 +267,8 @@ def reliability(
         raise ArgumentError("bins", f"must be at least 1, got {bins}")
     if p.ndim != 1 or p.shape != y.shape or len(p) == 0 or not ((p >= 0) & (p <= 1)).all():
         raise DataError(f"reliability needs probabilities (n,) in [0, 1] and labels (n,), got {p.shape} and {y.shape}")
+    if not np.isin(y, (0, 1)).all():
+        raise DataError("labels must be 0 or 1")
     if binning == "width":
         place = np.minimum((p * bins).astype(np.int64), bins - 1)
     elif binning == "mass":

@@ -45,12 +45,12 @@ def candidates(
     Raises:
         ArgumentError: If `fusion` is unknown.
         UserError: If the shapes do not fit.
-        DataError: If a score is NaN.
+        DataError: If a score is not finite.
     """
     fuse = {"max": _largest, "mean": _mean}.get(fusion)
     if fuse is None:
         raise ArgumentError("fusion", f"must be 'max' or 'mean', got {fusion!r}")
-    check_scores(scores, query_ids, gallery_ids, junk)
+    scores = checked_scores(scores, query_ids, gallery_ids, junk)
     groups = Groups.of(gallery_ids)
     place = np.searchsorted(groups.ids, query_ids).clip(max=len(groups.ids) - 1)
     mate = np.where(groups.ids[place] == query_ids, place, -1)
@@ -62,8 +62,16 @@ def candidates(
         yield Candidates(rows, fuse(block, ignored, groups.starts), mate[rows])
 
 
-def check_scores(scores: np.ndarray, query_ids: np.ndarray, gallery_ids: np.ndarray, junk: np.ndarray | None) -> None:
-    """Check the shapes of a score matrix and its labels. Raises UserError, or DataError for NaN scores."""
+def checked_scores(
+    scores: np.ndarray, query_ids: np.ndarray, gallery_ids: np.ndarray, junk: np.ndarray | None
+) -> np.ndarray:
+    """Check the shapes of a score matrix (Q, G) and its labels, and return it as an array.
+
+    Raises:
+        UserError: If the shapes do not fit.
+        DataError: If a score is not finite.
+    """
+    scores = np.asarray(scores)
     if scores.ndim != 2 or 0 in scores.shape:
         raise UserError(f"scores must be a matrix (queries, gallery) with entries, got the shape {scores.shape}")
     for name, ids, length in (("query_ids", query_ids, len(scores)), ("gallery_ids", gallery_ids, scores.shape[1])):
@@ -71,10 +79,10 @@ def check_scores(scores: np.ndarray, query_ids: np.ndarray, gallery_ids: np.ndar
             raise UserError(f"{name} must have the shape ({length},), got {np.shape(ids)}")
     if junk is not None and (junk.shape != scores.shape or junk.dtype != bool):
         raise UserError(f"junk must be bool {scores.shape}, got {junk.dtype} {junk.shape}")
-    bad = np.isnan(scores)
-    if bad.any():
-        row, column = np.argwhere(bad)[0]
-        raise DataError(f"scores: entry ({row}, {column}) is NaN ({int(bad.sum())} such entries)")
+    if not (np.isfinite(scores.min()) and np.isfinite(scores.max())):
+        row, column = np.argwhere(~np.isfinite(scores))[0]
+        raise DataError(f"scores: entry ({row}, {column}) is {scores[row, column]}, which is not finite")
+    return scores
 
 
 def _largest(scores: np.ndarray, ignored: np.ndarray, starts: np.ndarray) -> np.ndarray:

@@ -105,7 +105,7 @@ def evaluate_open_set(
         ranks: Ranks R: a mated search is correct if the identity is among the first R candidates.
 
     Raises:
-        DataError: If there is no mated or no non-mated search, or a score is NaN.
+        DataError: If there is no mated or no non-mated search, or a score is not finite.
         UserError: If the shapes do not fit.
 
     Source:
@@ -170,6 +170,7 @@ def search(
         junk: Ignored pairs (Q, G) bool.
         fusion: As in `evaluate_open_set`.
     """
+    scores = np.asarray(scores)
     number = len(scores)
     role = np.full(number, NOT_COUNTED)
     top, mate_score, mate_rank = np.full(number, -np.inf), np.full(number, -np.inf), np.zeros(number, np.int64)

@@ -99,8 +99,9 @@ def choose_threshold(
         raise DataError("a threshold needs at least one non-mated search")
     if np.isnan(scores).any():
         raise DataError(f"top_scores: {int(np.isnan(scores).sum())} entries are NaN")
-    if not 0 < confidence < 1:
-        raise ArgumentError("confidence", f"must be in (0, 1), got {confidence:g}")
+    if identities is not None and np.shape(identities) != scores.shape:
+        raise DataError(f"identities must have one entry for each of the {len(scores)} searches")
+    _check_confidence(confidence)
     if not 0 < fpir <= 1:
         raise ArgumentError("fpir", f"must be in (0, 1], got {fpir:g}")
     allowed, limit = limit_for(scores, fpir)
@@ -134,7 +135,15 @@ def searches_needed(fpir: float, confidence: float = 0.95) -> int:
         >>> searches_needed(0.05), searches_needed(0.01)
         (59, 299)
     """
+    _check_confidence(confidence)
+    if not 0 < fpir < 1:
+        raise ArgumentError("fpir", f"must be in (0, 1), got {fpir:g}")
     return math.ceil(math.log(1 - confidence) / math.log(1 - fpir))
+
+
+def _check_confidence(confidence: float) -> None:
+    if not 0 < confidence < 1:
+        raise ArgumentError("confidence", f"must be in (0, 1), got {confidence:g}")
 
 
 def clopper_pearson(errors: int, number: int, confidence: float = 0.95) -> tuple[float, float]:
@@ -151,6 +160,7 @@ def clopper_pearson(errors: int, number: int, confidence: float = 0.95) -> tuple
     """
     if not 0 <= errors <= number or number < 1:
         raise ArgumentError("errors", f"must be in 0 .. number and number at least 1, got {errors} of {number}")
+    _check_confidence(confidence)
     tail = (1 - confidence) / 2
     low = 0.0 if errors == 0 else float(betaincinv(errors, number - errors + 1, tail))
     high = 1.0 if errors == number else float(betaincinv(errors + 1, number - errors, 1 - tail))
@@ -174,8 +184,13 @@ def bootstrap_identities(
         >>> bootstrap_identities(errors, identities, resamples=100)
         (0.0, 0.5)
     """
-    if len(errors) == 0:
-        raise DataError("an interval needs at least one search")
+    if len(errors) == 0 or np.shape(errors) != np.shape(identities):
+        raise DataError(
+            f"an interval needs errors (n,) and identities (n,), got {np.shape(errors)} and {np.shape(identities)}"
+        )
+    _check_confidence(confidence)
+    if resamples < 1:
+        raise ArgumentError("resamples", f"must be at least 1, got {resamples}")
     _, person = np.unique(identities, return_inverse=True)
     wrong = np.bincount(person, weights=np.asarray(errors, np.float64))
     number = np.bincount(person)

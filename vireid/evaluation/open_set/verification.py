@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from vireid.core.errors import ArgumentError, DataError
-from vireid.evaluation.open_set.candidates import Fusion, candidates, check_scores
+from vireid.evaluation.open_set.candidates import Fusion, candidates, checked_scores
 from vireid.evaluation.open_set.thresholds import limit_for
 
 
@@ -67,6 +67,9 @@ def evaluate_verification(
 ) -> VerificationResult:
     """Compute verification rates from a score matrix.
 
+    The curves have a threshold for every distinct score: with `unit` "image" this takes several times the memory of the
+    matrix.
+
     Args:
         scores: Similarities (Q, G), larger is closer.
         query_ids: Identities (Q,).
@@ -77,7 +80,7 @@ def evaluate_verification(
         fmr: Wanted false match rates.
 
     Raises:
-        DataError: If there is no mated or no non-mated comparison, or a score is NaN.
+        DataError: If there is no mated or no non-mated comparison, or a score is not finite.
         UserError: If the shapes do not fit.
 
     Source:
@@ -93,7 +96,7 @@ def evaluate_verification(
     if unit == "identity":
         mated, non_mated = _by_identity(scores, query_ids, gallery_ids, junk, fusion)
     elif unit == "image":
-        check_scores(scores, query_ids, gallery_ids, junk)
+        scores = checked_scores(scores, query_ids, gallery_ids, junk)
         counted = np.ones(scores.shape, bool) if junk is None else ~junk
         same = query_ids[:, None] == gallery_ids
         mated, non_mated = scores[same & counted], scores[~same & counted]

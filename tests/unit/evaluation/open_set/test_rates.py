@@ -126,7 +126,8 @@ def test_roles():
 @pytest.mark.parametrize(
     ("change", "error", "text"),
     [
-        ({"scores": np.full((2, 2), np.nan)}, DataError, r"entry \(0, 0\) is NaN"),
+        ({"scores": np.full((2, 2), np.nan)}, DataError, r"entry \(0, 0\) is nan, which is not finite"),
+        ({"scores": np.array([[0.1, -np.inf], [0, 0]])}, DataError, r"entry \(0, 1\) is -inf"),
         ({"query_ids": np.array([1])}, UserError, r"query_ids must have the shape \(2,\)"),
         ({"junk": np.zeros((2, 2))}, UserError, "junk must be bool"),
         ({"fusion": "median"}, ArgumentError, "fusion must be 'max' or 'mean'"),
@@ -140,3 +141,35 @@ def test_what_is_refused(change, error, text):
     arguments = {"scores": np.eye(2), "query_ids": np.array([1, 9]), "gallery_ids": np.array([1, 2]), **change}
     with pytest.raises(error, match=text):
         evaluate_open_set(**arguments)
+
+
+@given(problem=problems())
+@settings(max_examples=40, deadline=None)
+def test_an_image_that_one_probe_ignores_is_as_absent_for_it(problem):
+    scores, query_ids, gallery_ids, junk = problem
+    result = search(*problem)
+    for q in range(len(query_ids)):
+        left = ~junk[q]
+        if not left.any():
+            assert result.role[q] == 2
+            continue
+        alone = search(scores[q : q + 1, left], query_ids[q : q + 1], gallery_ids[left])
+        assert result.top_score[q] == alone.top_score[0]
+        if result.role[q] == MATED:
+            assert (result.mate_score[q], result.mate_rank[q]) == (alone.mate_score[0], alone.mate_rank[0])
+
+
+def test_without_a_threshold_misses_are_those_of_the_cmc_over_identities():
+    rng = np.random.default_rng(0)
+    scores, query_ids, gallery_ids = rng.random((60, 40)), rng.integers(0, 30, 60), rng.integers(0, 20, 40)
+    result = evaluate_open_set(scores, query_ids, gallery_ids, ranks=(1, 2, 5), fpir=(1.0,))
+    ids = np.unique(gallery_ids)
+    fused = np.stack([scores[:, gallery_ids == identity].max(axis=1) for identity in ids], axis=1)
+    mated = np.isin(query_ids, ids)
+    order = ids[np.argsort(-fused, axis=1)][mated]
+    cmc = [(order[:, :rank] == query_ids[mated, None]).any(axis=1).mean() for rank in (1, 2, 5)]
+    np.testing.assert_allclose(result.points[0].fnir, 1 - np.array(cmc))
+
+
+def test_lists_are_taken():
+    assert evaluate_open_set([[0.9, 0.1], [0.2, 0.3]], [1, 9], [1, 2]).points[0].fnir == (0.0,)

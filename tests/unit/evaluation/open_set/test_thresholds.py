@@ -75,8 +75,19 @@ def test_calibrations_are_monotone_and_survive_json(kind):
 def test_platt_is_finite_for_separable_scores_and_maximum_likelihood_refuses_them():
     scores, labels = np.array([0.1, 0.2, 0.8, 0.9]), np.array([0, 0, 1, 1])
     assert np.isfinite(LogisticCalibration.fit(scores, labels).slope)
-    with pytest.raises(DataError, match="separable"):
-        LogisticCalibration.fit(scores, labels, method="ml")
+    for same in (labels, 1 - labels):
+        for each in (scores, np.array([0.1, 0.5, 0.5, 0.9])):
+            for method in ("ml", "prior_weighted"):
+                with pytest.raises(DataError, match="separable"):
+                    LogisticCalibration.fit(each, same, method=method)
+
+
+@pytest.mark.parametrize(("shift", "scale"), [(0.5, 1e-9), (1e6, 1.0), (0.0, 1e6)])
+def test_a_calibration_does_not_depend_on_the_scale_of_the_scores(shift, scale):
+    scores, labels = np.array([0.0, 1.0, 3.0, 2.0, 4.0, 5.0]), np.array([0, 0, 0, 1, 1, 1])
+    expected = LogisticCalibration.fit(scores, labels)(scores)
+    moved = shift + scale * scores
+    np.testing.assert_allclose(LogisticCalibration.fit(moved, labels)(moved), expected, rtol=1e-5)
 
 
 def test_a_posterior_follows_the_prior():
@@ -99,6 +110,18 @@ def test_a_posterior_follows_the_prior():
         (lambda: LogisticCalibration.fit(np.ones(3), np.ones(3)), DataError),
         (lambda: LogisticCalibration.fit(np.array([0.9, 0.8, 0.1, 0.2]), np.array([0, 0, 1, 1])), DataError),
         (lambda: LogisticCalibration.fit(np.arange(4.0), np.array([0, 1, 0, 1]), method="other"), ArgumentError),
+        (lambda: LogisticCalibration.fit(np.full(4, 0.5), np.array([0, 1, 0, 1])), DataError),
+        (lambda: LogisticCalibration.from_json({"kind": "isotonic"}), DataError),
+        (lambda: LogisticCalibration.from_json({"kind": "logistic", "slope": -1.0}), DataError),
+        (lambda: IsotonicCalibration.from_json({"kind": "logistic"}), DataError),
+        (lambda: choose_threshold(np.ones(3), np.ones(2)), DataError),
+        (lambda: clopper_pearson(1, 2, confidence=2), ArgumentError),
+        (lambda: searches_needed(0.0), ArgumentError),
+        (lambda: searches_needed(1.0), ArgumentError),
+        (lambda: bootstrap_identities(np.ones(3), np.ones(4)), DataError),
+        (lambda: bootstrap_identities(np.ones(3), np.ones(3), confidence=0), ArgumentError),
+        (lambda: bootstrap_identities(np.ones(3), np.ones(3), resamples=0), ArgumentError),
+        (lambda: reliability(np.array([0.5]), np.array([np.nan])), DataError),
         (lambda: reliability(np.array([1.5]), np.array([1])), DataError),
         (lambda: reliability(np.array([0.5]), np.array([1]), bins=0), ArgumentError),
         (lambda: reliability(np.array([0.5]), np.array([1]), binning="other"), ArgumentError),
