@@ -1,4 +1,4 @@
-"""A model of one dataset is evaluated on another one, and a training starts from it: other identities, other numbers."""
+"""A model of one dataset is evaluated on another one, and a training on another one starts from it."""
 
 from __future__ import annotations
 
