@@ -1,7 +1,7 @@
 """vireid: visible-infrared person re-identification, composed from parts by config.
 
-`vireid.Experiment`, `vireid.create_model`, `vireid.load_config` and `vireid.evaluate_retrieval` are imported on first
-use, so that `import vireid` costs nothing.
+`vireid.Experiment`, `vireid.load`, `vireid.create_model`, `vireid.load_config` and the other public names are imported
+on first use, so that `import vireid` costs nothing.
 """
 
 from __future__ import annotations
@@ -13,6 +13,9 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "Experiment": "vireid.experiment.experiment",
+    "Embedder": "vireid.embedder.embedder",
+    "load": "vireid.embedder.loading",
+    "save_bundle": "vireid.embedder.loading",
     "load_config": "vireid.config.check",
     "evaluate_retrieval": "vireid.evaluation",
     "evaluate_distances": "vireid.evaluation",
@@ -20,13 +23,16 @@ _HOMES = {
     "list_models": "vireid.zoo.models",
 }
 __all__ = [
+    "Embedder",
     "Experiment",
     "__version__",
     "create_model",
     "evaluate_distances",
     "evaluate_retrieval",
     "list_models",
+    "load",
     "load_config",
+    "save_bundle",
 ]
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from vireid.core.errors import DataError
-from vireid.engine.checkpoint import stored_inputs
+from vireid.engine.weights_origin import stored_inputs
 from vireid.evaluation import Report
 from vireid.runs import RunFolder, read_run
 from vireid.runs.aggregate import read_splits

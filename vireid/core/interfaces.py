@@ -80,6 +80,18 @@ class Measures(Protocol):
     def measure(self, **fields: Tensor) -> Mapping[str, Tensor]: ...
 
 
+@runtime_checkable
+class HasIdentityTensors(Protocol):
+    """Part with state tensors that have an axis of training identities: classifiers, memory banks, centers.
+
+    `identity_tensors` has their names as in the `state_dict` of the part. A submodule declares its own names, so a part
+    does not repeat them (`core.identity_tensors` collects all). Every other tensor must have the same shape for any
+    number of identities.
+    """
+
+    identity_tensors: frozenset[str]
+
+
 class TermSchedule(Protocol):
     """Factor of a loss term during training."""
 

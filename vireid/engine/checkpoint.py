@@ -16,7 +16,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from safetensors import SafetensorError
@@ -24,15 +24,19 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from vireid.core.errors import ArgumentError, CheckpointError, UserError
+from vireid.core.identity_tensors import identity_tensors
 from vireid.core.io import digest, remove_folder, replaced_folder, sweep
 from vireid.core.types import Progress
 from vireid.core.weight_files import missing_prefix, read_safetensors, unreadable, without_prefix
+from vireid.engine.weights_origin import META, MODEL, stored_facts, stored_inputs, weights_place
 from vireid.interop.weights import read_facts, stored_fact
 
 FORMAT = 1
-MODEL, OBJECTIVE, TRAINER, META = "model.safetensors", "objective.safetensors", "trainer.pt", "meta.json"
+OBJECTIVE, TRAINER = "objective.safetensors", "trainer.pt"
 TRAINING = "training.safetensors"
 log = logging.getLogger(__name__)
+
+Kept = Literal["none", "misfit", "all"]  # identity tensors that keep the values of a network; see `load_weights`
 
 
 @dataclass(frozen=True)
@@ -85,10 +89,19 @@ def save_weights(module: nn.Module, path: Path) -> None:
         raise OSError(str(error)) from error
 
 
-def load_weights(module: nn.Module, path: Path) -> None:
+def load_weights(module: nn.Module, path: Path, *, kept: Kept = "none") -> list[str]:
     """Load a .safetensors file into a module, which keeps its device and memory format.
 
     A prefix that all names of the file have (`module.`, `_orig_mod.`) is removed and logged.
+
+    Args:
+        module: The module.
+        path: The file.
+        kept: Which identity tensors (`core.identity_tensors`) keep the values of the module: "none", "misfit", those
+            that the file lacks or has in another shape, or "all".
+
+    Returns:
+        The names of the tensors that kept the values of the module.
 
     Raises:
         CheckpointError: With all missing and unexpected tensors and those of another shape.
@@ -99,14 +112,22 @@ def load_weights(module: nn.Module, path: Path) -> None:
         released = "" if path.suffix == ".safetensors" else "; tools/convert_checkpoint.py makes one of a released file"
         raise CheckpointError(f"{error}{released}") from error
     renamed = without_prefix(saved, module.state_dict())
-    fit_weights(module, renamed.tensors, str(path))
+    names = fit_weights(module, renamed.tensors, str(path), kept=kept)
     if renamed.changes:
         log.warning("%s: %s", path, ", ".join(renamed.changes))
+    return names
 
 
-def fit_weights(module: nn.Module, saved: Mapping[str, Tensor], place: str) -> None:
-    """Copy tensors into a module after all names and shapes were compared; `place` is the start of the error text."""
-    own = module.state_dict()
+def fit_weights(module: nn.Module, saved: Mapping[str, Tensor], place: str, *, kept: Kept = "none") -> list[str]:
+    """Copy tensors into a module after all names and shapes were compared; `place` is the start of the error text.
+
+    `kept` and the result are those of `load_weights`.
+    """
+    own, names = module.state_dict(), list[str]()
+    if kept != "none":
+        fits = {name for name in own if name in saved and saved[name].shape == own[name].shape}
+        names = sorted(name for name in identity_tensors(module) if kept == "all" or name not in fits)
+        saved = {**saved, **{name: own[name] for name in names}}
     problems = [f"{name} is missing" for name in own if name not in saved]
     problems += [f"{name} is not part of this model" for name in saved if name not in own]
     problems += [
@@ -126,6 +147,7 @@ def fit_weights(module: nn.Module, saved: Mapping[str, Tensor], place: str) -> N
             f"{place}: does not fit this model (another ARCH, method or number of identities?){shown}{more}"
         )
     module.load_state_dict(saved)
+    return names
 
 
 def _use_of(prefix: str) -> str:
@@ -284,28 +306,6 @@ def _agree(folder: Path, stored: Mapping[str, Any], facts: Mapping[str, Any]) ->
         raise CheckpointError(f"{folder}: checkpoint does not match this run: {'; '.join(differences)}")
 
 
-def stored_inputs(path: Path) -> dict[str, Any] | None:
-    """`RunInputs.to_json` of the run that wrote a checkpoint folder; None for a file and for an older version."""
-    if path.name == MODEL:
-        path = path.parent
-    try:
-        found = json.loads((path / META).read_text(encoding="utf-8")).get("inputs")
-    except (OSError, ValueError, AttributeError):
-        return None  # loading it reports what is wrong
-    return found if isinstance(found, dict) else None
-
-
-def stored_ids(path: Path) -> int:
-    """Number of training identities of a checkpoint (folder or .safetensors file); 0 if it is not stored."""
-    if path.name == MODEL and (path.parent / META).is_file():
-        path = path.parent
-    try:
-        facts = json.loads((path / META).read_text(encoding="utf-8"))["facts"] if path.is_dir() else read_facts(path)
-        return int(facts.get("num_ids", 0))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return 0  # loading it reports what is wrong
-
-
 def _checkpoints_in(folder: Path) -> str:
     """The newest checkpoint below a run folder or a folder of checkpoints; "" without one."""
     for place in (folder / "checkpoints", folder):
@@ -314,21 +314,29 @@ def _checkpoints_in(folder: Path) -> str:
     return ""
 
 
-def load_model(path: Path, model: nn.Module, data: Mapping[str, Any] | None = None) -> None:
-    """Load weights for evaluation.
+def load_model(
+    path: Path, model: nn.Module, data: Mapping[str, Any] | None = None, *, kept: Kept = "misfit"
+) -> list[str]:
+    """Load weights for evaluation, or as the start of a training.
+
+    Identity tensors (`core.identity_tensors`) do not have to fit; all other tensors do.
 
     Args:
-        path: A checkpoint folder, whose digests are verified, or a .safetensors file, whose metadata may have the
-            dataset (`vireid.interop.weights`).
+        path: A checkpoint folder, whose digests are verified, a bundle folder, or a .safetensors file, whose metadata
+            may have the dataset (`vireid.interop.weights`).
         model: The network.
         data: The dataset, such as {"data": "RegDB", "split": 3}. A checkpoint of the same dataset must agree in all of
             it, because a model of another split was trained on test identities of this one.
+        kept: Which identity tensors keep the values of the network; see `load_weights`.
+
+    Returns:
+        One sentence about the identity tensors that kept the values of the network, if there are any.
 
     Raises:
         CheckpointError: If the checkpoint is damaged, missing, of another split, or does not fit the network.
     """
-    if path.name == MODEL and (path.parent / META).is_file():
-        path = path.parent
+    path = weights_place(path)
+    facts = stored_facts(path)
     if path.is_dir():
         if not (path / META).exists() and (inner := _checkpoints_in(path)):
             raise CheckpointError(f"{path}: is a folder of checkpoints, not a checkpoint; name one of them: {inner}")
@@ -343,4 +351,8 @@ def load_model(path: Path, model: nn.Module, data: Mapping[str, Any] | None = No
         _agree(path, stored, data)
     if not path.exists():
         raise CheckpointError(f"{path}: no such checkpoint")
-    load_weights(model, path)
+    names = load_weights(model, path, kept=kept)
+    if not names:
+        return []
+    source = f"{facts.get('num_ids', 'other')} identities of {facts['data']}" if "data" in facts else "other identities"
+    return [f"{path}: trained on {source}; not loaded, because they belong to those identities: {', '.join(names)}"]

@@ -29,6 +29,7 @@ DEFAULTS: Mapping[str, str] = {
 WORDS = {
     "re_ranking": "re-ranking",
     "flipped_images": "flipped images",
+    "cross_dataset": "cross-dataset",
 }  # printed names of conditions that differ from their keys
 ORACLE = "labels"  # attribute source that reads the labels of the test identities (oracle)
 DAGGER = "†"  # marks scores of an oracle

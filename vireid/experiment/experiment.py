@@ -33,11 +33,12 @@ from vireid.engine.callbacks import (
     TrainingLog,
     WeightAverage,
 )
-from vireid.engine.checkpoint import CheckpointFolder, TrainerState, load_model, stored_ids, stored_inputs
+from vireid.engine.checkpoint import CheckpointFolder, TrainerState, load_model
 from vireid.engine.compiling import compile_faults, compile_for_training, require_compiler
 from vireid.engine.distributed import Environment
 from vireid.engine.optim import parameter_groups
 from vireid.engine.trainer import Trainer, place
+from vireid.engine.weights_origin import cross_dataset, kept_in_training, stored_ids, stored_inputs
 from vireid.evaluation.evaluator import Evaluator
 from vireid.evaluation.report import Report
 from vireid.experiment.evaluate import BetweenEpochs, EvaluationRunner, TrainingEmbeddings
@@ -155,7 +156,9 @@ class Experiment:
                 callbacks=self._callbacks(log, self._between_epochs(runner, held, test), callbacks),
             )
             if not (resume and trainer.resume()) and config.WEIGHTS:
-                load_model(normalized_path(config.WEIGHTS), model, self._data())
+                path, key = normalized_path(config.WEIGHTS), self._checkpoint_key(listing.info)
+                kept = kept_in_training(path, key, inputs.to_json())
+                self._print_notes(environment, load_model(path, model, self._data(), kept=kept))
             if config.COMPILE:
                 compile_for_training(model.backbone)
             with compile_faults():
@@ -175,26 +178,22 @@ class Experiment:
         model, selection, path = self._network(environment, listing.info)
         trained_on = stored_inputs(path)
         changed = inputs.training_changes(trained_on or {}, ListingRecord.read(self.folder.listing), files=False)
-        if environment.is_main and changed:
+        cross = cross_dataset(path, self._data())
+        if environment.is_main and changed and not cross:
             print(f"since this checkpoint was trained: {'; '.join(changed)}")
         model.validate(listing.test)
         runner = self._runner(environment, self._log())
-        return self._evaluate(model, self._test_images(listing, environment), runner, selection, inputs, trained_on)
+        test = self._test_images(listing, environment)
+        return self._evaluate(model, test, runner, selection, inputs, trained_on, cross)
 
     def deployed(self) -> tuple[CrossModalityNet, str, Environment]:
         """Load the network that `evaluate` evaluates, without the dataset.
-
-        The number of identities is read from the checkpoint.
 
         Returns:
             The network in evaluation mode, a description of its checkpoint, and its device.
         """
         environment = self._environment()
-        epochs = self._checkpoints().epochs()
-        newest = self._checkpoints().path(epochs[-1] if epochs else 0)
-        path = normalized_path(self.config.WEIGHTS) if self.config.WEIGHTS else newest
-        info = replace(self.build.info, num_ids=stored_ids(path) or self.build.info.num_ids)
-        model, selection, _ = self._network(environment, info)
+        model, selection, _ = self._network(environment, self.build.info)
         return model.eval(), selection, environment
 
     def network(self) -> CrossModalityNet:
@@ -342,10 +341,17 @@ class Experiment:
         return checkpoints.path(epoch), self._selection(epoch, state.best, state.ema)
 
     def _network(self, environment: Environment, info: DatasetInfo) -> tuple[CrossModalityNet, str, Path]:
-        """The network with the selected weights of the run or with WEIGHTS, how they were selected, and their path."""
+        """The network with the selected weights of the run or with WEIGHTS, how they were selected, and their path.
+
+        The number of identities is that of the weights, if they state it.
+        """
+        epochs = self._checkpoints().epochs()
+        newest = self._checkpoints().path(epochs[-1] if epochs else 0)
+        path = normalized_path(self.config.WEIGHTS) if self.config.WEIGHTS else newest
+        info = replace(info, num_ids=stored_ids(path) or info.num_ids)
         model, objective = self._parts(info, pretrained=False)
         if self.config.WEIGHTS:
-            path, selection = normalized_path(self.config.WEIGHTS), f"given ({self.config.WEIGHTS})"
+            selection = f"given ({self.config.WEIGHTS})"
         else:
             path, selection = self._selected_checkpoint(model, objective, info)
         load_model(path, model, self._data())
@@ -365,6 +371,7 @@ class Experiment:
         selection: str,
         inputs: RunInputs,
         trained_on: Mapping[str, Any] | None,
+        cross: Mapping[str, str] | None = None,
     ) -> dict[str, Report]:
         """Embed the test images once, evaluate every protocol, write the results and print them."""
         evaluators: Mapping[str, Evaluator] = self.build.evaluators()
@@ -377,6 +384,7 @@ class Experiment:
             "precision": runner.environment.precision,
             "seed": str(self.config.SEED),
             **model.conditions,  # type: ignore[dict-item]
+            **(cross or {}),
         }
         if (depth := self.build.depth()) is not None:
             conditions["depth"] = str(depth)

@@ -91,6 +91,7 @@ class IdentityMarginCenters(_MarginCenters):
         {'pull': tensor(0.5000), 'push': tensor(2.)}
     """
 
+    identity_tensors: ClassVar[frozenset[str]] = frozenset({"centers"})
     example: ClassVar[dict] = {"sigma": 0.0, "learn": True}  # few narrow rows are within any margin
 
     def __init__(

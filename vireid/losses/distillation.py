@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -52,6 +54,9 @@ class ModalityMutualLearning(nn.Module):
         1.3863
     """
 
+    identity_tensors: ClassVar[frozenset[str]] = frozenset(
+        {"visible.weight", "infrared.weight", "visible_copy", "infrared_copy"}
+    )
     visible_copy: Tensor
     infrared_copy: Tensor
     rate: Tensor

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -46,6 +48,8 @@ class CrossModalityGraph(nn.Module):
         >>> round(loss(torch.eye(4), labels=torch.tensor([0, 0, 1, 1])).item(), 4)
         0.6931
     """
+
+    identity_tensors: ClassVar[frozenset[str]] = frozenset({"out.weight", "out.source", "out.target"})
 
     def __init__(
         self,

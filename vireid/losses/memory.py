@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
@@ -29,6 +29,7 @@ class Bank(nn.Module):
     of equal ones). Until it is filled, a bank holds random directions.
     """
 
+    identity_tensors: ClassVar[frozenset[str]] = frozenset({"features", "centers"})
     features: Tensor
     centers: Tensor
 

@@ -15,7 +15,7 @@ from vireid.config.imports import plugin_digests
 from vireid.core.errors import DataError
 from vireid.core.types import Sample
 from vireid.data.listing import require_listing
-from vireid.engine.checkpoint import META, stored_inputs
+from vireid.engine.weights_origin import META, stored_inputs
 from vireid.runs.folder import RunFolder
 from vireid.runs.inputs import RunInputs, input_changes
 from vireid.runs.metrics import Metrics

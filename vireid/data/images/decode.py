@@ -80,24 +80,38 @@ def read_image(file: str | BinaryIO, size: tuple[int, int] | None = None, depth:
     """
     try:
         with _opened(file) as image:
-            frames = 1 if image.format in _PRIMARY_FIRST else getattr(image, "n_frames", 1)
-            if frames > 1:
-                return Reading(None, f"{frames} pages or frames in one file, expected one; save a single one")
-            if image.mode == "RGB" and _deep_color(image):
-                return Reading(None, mode_fault("RGB;16"), "RGB;16")
-            if image.mode in _DEEP and depth is not None:
-                upright = Image.fromarray(depth(np.asarray(upright_image(image))))
-            elif image.mode in _MODES:
-                upright = upright_image(image)
-            else:
-                return Reading(None, mode_fault(image.mode), image.mode)
-            resized = upright if size is None else upright.resize((size[1], size[0]), Image.Resampling.LANCZOS)
-            return Reading(np.asarray(resized.convert("RGB")))
+            return convert_image(image, size, depth)
     except UnidentifiedImageError:
         return Reading(None, "the file is empty" if _is_empty(file) else "not an image")
     except Exception as error:  # Pillow raises many kinds for damaged files
-        words = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        return Reading(None, "image file is truncated" if "truncated" in words.lower() else words)
+        return Reading(None, _fault(error))
+
+
+def convert_image(
+    image: Image.Image, size: tuple[int, int] | None = None, depth: DepthMapping | None = None
+) -> Reading:
+    """Convert an open Pillow image to (H, W, 3) uint8, upright, as `read_image` converts a file."""
+    try:
+        frames = 1 if image.format in _PRIMARY_FIRST else getattr(image, "n_frames", 1)
+        if frames > 1:
+            return Reading(None, f"{frames} pages or frames in one file, expected one; save a single one")
+        if image.mode == "RGB" and _deep_color(image):
+            return Reading(None, mode_fault("RGB;16"), "RGB;16")
+        if image.mode in _DEEP and depth is not None:
+            upright = Image.fromarray(depth(np.asarray(upright_image(image))))
+        elif image.mode in _MODES:
+            upright = upright_image(image)
+        else:
+            return Reading(None, mode_fault(image.mode), image.mode)
+        resized = upright if size is None else upright.resize((size[1], size[0]), Image.Resampling.LANCZOS)
+        return Reading(np.asarray(resized.convert("RGB")))
+    except Exception as error:  # Pillow raises many kinds for damaged images
+        return Reading(None, _fault(error))
+
+
+def _fault(error: Exception) -> str:
+    words = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return "image file is truncated" if "truncated" in words.lower() else words
 
 
 def _deep_color(image: Image.Image) -> bool:

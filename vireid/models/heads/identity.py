@@ -41,6 +41,7 @@ class IdentityHead(nn.Module):
 
     provides: ClassVar[frozenset[str]] = frozenset({"features", "features_bn", "logits"})
     training_only: ClassVar[frozenset[str]] = frozenset({"logits"})
+    identity_tensors: ClassVar[frozenset[str]] = frozenset({"classifier.weight"})
 
     def __init__(self, *, num_ids: int, channels: int) -> None:
         super().__init__()

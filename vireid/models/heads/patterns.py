@@ -47,6 +47,7 @@ class PatternHead(nn.Module):
 
     provides: ClassVar[frozenset[str]] = frozenset({"part_masks", "features", "features_bn", "logits"})
     training_only: ClassVar[frozenset[str]] = frozenset({"logits"})
+    identity_tensors: ClassVar[frozenset[str]] = frozenset({"classifier.weight"})
 
     def __init__(self, *, num_parts: int = 6, num_ids: int, channels: int) -> None:
         super().__init__()

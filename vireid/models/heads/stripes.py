@@ -52,6 +52,7 @@ class StripeHead(nn.Module):
 
     provides: ClassVar[frozenset[str]] = frozenset({"features", "part_features", "part_logits"})
     training_only: ClassVar[frozenset[str]] = frozenset({"part_logits"})
+    identity_tensors: ClassVar[frozenset[str]] = frozenset({"classifier.weight", "classifier.bias"})
 
     def __init__(self, *, num_parts: int = 6, dim: int = 256, p: float = 3.0, num_ids: int, channels: int) -> None:
         super().__init__()

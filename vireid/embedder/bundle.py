@@ -1,0 +1,141 @@
+"""Bundle: a trained model as a folder that can be shared, in the layout of the Hugging Face hub.
+
+- `model.safetensors`: the weights without identity tensors (`core.identity_tensors`).
+- `config.json`: settings of the network, pre-processing, training facts, metrics with conditions, fingerprint, license.
+- `README.md`: a model card generated from these.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import vireid
+from vireid.config.network import build_network
+from vireid.core.errors import CheckpointError, UserError
+from vireid.core.identity_tensors import identity_tensors
+from vireid.core.io import replaced_folder
+from vireid.core.types import DatasetInfo
+from vireid.data.augment.pixels import IMAGENET_MEAN, IMAGENET_STD
+from vireid.embedder.description import ModelDescription
+from vireid.embedder.model_card import model_card
+from vireid.engine.checkpoint import load_weights
+from vireid.engine.weights_origin import MODEL
+from vireid.interop.weights import write_weights
+from vireid.models.cross_modality_net import CrossModalityNet
+
+if TYPE_CHECKING:
+    from vireid.embedder.embedder import Embedder
+
+FORMAT = 1
+CONFIG, CARD = "config.json", "README.md"
+NORMALIZATION = {"mean": list(IMAGENET_MEAN), "std": list(IMAGENET_STD)}
+_NO_FACTS = ("checkpoint", "seed", "listing")  # entries of "training" that a checkpoint does not have to agree in
+_NUMBERS = {"identities": "num_ids", "cameras": "num_cameras", "attributes": "num_attributes"}
+
+
+def write_bundle(embedder: Embedder, folder: Path, *, license: str | None) -> None:
+    """Write a bundle, by an atomic rename.
+
+    Args:
+        embedder: The model.
+        folder: Folder to write; an existing one is replaced.
+        license: License of the weights; None: not stated.
+    """
+    network, described = embedder.network, embedder.description
+    content = {
+        "format": FORMAT,
+        "library": "vireid",
+        "version": vireid.__version__,
+        "model": dict(described.model),
+        "preprocessing": {
+            "size": list(described.size),
+            "resize": "lanczos",
+            "normalization": NORMALIZATION,
+            "depth": described.depth,
+            "flips": described.flips,
+        },
+        "precision": described.precision,
+        "dataset": {name: getattr(described.info, attribute) for name, attribute in _NUMBERS.items()},
+        "embedding": {"fields": list(described.embedding), "width": embedder.width},
+        "fingerprint": embedder.fingerprint,
+        "training": dict(described.training),
+        "metrics": dict(described.metrics),
+        "license": license,
+    }
+    ignored = identity_tensors(network)
+    tensors = {name: value for name, value in network.state_dict().items() if name not in ignored}
+    facts = {name: value for name, value in described.training.items() if name not in _NO_FACTS}
+    with replaced_folder(folder) as aside:
+        write_weights(aside / MODEL, tensors, facts)
+        (aside / CONFIG).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        (aside / CARD).write_text(model_card(content), encoding="utf-8")
+
+
+def read_bundle(folder: Path) -> tuple[CrossModalityNet, ModelDescription, dict[str, Any]]:
+    """Read a bundle: the network on the CPU, its description and the content of `config.json`.
+
+    Raises:
+        UserError: If `config.json` is damaged or of another format.
+        ConfigError: If the settings of the network cannot be built by this version.
+        CheckpointError: If the weights are missing, damaged, or do not fit.
+    """
+    content = read_config(folder)
+    described = _description(folder, content)
+    network = build_network(described.model, described.info)
+    weights = folder / MODEL
+    if not weights.is_file():
+        raise CheckpointError(f"{weights}: does not exist; copy the bundle again")
+    load_weights(network, weights, kept="all")
+    network.eval()
+    if described.fingerprint(network) != content["fingerprint"]:
+        raise CheckpointError(
+            f"{folder}: the fingerprint of weights and pre-processing is not that of {CONFIG}; one of the files was"
+            " changed: copy the bundle again"
+        )
+    return network, described, content
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """Read `config.json` of a bundle; UserError if it is damaged or of another format."""
+    file = folder / CONFIG
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise UserError(f"{file}: is not readable JSON ({error}); copy the bundle again") from error
+    if not isinstance(content, dict) or content.get("library") != "vireid":
+        raise UserError(f"{file}: is not the config of a vireid bundle; `vireid bundle RUN --out FOLDER` writes one")
+    if content.get("format") != FORMAT:
+        raise UserError(
+            f"{file}: is a bundle of format {content.get('format')!r}, written by vireid {content.get('version')};"
+            f" this version ({vireid.__version__}) reads format {FORMAT}: install a matching version"
+        )
+    return content
+
+
+def _description(folder: Path, content: Mapping[str, Any]) -> ModelDescription:
+    try:
+        before = content["preprocessing"]
+        numbers = {attribute: int(content["dataset"][name]) for name, attribute in _NUMBERS.items()}
+        height, width = map(int, before["size"])
+        if before["normalization"] != NORMALIZATION or before["resize"] != "lanczos":
+            raise ValueError("another normalization or interpolation than this version computes")
+        described = ModelDescription(
+            model={"IMPORTS": list(content["model"]["IMPORTS"]), "MODEL": dict(content["model"]["MODEL"])},
+            info=replace(DatasetInfo(), **numbers),
+            size=(height, width),
+            depth=before["depth"],
+            flips=str(before["flips"]),
+            precision=str(content["precision"]),
+            training=dict(content["training"]),
+            metrics=dict(content["metrics"]),
+        )
+        described.depth_mapping()
+        _ = described.embedding, content["fingerprint"], content["license"]
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        words = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+        raise UserError(f"{folder / CONFIG}: is damaged: {words}; copy the bundle again") from error
+    return described

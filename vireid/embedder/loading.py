@@ -1,0 +1,125 @@
+"""Load a trained model from a run folder or a bundle, and write a bundle of a run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from vireid.config.network import model_tree
+from vireid.core.errors import UserError
+from vireid.core.paths import normalized_path
+from vireid.embedder.bundle import CONFIG, read_bundle, write_bundle
+from vireid.embedder.description import ModelDescription
+from vireid.embedder.embedder import Embedder
+from vireid.engine.checkpoint import CheckpointFolder
+from vireid.engine.distributed import Device, Environment, Precision
+from vireid.engine.trainer import place
+from vireid.engine.weights_origin import META, stored_facts, stored_inputs
+from vireid.experiment.experiment import Experiment
+from vireid.runs.folder import RunFolder
+from vireid.runs.metrics import Metrics
+
+
+def load(path: str | Path, *, device: Device = "auto", precision: Precision | None = None, batch: int = 64) -> Embedder:
+    """Load a trained model.
+
+    Args:
+        path: A run folder, of which the selected checkpoint is loaded, or a bundle folder. Neither the dataset nor the
+            image cache of the run has to exist.
+        device: "auto" is a CUDA device if one is available.
+        precision: "auto" is bfloat16 if the hardware computes it natively; None: PRECISION of the run.
+        batch: Images in a batch.
+
+    Raises:
+        UserError: If the folder is neither, or its model cannot be used.
+        CheckpointError: If its weights are missing or damaged.
+
+    Example:
+        embedder = vireid.load("runs/sysu/mmd")
+        embeddings = embedder("night.png", modality="infrared")
+    """
+    folder = normalized_path(path)
+    if (folder / CONFIG).is_file():
+        network, description, _ = read_bundle(folder)
+        environment = Environment(device=device, precision=precision or description.precision)  # type: ignore[arg-type]
+        place(network, environment.device)
+        return Embedder(network, description, environment, batch=batch)
+    _require_run(folder)
+    overrides: dict[str, Any] = {"OUTPUT_DIR": str(folder), "WEIGHTS": None, "DEVICE": device}
+    if precision is not None:
+        overrides["PRECISION"] = precision
+    experiment = Experiment.from_config(RunFolder(folder).config, overrides)
+    network, selection, environment = experiment.deployed()
+    return Embedder(network, _describe(experiment, selection), environment, batch=batch)
+
+
+def save_bundle(run: str | Path, folder: str | Path, *, license: str | None = None) -> Path:
+    """Write the model of a run as a bundle: `model.safetensors`, `config.json` and `README.md`, a model card.
+
+    A bundle has no tensors of training identities, and nothing of it names a path of this machine.
+
+    Args:
+        run: A run folder, or a bundle folder, whose model card is written again.
+        folder: Folder to write, by an atomic rename. An existing bundle is replaced; another folder is refused.
+        license: License of the weights, such as "CC BY-NC 4.0"; None: not stated.
+
+    Returns:
+        The folder.
+
+    Raises:
+        UserError: If the run cannot be loaded, or `folder` exists and is not a bundle.
+    """
+    target = normalized_path(folder)
+    if target.exists() and not (target / CONFIG).is_file() and (not target.is_dir() or any(target.iterdir())):
+        raise UserError(f"{target}: exists and is not a bundle; name another folder")
+    embedder = load(run, device="cpu")
+    write_bundle(embedder, target, license=license)
+    return target
+
+
+def _require_run(folder: Path) -> None:
+    """Raise UserError if a folder is not a run."""
+    if not folder.exists():
+        raise UserError(f"{folder}: does not exist; name a run folder or a bundle folder")
+    if RunFolder(folder).config.is_file():
+        return
+    hint = f"; it is a checkpoint of the run {folder.parents[1]}" if (folder / META).is_file() else ""
+    raise UserError(
+        f"{folder}: is neither a run folder (config.yml, checkpoints/) nor a bundle ({CONFIG}, model.safetensors){hint}"
+    )
+
+
+def _describe(experiment: Experiment, selection: str) -> ModelDescription:
+    config, folder = experiment.config, experiment.folder
+    checkpoints = CheckpointFolder(folder.checkpoints)
+    newest = checkpoints.path(checkpoints.epochs()[-1])
+    facts, inputs = stored_facts(newest), stored_inputs(newest) or {}
+    info = experiment.build.info
+    training = {**facts, "checkpoint": selection, "seed": config.SEED, "listing": inputs.get("training")}
+    return ModelDescription(
+        model=model_tree(experiment.checked),
+        info=info,
+        size=tuple(config.SIZE),
+        depth=_plain(config.DATA.get("DEPTH")),
+        flips=config.FLIP_TEST,
+        precision=config.PRECISION,
+        training=training,
+        metrics=_metrics(folder, selection),
+    )
+
+
+def _metrics(folder: RunFolder, selection: str) -> dict[str, Any]:
+    """Results of the run with the checkpoint that is loaded; empty if it was not evaluated."""
+    if not folder.evaluated:
+        return {}
+    reports = Metrics.read(folder.metrics).reports
+    return {
+        name: {"mean": report.means, "spread": report.spread, "conditions": dict(report.conditions)}
+        for name, report in reports.items()
+        if report.conditions["checkpoint"] == selection
+    }
+
+
+def _plain(value: Any) -> Any:
+    return None if value is None else json.loads(json.dumps(dict(value)))

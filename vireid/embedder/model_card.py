@@ -1,0 +1,82 @@
+"""Model card of a bundle, in the form that the Hugging Face hub reads."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from vireid.evaluation.report import DAGGER, ORACLE_NOTE, conditions_text, is_oracle, metric_heading, percent_text
+
+NOT_STATED = "not stated"
+
+
+def model_card(content: Mapping[str, Any]) -> str:
+    """Write the model card of the content of a bundle's `config.json`."""
+    model, training, before = content["model"]["MODEL"], content["training"], content["preprocessing"]
+    height, width = before["size"]
+    front = {
+        "library_name": "vireid",
+        "license": "other",
+        "license_name": content["license"] or NOT_STATED,
+        "tags": ["person-re-identification", "visible-infrared", "vireid"],
+    }
+    arch = model["BACKBONE"].get("ARCH")
+    facts = [
+        ("Network", f"{model['BACKBONE']['NAME']}{f' ({arch})' if arch else ''}"),
+        ("Embedding", f"{' + '.join(content['embedding']['fields'])}, {content['embedding']['width']} values"),
+        ("Input", f"RGB images, resized to {height} x {width} (height x width)"),
+        ("Mirror images", f"added ({before['flips']})" if before["flips"] != "none" else "not used"),
+        ("Training data", training_data(training)),
+        ("Checkpoint", training.get("checkpoint", NOT_STATED)),
+        ("Random seed", training.get("seed", NOT_STATED)),
+        ("License", content["license"] or NOT_STATED),
+        ("Fingerprint", f"`{content['fingerprint'][:16]}`"),
+        ("Written by", f"vireid {content['version']}"),
+    ]
+    lines = ["---", *(f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in front.items()), "---", ""]
+    lines += ["# Visible-infrared person re-identification model", ""]
+    lines += ["The model computes embeddings of person images of visible and infrared cameras.", ""]
+    lines += ["| | |", "|---|---|", *(f"| {name} | {_cell(value)} |" for name, value in facts), ""]
+    lines += ["## Use", "", "```python", "import vireid", "", 'embedder = vireid.load("PATH_OF_THIS_FOLDER")']
+    lines += ['queries = embedder(["night.png"], modality="infrared")', "```", ""]
+    if imports := content["model"]["IMPORTS"]:
+        lines += [f"The network needs the plug-ins {', '.join(f'`{name}`' for name in imports)}.", ""]
+    return "\n".join([*lines, *_metrics(content["metrics"])]) + "\n"
+
+
+def training_data(training: Mapping[str, Any]) -> str:
+    """Format the dataset of the training in words.
+
+    Example:
+        >>> training_data({"data": "RegDB", "split": 3, "num_ids": 206})
+        'RegDB, split 3, 206 identities'
+    """
+    if not training.get("data"):
+        return NOT_STATED
+    words = [str(training["data"])]
+    if training.get("split") is not None:
+        words.append(f"split {training['split']}")
+    if training.get("num_ids"):
+        words.append(f"{training['num_ids']} identities")
+    return ", ".join(words)
+
+
+def _metrics(metrics: Mapping[str, Any]) -> list[str]:
+    """The table of results with their conditions."""
+    if not metrics:
+        return ["## Results", "", "The model was not evaluated."]
+    names = list(dict.fromkeys(name for result in metrics.values() for name in result["mean"]))
+    lines = ["## Results", "", "Percent.", ""]
+    lines += [f"| protocol | {' | '.join(map(metric_heading, names))} |", "|---|" + "---:|" * len(names)]
+    for protocol, result in metrics.items():
+        oracle = is_oracle(result["conditions"])
+        cells = [percent_text([result["mean"][name]], oracle) if name in result["mean"] else "-" for name in names]
+        lines.append(f"| {protocol} | {' | '.join(cells)} |")
+    lines.append("")
+    lines += [f"- {protocol}: {conditions_text(result['conditions'])}" for protocol, result in metrics.items()]
+    return [*lines, "", ORACLE_NOTE] if any(DAGGER in line for line in lines) else lines
+
+
+def _cell(value: Any) -> str:
+    return str(value).replace("|", "\\|").replace("\n", " ")
