@@ -186,13 +186,14 @@ def _modality(component: Component) -> Modality | None:
 
 
 def _evaluator(component: Component, similarity: SimilarityFunction) -> Evaluator:
-    reranking, index = component.extras.get("RERANKING"), component.extras.get("INDEX")
+    reranking, index, open_set = (component.extras.get(key) for key in ("RERANKING", "INDEX", "OPEN_SET"))
     try:
         return Evaluator(
             construct(component, {}),
             similarity=similarity,
             rerank=None if reranking is None else construct(reranking, {}),
             index=None if index is None else lambda: construct(index, {}),
+            open_set=None if open_set is None else construct(open_set, {}),
         )
     except ConfigError:
         raise

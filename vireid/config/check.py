@@ -119,6 +119,8 @@ def static_check(config: Config, info: DatasetInfo | None = None) -> StaticCheck
     found = Components(MappingProxyType(components))
     if _views(checker, found):
         broken.add("AUGMENTATION")
+    if "HELDOUT_IDENTITIES" not in broken:
+        _open_sets(checker, found)
     return StaticCheck(config, info or UNKNOWN_DATA, checker.problems, found, broken)
 
 
@@ -138,6 +140,20 @@ def _views(checker: NodeChecker, components: Components) -> bool:
             reason = f"entry {view} of VIEWS is of {of_view} images"
         checker.report((*augmentation.keys, "VIEW"), f"= {view}, but {reason}")
     return len(checker.problems) > before
+
+
+def _open_sets(checker: NodeChecker, components: Components) -> None:
+    """Report open-set evaluations whose threshold needs held-out identities that are trained on."""
+    held = checker.config["HELDOUT_IDENTITIES"]
+    for evaluation in components.entries("EVALUATION").values():
+        open_set = evaluation.extras.get("OPEN_SET")
+        if open_set is None or open_set.arguments.get("threshold", "heldout") != "heldout" or held > 1:
+            continue
+        checker.report(
+            (*evaluation.keys, "OPEN_SET"),
+            f"takes its threshold from held-out identities, and HELDOUT_IDENTITIES = {held}; set it to 2 or more (30"
+            " for an FPIR of 10 %), or OPEN_SET.THRESHOLD oracle",
+        )
 
 
 def _placeholder(config: Config, node: Any) -> DatasetInfo | None:

@@ -104,6 +104,8 @@ class NodeChecker:
     def extra(self, keys: Keys, value: Any, extra: Extra) -> Any:
         """The value of a key that belongs to the slot."""
         if extra.registry is not None:
+            if extra.default and isinstance(value, dict):
+                value = {"NAME": extra.default, **value}
             return None if value is None else self.component(keys, value, extra.registry)
         result = self.value(keys, value, extra.kind)
         if extra.least is not None and isinstance(result, (int, float)) and result < extra.least:

@@ -116,7 +116,7 @@ SETTINGS: dict[str, Setting] = {
             "HELDOUT_IDENTITIES",
             int,
             0,
-            "training identities used only to select the checkpoint",
+            "training identities that are not trained on: they select the checkpoint and choose thresholds",
             _at_least(0),
         ),
         Setting("LOG_EVERY", int, 20, "steps between lines of the log", _at_least(1), free=True),
@@ -139,8 +139,8 @@ def conflicts(values: Mapping[str, Any]) -> list[tuple[str, str]]:
         found.append(("SELECT", "chooses among evaluations, and EVALUATE_EVERY = 0 makes none; set it to 1 or more"))
     if select == "heldout" and held < 2:
         found.append(("HELDOUT_IDENTITIES", "is too few for SELECT = 'heldout'; set it to 2 or more"))
-    if select != "heldout" and held:
-        found.append(("HELDOUT_IDENTITIES", f"is unused with SELECT = {select!r}; set it to 0, or SELECT heldout"))
+    if select == "test" and held:
+        found.append(("HELDOUT_IDENTITIES", "contradicts SELECT = 'test'; set it to 0, or SELECT heldout or last"))
     return found
 
 
@@ -151,6 +151,7 @@ class Extra:
     Args:
         kind: Annotation of a plain value.
         registry: Registry of a component, instead of `kind`.
+        default: NAME of a component that is written without one.
         required: Whether it must be set.
         whole: Whether a child file replaces the map instead of merging into it, because its keys contain dots.
         least: Smallest number.
@@ -160,6 +161,7 @@ class Extra:
 
     kind: Any = None
     registry: Registry | None = None
+    default: str | None = None
     required: bool = False
     whole: bool = False
     least: float | None = None
@@ -253,6 +255,7 @@ SLOTS: tuple[Slot, ...] = (
         extras={
             "RERANKING": Extra(registry=registries.RERANKERS),
             "INDEX": Extra(registry=registries.INDEXES),
+            "OPEN_SET": Extra(registry=registries.OPEN_SETS, default="OpenSet"),
         },
         free=True,
     ),

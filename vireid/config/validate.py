@@ -54,7 +54,14 @@ def heldout_notes(build: Build, held: Sequence[Sample], camera_names: Mapping[in
     if not held:
         return []
     coverage = build.heldout_evaluator().validate(held, camera_names)
-    return [f"HELDOUT_IDENTITIES: {line}" for line in coverage.lines()]
+    notes = [f"HELDOUT_IDENTITIES: {line}" for line in coverage.lines()]
+    for name, evaluator in build.evaluators().items():
+        if evaluator.open_set is not None and evaluator.open_set.needs_heldout:
+            coverage = evaluator.validate(held, camera_names)
+            evaluator.open_set.require_searches(coverage.trials[0].queries)
+            lines = coverage.lines()
+            notes += [f"EVALUATION.{name.upper()}.OPEN_SET, held-out identities: {line}" for line in lines]
+    return notes
 
 
 def listing_findings(build: Build, listing: DatasetListing) -> list[Finding]:

@@ -26,5 +26,6 @@ PROTOCOLS = Registry("protocol")
 SIMILARITIES = Registry("similarity")
 INDEXES = Registry("index")
 RERANKERS = Registry("re-ranking")
+OPEN_SETS = Registry("open-set evaluation")
 
 ALL = {name: value for name, value in list(globals().items()) if isinstance(value, Registry)}

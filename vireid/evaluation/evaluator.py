@@ -15,6 +15,9 @@ from vireid.core.labels import int64_array
 from vireid.core.types import EmbeddingTable, Sample, Trial
 from vireid.evaluation.coverage import ProtocolCoverage, require_counted, trial_coverage
 from vireid.evaluation.indexed import IndexedSimilarity
+from vireid.evaluation.open_set.evaluation import OpenSet
+from vireid.evaluation.open_set.heldout import HeldoutSearches, heldout_searches
+from vireid.evaluation.open_set.report import OpenSetReport
 from vireid.evaluation.report import MeasuredQueries, Report
 from vireid.retrieval.metrics import Cmc, measure_queries, summarize
 from vireid.retrieval.ranking import NO_IMAGE, Ranking, rank_rows
@@ -63,10 +66,11 @@ class Evaluator:
         index: Factory of empty indexes. One is filled with the gallery of each trial and searched for all images.
             Images that an approximate index does not return are last, and the report states its recall@10 against
             `similarity`.
+        open_set: Open-set evaluation of the same protocol (`open_set_report`).
         ranks: Ranks to print; the CMC curve reaches the largest.
 
     Raises:
-        UserError: If both `rerank` and `index` are set.
+        UserError: If both `rerank` and `index` are set, or one of them with `open_set`.
     """
 
     def __init__(
@@ -76,6 +80,7 @@ class Evaluator:
         similarity: Callable[[np.ndarray, np.ndarray], np.ndarray],
         rerank: Reranker | None = None,
         index: Callable[[], GalleryIndex] | None = None,
+        open_set: OpenSet | None = None,
         ranks: Sequence[int] = (1, 5, 10, 20),
     ) -> None:
         if rerank is not None and index is not None:
@@ -83,7 +88,17 @@ class Evaluator:
                 "an evaluation is either re-ranked or searched by an index, because re-ranking needs all similarities:"
                 " remove RERANKING or INDEX"
             )
+        if open_set is not None and rerank is not None:
+            raise UserError(
+                "re-ranked scores depend on the other queries, so that a threshold does not carry over: remove"
+                " RERANKING or OPEN_SET"
+            )
+        if open_set is not None and index is not None:
+            raise UserError(
+                "an index may miss images, which lowers FPIR and raises FNIR silently: remove INDEX or OPEN_SET"
+            )
         self.protocol, self.similarity, self.rerank, self.index = protocol, similarity, rerank, index
+        self.open_set = open_set
         self.ranks = tuple(ranks)
 
     def __call__(self, table: EmbeddingTable) -> Report:
@@ -98,6 +113,49 @@ class Evaluator:
         stated = protocol.conditions_on(table) if isinstance(protocol, ConditionsOnTable) else protocol.conditions
         conditions = {**stated, **table.conditions, **search}
         return Report(conditions=conditions, trials=trials, queries=measured)
+
+    def open_set_report(self, table: EmbeddingTable, heldout: EmbeddingTable | None = None) -> OpenSetReport:
+        """Evaluate verification and open-set identification.
+
+        Args:
+            table: Embeddings of the test images.
+            heldout: Embeddings of held-out identities; needed if `open_set.needs_heldout`.
+
+        Raises:
+            DataError: If there are no mated or no non-mated searches.
+        """
+        assert self.open_set is not None, "the evaluator has no open-set evaluation"
+        trials = list(self.protocol.trials(table))
+        searches = None
+        if self.open_set.needs_heldout:
+            if heldout is None:
+                raise UserError("an open-set threshold needs embeddings of held-out identities")
+            people = len(np.unique(table.labels[trials[0].gallery]))
+            searches = self.heldout_searches(heldout, enrolled=self.open_set.enrolled_of(people))
+        return self.open_set(trials, self._plain(table), table, searches)
+
+    def heldout_searches(self, heldout: EmbeddingTable, *, enrolled: int | None = None) -> HeldoutSearches:
+        """Search with held-out identities in the first trial of the protocol.
+
+        Args:
+            heldout: Embeddings of the held-out identities.
+            enrolled: Number of enrolled identities, if there are as many; None: half of the held-out identities.
+
+        Raises:
+            DataError: If there are fewer than two identities in the gallery.
+        """
+        trial = next(iter(self.protocol.trials(heldout)))
+        labels = heldout.labels[trial.query], heldout.labels[trial.gallery]
+        fusion = "max" if self.open_set is None else self.open_set.fusion
+        most = len(np.unique(labels[1])) - 1
+        return heldout_searches(
+            self._plain(heldout)(trial),
+            *labels,
+            trial.junk(trial.query, trial.gallery),
+            enrolled=None if enrolled is None else max(1, min(enrolled, most)),
+            fusion=fusion,
+            seed=0 if self.open_set is None else self.open_set.seed,
+        )
 
     def validate(self, samples: Sequence[Sample], camera_names: Mapping[int, str] | None = None) -> ProtocolCoverage:
         """Draw all trials without embeddings, to report before training what the protocol misses in the data.
@@ -119,6 +177,8 @@ class Evaluator:
         for trial in self.protocol.trials(table):
             coverage.append(trial_coverage(trial, table))
             require_counted(coverage[-1], table)
+        if self.open_set is not None:
+            self.open_set.validate(self.protocol.trials(table), labels)
         remarks = self.protocol.remarks_on(table) if isinstance(self.protocol, RemarksOnTable) else ()
         return ProtocolCoverage(tuple(coverage), tuple(remarks))
 

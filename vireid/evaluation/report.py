@@ -12,6 +12,7 @@ import numpy as np
 
 from vireid.core.text import align_columns
 from vireid.evaluation.coverage import skipped_text
+from vireid.evaluation.open_set.report import OpenSetReport, headline
 from vireid.retrieval.metrics import QueryScores, Scores
 
 if TYPE_CHECKING:
@@ -55,12 +56,14 @@ class Report:
         queries: The metrics of each query by name of the trial, for comparisons query by query. Not part of the JSON.
         averages: Means over the trials of a report that was read from a file of schema 1, which does not hold the CMC
             curves of single trials; those are NaN between the printed ranks.
+        open_set: Verification and open-set identification; None if they were not evaluated.
     """
 
     trials: Mapping[str, Scores]
     conditions: Mapping[str, str | int] = field(default_factory=dict)
     queries: Mapping[str, MeasuredQueries] = field(default_factory=dict)
     averages: Scores | None = None
+    open_set: OpenSetReport | None = None
 
     def __post_init__(self) -> None:
         assert self.trials, "a report has at least one trial"
@@ -137,6 +140,8 @@ class Report:
                 "cmc": [scores.cmc.tolist() for scores in trials],
                 "chance": [scores.chance for scores in trials],
             }
+        if self.open_set is not None:
+            stored["open_set"] = self.open_set.to_json()
         return stored
 
     @classmethod
@@ -160,7 +165,14 @@ class Report:
         else:
             scores = [_scores(row, _printed_ranks(row, len(curve)), chance) for row in rows]
             averages = _scores({**mean, **counts}, curve, chance)
-        return cls({str(row["name"]): s for row, s in zip(rows, scores, strict=True)}, conditions, averages=averages)
+        of_trials = {str(row["name"]): s for row, s in zip(rows, scores, strict=True)}
+        open_set = stored.get("open_set")
+        return cls(
+            of_trials,
+            conditions,
+            averages=averages,
+            open_set=None if open_set is None else OpenSetReport.from_json(open_set),
+        )
 
     def __str__(self) -> str:
         return format_table({str(self.conditions.get("mode", "")): self})
@@ -184,7 +196,11 @@ def format_table(reports: Mapping[str, Report]) -> str:
             text.append(f"{title}: {skipped}" if title else skipped)
     if any(report.oracle for report in reports.values()):
         text.append(ORACLE_NOTE)
-    return "\n".join([*text, *_conditions(reports)])
+    text += _conditions(reports)
+    for title, report in reports.items():
+        if report.open_set is not None:
+            text += ["", headline(title, report.open_set), *report.open_set.lines()]
+    return "\n".join(text)
 
 
 def skipped_line(report: Report) -> str:

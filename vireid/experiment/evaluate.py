@@ -89,6 +89,7 @@ class EvaluationRunner:
         table: EmbeddingTable,
         evaluators: Mapping[str, Evaluator],
         *,
+        heldout: EmbeddingTable | None = None,
         features: bool = True,
         inputs: Mapping[str, Any] | None = None,
     ) -> dict[str, Report]:
@@ -97,6 +98,7 @@ class EvaluationRunner:
         Args:
             table: Embeddings of the test images.
             evaluators: Evaluators by protocol name.
+            heldout: Embeddings of held-out identities, for open-set thresholds.
             features: Also write the embeddings.
             inputs: `RunInputs.to_json` of this evaluation, with that of the training under "trained_on". The results
                 store them, so that a comparison detects results of other inputs.
@@ -105,7 +107,7 @@ class EvaluationRunner:
         listing = str((inputs or {}).get("test_images", ""))
 
         def work() -> dict[str, Report]:
-            reports = {name: evaluator(table) for name, evaluator in evaluators.items()}
+            reports = {name: _report(evaluator, table, heldout) for name, evaluator in evaluators.items()}
             assert table.samples is not None
             save_rankings(self.folder.rankings, evaluators, table, table.samples)
             save_queries(self.folder.queries, reports, table, listing=listing)
@@ -121,6 +123,13 @@ class EvaluationRunner:
             return reports
 
         return self.environment.from_main(work)
+
+
+def _report(evaluator: Evaluator, table: EmbeddingTable, heldout: EmbeddingTable | None) -> Report:
+    report = evaluator(table)
+    if evaluator.open_set is None:
+        return report
+    return replace(report, open_set=evaluator.open_set_report(table, heldout))
 
 
 @dataclass(frozen=True)

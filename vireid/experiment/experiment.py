@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from torch import nn
 
 from vireid.config import sources
@@ -133,6 +134,7 @@ class Experiment:
             sampler = build.sampler(training_samples, environment.rank, environment.world)
             images, test = self._images(samples, environment), self._test_images(listing, environment)
             training, held = images.part(rows, training_samples), images.part(held_rows, held_samples)
+            held = replace(held, camera_names=listing.camera_names)
             log = self._log()
             runner = self._runner(environment, log)
             pin, views = environment.device.type == "cuda", build.views()
@@ -168,7 +170,7 @@ class Experiment:
                 load_model(self._checkpoints().path(selected), trainer.evaluated_model)
             selection = self._selection(selected, trainer.best, config.EMA)
             trained_on = inputs.to_json() if inputs_known else None
-            return self._evaluate(trainer.evaluated_model, test, runner, selection, inputs, trained_on)
+            return self._evaluate(trainer.evaluated_model, test, held, runner, selection, inputs, trained_on)
 
     def evaluate(self) -> dict[str, Report]:
         """Evaluate the selected checkpoint of the run, or WEIGHTS (a checkpoint folder or a .safetensors file)."""
@@ -183,8 +185,8 @@ class Experiment:
             print(f"since this checkpoint was trained: {'; '.join(changed)}")
         model.validate(listing.test)
         runner = self._runner(environment, self._log())
-        test = self._test_images(listing, environment)
-        return self._evaluate(model, test, runner, selection, inputs, trained_on, cross)
+        test, held = self._test_images(listing, environment), self._heldout_images(listing, environment)
+        return self._evaluate(model, test, held, runner, selection, inputs, trained_on, cross)
 
     def deployed(self) -> tuple[CrossModalityNet, str, Environment]:
         """Load the network that `evaluate` evaluates, without the dataset.
@@ -294,6 +296,15 @@ class Experiment:
     def _test_images(self, listing: _Listing, environment: Environment) -> ImageSet:
         return self._images(listing.test, environment, listing.camera_names)
 
+    def _heldout_images(self, listing: _Listing, environment: Environment) -> ImageSet:
+        """Images of the held-out identities, from the cache of all training images; empty without any."""
+        samples = listing.dataset.train()
+        _, rows = hold_out(samples, identities=self.config.HELDOUT_IDENTITIES, seed=self.config.SEED)
+        if not rows:
+            return ImageSet([], np.zeros((0, *self.config.SIZE, 3), np.uint8), {})
+        held = self._images(samples, environment).part(rows, [samples[row] for row in rows])
+        return replace(held, camera_names=listing.camera_names)
+
     def _images(
         self, samples: Sequence[Sample], environment: Environment, camera_names: Mapping[int, str] | None = None
     ) -> ImageSet:
@@ -367,6 +378,7 @@ class Experiment:
         self,
         model: nn.Module,
         test: ImageSet,
+        held: ImageSet,
         runner: EvaluationRunner,
         selection: str,
         inputs: RunInputs,
@@ -392,5 +404,8 @@ class Experiment:
         if flips != "none":
             conditions["flipped_images"] = f"added ({flips})"
         table = runner.embed(model, test, conditions, flips=flips)
+        needed = any(each.open_set is not None and each.open_set.needs_heldout for each in evaluators.values())
+        heldout = runner.embed(model, held, flips=flips) if needed else None
         stored = {**inputs.to_json(), "trained_on": trained_on}
-        return runner.write_results(table, evaluators, features=self.config.SAVE_FEATURES, inputs=stored)
+        features = self.config.SAVE_FEATURES
+        return runner.write_results(table, evaluators, heldout=heldout, features=features, inputs=stored)

@@ -118,6 +118,10 @@ def enrolled_identities(ids: np.ndarray, *, share: float = 0.5, trials: int = 10
     number = len(np.unique(ids))
     enrolled = np.zeros((trials, number), bool)
     for trial in range(trials):
-        drawn = np.random.default_rng([seed, trial]).permutation(number)
-        enrolled[trial, drawn[: round(share * number)]] = True
+        enrolled[trial, enrolled_in_trial(number, trial, share=share, seed=seed)] = True
     return enrolled
+
+
+def enrolled_in_trial(number: int, trial: int, *, share: float = 0.5, seed: int = 0) -> np.ndarray:
+    """Draw which of `number` identities in ascending order are enrolled in one trial: (round(share number),) places."""
+    return np.random.default_rng([seed, trial]).permutation(number)[: round(share * number)]

@@ -117,9 +117,14 @@ def evaluate_open_set(
         >>> result.points[0].limit, result.points[0].fpir, result.points[0].fnir
         (0.5, 0.0, (0.0,))
     """
+    found = search(scores, np.asarray(query_ids), np.asarray(gallery_ids), junk, fusion=fusion)
+    return rates_of(found, fpir=fpir, ranks=ranks)
+
+
+def rates_of(searches: Searches, *, fpir: Sequence[float] = (0.1,), ranks: Sequence[int] = (1,)) -> OpenSetResult:
+    """Compute open-set identification rates of searches; see `evaluate_open_set`."""
     if not ranks or any(rank < 1 for rank in ranks):
         raise ArgumentError("ranks", f"must be numbers of at least 1, got {list(ranks)}")
-    searches = search(scores, np.asarray(query_ids), np.asarray(gallery_ids), junk, fusion=fusion)
     for name, present in (("mated", searches.mated), ("non-mated", searches.non_mated)):
         if not present.any():
             raise DataError(
@@ -142,8 +147,7 @@ def evaluate_open_set(
 def _point(searches: Searches, tops: np.ndarray, ranks: Sequence[int], wanted: float) -> OpenSetPoint:
     _, limit = limit_for(tops, wanted)
     fnir = tuple(float(missed(searches, limit, rank).mean()) for rank in ranks)
-    mated = searches.mated
-    wrong = (searches.mate_rank[mated] > 1) & (searches.top_score[mated] > limit)
+    wrong = misidentified(searches, limit)
     return OpenSetPoint(wanted, limit, float((tops > limit).mean()), fnir, float(wrong.mean()))
 
 
@@ -151,6 +155,12 @@ def missed(searches: Searches, limit: float, rank: int = 1) -> np.ndarray:
     """Whether each mated search is a false negative at a limit: (number of mated searches,) bool."""
     mated = searches.mated
     return ~((searches.mate_rank[mated] <= rank) & (searches.mate_score[mated] > limit))
+
+
+def misidentified(searches: Searches, limit: float) -> np.ndarray:
+    """Whether each mated search reports another identity first: (number of mated searches,) bool."""
+    mated = searches.mated
+    return (searches.mate_rank[mated] > 1) & (searches.top_score[mated] > limit)
 
 
 def search(
