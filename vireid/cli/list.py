@@ -36,6 +36,7 @@ KINDS = {  # a registry of core/registries.py, or CONFIGS -> what is listed
     "similarities": "query-gallery similarity (SIMILARITY)",
     "indexes": "nearest-neighbor indexes (EVALUATION.*.INDEX)",
     "rerankers": "re-ranking (EVALUATION.*.RERANKING)",
+    "open-sets": "open-set evaluation (EVALUATION.*.OPEN_SET)",
     CONFIGS: "shipped configs, as create_model names them",
 }
 EXAMPLES = """

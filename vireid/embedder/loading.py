@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from vireid.engine.weights_origin import META, stored_facts, stored_inputs
 from vireid.experiment.experiment import Experiment
 from vireid.runs.folder import RunFolder
 from vireid.runs.metrics import Metrics
+from vireid.runs.thresholds import thresholds_of
 
 
 def load(path: str | Path, *, device: Device = "auto", precision: Precision | None = None, batch: int = 64) -> Embedder:
@@ -40,18 +42,21 @@ def load(path: str | Path, *, device: Device = "auto", precision: Precision | No
         embeddings = embedder("night.png", modality="infrared")
     """
     folder = normalized_path(path)
-    if (folder / CONFIG).is_file():
+    if is_bundle(folder):
         network, description, _ = read_bundle(folder)
         environment = Environment(device=device, precision=precision or description.precision)  # type: ignore[arg-type]
         place(network, environment.device)
         return Embedder(network, description, environment, batch=batch)
-    _require_run(folder)
+    require_run(folder)
     overrides: dict[str, Any] = {"OUTPUT_DIR": str(folder), "WEIGHTS": None, "DEVICE": device}
     if precision is not None:
         overrides["PRECISION"] = precision
     experiment = Experiment.from_config(RunFolder(folder).config, overrides)
     network, selection, environment = experiment.deployed()
-    return Embedder(network, _describe(experiment, selection), environment, batch=batch)
+    described, thresholds = describe(experiment, selection), experiment.folder.thresholds
+    if thresholds.exists():
+        described = replace(described, decision=thresholds_of(thresholds, described.fingerprint(network)))
+    return Embedder(network, described, environment, batch=batch)
 
 
 def save_bundle(run: str | Path, folder: str | Path, *, license: str | None = None) -> Path:
@@ -78,7 +83,12 @@ def save_bundle(run: str | Path, folder: str | Path, *, license: str | None = No
     return target
 
 
-def _require_run(folder: Path) -> None:
+def is_bundle(folder: Path) -> bool:
+    """Whether a folder is a bundle, perhaps a damaged one."""
+    return (folder / CONFIG).is_file()
+
+
+def require_run(folder: Path) -> None:
     """Raise UserError if a folder is not a run."""
     if not folder.exists():
         raise UserError(f"{folder}: does not exist; name a run folder or a bundle folder")
@@ -90,7 +100,8 @@ def _require_run(folder: Path) -> None:
     )
 
 
-def _describe(experiment: Experiment, selection: str) -> ModelDescription:
+def describe(experiment: Experiment, selection: str) -> ModelDescription:
+    """Description of the network that `Experiment.deployed` loads; its decision rule is not read."""
     config, folder = experiment.config, experiment.folder
     checkpoints = CheckpointFolder(folder.checkpoints)
     newest = checkpoints.path(checkpoints.epochs()[-1])
