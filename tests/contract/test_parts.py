@@ -292,7 +292,7 @@ def stage_inputs() -> list[torch.Tensor]:
 
 WAITS = {
     "INSERTS": lambda insert: insert.build(16).to("meta")(tiny_field("feature_map", tiny_batch()).to("meta")),
-    "POOLS": lambda pool: pool(**on_meta(["feature_map"])),
+    "POOLS": lambda pool: pool(**on_meta(requested(pool))),
     "ADAPTERS": lambda adapter: adapter(**on_meta(requested(adapter)))[0],
     "STAGES": lambda stage: stage(*stage_inputs()),
     "ATTRIBUTE_SOURCES": lambda source: source(**on_meta(requested(source)))[1],

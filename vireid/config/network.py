@@ -28,7 +28,7 @@ def build_network(tree: Mapping[str, Any], info: DatasetInfo) -> CrossModalityNe
     """Build a network without stored weights; the global random state is unchanged.
 
     Args:
-        tree: The value of `model_tree`.
+        tree: The value of `model_tree`, with SIZE if the network was made for images of another size than the default.
         info: Numbers of the dataset of the training.
 
     Raises:

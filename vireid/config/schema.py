@@ -218,7 +218,7 @@ SLOTS: tuple[Slot, ...] = (
     ),
     Slot(("AUGMENTATION",), registries.AUGMENTATIONS, is_map=True, extras={"MODALITY": _MODALITY, "VIEW": _VIEW}),
     Slot(("VIEWS",), registries.AUGMENTATIONS, is_map=True, extras={"MODALITY": _MODALITY}),
-    Slot(("MODEL", "BACKBONE"), registries.BACKBONES, required=True),
+    Slot(("MODEL", "BACKBONE"), registries.BACKBONES, required=True, runtime=frozenset({"image_size"})),
     Slot(("MODEL", "POOL"), registries.POOLS, required=True),
     Slot(("MODEL", "ADAPTER"), registries.ADAPTERS),
     Slot(("MODEL", "ATTRIBUTES"), registries.ATTRIBUTE_SOURCES),

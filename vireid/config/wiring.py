@@ -43,7 +43,7 @@ class ModelBuilder:
 
     def __init__(self, config: Config, components: Components, info: DatasetInfo, *, dry: bool) -> None:
         self.config, self.components, self.dry = config, components, dry
-        self.values = asdict(info)
+        self.values: dict[str, Any] = {**asdict(info), "image_size": tuple(config.SIZE)}
         self.widths: dict[str, int] = {}
         self.provided: set[str] = set(MODEL_FIELDS)
         self.complete = False

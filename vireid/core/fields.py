@@ -23,6 +23,7 @@ FIELDS: dict[str, Field] = {
     "feature_map": Field(("R", "C", "H", "W"), "map that the heads read (after the adapter, if any)"),
     "pooled": Field(("R", "C"), "pooled feature_map (after the adapter, if any)"),
     "pooled_image": Field(("R", "C"), "pooled map before the adapter"),
+    "class_token": Field(("R", "C"), "class token of a transformer after the last norm"),
     "features": Field(("R", "D"), "embedding before the BN neck; metric losses use it"),
     "features_bn": Field(("R", "D"), "embedding after the BN neck; classifiers and retrieval use it"),
     "logits": Field(("R", "I"), "identity logits"),
@@ -52,4 +53,5 @@ BATCH_FIELDS: dict[str, Field] = {
 
 # Provided by every model, in addition to the fields of its parts.
 MODEL_FIELDS = frozenset({"feature_map", "pooled", "pooled_image"})
+BACKBONE_FIELDS = frozenset({"class_token"})  # of some backbones; a pool may request them instead of the map
 ATTRIBUTE_FIELDS = frozenset({"attributes", "attributes_known"})  # in a batch only if the dataset has attributes

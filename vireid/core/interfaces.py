@@ -21,7 +21,9 @@ class Backbone(Protocol):
         """Compute the map (R, C, H, W) of images (B, 3, h, w), and the batch row of each output row, or None.
 
         A backbone with a third parameter `visible` receives `Batch.visible`. A backbone with several rows for each
-        image declares `provides = frozenset({"branch", "source"})`, so that heads and losses can request them.
+        image declares `provides = frozenset({"branch", "source"})`, so that heads and losses can request them. One with
+        a fourth parameter `cameras` receives `Batch.cameras`. A backbone with further fields, such as `class_token`,
+        declares them in `provides` and their widths in `dims`, and returns them as a mapping in third place.
         """
         ...
 

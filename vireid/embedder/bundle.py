@@ -87,7 +87,7 @@ def read_bundle(folder: Path) -> tuple[CrossModalityNet, ModelDescription, dict[
     """
     content = read_config(folder)
     described = _description(folder, content)
-    network = build_network(described.model, described.info)
+    network = build_network({**described.model, "SIZE": list(described.size)}, described.info)
     weights = folder / MODEL
     if not weights.is_file():
         raise CheckpointError(f"{weights}: does not exist; copy the bundle again")

@@ -8,7 +8,7 @@ from vireid.models.adapters import (
     SpatialAttentionStage,
 )
 from vireid.models.attribute_source import AttributeSource
-from vireid.models.backbones import DiverseBackbone, TwoStreamBackbone
+from vireid.models.backbones import DiverseBackbone, TwoStreamBackbone, TwoStreamViT
 from vireid.models.cross_modality_net import CrossModalityNet
 from vireid.models.heads import (
     AttributeClassifier,
@@ -20,7 +20,7 @@ from vireid.models.heads import (
     StripeHead,
 )
 from vireid.models.inserts import ModalityAlleviation
-from vireid.models.pooling import AveragePool, GeM, MaxPool
+from vireid.models.pooling import AveragePool, ClassTokenPool, GeM, MaxPool
 
 __all__ = [
     "AttributeClassifier",
@@ -28,6 +28,7 @@ __all__ = [
     "AttributeSource",
     "AveragePool",
     "ChannelGateStage",
+    "ClassTokenPool",
     "CrossAttentionStage",
     "CrossModalityNet",
     "DiverseBackbone",
@@ -43,4 +44,5 @@ __all__ = [
     "SpatialAttentionStage",
     "StripeHead",
     "TwoStreamBackbone",
+    "TwoStreamViT",
 ]

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from vireid.core.binding import bind, requested, serve
 from vireid.core.errors import ArgumentError, ConfigError, DataError, Problem, closest
-from vireid.core.fields import ATTRIBUTE_FIELDS, FIELDS, MODEL_FIELDS
+from vireid.core.fields import ATTRIBUTE_FIELDS, BACKBONE_FIELDS, FIELDS, MODEL_FIELDS
 from vireid.core.types import Batch, ModelOutput, Sample
 from vireid.layers.norms import l2_normalize
 from vireid.layers.precision import float32_or_more, without_autocast
@@ -66,16 +66,19 @@ class CrossModalityNet(nn.Module):
     ) -> None:
         super().__init__()
         self.backbone, self.pool = backbone, pool
-        self._passes_visible = "visible" in requested(backbone)
+        self._passed = {"visible", "cameras"} & set(requested(backbone))
+        self._pool_fields = _fields_of_pool(pool)
         self.attributes, self.adapter = attributes, adapter
         self.heads = nn.ModuleDict(heads)
         self.embedding, self.normalize = tuple(embedding), normalize
         self._bindings: dict[str, dict[str, str]] = {}
         self.dims: dict[str, int] = dict.fromkeys(MODEL_FIELDS, int(backbone.channels))  # type: ignore[arg-type]
+        self.dims |= dict(getattr(backbone, "dims", {}))
         self._training_only: frozenset[str] = frozenset()
 
         backbone_fields = frozenset(getattr(backbone, "provides", ()))  # besides the map: branch and source
         provided, problems = set(MODEL_FIELDS | backbone_fields), self._check_slots()
+        problems += self._check_pool(provided)
         if adapter is not None and attributes is not None:
             problems += self._join("MODEL.ATTRIBUTES", attributes, {}, {"pooled_image"} | ATTRIBUTE_FIELDS, provided)
             problems += self._join("MODEL.ADAPTER", adapter, {}, {"pooled", "feature_map", "attributes"}, provided)
@@ -101,6 +104,19 @@ class CrossModalityNet(nn.Module):
             text = f"({attributes}) is unused because MODEL.ADAPTER is none; set MODEL.ATTRIBUTES: {{NAME: none}}"
             return [Problem(text, key="MODEL.ATTRIBUTES")]
         return []
+
+    def _check_pool(self, provided: set[str]) -> list[Problem]:
+        problems = []
+        for field in sorted(self._pool_fields):
+            text = f"({type(self.pool).__name__}) reads {field!r}, which "
+            if field not in provided:
+                text += f"this backbone ({type(self.backbone).__name__}) does not provide; set NAME: AveragePool"
+            elif self.adapter is not None:
+                text += "the adapter does not rewrite: it would have no effect; set NAME: AveragePool"
+            else:
+                continue
+            problems.append(Problem(text, key="MODEL.POOL"))
+        return problems
 
     def _join(
         self,
@@ -156,11 +172,13 @@ class CrossModalityNet(nn.Module):
         """Compute all fields in training; in evaluation those that are not `training_only`."""
         if not batch.images.is_floating_point():
             raise ArgumentError("images", f"must be normalized floats, got {batch.images.dtype}")
-        extra = {"visible": batch.visible} if self._passes_visible else {}
-        feature_map, source = self.backbone(batch.images, batch.modality, **extra)
+        extra = {name: getattr(batch, name) for name in self._passed}
+        feature_map, source, *more = self.backbone(batch.images, batch.modality, **extra)
+        fields: dict[str, Tensor] = dict(more[0]) if more else {}
         with without_autocast(feature_map):
-            pooled = self.pool(feature_map)
-        fields = {"feature_map": feature_map, "pooled": pooled, "pooled_image": pooled}
+            chosen = {name: fields[name] for name in self._pool_fields}
+            pooled = self.pool(**chosen) if chosen else self.pool(feature_map)
+        fields |= {"feature_map": feature_map, "pooled": pooled, "pooled_image": pooled}
         if source is not None:
             fields |= {"branch": copies(source), "source": source}
         if self.adapter is not None:
@@ -209,9 +227,10 @@ class CrossModalityNet(nn.Module):
 
     def validate(self, samples: Sequence[Sample]) -> None:
         """Check the test images before one of them is opened; DataError of the attribute source."""
-        check = getattr(self.attributes, "validate", None)
-        if check is not None:
-            check(samples)
+        for part in (self.backbone, self.attributes):
+            check = getattr(part, "validate", None)
+            if check is not None:
+                check(samples)
 
     def embed(self, batch: Batch) -> Tensor:
         """Compute the embeddings for retrieval, (B, D), L2-normalized if `normalize` is set; needs evaluation mode.
@@ -230,6 +249,14 @@ class CrossModalityNet(nn.Module):
 
     def _normalized(self, embeddings: Tensor) -> Tensor:
         return l2_normalize(embeddings) if self.normalize else embeddings
+
+
+def _fields_of_pool(pool: nn.Module) -> frozenset[str]:
+    """Fields of the backbone that a pool requests by name; empty for a pool of the feature map, however it names it."""
+    try:
+        return frozenset(requested(pool)) & BACKBONE_FIELDS
+    except TypeError:  # a module that takes *args
+        return frozenset()
 
 
 def copies(source: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from vireid.core.errors import ArgumentError
 from vireid.core.registries import POOLS
 from vireid.layers.pooling import average, generalized_mean, maximum
+from vireid.layers.precision import float32_or_more
 
 
 @POOLS.register
@@ -92,3 +93,21 @@ class MaxPool(nn.Module):
 
     def forward(self, feature_map: Tensor) -> Tensor:
         return maximum(feature_map)
+
+
+@POOLS.register
+class ClassTokenPool(nn.Module):
+    """Class token of a transformer as the pooled feature, in float32 or more.
+
+    It needs a backbone with a class token and no adapter, because an adapter rewrites the map only.
+
+    Shape:
+        class_token (R, C) -> (R, C).
+
+    Example:
+        >>> ClassTokenPool()(torch.tensor([[0.5, -1.0]]))
+        tensor([[ 0.5000, -1.0000]])
+    """
+
+    def forward(self, class_token: Tensor) -> Tensor:
+        return float32_or_more(class_token)

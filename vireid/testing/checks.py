@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from vireid.core.binding import requested
-from vireid.core.fields import BATCH_FIELDS, FIELDS
+from vireid.core.fields import BACKBONE_FIELDS, BATCH_FIELDS, FIELDS
 from vireid.core.types import Batch, Modality, Progress
 from vireid.testing.promises import (
     Build,
@@ -153,7 +153,9 @@ def check_head(build: Build, *, fields: Mapping[str, Tensor] | None = None) -> N
 def check_pool(build: Build) -> None:
     """Check a pool: (R, C, H, W) -> (R, C), in float32 for half-precision maps, each row independent of the others."""
     build = seeded_build(build)
-    pool, feature_map = build(), tiny_field("feature_map", tiny_batch())
+    pool = build()
+    name = next((name for name in requested(pool) if name in BACKBONE_FIELDS), "feature_map")
+    feature_map = tiny_field(name, tiny_batch())
     part_name = type(pool).__name__
     tracked = feature_map.clone().requires_grad_()
     pooled = pool(tracked)
@@ -176,7 +178,7 @@ def check_backbone(build: Build) -> None:
     part_name = type(backbone).__name__
     backbone.train()
     fill_zeros(backbone)
-    feature_map, source = backbone(batch.images, batch.modality)
+    feature_map, source, *_ = backbone(batch.images, batch.modality)
     rows = len(batch) if source is None else len(source)
     assert feature_map.dim() == 4, f"{part_name}: a map has 4 axes, this one {feature_map.dim()}"
     assert feature_map.shape[:2] == (rows, backbone.channels), (
@@ -202,7 +204,7 @@ def check_backbone(build: Build) -> None:
 
 def _by_image(backbone: nn.Module, batch: Batch) -> Tensor:
     """Concatenate the rows of each image, (B, ...)."""
-    feature_map, source = backbone(batch.images, batch.modality)
+    feature_map, source, *_ = backbone(batch.images, batch.modality)
     rows = feature_map if source is None else feature_map[torch.argsort(source, stable=True)]
     return rows.reshape(len(batch), -1)
 

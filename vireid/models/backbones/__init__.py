@@ -2,8 +2,10 @@
 
 from vireid.models.backbones.diverse import DiverseBackbone
 from vireid.models.backbones.two_stream import TwoStreamBackbone
+from vireid.models.backbones.two_stream_vit import TwoStreamViT
 
 __all__ = [
     "DiverseBackbone",
     "TwoStreamBackbone",
+    "TwoStreamViT",
 ]

@@ -1,22 +1,17 @@
-"""Split a timm CNN into a stem and four stages. The only module that imports timm."""
+"""Split a timm network with stages into a stem and four stages."""
 
 from __future__ import annotations
 
-import logging
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
-import timm
 import torch
 from torch import Tensor, nn
 
-from vireid.core.errors import ArgumentError, CheckpointError, nearest
-from vireid.core.paths import normalized_path
-from vireid.core.weight_files import best_mapping, read_mappings
+from vireid.core.errors import ArgumentError
+from vireid.models.backbones.timm_network import create
 
-log = logging.getLogger(__name__)
 UNITS = ("stem", "stage1", "stage2", "stage3", "stage4")
 
 
@@ -75,9 +70,7 @@ def cut(arch: str, *, last_stride: int = 1, pretrained: bool = False, weights: s
     """
     if last_stride not in (1, 2):
         raise ArgumentError("last_stride", f"must be 1 or 2, got {last_stride}")
-    model = _create(arch, pretrained and weights is None)
-    if weights is not None:
-        load_weights(model, normalized_path(weights))
+    model = create(arch, pretrained=pretrained, weights=weights)
     units = _units(model, arch)
     device = next(model.parameters()).device.type
     key = (arch, last_stride, device)
@@ -93,29 +86,6 @@ def cut(arch: str, *, last_stride: int = 1, pretrained: bool = False, weights: s
 # (arch, last_stride, device type) -> channels. The forward passes of `_check_cut` and `_channels` do not depend on the
 # weights, so that they run once for each architecture: most networks of a process are dry runs of a few architectures.
 _checked: dict[tuple[str, int, str], dict[str, int]] = {}
-
-
-def _create(arch: str, pretrained: bool) -> nn.Module:
-    if ":" in arch or not timm.is_model(arch):
-        raise ArgumentError("arch", f"{arch!r} is not a timm model{nearest(arch, timm.list_models())}")
-    name, _, tag = arch.partition(".")
-    tagged = [known for known in timm.list_pretrained(f"{name}.*") or timm.list_pretrained(name) if known != name]
-    if tag and arch not in tagged:
-        known = _listed(tagged) or "none"
-        raise ArgumentError("arch", f"{arch!r}: timm has no such weights{nearest(arch, tagged)} (of {name}: {known})")
-    try:
-        return timm.create_model(arch, pretrained=pretrained, num_classes=0)
-    except Exception as error:  # network libraries raise exceptions of many types
-        if not pretrained:
-            raise
-        text = (
-            f"the pretrained weights of {arch} cannot be downloaded: {_first_line(error)}; set WEIGHTS to a local file"
-        )
-        raise CheckpointError(text) from error
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).split("\n", 1)[0].rstrip(".")
 
 
 def _units(model: nn.Module, arch: str) -> OrderedDict[str, nn.Module]:
@@ -205,54 +175,3 @@ def _channels(units: OrderedDict[str, nn.Module], arch: str, last_stride: int) -
     if last_stride == 1 and sizes["stage4"] != sizes["stage3"]:
         raise ArgumentError("last_stride", f"1 is not possible with {arch}; set last_stride: 2")
     return channels
-
-
-def load_weights(model: nn.Module, path: Path) -> None:
-    """Load the weights of a timm network from a local file, strictly.
-
-    Every tensor of the network must be in the file with its shape, and every tensor of the file must be in the
-    network. Exceptions: the classifier of the file (fc.* of a ResNet) is left out, and batch counters that are missing
-    in files of early torch versions start at 0, as in torch.
-
-    The mapping of the file that fits best is read ("state_dict", "model", ...), and a prefix that all of its names
-    have ("module.encoder_q.") is removed. A one-line warning reports both.
-
-    Args:
-        model: Network to fill.
-        path: File of weights.
-
-    Raises:
-        CheckpointError: If the file cannot be read or does not fit, with all names.
-    """
-    expected = model.state_dict()
-    renamed, changes = best_mapping(read_mappings(path), expected)
-    tensors = renamed.tensors
-    classifier = model.pretrained_cfg.get("classifier") or ()  # type: ignore[union-attr]
-    heads = (classifier,) if isinstance(classifier, str) else tuple(classifier)
-    tensors = {
-        name: value
-        for name, value in tensors.items()
-        if name in expected or not any(name.startswith(f"{head}.") for head in heads)
-    }
-    counters = {name for name in expected if name.endswith("num_batches_tracked")}
-    mismatches = {
-        "missing": sorted(set(expected) - set(tensors) - counters),
-        "not of this network": sorted(set(tensors) - set(expected)),
-        "of another shape": [
-            f"{name} {tuple(value.shape)}, expected {tuple(expected[name].shape)}"
-            for name, value in tensors.items()
-            if name in expected and value.shape != expected[name].shape
-        ],
-    }
-    if any(mismatches.values()):
-        texts = [f"\n    {kind}: {_listed(names)}" for kind, names in mismatches.items() if names]
-        note = f" ({changes})" if changes else ""
-        raise CheckpointError(f"{path} does not fit the backbone{note}:{''.join(texts)}")
-    if changes:
-        log.warning("%s: %s", path, changes)
-    model.load_state_dict(tensors, strict=False)
-
-
-def _listed(names: list[str], limit: int = 8) -> str:
-    more = f" and {len(names) - limit} more" if len(names) > limit else ""
-    return ", ".join(names[:limit]) + more

@@ -40,7 +40,7 @@ class TwoStreamBackbone(nn.Module):
         share_from: First shared unit: 0 shares all units, 5 none.
         last_stride: Stride of the last stage, 1 or 2; see `timm_stages.cut`.
         pretrained: Load the weights of timm (network or local cache).
-        weights: Local file of weights to load instead; see `timm_stages.load_weights`.
+        weights: Local file of weights to load instead; see `timm_network.load_weights`.
         inserts: Modules to place after blocks of a stage, by stage name ("stage2").
 
     Shape:
