@@ -54,6 +54,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     search.add_argument("--before", metavar="TIME", help="only gallery images up to this time")
     search.add_argument(
+        "--fpir", type=float, metavar="RATE", help="threshold of this false-alarm rate (`vireid threshold`)"
+    )
+    search.add_argument(
         "--out",
         type=path_argument,
         action="append",

@@ -38,6 +38,7 @@ KINDS = {  # a registry of core/registries.py, or CONFIGS -> what is listed
     "similarities": "query-gallery similarity (SIMILARITY)",
     "indexes": "nearest-neighbor indexes (EVALUATION.*.INDEX)",
     "rerankers": "re-ranking (EVALUATION.*.RERANKING)",
+    "open-sets": "open-set evaluation (EVALUATION.*.OPEN_SET)",
     CONFIGS: "shipped configs, as create_model names them",
     MODELS: "the same; with --weights, trained models in a folder or on a hub",
 }

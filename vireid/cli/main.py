@@ -26,6 +26,7 @@ COMMANDS = {  # name -> one-line purpose; the module has the name of the command
     "aggregate": "average the results of the ten RegDB splits",
     "visualize": "write the report or one figure of a finished run",
     "gallery": "build a gallery of embeddings and search it with images",
+    "threshold": "choose thresholds of a run for wanted false-alarm rates",
     "bundle": "write the model of a run as a folder that can be shared",
     "push": "upload the model of a run, or a bundle, to a Hugging Face hub",
     "pull": "download a bundle of a Hugging Face hub into a folder",

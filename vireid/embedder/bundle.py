@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import vireid
 from vireid.config.network import build_network
-from vireid.core.errors import CheckpointError, UserError
+from vireid.core.errors import CheckpointError, DataError, UserError
 from vireid.core.identity_tensors import identity_tensors
 from vireid.core.io import replaced_folder
 from vireid.core.types import DatasetInfo
@@ -23,6 +23,7 @@ from vireid.data.augment.pixels import IMAGENET_MEAN, IMAGENET_STD
 from vireid.embedder.description import ModelDescription
 from vireid.embedder.model_card import PLACE, model_card
 from vireid.engine.checkpoint import load_weights
+from vireid.evaluation.open_set.decision import DecisionRule
 from vireid.interop.weights import write_weights
 from vireid.models.cross_modality_net import CrossModalityNet
 from vireid.runs.bundle_folder import CARD, CONFIG, FORMAT, MODEL, read_config
@@ -64,6 +65,7 @@ def write_bundle(embedder: Embedder, folder: Path, *, license: str | None, place
         "fingerprint": embedder.fingerprint,
         "training": dict(described.training),
         "metrics": dict(described.metrics),
+        "decision": None if described.decision is None else described.decision.to_json(),
         "license": license,
     }
     ignored = identity_tensors(network)
@@ -115,10 +117,11 @@ def _description(folder: Path, content: Mapping[str, Any]) -> ModelDescription:
             precision=str(content["precision"]),
             training=dict(content["training"]),
             metrics=dict(content["metrics"]),
+            decision=None if content["decision"] is None else DecisionRule.from_json(content["decision"]),
         )
         described.depth_mapping()
         _ = described.embedding, content["fingerprint"], content["license"]
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, DataError) as error:
         words = f"{error} is missing" if isinstance(error, KeyError) else str(error)
         raise UserError(f"{folder / CONFIG}: is damaged: {words}; copy the bundle again") from error
     return described

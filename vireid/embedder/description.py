@@ -12,6 +12,7 @@ from torch import nn
 from vireid.core.identity_tensors import identity_tensors
 from vireid.core.types import DatasetInfo
 from vireid.data.images.depth import DepthMapping, depth_mapping
+from vireid.evaluation.open_set.decision import DecisionRule
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +27,7 @@ class ModelDescription:
         flips: FLIP_TEST: "none", or the embeddings of an image and of its mirror image are added.
         precision: PRECISION of the run.
         training: What the weights were trained on: data, split, num_ids, checkpoint, seed, listing.
+        decision: Thresholds and calibration (`vireid threshold`); None if they were not chosen for these weights.
         metrics: Protocol -> {"mean": scores in [0, 1], "spread": ..., "conditions": ...}; empty if not evaluated.
     """
 
@@ -37,6 +39,7 @@ class ModelDescription:
     precision: str = "auto"
     training: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, Any] = field(default_factory=dict)
+    decision: DecisionRule | None = None
 
     @property
     def embedding(self) -> tuple[str, ...]:

@@ -21,6 +21,7 @@ from vireid.embedder.modality import check_modality, modality_rows
 from vireid.engine.distributed import Environment
 from vireid.evaluation.extract import extract_features
 from vireid.evaluation.flips import with_mirror
+from vireid.evaluation.open_set.decision import DecisionRule
 from vireid.evaluation.report import is_oracle
 from vireid.models.cross_modality_net import CrossModalityNet
 from vireid.retrieval.ranking import Ranking, rank_rows
@@ -71,6 +72,11 @@ class Embedder:
     def fingerprint(self) -> str:
         """SHA-256 of the weights and the pre-processing; embeddings of equal fingerprints can be compared."""
         return self.description.fingerprint(self.network)
+
+    @property
+    def decision(self) -> DecisionRule | None:
+        """Thresholds and calibration of the similarities; None if `vireid threshold` did not choose them."""
+        return self.description.decision
 
     @cached_property
     def width(self) -> int:

@@ -22,6 +22,7 @@ from vireid.experiment.experiment import Experiment
 from vireid.interop.hub import is_hub_reference
 from vireid.runs.folder import RunFolder
 from vireid.runs.metrics import Metrics
+from vireid.runs.thresholds import thresholds_of
 from vireid.zoo.weights import shipped_names
 
 
@@ -49,18 +50,21 @@ def load(path: str | Path, *, device: Device = "auto", precision: Precision | No
 
         return from_hub(str(path), device=device, precision=precision, batch=batch)
     folder = normalized_path(path)
-    if (folder / CONFIG).is_file():
+    if is_bundle(folder):
         network, description, _ = read_bundle(folder)
         environment = Environment(device=device, precision=precision or description.precision)  # type: ignore[arg-type]
         place(network, environment.device)
         return Embedder(network, description, environment, batch=batch)
-    _require_run(folder)
+    require_run(folder)
     overrides: dict[str, Any] = {"OUTPUT_DIR": str(folder), "WEIGHTS": None, "DEVICE": device}
     if precision is not None:
         overrides["PRECISION"] = precision
     experiment = Experiment.from_config(RunFolder(folder).config, overrides)
     network, selection, environment = experiment.deployed()
-    return Embedder(network, _describe(experiment, selection), environment, batch=batch)
+    described, thresholds = describe(experiment, selection), experiment.folder.thresholds
+    if thresholds.exists():
+        described = replace(described, decision=thresholds_of(thresholds, described.fingerprint(network)))
+    return Embedder(network, described, environment, batch=batch)
 
 
 def save_bundle(run: str | Path, folder: str | Path, *, license: str | None = None) -> Path:
@@ -95,14 +99,19 @@ def bundle_target(folder: str | Path) -> Path:
 def to_share(run: str | Path) -> Embedder:
     """Load a model on the CPU; the training facts of a run also name the shipped configs that it agrees with."""
     embedder = load(run, device="cpu")
-    if not is_hub_reference(run) and not (normalized_path(run) / CONFIG).is_file():
+    if not is_hub_reference(run) and not is_bundle(normalized_path(run)):
         names = shipped_names(read_unchecked(RunFolder(normalized_path(run)).config))
-        training = {**embedder.description.training, "configs": names}
+        training = {**embedder.description.training, "configs": list(names)}
         embedder.description = replace(embedder.description, training=training)
     return embedder
 
 
-def _require_run(folder: Path) -> None:
+def is_bundle(folder: Path) -> bool:
+    """Whether a folder is a bundle, perhaps a damaged one."""
+    return (folder / CONFIG).is_file()
+
+
+def require_run(folder: Path) -> None:
     """Raise UserError if a folder is not a run."""
     if not folder.exists():
         raise UserError(f"{folder}: does not exist; name a run folder or a bundle folder")
@@ -114,7 +123,8 @@ def _require_run(folder: Path) -> None:
     )
 
 
-def _describe(experiment: Experiment, selection: str) -> ModelDescription:
+def describe(experiment: Experiment, selection: str) -> ModelDescription:
+    """Description of the network that `Experiment.deployed` loads; its decision rule is not read."""
     config, folder = experiment.config, experiment.folder
     checkpoints = CheckpointFolder(folder.checkpoints)
     newest = checkpoints.path(checkpoints.epochs()[-1])

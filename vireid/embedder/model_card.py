@@ -45,7 +45,7 @@ def model_card(content: Mapping[str, Any], place: str = PLACE) -> str:
     lines += ["ranking = embedder.rank(queries, gallery)", "```", ""]
     if imports := content["model"]["IMPORTS"]:
         lines += [f"The network needs the plug-ins {', '.join(f'`{name}`' for name in imports)}.", ""]
-    return "\n".join([*lines, *_metrics(content["metrics"])]) + "\n"
+    return "\n".join([*lines, *_metrics(content["metrics"]), *_thresholds(content["decision"])]) + "\n"
 
 
 def training_data(training: Mapping[str, Any]) -> str:
@@ -80,6 +80,27 @@ def _metrics(metrics: Mapping[str, Any]) -> list[str]:
     lines.append("")
     lines += [f"- {protocol}: {conditions_text(result['conditions'])}" for protocol, result in metrics.items()]
     return [*lines, "", ORACLE_NOTE] if any(DAGGER in line for line in lines) else lines
+
+
+def _thresholds(decision: Mapping[str, Any] | None) -> list[str]:
+    """The table of thresholds and what they were chosen on."""
+    if decision is None:
+        return []
+    lines = ["", "## Thresholds", "", "A gallery image with a larger cosine similarity is reported as a match.", ""]
+    lines += ["| wanted FPIR | threshold | FPIR on the searches that chose it |", "|---:|---:|---:|"]
+    for point in decision["points"]:
+        fpir = point["fpir"]
+        interval = ", ".join(f"{100 * bound:.1f}" for bound in fpir["interval"])
+        lines.append(
+            f"| {100 * point['wanted']:g} % | {point['limit']:.4f} | {100 * fpir['mean']:.1f} [{interval}] % |"
+        )
+    lines += [
+        "",
+        f"Chosen on {decision['searches']} searches by {decision['identities']} persons who were not enrolled, in"
+        f" galleries of {decision['enrolled']} persons ({conditions_text(decision['conditions'])}). FPIR, the share of"
+        " such searches that report somebody, increases with the number of persons in the gallery.",
+    ]
+    return lines
 
 
 def _cell(value: Any) -> str:

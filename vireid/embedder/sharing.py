@@ -14,10 +14,10 @@ from vireid.core.paths import normalized_path
 from vireid.core.registries import DATASETS
 from vireid.embedder.bundle import read_bundle, write_bundle
 from vireid.embedder.embedder import Embedder
-from vireid.embedder.loading import bundle_target, load, to_share
+from vireid.embedder.loading import bundle_target, is_bundle, load, to_share
 from vireid.engine.distributed import Device, Precision
 from vireid.interop.hub import Hub, HubReference, is_hub_reference
-from vireid.runs.bundle_folder import CONFIG, FILES, read_config
+from vireid.runs.bundle_folder import FILES, MODEL, read_config
 
 
 def push_to_hub(
@@ -75,6 +75,8 @@ def push_to_hub(
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / "bundle"
         write_bundle(embedder, folder, license=license.strip(), place=str(reference))
+        if not is_hub_reference(model) and is_bundle(normalized_path(model)):
+            shutil.copyfile(normalized_path(model) / MODEL, folder / MODEL)  # the same bytes: not uploaded again
         commit = hub.upload(
             HubReference(reference.repo, revision),
             {name: folder / name for name in FILES},
@@ -200,7 +202,7 @@ def _stated_license(model: str | Path) -> str | None:
     if is_hub_reference(model):
         return None
     folder = normalized_path(model)
-    return read_config(folder).get("license") if (folder / CONFIG).is_file() else None
+    return read_config(folder).get("license") if is_bundle(folder) else None
 
 
 def _name_training_data(embedder: Embedder, name: str | None) -> None:

@@ -130,8 +130,10 @@ class Evaluator:
         if self.open_set.needs_heldout:
             if heldout is None:
                 raise UserError("an open-set threshold needs embeddings of held-out identities")
-            people = len(np.unique(table.labels[trials[0].gallery]))
-            searches = self.heldout_searches(heldout, enrolled=self.open_set.enrolled_of(people))
+            enrolled = self.open_set.enrolled_of(len(np.unique(table.labels[trials[0].gallery])))
+            trial = next(iter(self.protocol.trials(heldout)))
+            most = len(np.unique(heldout.labels[trial.gallery])) - 1
+            searches = self.heldout_searches(heldout, enrolled=max(1, min(enrolled, most)))
         return self.open_set(trials, self._plain(table), table, searches)
 
     def heldout_searches(self, heldout: EmbeddingTable, *, enrolled: int | None = None) -> HeldoutSearches:
@@ -139,21 +141,20 @@ class Evaluator:
 
         Args:
             heldout: Embeddings of the held-out identities.
-            enrolled: Number of enrolled identities, if there are as many; None: half of the held-out identities.
+            enrolled: Number of identities in the gallery of a search; None: half of the held-out identities.
 
         Raises:
             DataError: If there are fewer than two identities in the gallery.
+            ArgumentError: If `enrolled` is not below the number of held-out identities.
         """
         trial = next(iter(self.protocol.trials(heldout)))
-        labels = heldout.labels[trial.query], heldout.labels[trial.gallery]
-        fusion = "max" if self.open_set is None else self.open_set.fusion
-        most = len(np.unique(labels[1])) - 1
         return heldout_searches(
             self._plain(heldout)(trial),
-            *labels,
+            heldout.labels[trial.query],
+            heldout.labels[trial.gallery],
             trial.junk(trial.query, trial.gallery),
-            enrolled=None if enrolled is None else max(1, min(enrolled, most)),
-            fusion=fusion,
+            enrolled=enrolled,
+            fusion="max" if self.open_set is None else self.open_set.fusion,
             seed=0 if self.open_set is None else self.open_set.seed,
         )
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-import numpy as np
 from torch import nn
 
 from vireid.config import sources
@@ -15,16 +14,14 @@ from vireid.config.build import Build
 from vireid.config.check import check_config, load_checked
 from vireid.config.checked import CheckedConfig
 from vireid.config.load import Config
-from vireid.config.validate import heldout_notes, protocol_notes, require_evaluations
-from vireid.core.errors import CheckpointError, ConfigError, DataError
-from vireid.core.interfaces import Dataset, Identified
+from vireid.config.validate import heldout_notes, require_evaluations
+from vireid.core.errors import CheckpointError, ConfigError
+from vireid.core.interfaces import Identified
 from vireid.core.paths import normalized_path
 from vireid.core.rng import seeded
-from vireid.core.types import DatasetInfo, Sample
+from vireid.core.types import DatasetInfo, EmbeddingTable, Sample
 from vireid.data.heldout import hold_out, relabelled
-from vireid.data.images.cache import open_images
 from vireid.data.images.image_set import ImageSet, TrainingBatches
-from vireid.data.listing import camera_names_of, list_dataset, require_listing
 from vireid.data.loading import BatchLoader
 from vireid.engine.callbacks import (
     Callback,
@@ -42,7 +39,9 @@ from vireid.engine.trainer import Trainer, place
 from vireid.engine.weights_origin import cross_dataset, kept_in_training, stored_ids, stored_inputs
 from vireid.evaluation.evaluator import Evaluator
 from vireid.evaluation.report import Report
+from vireid.experiment.data import RunData, print_notes
 from vireid.experiment.evaluate import BetweenEpochs, EvaluationRunner, TrainingEmbeddings
+from vireid.experiment.heldout import require_not_trained_on
 from vireid.experiment.resume import prepare_folder, stored_run
 from vireid.losses.objective import Objective
 from vireid.models.cross_modality_net import CrossModalityNet
@@ -52,23 +51,6 @@ from vireid.runs.listing_record import ListingRecord
 from vireid.runs.log import JsonLines, TensorBoard
 
 _INIT_SEED = 0  # key of the generator of the initial weights
-
-
-@dataclass(frozen=True)
-class _Listing:
-    """The images of a dataset without faults; no image was opened.
-
-    Args:
-        dataset: The dataset.
-        info: Its numbers, with the identities that are trained on.
-        test: Test images.
-        camera_names: Camera number -> name.
-    """
-
-    dataset: Dataset
-    info: DatasetInfo
-    test: Sequence[Sample]
-    camera_names: Mapping[int, str]
 
 
 class Experiment:
@@ -90,6 +72,7 @@ class Experiment:
     def __init__(self, config: Config | CheckedConfig) -> None:
         self.checked = config if isinstance(config, CheckedConfig) else check_config(config)
         self.build = Build(self.checked)
+        self.data = RunData(self.build)
         self.config = self.checked.config
         self.folder = RunFolder(normalized_path(self.config.OUTPUT_DIR))
 
@@ -117,11 +100,11 @@ class Experiment:
         """
         config, build, environment = self.config, self.build, self._environment()
         callbacks = self._require_before_reading(environment, resume)
-        listing = self._listing(environment)
+        listing = self.data.listing(environment)
         samples = listing.dataset.train()
         rows, held_rows = hold_out(samples, identities=config.HELDOUT_IDENTITIES, seed=config.SEED)
         held_samples = [samples[row] for row in held_rows]
-        self._print_notes(environment, heldout_notes(build, held_samples, listing.camera_names))
+        print_notes(environment, heldout_notes(build, held_samples, listing.camera_names))
         inputs = sources.run_inputs(self.checked, samples, listing.test)
         with self.folder.claimed(environment.is_main):
             environment.from_main(lambda: self._prepare_folder(inputs, resume))
@@ -132,9 +115,9 @@ class Experiment:
             model, objective = self._parts(listing.info, pretrained=not begun)
             model.validate(listing.test)
             sampler = build.sampler(training_samples, environment.rank, environment.world)
-            images, test = self._images(samples, environment), self._test_images(listing, environment)
+            images = self.data.images(samples, environment, listing.camera_names)
+            test = self.data.test(listing, environment)
             training, held = images.part(rows, training_samples), images.part(held_rows, held_samples)
-            held = replace(held, camera_names=listing.camera_names)
             log = self._log()
             runner = self._runner(environment, log)
             pin, views = environment.device.type == "cuda", build.views()
@@ -160,7 +143,7 @@ class Experiment:
             if not (resume and trainer.resume()) and config.WEIGHTS:
                 path, key = normalized_path(config.WEIGHTS), self._checkpoint_key(listing.info)
                 kept = kept_in_training(path, key, inputs.to_json())
-                self._print_notes(environment, load_model(path, model, self._data(), kept=kept))
+                print_notes(environment, load_model(path, model, self._data(), kept=kept))
             if config.COMPILE:
                 compile_for_training(model.backbone)
             with compile_faults():
@@ -175,7 +158,7 @@ class Experiment:
     def evaluate(self) -> dict[str, Report]:
         """Evaluate the selected checkpoint of the run, or WEIGHTS (a checkpoint folder or a .safetensors file)."""
         environment = self._environment()
-        listing = self._listing(environment)
+        listing = self.data.listing(environment)
         inputs = sources.run_inputs(self.checked, listing.dataset.train(), listing.test)
         model, selection, path = self._network(environment, listing.info)
         trained_on = stored_inputs(path)
@@ -185,7 +168,9 @@ class Experiment:
             print(f"since this checkpoint was trained: {'; '.join(changed)}")
         model.validate(listing.test)
         runner = self._runner(environment, self._log())
-        test, held = self._test_images(listing, environment), self._heldout_images(listing, environment)
+        if self._needs_heldout():
+            self._require_heldout(path)
+        test, held = self.data.test(listing, environment), self.data.heldout(listing, environment)
         return self._evaluate(model, test, held, runner, selection, inputs, trained_on, cross)
 
     def deployed(self) -> tuple[CrossModalityNet, str, Environment]:
@@ -198,13 +183,34 @@ class Experiment:
         model, selection, _ = self._network(environment, self.build.info)
         return model.eval(), selection, environment
 
+    def embedding_table(self, people: Literal["heldout", "test"]) -> tuple[CrossModalityNet, str, EmbeddingTable]:
+        """Embed the held-out identities or the test images with the network that `evaluate` evaluates.
+
+        Returns:
+            The network in evaluation mode, a description of its checkpoint, and the embeddings.
+
+        Raises:
+            UserError: If the held-out identities are not those that the network was not trained on.
+        """
+        environment = self._environment()
+        listing = self.data.listing(environment)
+        model, selection, path = self._network(environment, listing.info)
+        if people == "heldout":
+            self._require_heldout(path)
+            images = self.data.heldout(listing, environment)
+        else:
+            images = self.data.test(listing, environment)
+        conditions = {key: str(value) for key, value in self._data().items()}
+        runner = self._runner(environment, self._log())
+        return model.eval(), selection, runner.embed(model, images, conditions, flips=self.config.FLIP_TEST)
+
     def network(self) -> CrossModalityNet:
         """Load the network that `evaluate` evaluates, in evaluation mode."""
-        return self._network(self._environment(), self._dataset()[1])[0].eval()
+        return self._network(self._environment(), self.data.dataset()[1])[0].eval()
 
     def test_samples(self) -> Sequence[Sample]:
         """The test images, in the order of the rows of `features.npz`."""
-        return self._dataset()[0].test()
+        return self.data.dataset()[0].test()
 
     def inputs(self) -> RunInputs:
         """Record what a run of this configuration is made from now: listings, plug-ins and files. Opens no image.
@@ -212,7 +218,7 @@ class Experiment:
         Raises:
             DataError: If the dataset cannot be listed.
         """
-        dataset, _ = self._dataset()
+        dataset, _ = self.data.dataset()
         return sources.run_inputs(self.checked, dataset.train(), dataset.test())
 
     # -- before the first image ------------------------------------------------------------------------------------
@@ -233,30 +239,6 @@ class Experiment:
         for callback in callbacks:
             callback.validate()
         return callbacks
-
-    def _dataset(self) -> tuple[Dataset, DatasetInfo]:
-        """The dataset and its numbers, after all faults of its listing were reported; no image is opened."""
-        dataset, held = self.build.dataset(), self.config.HELDOUT_IDENTITIES
-        require_listing(dataset)
-        info = dataset.facts()
-        if held >= info.num_ids:
-            raise DataError(f"HELDOUT_IDENTITIES = {held}, but the training set has only {info.num_ids} identities")
-        return dataset, replace(info, num_ids=info.num_ids - held)
-
-    def _listing(self, environment: Environment) -> _Listing:
-        """The images of the dataset, after the protocols were checked on the test images; prints notes."""
-        dataset, info = self._dataset()
-        if environment.is_main and (text := list_dataset(dataset).left_out.summary()):
-            print(f"{text} (tools/check_data.py lists them)", flush=True)
-        test, camera_names = dataset.test(), camera_names_of(dataset)
-        self._print_notes(environment, protocol_notes(self.build, test, camera_names))
-        return _Listing(dataset, info, test, camera_names)
-
-    @staticmethod
-    def _print_notes(environment: Environment, notes: Sequence[str]) -> None:
-        if environment.is_main:
-            for note in notes:
-                print(f"note: {note}")
 
     def _prepare_folder(self, inputs: RunInputs, resume: bool) -> None:
         prepare_folder(self.folder, self._checkpoints(), self.checked, inputs, resume=resume)
@@ -293,26 +275,15 @@ class Experiment:
             model = build.model(weights=pretrained)
             return model, build.objective(model)
 
-    def _test_images(self, listing: _Listing, environment: Environment) -> ImageSet:
-        return self._images(listing.test, environment, listing.camera_names)
+    def _needs_heldout(self) -> bool:
+        """Whether an evaluation chooses its threshold on held-out identities."""
+        evaluators = self.build.evaluators().values()
+        return any(each.open_set is not None and each.open_set.needs_heldout for each in evaluators)
 
-    def _heldout_images(self, listing: _Listing, environment: Environment) -> ImageSet:
-        """Images of the held-out identities, from the cache of all training images; empty without any."""
-        samples = listing.dataset.train()
-        _, rows = hold_out(samples, identities=self.config.HELDOUT_IDENTITIES, seed=self.config.SEED)
-        if not rows:
-            return ImageSet([], np.zeros((0, *self.config.SIZE, 3), np.uint8), {})
-        held = self._images(samples, environment).part(rows, [samples[row] for row in rows])
-        return replace(held, camera_names=listing.camera_names)
-
-    def _images(
-        self, samples: Sequence[Sample], environment: Environment, camera_names: Mapping[int, str] | None = None
-    ) -> ImageSet:
-        """Images from the cache; the main process decodes them, the others wait."""
-        with environment.accelerator.main_process_first():
-            size, folder = tuple(self.config.SIZE), normalized_path(self.config.CACHE_DIR)
-            images = open_images(samples, size=size, folder=folder, depth=self.build.depth())
-        return ImageSet(samples, images, camera_names or {})
+    def _require_heldout(self, path: Path) -> None:
+        """Require that weights were not trained on the held-out identities of this dataset."""
+        if not cross_dataset(path, self._data()):
+            require_not_trained_on(path, {key: self.config[key] for key in ("HELDOUT_IDENTITIES", "SEED")})
 
     # -- checkpoints -----------------------------------------------------------------------------------------------
 
@@ -404,8 +375,7 @@ class Experiment:
         if flips != "none":
             conditions["flipped_images"] = f"added ({flips})"
         table = runner.embed(model, test, conditions, flips=flips)
-        needed = any(each.open_set is not None and each.open_set.needs_heldout for each in evaluators.values())
-        heldout = runner.embed(model, held, flips=flips) if needed else None
+        heldout = runner.embed(model, held, flips=flips) if self._needs_heldout() else None
         stored = {**inputs.to_json(), "trained_on": trained_on}
         features = self.config.SAVE_FEATURES
         return runner.write_results(table, evaluators, heldout=heldout, features=features, inputs=stored)

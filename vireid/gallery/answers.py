@@ -16,25 +16,39 @@ from vireid.core.errors import UserError
 from vireid.core.io import write_text
 from vireid.core.types import Modality, Sample
 from vireid.gallery.store import UNKNOWN
+from vireid.gallery.verdict import NO_MATCH, Verdict
 from vireid.retrieval.ranking import NO_IMAGE, Ranking
 from vireid.visualize.rendering import render_page
 from vireid.visualize.tiles import Photographs, data_uri
 
 Answers = dict[str, Any]
 FIELDS = ("query", "rank", "score", "path", "identity", "camera", "modality", "time")
+JUDGED = ("match", "probability")  # columns of models with thresholds
 
 
 def gathered(
-    queries: Sequence[Sample], ranking: Ranking, columns: Mapping[str, np.ndarray], conditions: Mapping[str, str]
+    queries: Sequence[Sample],
+    ranking: Ranking,
+    columns: Mapping[str, np.ndarray],
+    conditions: Mapping[str, str],
+    verdict: Verdict | None = None,
 ) -> Answers:
-    """Collect the ranked lists as plain values: for each query its gallery images, best first."""
+    """Collect the ranked lists as plain values: for each query its gallery images, best first.
+
+    With a verdict every image has `match`, whether its score is above the threshold, and the probability of the same
+    identity if the scores are calibrated.
+    """
+
+    def judged(score: float) -> dict[str, Any]:
+        return {} if verdict is None else verdict.of(score)
+
     return {
         "conditions": dict(conditions),
         "queries": [
             {
                 "query": str(query.path),
                 "answers": [
-                    {"rank": place, "score": round(float(score), 6), **_known(columns, int(row))}
+                    {"rank": place, "score": round(float(score), 6), **judged(score), **_known(columns, int(row))}
                     for place, (row, score) in enumerate(zip(ids, scores), 1)
                     if row != NO_IMAGE
                 ],
@@ -61,7 +75,8 @@ def as_json(answers: Answers) -> str:
 def as_csv(answers: Answers) -> str:
     """Format one CSV line for each returned image, without the conditions."""
     out = io.StringIO()
-    writer = csv.DictWriter(out, FIELDS, restval="", lineterminator="\n")
+    judged = [name for name in JUDGED if any(name in answer for one in answers["queries"] for answer in one["answers"])]
+    writer = csv.DictWriter(out, [*FIELDS, *judged], restval="", lineterminator="\n")
     writer.writeheader()
     for one in answers["queries"]:
         writer.writerows({"query": one["query"], **answer} for answer in one["answers"])
@@ -83,6 +98,7 @@ class SearchQuery:
 
     path: str
     images: Sequence[SearchImage]
+    verdict: str = ""
 
 
 @dataclass(frozen=True)
@@ -102,9 +118,12 @@ def as_html(answers: Answers) -> str:
         images = [_search_image(photographs, one["query"], "query")]
         for answer in one["answers"]:
             words = [f"{answer['rank']}: {answer['score']:.3f}"]
+            words += [f"probability {answer['probability']:.2f}"] if "probability" in answer else []
             words += [f"{name} {answer[name]}" for name in ("identity", "camera", "time") if name in answer]
             images.append(_search_image(photographs, answer["path"], ", ".join(words)))
-        queries.append(SearchQuery(one["query"], images))
+        matches = [answer["match"] for answer in one["answers"] if "match" in answer]
+        verdict = f"{sum(matches)} of these images are above the threshold." if any(matches) else NO_MATCH
+        queries.append(SearchQuery(one["query"], images, verdict if matches else ""))
     return render_page("search.html.j2", SearchPage(answers["conditions"], queries, len(photographs.unreadable)))
 
 

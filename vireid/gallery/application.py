@@ -24,6 +24,7 @@ from vireid.gallery.images import Stamp, changed, latest_rows, read_images, real
 from vireid.gallery.model import TrainedModel
 from vireid.gallery.plan import Built, planned
 from vireid.gallery.store import FORMAT, GalleryStore, Header, Shard
+from vireid.gallery.verdict import verdict_of
 from vireid.retrieval.ranking import NO_IMAGE, Ranking
 
 SHARD_SIZE = 512  # images that are read, embedded and stored at a time
@@ -158,7 +159,13 @@ def _shard(samples: Sequence[Sample], embeddings: np.ndarray, stamps: Sequence[S
 
 
 def search(
-    folder: Path, model: TrainedModel, queries: Sequence[Sample], *, k: int = 20, only: Filter | None = None
+    folder: Path,
+    model: TrainedModel,
+    queries: Sequence[Sample],
+    *,
+    k: int = 20,
+    only: Filter | None = None,
+    fpir: float | None = None,
 ) -> Answers:
     """Search the k nearest gallery images for each query.
 
@@ -168,13 +175,16 @@ def search(
         queries: Query images.
         k: Number of images for each query.
         only: Conditions on the gallery images.
+        fpir: Wanted false positive identification rate, of which the model has a threshold; None: the smallest, if the
+            model has thresholds.
 
     Raises:
-        UserError: For an empty gallery, k below 1 or another model.
+        UserError: For an empty gallery, k below 1, another model, or a rate without a threshold.
         DataError: For queries that cannot be read.
     """
     if k < 1:
         raise UserError(f"k must be at least 1, got {k}")
+    verdict = verdict_of(model.decision, fpir)
     store, only = GalleryStore(folder), only or Filter()
     store.require(model.fingerprint())
     columns = store.columns()
@@ -204,7 +214,10 @@ def search(
         conditions["outdated"] = (
             f"{outdated} of the images found changed or vanished since they were embedded: gallery.py add --refresh"
         )
-    return gathered(queries, ranking, columns, conditions)
+    answers = gathered(queries, ranking, columns, conditions, verdict)
+    if verdict is not None:
+        answers["conditions"]["threshold"] = verdict.summary(answers["queries"])
+    return answers
 
 
 def _outdated(columns: Mapping[str, np.ndarray], ranking: Ranking) -> int:

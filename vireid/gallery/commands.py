@@ -67,6 +67,7 @@ def search(
     gallery_modality: str | None,
     after: str | None,
     before: str | None,
+    fpir: float | None,
     out: Sequence[Path],
 ) -> str:
     """Search a gallery; without `out` the ranked lists are returned as CSV.
@@ -81,11 +82,11 @@ def search(
     only = Filter(cameras, kind, seconds_of(after or ""), seconds_of(before or ""))
     listing = _listing(images, modality, None)
     model = _model(config_file, set)
-    answers = application.search(normalized_path(gallery), model, listing.samples, k=top, only=only)
+    answers = application.search(normalized_path(gallery), model, listing.samples, k=top, only=only, fpir=fpir)
     conditions = answers["conditions"]
     if left_out := listing.left_out.lines():
         conditions["queries"] = "; ".join(left_out)
-    for name in ("queries", "time", "outdated"):
+    for name in ("queries", "time", "outdated", "threshold"):
         if name in conditions:
             print(f"{name}: {conditions[name]}", file=sys.stderr)
     for path in places:

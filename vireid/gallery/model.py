@@ -14,10 +14,13 @@ from vireid.core.types import Sample
 from vireid.data.augment.pixels import normalize
 from vireid.data.images.depth import DepthMapping
 from vireid.data.loading import BatchLoader, sequential_batches
+from vireid.embedder.loading import describe
 from vireid.engine.distributed import Environment
 from vireid.evaluation.extract import extract_features
+from vireid.evaluation.open_set.decision import DecisionRule
 from vireid.experiment.experiment import Experiment
 from vireid.models.cross_modality_net import CrossModalityNet
+from vireid.runs.thresholds import thresholds_of
 
 
 @dataclass(frozen=True)
@@ -30,18 +33,24 @@ class TrainedModel:
     batch: int
     words: str
     depth: DepthMapping | None = None  # conversion of gray images of more than 8 bits to 8 bits
+    decision: DecisionRule | None = None  # thresholds and calibration of these weights
 
     @classmethod
     def of(cls, path: str | Path, overrides: Sequence[Any] = ()) -> TrainedModel:
         """Load the model that the run of a config would evaluate: its selected checkpoint, or WEIGHTS.
 
-        The dataset of the config does not have to exist.
+        The dataset of the config does not have to exist. The thresholds of the run are used if they were chosen for
+        these weights; with FLIP_TEST they are not, because a gallery embeds images once.
         """
         experiment = Experiment.from_config(path, overrides)
         net, selection, environment = experiment.deployed()
         config = experiment.config
         words = f"{path}, {selection}"
-        return cls(net, environment, tuple(config.SIZE), config.TEST_BATCH, words, experiment.build.depth())
+        decision, thresholds = None, experiment.folder.thresholds
+        if thresholds.exists() and config.FLIP_TEST == "none":
+            decision = thresholds_of(thresholds, describe(experiment, selection).fingerprint(net))
+        size, depth = tuple(config.SIZE), experiment.build.depth()
+        return cls(net, environment, size, config.TEST_BATCH, words, depth, decision)
 
     def fingerprint(self) -> str:
         """Return a digest of the weights, the compared fields, the image size and DATA.DEPTH."""

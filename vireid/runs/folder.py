@@ -21,6 +21,7 @@ class RunFolder:
     | `log.jsonl`, `tensorboard/` | training log | `runs.log`, `runs.history` |
     | `metrics.json` | reports, machine, digests of the inputs | `runs.metrics` |
     | `rankings.npz`, `queries.npz`, `features.npz` | ranked lists, scores of each query, embeddings | `runs.results` |
+    | `thresholds.json` | decision rule: thresholds and calibration | `runs.thresholds` |
     | `listing.csv.gz` | training listing | `runs.listing_record` |
     | `checkpoints/` | weights and training state | `engine.checkpoint` |
 
@@ -39,6 +40,7 @@ class RunFolder:
         self.queries = root / "queries.npz"
         self.features = root / "features.npz"
         self.listing = root / "listing.csv.gz"
+        self.thresholds = root / "thresholds.json"
 
     @property
     def evaluated(self) -> bool:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from vireid.core.errors import ArgumentError, DataError
-from vireid.core.text import listed
+from vireid.core.text import align_columns, listed
 from vireid.evaluation.open_set.calibration import IsotonicCalibration, LogisticCalibration
 from vireid.evaluation.open_set.heldout import HeldoutSearches
 from vireid.evaluation.open_set.thresholds import bootstrap_identities, choose_threshold, clopper_pearson
@@ -186,6 +186,26 @@ class DecisionRule:
             for point in self.points
             if point.wanted < least - 1e-9
         ]
+
+    def lines(self) -> list[str]:
+        """Format the rule as text: a table of thresholds, and what they were chosen on."""
+        table = [["FPIR wanted", "threshold", f"FPIR of these searches [{100 * self.confidence:g} % interval]"]]
+        for point in self.points:
+            low, high = point.fpir.interval
+            rate = f"{100 * point.fpir.mean:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
+            table.append([f"{100 * point.wanted:g}", f"{point.limit:.4f}", rate])
+        lines = [*align_columns(table), f"percent; intervals: {BOOTSTRAP}; {EXACT} for 0 and 100"]
+        if any(point.sure for point in self.points):
+            lines.append(f"with {100 * self.confidence:g} % confidence the FPIR is at most the wanted one")
+        lines.append(
+            f"{self.searches} searches by {self.identities} identities, each in a gallery of {self.enrolled} others;"
+            " FPIR increases with the number of persons in the gallery"
+        )
+        if self.calibration is not None:
+            kind = "logistic" if isinstance(self.calibration, LogisticCalibration) else "isotonic"
+            mated, others = self.calibration.mated, self.calibration.non_mated
+            lines.append(f"calibration: {kind}, from {mated} pairs of images of one identity and {others} of two")
+        return [*lines, *(f"note: {note}" for note in self.notes())]
 
     def of_model(self, fingerprint: str) -> DecisionRule:
         """The same rule with the fingerprint of its model."""

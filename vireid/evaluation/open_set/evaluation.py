@@ -104,7 +104,8 @@ class OpenSet:
             raise ArgumentError("sure", "is for thresholds of held-out identities; set threshold to 'heldout'")
         self.enrolled, self.trials, self.fpir, self.ranks = enrolled, trials, tuple(fpir), tuple(ranks)
         self.fusion: Fusion = fusion
-        self.threshold, self.calibration, self.confidence = threshold, calibration, confidence
+        self.calibration: CalibrationKind | None = calibration
+        self.threshold, self.confidence = threshold, confidence
         self.sure, self.seed = sure, seed
 
     @property

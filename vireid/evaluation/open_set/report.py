@@ -151,9 +151,13 @@ class OpenSetReport:
         )
         quality, rule = stored["calibration"], stored["rule"]
         return cls(
-            **{name: str(stored[name]) for name in ("threshold", "fusion")},
-            **{name: int(stored[name]) for name in ("enrolled", "identities", "trials")},
-            **{name: float(stored[name]) for name in ("gallery_images", "confidence")},
+            threshold=str(stored["threshold"]),
+            enrolled=int(stored["enrolled"]),
+            identities=int(stored["identities"]),
+            gallery_images=float(stored["gallery_images"]),
+            trials=int(stored["trials"]),
+            fusion=str(stored["fusion"]),
+            confidence=float(stored["confidence"]),
             searches=Searches(**stored["searches"]),
             rates=rates,
             verification=Verification(**stored["verification"]),
