@@ -2,8 +2,8 @@
 
     python benchmarks/speed/imports.py --json benchmarks/results/imports.json
 
-Imports: each statement runs in new Python processes; the median of their times, the modules of other distributions that
-it loads, and those that take longest without the modules that they import (`python -X importtime`).
+Imports: each statement runs in new Python processes; the shortest of their times, the modules of other distributions
+that it loads, and those that take longest without the modules that they import (`python -X importtime`).
 
 Sizes: files of the installed distributions that an extra of setup.py adds to those of the core. An extra whose
 distributions are not installed has no size.
@@ -15,7 +15,6 @@ import argparse
 import json
 import os
 import platform
-import statistics
 import subprocess
 import sys
 import time
@@ -50,13 +49,13 @@ def loaded(statement: str) -> list[str]:
 
 
 def seconds(statement: str, repeats: int) -> float:
-    """Median time of new processes that run a statement."""
+    """Shortest time of a new process that runs a statement."""
     times = []
     for _ in range(repeats):
         begin = time.perf_counter()
         subprocess.run([sys.executable, "-c", statement], check=True)
         times.append(time.perf_counter() - begin)
-    return statistics.median(times)
+    return min(times)
 
 
 def own_seconds(statement: str) -> dict[str, float]:
@@ -160,6 +159,7 @@ def main(argv: list[str] | None = None) -> int:
             }
         )
     machine = {"cores": os.cpu_count(), "python": platform.python_version(), "machine": platform.machine()}
+    machine["load_average"] = round(os.getloadavg()[0], 2)  # of the last minute, before the measurement
     result = {"conditions": {**machine, "repeats": arguments.repeats}, "imports": rows, "sizes": sizes()}
     print(json.dumps(result, indent=2))
     if arguments.json is not None:
