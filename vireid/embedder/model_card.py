@@ -98,7 +98,7 @@ def _thresholds(decision: Mapping[str, Any] | None) -> list[str]:
         "",
         f"Chosen on {decision['searches']} searches by {decision['identities']} persons who were not enrolled, in"
         f" galleries of {decision['enrolled']} persons ({conditions_text(decision['conditions'])}). FPIR, the share of"
-        " such searches that report somebody, increases with the number of persons in the gallery.",
+        " such searches that report a match, increases with the number of persons in the gallery.",
     ]
     return lines
 

@@ -60,7 +60,7 @@ def _table(name: str, report: OpenSetReport) -> OpenSetTable:
 
 def _explanations(reports: Mapping[str, OpenSetReport]) -> list[str]:
     texts = [
-        "FPIR: share of the searches by persons who are not enrolled that report somebody. FNIR: share of the searches "
+        "FPIR: share of the searches by persons who are not enrolled that report a match. FNIR: share of the searches "
         "by enrolled persons whose identity is not reported within the rank. Misidentified: share of these that report "
         "another person first; it is part of FNIR.",
         "DET: both error rates on normal-deviate axes, from the first trial. The rings are the thresholds of the "

@@ -82,7 +82,7 @@ def reliability_curves(reports: Reports, theme: Theme = LIGHT, form: Form = "png
     """
     calibrated = {name: report.calibration for name, report in reports.items() if report.calibration is not None}
     with figure_of(theme, height=4.8, panels=(3.0, 1.0)) as (figure, (axes, counts)):
-        axes.plot([0, 1], [0, 1], color=theme.ink, linewidth=1.0, linestyle=":", label="exact")
+        axes.plot([0, 1], [0, 1], color=theme.ink, linewidth=1.0, linestyle=":", label="equal")
         for number, (name, quality) in enumerate(calibrated.items()):
             some = np.array(quality.count) > 0
             confidence, accuracy = np.array(quality.confidence)[some], np.array(quality.accuracy)[some]
@@ -95,6 +95,9 @@ def reliability_curves(reports: Reports, theme: Theme = LIGHT, form: Form = "png
         axes.set_ylabel("share of one identity")
         axes.set_title("Reliability of calibrated probabilities", loc="left")
         counts.set_yscale("symlog")
+        largest = max(max(quality.count) for quality in calibrated.values())
+        ticks = [0, *(100**power for power in range(1 + int(np.log10(largest)) // 2))]
+        counts.set_yticks(ticks, [str(tick) for tick in ticks])
         counts.set_ylim(bottom=0)
         counts.set_ylabel("comparisons")
         counts.set_xlabel("calibrated probability of one identity")
