@@ -264,3 +264,10 @@ def test_the_commands(hub, run, tmp_path, capsys):
     (tmp_path / "other" / "notes.txt").write_text("mine")
     assert main(["pull", "ann/mmd", "--out", str(tmp_path / "other")]) == 2
     assert "exists and is not a bundle" in capsys.readouterr().err
+
+
+def test_a_config_of_others_neither_reads_local_files_nor_downloads_weights(hub, pushed, tmp_path):
+    config = json.loads(hub.files("ann/mmd")["config.json"])
+    config["model"]["MODEL"]["BACKBONE"] |= {"PRETRAINED": True, "WEIGHTS": str(tmp_path / "secret.safetensors")}
+    hub.repositories["ann/mmd"].commit("main", {"config.json": json.dumps(config).encode()}, "changed")
+    np.testing.assert_array_equal(embeddings("hf://ann/mmd"), embeddings(pushed))
