@@ -21,30 +21,30 @@ from vireid.core.io import replaced_folder
 from vireid.core.types import DatasetInfo
 from vireid.data.augment.pixels import IMAGENET_MEAN, IMAGENET_STD
 from vireid.embedder.description import ModelDescription
-from vireid.embedder.model_card import model_card
+from vireid.embedder.model_card import PLACE, model_card
 from vireid.engine.checkpoint import load_weights
-from vireid.engine.weights_origin import MODEL
 from vireid.evaluation.open_set.decision import DecisionRule
 from vireid.interop.weights import write_weights
 from vireid.models.cross_modality_net import CrossModalityNet
+from vireid.runs.bundle_folder import CARD, CONFIG, FORMAT, MODEL, read_config
 
 if TYPE_CHECKING:
     from vireid.embedder.embedder import Embedder
 
-FORMAT = 1
-CONFIG, CARD = "config.json", "README.md"
 NORMALIZATION = {"mean": list(IMAGENET_MEAN), "std": list(IMAGENET_STD)}
-_NO_FACTS = ("checkpoint", "seed", "listing")  # entries of "training" that a checkpoint does not have to agree in
+# entries of "training" that a checkpoint does not have to agree in
+_NO_FACTS = ("checkpoint", "seed", "listing", "configs", "name")
 _NUMBERS = {"identities": "num_ids", "cameras": "num_cameras", "attributes": "num_attributes"}
 
 
-def write_bundle(embedder: Embedder, folder: Path, *, license: str | None) -> None:
+def write_bundle(embedder: Embedder, folder: Path, *, license: str | None, place: str = PLACE) -> None:
     """Write a bundle, by an atomic rename.
 
     Args:
         embedder: The model.
         folder: Folder to write; an existing one is replaced.
         license: License of the weights; None: not stated.
+        place: What the model card passes to `vireid.load`.
     """
     network, described = embedder.network, embedder.description
     content = {
@@ -74,7 +74,7 @@ def write_bundle(embedder: Embedder, folder: Path, *, license: str | None) -> No
     with replaced_folder(folder) as aside:
         write_weights(aside / MODEL, tensors, facts)
         (aside / CONFIG).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-        (aside / CARD).write_text(model_card(content), encoding="utf-8")
+        (aside / CARD).write_text(model_card(content, place), encoding="utf-8")
 
 
 def read_bundle(folder: Path) -> tuple[CrossModalityNet, ModelDescription, dict[str, Any]]:
@@ -99,23 +99,6 @@ def read_bundle(folder: Path) -> tuple[CrossModalityNet, ModelDescription, dict[
             " changed: copy the bundle again"
         )
     return network, described, content
-
-
-def read_config(folder: Path) -> dict[str, Any]:
-    """Read `config.json` of a bundle; UserError if it is damaged or of another format."""
-    file = folder / CONFIG
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise UserError(f"{file}: is not readable JSON ({error}); copy the bundle again") from error
-    if not isinstance(content, dict) or content.get("library") != "vireid":
-        raise UserError(f"{file}: is not the config of a vireid bundle; `vireid bundle RUN --out FOLDER` writes one")
-    if content.get("format") != FORMAT:
-        raise UserError(
-            f"{file}: is a bundle of format {content.get('format')!r}, written by vireid {content.get('version')};"
-            f" this version ({vireid.__version__}) reads format {FORMAT}: install a matching version"
-        )
-    return content
 
 
 def _description(folder: Path, content: Mapping[str, Any]) -> ModelDescription:

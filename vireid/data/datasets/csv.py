@@ -82,6 +82,7 @@ class CsvDataset(ListedDataset):
     """
 
     title = "a dataset"
+    states_origin = False
     placeholder = DatasetInfo(num_ids=1000, num_cameras=16)
     example: ClassVar[dict] = {"root": "datasets/mine", "file": "images.csv"}
 

@@ -29,6 +29,7 @@ class ListedDataset(ABC):
     """
 
     title: ClassVar[str]  # the name of the dataset in messages
+    states_origin: ClassVar[bool] = True  # whether the name of the class states which images these are
     placeholder: DatasetInfo  # what is known without files
 
     def __init__(self, *, root: PathText, attributes: InputFile | None) -> None:
