@@ -31,7 +31,9 @@ def test_the_page_runs(people, cache, tmp_path, monkeypatch, capsys):
     settings |= {"SIZE": "[64, 32]", "MODEL.BACKBONE.ARCH": "test_resnet", "DEVICE": "cpu", "PRECISION": "float32"}
     settings |= {"SAMPLER.IDENTITIES": 4, "SAMPLER.STEPS": 4, "SOLVER.EPOCHS": 1}
     settings |= {"SOLVER.SCHEDULE.EPOCHS": 1, "SOLVER.SCHEDULE.WARMUP": 0}
-    assert run_command("train", ["--config-file", DEMO, *(str(word) for pair in settings.items() for word in pair)]) == 0
+    assert (
+        run_command("train", ["--config-file", DEMO, *(str(word) for pair in settings.items() for word in pair)]) == 0
+    )
     shutil.copytree(people, "datasets/ours")
     write_list, use = blocks("python")
     exec(compile(write_list, PAGE.name, "exec"), {})
