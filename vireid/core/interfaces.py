@@ -255,7 +255,12 @@ class SimilarityFunction(Protocol):
 
 
 class Reranker(Protocol):
-    """Re-ranking: similarities that also depend on the neighbors of queries and gallery."""
+    """Re-ranking: similarities that also depend on the neighbors of queries and gallery.
+
+    Attributes:
+        transductive: What the result of a query uses besides the query and one gallery image, such as "the gallery and
+            the other queries". Optional; without it this is assumed. It is a condition of every result.
+    """
 
     @property
     def description(self) -> str:
