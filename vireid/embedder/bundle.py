@@ -146,5 +146,5 @@ def description_of(place: Path, content: Mapping[str, Any]) -> ModelDescription:
         _ = described.embedding, content["fingerprint"], content["license"]
     except (KeyError, TypeError, ValueError, AttributeError, DataError) as error:
         words = f"{error} is missing" if isinstance(error, KeyError) else str(error)
-        raise UserError(f"{place}: is damaged: {words}; copy the bundle again") from error
+        raise UserError(f"{place}: is damaged: {words}; copy the file or the bundle again") from error
     return described

@@ -1,4 +1,4 @@
-"""Load a trained model from a run folder or a bundle, and write a bundle of a run."""
+"""Load a trained model from a run folder, a bundle or an exported file, and write a bundle of a run."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from vireid.core.paths import normalized_path
 from vireid.embedder.bundle import CONFIG, read_bundle, write_bundle
 from vireid.embedder.description import ModelDescription
 from vireid.embedder.embedder import Embedder
+from vireid.embedder.exported import is_exported, load_exported
 from vireid.engine.checkpoint import CheckpointFolder
 from vireid.engine.distributed import Device, Environment, Precision
 from vireid.engine.trainer import place
@@ -27,8 +28,9 @@ def load(path: str | Path, *, device: Device = "auto", precision: Precision | No
     """Load a trained model.
 
     Args:
-        path: A run folder, of which the selected checkpoint is loaded, or a bundle folder. Neither the dataset nor the
-            image cache of the run has to exist.
+        path: A run folder, of which the selected checkpoint is loaded, a bundle folder, or a file of `vireid export`
+            (.onnx, .xml, .pt2). Neither the dataset nor the image cache of the run has to exist. torch unpickles parts
+            of a .pt2 file: load such a file only if you trust its author.
         device: "auto" is a CUDA device if one is available.
         precision: "auto" is bfloat16 if the hardware computes it natively; None: PRECISION of the run.
         batch: Images in a batch.
@@ -42,6 +44,8 @@ def load(path: str | Path, *, device: Device = "auto", precision: Precision | No
         embeddings = embedder("night.png", modality="infrared")
     """
     folder = normalized_path(path)
+    if is_exported(folder):
+        return load_exported(folder, device=device, precision=precision, batch=batch)
     if is_bundle(folder):
         network, description, _ = read_bundle(folder)
         environment = Environment(device=device, precision=precision or description.precision)  # type: ignore[arg-type]

@@ -23,7 +23,7 @@ class PixelModel(Protocol):
 
     @property
     def network(self) -> CrossModalityNet:
-        """The network; UserError if there is none."""
+        """The network; UserError if the model has none."""
         ...
 
     @property
