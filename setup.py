@@ -51,6 +51,7 @@ setup(
         "faiss-cpu>=1.9; platform_system != 'Linux' or platform_machine != 'x86_64'",
     ],
     extras_require={
+        "export": ["onnx>=1.19", "onnxscript>=0.5", "onnxruntime>=1.22", "openvino>=2025.3"],
         "milvus": ["pymilvus>=2.5", "milvus-lite>=3.0"],
         "dev": [
             "pytest>=8.0",

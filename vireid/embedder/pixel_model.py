@@ -65,14 +65,22 @@ class NetworkModel:
     ) -> None:
         self.network, self.description, self.device, self.autocast = network.eval(), description, device, autocast
 
-    @cached_property
+    @property
     def fingerprint(self) -> str:
         """See `PixelModel`."""
-        return self.description.fingerprint(self.network)
+        return self._fingerprint
 
     @cached_property
+    def _fingerprint(self) -> str:
+        return self.description.fingerprint(self.network)
+
+    @property
     def width(self) -> int:
         """See `PixelModel`."""
+        return self._width
+
+    @cached_property
+    def _width(self) -> int:
         zero = torch.zeros(1, dtype=torch.int64)
         noise = np.random.default_rng(0).integers(0, 256, (1, 3, *self.description.size), dtype=np.uint8)
         modality = torch.full((1,), int(Modality.VISIBLE))

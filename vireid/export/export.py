@@ -112,7 +112,13 @@ def export_model(
         ranges = folder_images(normalized_path(calibrate), described, parameter="calibrate")
     graph = EmbeddingGraph(embedder.network, described, pixels=pixels, modality=modality)
     content = {**model_content(embedder, license=license), "format": FORMAT}
-    facts = {"format": format, "pixels": pixels, "modality": modality, "precision": precision, "batch": "dynamic"}
+    facts: dict[str, Any] = {
+        "format": format,
+        "pixels": pixels,
+        "modality": modality,
+        "precision": precision,
+        "batch": "dynamic",
+    }
     if format == "onnx":
         facts["opset"] = opset or LOWEST_OPSET
     if ranges is not None:
