@@ -13,7 +13,7 @@ from vireid.embedder.description import ModelDescription
 from vireid.embedder.embedder import Embedder
 from vireid.engine.distributed import Environment
 
-SIZE = (64, 32)
+SIZE = (96, 32)
 PREDICTED = {"MODEL.ATTRIBUTES.TEST": "predicted", "MODEL.ATTRIBUTES.PREDICTOR": True}
 
 

@@ -88,7 +88,7 @@ def test_the_metadata_state_what_the_model_is(onnx_file, embedder):
     model = onnx.load(onnx_file)
     content = json.loads(next(each.value for each in model.metadata_props if each.key == "vireid"))
     assert (content["format"], content["version"], content["license"]) == (1, vireid.__version__, "MIT")
-    assert content["preprocessing"]["size"] == [64, 32]
+    assert content["preprocessing"]["size"] == [96, 32]
     assert (content["preprocessing"]["flips"], content["fingerprint"]) == ("unit", embedder.fingerprint)
     assert content["training"] == {"data": "SYSU", "num_ids": 4}
     facts = content["export"]
