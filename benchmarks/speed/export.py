@@ -172,8 +172,9 @@ def page(record: dict[str, Any]) -> str:
         "# Speed of exported models",
         "",
         f"Network: {model['method']} with {model['arch']}, {height} x {width}, {model['weights']} weights, float32"
-        f" unless stated. Number of threads: {record['threads']}, of {record['processor']}, shared with other work (load average"
-        f" {record['load_average'][0]} at the start): absolute times and small ratios are uncertain. torch {record['torch']}, onnxruntime {record['onnxruntime']},"
+        f" unless stated. Number of threads: {record['threads']}, of {record['processor']}, shared with"
+        f" other work (load average {record['load_average'][0]} at the start): absolute times and small ratios are"
+        f" uncertain. torch {record['torch']}, onnxruntime {record['onnxruntime']},"
         f" openvino {record['openvino']}. All runtimes were measured in one run and took turns: compare the numbers of"
         " this page with each other only. Time: pixels in memory to embeddings, without decoding.",
         "",
@@ -195,7 +196,8 @@ def page(record: dict[str, Any]) -> str:
     lines += [
         "",
         f"Medians of {record['calls']['batch_1']} calls with one image and of {record['calls']['batch']} calls with"
-        f" {record['batch']} images; with so few calls p99 is close to the slowest one. PyTorch computes the modality-specific units once. A file for both modalities"
+        f" {record['batch']} images; with so few calls p99 is close to the slowest one."
+        " PyTorch computes the modality-specific units once. A file for both modalities"
         " computes them twice and selects, a file for one modality once.",
         "",
         "| file | smallest cosine with the network | largest difference | export, s |",
