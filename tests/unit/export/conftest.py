@@ -26,7 +26,9 @@ def make_embedder(name: str, *, flips: str = "none") -> Embedder:
         if isinstance(module, (torch.nn.BatchNorm1d, torch.nn.BatchNorm2d)):
             torch.nn.init.normal_(module.running_mean, std=0.1)
             torch.nn.init.uniform_(module.running_var, 0.5, 1.5)
-            torch.nn.init.uniform_(module.weight, 0.5, 1.5)
+            start = module.weight.data
+            start[start == 0] = 1e-3  # non-local blocks; their inputs are large without training
+            start.mul_(torch.empty_like(start).uniform_(0.5, 1.5))
     for unit in getattr(network.backbone, "infrared", torch.nn.Identity()).parameters():
         unit.data.mul_(1.1)  # differs from the visible units
     described = ModelDescription(
