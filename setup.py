@@ -9,7 +9,7 @@ HERE = Path(__file__).parent
 VERSION = re.search(r'__version__ = "(.+)"', (HERE / "vireid" / "__init__.py").read_text(encoding="utf-8"))[1]
 
 EXTRAS = {  # optional features; `python benchmarks/speed/imports.py` prints what each adds
-    "export": ["onnx>=1.17", "onnxscript>=0.5.6", "onnxruntime>=1.20", "openvino>=2025.0"],
+    "export": ["onnx>=1.19", "onnxscript>=0.5.6", "onnxruntime>=1.22", "openvino>=2025.3"],
     "gallery": ["pylance>=0.30"],
     "serve": ["fastapi>=0.115", "uvicorn>=0.30", "prometheus-client>=0.20"],
     "hub": ["huggingface-hub>=1.4"],  # the first whose commits work with any address; timm also installs it

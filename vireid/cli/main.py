@@ -28,6 +28,7 @@ COMMANDS = {  # name -> one-line purpose; the module has the name of the command
     "gallery": "build a gallery of embeddings and search it with images",
     "threshold": "choose thresholds of a run for wanted false-alarm rates",
     "bundle": "write the model of a run as a folder that can be shared",
+    "export": "export a trained model to ONNX, OpenVINO or torch.export",
     "push": "upload the model of a run, or a bundle, to a Hugging Face hub",
     "pull": "download a bundle of a Hugging Face hub into a folder",
     "convert": "convert a checkpoint of a released code to safetensors",

@@ -47,8 +47,20 @@ def write_bundle(embedder: Embedder, folder: Path, *, license: str | None, place
         place: What the model card passes to `vireid.load`.
     """
     network, described = embedder.network, embedder.description
-    content = {
-        "format": FORMAT,
+    content = {"format": FORMAT, **model_content(embedder, license=license)}
+    ignored = identity_tensors(network)
+    tensors = {name: value for name, value in network.state_dict().items() if name not in ignored}
+    facts = {name: value for name, value in described.training.items() if name not in _NO_FACTS}
+    with replaced_folder(folder) as aside:
+        write_weights(aside / MODEL, tensors, facts)
+        (aside / CONFIG).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        (aside / CARD).write_text(model_card(content, place), encoding="utf-8")
+
+
+def model_content(embedder: Embedder, *, license: str | None) -> dict[str, Any]:
+    """Everything that is known of a model, as JSON values; `description_of` reads it."""
+    described = embedder.description
+    return {
         "library": "vireid",
         "version": vireid.__version__,
         "model": dict(described.model),
@@ -68,13 +80,6 @@ def write_bundle(embedder: Embedder, folder: Path, *, license: str | None, place
         "decision": None if described.decision is None else described.decision.to_json(),
         "license": license,
     }
-    ignored = identity_tensors(network)
-    tensors = {name: value for name, value in network.state_dict().items() if name not in ignored}
-    facts = {name: value for name, value in described.training.items() if name not in _NO_FACTS}
-    with replaced_folder(folder) as aside:
-        write_weights(aside / MODEL, tensors, facts)
-        (aside / CONFIG).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-        (aside / CARD).write_text(model_card(content, place), encoding="utf-8")
 
 
 def read_bundle(folder: Path) -> tuple[CrossModalityNet, ModelDescription, dict[str, Any]]:
@@ -86,7 +91,7 @@ def read_bundle(folder: Path) -> tuple[CrossModalityNet, ModelDescription, dict[
         CheckpointError: If the weights are missing, damaged, or do not fit.
     """
     content = read_config(folder)
-    described = _description(folder, content)
+    described = description_of(folder / CONFIG, content)
     network = build_network(described.model, described.info)
     weights = folder / MODEL
     if not weights.is_file():
@@ -101,7 +106,8 @@ def read_bundle(folder: Path) -> tuple[CrossModalityNet, ModelDescription, dict[
     return network, described, content
 
 
-def _description(folder: Path, content: Mapping[str, Any]) -> ModelDescription:
+def description_of(place: Path, content: Mapping[str, Any]) -> ModelDescription:
+    """Read the values of `model_content`; UserError if they are damaged. `place` is the file that holds them."""
     try:
         before = content["preprocessing"]
         numbers = {attribute: int(content["dataset"][name]) for name, attribute in _NUMBERS.items()}
@@ -123,5 +129,5 @@ def _description(folder: Path, content: Mapping[str, Any]) -> ModelDescription:
         _ = described.embedding, content["fingerprint"], content["license"]
     except (KeyError, TypeError, ValueError, AttributeError, DataError) as error:
         words = f"{error} is missing" if isinstance(error, KeyError) else str(error)
-        raise UserError(f"{folder / CONFIG}: is damaged: {words}; copy the bundle again") from error
+        raise UserError(f"{place}: is damaged: {words}; copy the file or the bundle again") from error
     return described

@@ -1,4 +1,4 @@
-"""Load a trained model from a run folder or a bundle, and write a bundle of a run."""
+"""Load a trained model from a run folder, a bundle or an exported file, and write a bundle of a run."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from vireid.core.paths import normalized_path
 from vireid.embedder.bundle import CONFIG, read_bundle, write_bundle
 from vireid.embedder.description import ModelDescription
 from vireid.embedder.embedder import Embedder
+from vireid.embedder.exported import is_exported, load_exported
 from vireid.engine.checkpoint import CheckpointFolder
 from vireid.engine.distributed import Device, Environment, Precision
 from vireid.engine.trainer import place
@@ -26,16 +27,24 @@ from vireid.runs.thresholds import thresholds_of
 from vireid.zoo.weights import shipped_names
 
 
-def load(path: str | Path, *, device: Device = "auto", precision: Precision | None = None, batch: int = 64) -> Embedder:
+def load(
+    path: str | Path,
+    *,
+    device: Device = "auto",
+    precision: Precision | None = None,
+    batch: int = 64,
+    trusted: bool = False,
+) -> Embedder:
     """Load a trained model.
 
     Args:
-        path: A run folder, of which the selected checkpoint is loaded, a bundle folder, or "hf://OWNER/NAME" or
-            "hf://OWNER/NAME@REVISION": a bundle on a Hugging Face hub. Neither the dataset nor the image cache of the
-            run has to exist.
+        path: A run folder, of which the selected checkpoint is loaded, a bundle folder, a file of `vireid export`
+            (.onnx, .xml, .pt2), or "hf://OWNER/NAME" or "hf://OWNER/NAME@REVISION": a bundle on a Hugging Face hub.
+            Neither the dataset nor the image cache of the run has to exist.
         device: "auto" is a CUDA device if one is available.
         precision: "auto" is bfloat16 if the hardware computes it natively; None: PRECISION of the run.
         batch: Images in a batch.
+        trusted: Open a .pt2 file. PyTorch unpickles parts of it, which can execute code of its author.
 
     Raises:
         UserError: If the folder is neither, or its model cannot be used.
@@ -50,6 +59,8 @@ def load(path: str | Path, *, device: Device = "auto", precision: Precision | No
 
         return from_hub(str(path), device=device, precision=precision, batch=batch)
     folder = normalized_path(path)
+    if is_exported(folder):
+        return load_exported(folder, device=device, precision=precision, batch=batch, trusted=trusted)
     if is_bundle(folder):
         network, description, _ = read_bundle(folder)
         environment = Environment(device=device, precision=precision or description.precision)  # type: ignore[arg-type]
