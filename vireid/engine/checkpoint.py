@@ -249,6 +249,14 @@ class CheckpointFolder:
             raise CheckpointError(f"{self.folder}: all {len(epochs)} checkpoints are damaged")
         return None
 
+    def selected(self) -> Path | None:
+        """The selected checkpoint of a run, or the newest one without a selection; None if there is no checkpoint."""
+        epochs = self.epochs()
+        if not epochs:
+            return None
+        best = self.state(epochs[-1]).best
+        return self.path(int(best["epoch"]) if best else epochs[-1])
+
     def load(
         self, epoch: int, model: nn.Module, objective: nn.Module, *, training: nn.Module | None = None
     ) -> TrainerState:
@@ -258,7 +266,11 @@ class CheckpointFolder:
         load_weights(objective, folder / OBJECTIVE)
         if training is not None:
             load_weights(training, folder / TRAINING)
-        place = folder / TRAINER
+        return self.state(epoch)
+
+    def state(self, epoch: int) -> TrainerState:
+        """Load the training state of a checkpoint without its weights."""
+        place = self.path(epoch) / TRAINER
         try:
             saved = torch.load(place, map_location="cpu", weights_only=True)
         except Exception as error:  # torch raises any exception for such bytes; it builds plain values only
