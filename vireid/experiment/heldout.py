@@ -27,9 +27,9 @@ def require_same_dataset(checkpoint: Path, data: Mapping[str, Any]) -> None:
     facts = stored_facts(checkpoint)
     if facts and joined_parts(facts) != joined_parts(data):
         raise UserError(
-            f"{checkpoint}: trained on {data_text(facts)} joined, of which other identities were held out than of"
-            f" {data_text(data)} alone, so that they cannot choose a threshold; evaluate with the config of the training,"
-            " or set OPEN_SET.THRESHOLD oracle"
+            f"{checkpoint}: trained on {data_text(facts)}, of which other identities were held out than of"
+            f" {data_text(data)}, so that they cannot choose a threshold; evaluate with the config of the training, or"
+            " set OPEN_SET.THRESHOLD oracle"
         )
 
 

@@ -230,7 +230,12 @@ def _evaluation(name: str, target: Config, trained: Mapping[str, Any], folder: P
     """Plan the evaluation of a run on another dataset: its config with DATA and EVALUATION of the target."""
     of_target = {key: plain(target.value((key,), {})) for key in EVALUATION_KEYS}
     # an evaluation draws no batches, and the sampler of the training may name datasets that it has not
-    tree = {**trained, **of_target, "SAMPLER": UNUSED_SAMPLER, **{key: SETTINGS[key].default for key in ("WEIGHTS", "OUTPUT_DIR")}}
+    tree = {
+        **trained,
+        **of_target,
+        "SAMPLER": UNUSED_SAMPLER,
+        **{key: SETTINGS[key].default for key in ("WEIGHTS", "OUTPUT_DIR")},
+    }
     text = dump({**tree, "TENSORBOARD": False})
     file = folder / f"{hashlib.sha256(text.encode()).hexdigest()[:DIGITS]}.yml"
     write_text(file, text)
@@ -238,7 +243,9 @@ def _evaluation(name: str, target: Config, trained: Mapping[str, Any], folder: P
         checked = load_checked(file)
     except ConfigError as error:
         head = f"EVALUATE_ON.{name}"
-        raise ConfigError(replace(p, place=f"{head}: {p.place}" if p.place else head) for p in error.problems) from error
+        raise ConfigError(
+            replace(p, place=f"{head}: {p.place}" if p.place else head) for p in error.problems
+        ) from error
     resolved = explain.resolved_tree(checked)
     protocols = tuple(each.lower() for each in resolved["EVALUATION"])
     return Evaluation(name, _address(resolved), file, protocols, _is_synthetic(resolved["DATA"]), checked)

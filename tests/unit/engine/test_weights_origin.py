@@ -42,7 +42,9 @@ def test_an_older_checkpoint_is_compared_by_class(checkpoint):
     now = {"training": {"digest": "x"}, "test_images": "y"}
     for inputs in (None, {"training": {"digest": "a"}}):
         assert cross_dataset(checkpoint(CSV, inputs), {"data": "CsvDataset"}, now) == {}
-        assert cross_dataset(checkpoint(CSV, inputs), {"data": "LLCM"}, now) == {"cross_dataset": "trained on CsvDataset"}
+        assert cross_dataset(checkpoint(CSV, inputs), {"data": "LLCM"}, now) == {
+            "cross_dataset": "trained on CsvDataset"
+        }
 
 
 def test_a_part_of_joined_datasets_is_not_another_dataset(checkpoint):

@@ -86,7 +86,9 @@ def _counts(names: Sequence[str], identities: int, shares: Mapping[str, float] |
         for name, share in given.items():
             if name not in names:
                 known = ", ".join(name or "(a single dataset)" for name in names)
-                raise ArgumentError("shares", f"has no dataset named {name!r}{nearest(name, names)} (datasets: {known})")
+                raise ArgumentError(
+                    "shares", f"has no dataset named {name!r}{nearest(name, names)} (datasets: {known})"
+                )
             if not share > 0:
                 raise ArgumentError("shares", f"of {name} must be positive, got {share}")
         if missing := [name for name in names if name not in given]:

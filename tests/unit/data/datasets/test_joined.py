@@ -119,7 +119,10 @@ def test_every_dataset_holds_out_identities(joined):
     samples = joined(one=Part("/a", 10), two=Part("/b", 30)).train()
     rows, held = hold_out(samples, identities=8, seed=1)
     assert len(rows) + len(held) == len(samples)
-    assert Counter(name for name, _ in {(samples[i].dataset, samples[i].identity) for i in held}) == {"one": 2, "two": 6}
+    assert Counter(name for name, _ in {(samples[i].dataset, samples[i].identity) for i in held}) == {
+        "one": 2,
+        "two": 6,
+    }
 
 
 @pytest.mark.parametrize(("shares", "expected"), [(None, (3, 3)), ({"ONE": 2, "two": 1}, (4, 2))])
