@@ -52,6 +52,12 @@ class ListedDataset(ABC):
         """List the test images; identities as the dataset numbers them."""
         return self._sound_listing().test
 
+    @property
+    def attribute_names(self) -> tuple[str, ...]:
+        """Names of the attributes in their order; empty without attributes."""
+        table = self._sound_listing().table
+        return () if table is None else table.names
+
     def facts(self) -> DatasetInfo:
         """Return the numbers of training identities, cameras and attributes."""
         listing = self._sound_listing()
