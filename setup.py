@@ -8,6 +8,13 @@ from setuptools import find_packages, setup
 HERE = Path(__file__).parent
 VERSION = re.search(r'__version__ = "(.+)"', (HERE / "vireid" / "__init__.py").read_text(encoding="utf-8"))[1]
 
+EXTRAS = {  # optional features; `python benchmarks/speed/imports.py` prints what each adds
+    "export": ["onnx>=1.19", "onnxscript>=0.5.6", "onnxruntime>=1.22", "openvino>=2025.3"],
+    "gallery": ["pylance>=0.30"],
+    "serve": ["fastapi>=0.115", "uvicorn>=0.30", "prometheus-client>=0.20"],
+    "hub": ["huggingface-hub>=1.4"],  # the first whose commits work with any address; timm also installs it
+}
+
 setup(
     name="vireid",
     version=VERSION,
@@ -51,6 +58,9 @@ setup(
         "faiss-cpu>=1.9; platform_system != 'Linux' or platform_machine != 'x86_64'",
     ],
     extras_require={
+        **EXTRAS,
+        "all": [requirement for requirements in EXTRAS.values() for requirement in requirements],
+        "docs": ["mkdocs-material>=9.5.40", "mkdocstrings[python]>=0.26"],
         "milvus": ["pymilvus>=2.5", "milvus-lite>=3.0"],
         "dev": [
             "pytest>=8.0",

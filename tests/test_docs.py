@@ -95,6 +95,12 @@ def test_tables_of_the_paper_are_those_that_the_suite_made(suite):
     assert all(table in page for table in tables)
 
 
+def test_the_cross_dataset_matrix_is_that_which_the_suite_made():
+    page = (ROOT / "docs" / "cross_dataset_results.md").read_text(encoding="utf-8")
+    made = (RESULTS / "cross" / "results.md").read_text(encoding="utf-8")
+    assert re.search(r"(?:^\|.*\n)+", made, flags=re.M)[0] in page
+
+
 def test_every_picture_that_a_suite_made_is_shown():
     page = (ROOT / "docs" / "paper_results.md").read_text(encoding="utf-8")
     pictures = [path.relative_to(RESULTS.parent).as_posix() for path in RESULTS.glob("figure*/*.png")]

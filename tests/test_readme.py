@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import vireid.config.check  # noqa: F401 -- fills the registries before they are copied
+from vireid.cli.main import command_parser
 from vireid.core.registries import ALL
 
 ROOT = Path(__file__).parents[1]
@@ -27,7 +28,9 @@ def commands():
             for line in text.replace("\\\n", " ").splitlines():
                 words = shlex.split(line, comments=True)
                 found = [
-                    index for index, word in enumerate(words) if re.fullmatch(r"(tools|benchmarks/speed)/\w+\.py", word)
+                    index
+                    for index, word in enumerate(words)
+                    if re.fullmatch(r"(tools|benchmarks/speed)/\w+\.py|vireid", word)
                 ]
                 if found:
                     yield pytest.param(words[found[0] :], id=f"{page.name}: {line.split('#')[0].strip()}")
@@ -51,6 +54,9 @@ def test_python_blocks_run(page, monkeypatch):
 
 @pytest.mark.parametrize("words", commands())
 def test_commands_name_what_exists(words, monkeypatch):
+    if words[0] == "vireid":
+        command_parser(words[1]).parse_args(words[2:])
+        return
     script = ROOT / words[0]
     assert script.exists()
     spec = importlib.util.spec_from_file_location(f"shown_{script.stem}", script)

@@ -16,6 +16,9 @@ _HOMES = {
     "Embedder": "vireid.embedder.embedder",
     "load": "vireid.embedder.loading",
     "save_bundle": "vireid.embedder.loading",
+    "from_hub": "vireid.embedder.sharing",
+    "pull_from_hub": "vireid.embedder.sharing",
+    "push_to_hub": "vireid.embedder.sharing",
     "load_config": "vireid.config.check",
     "evaluate_retrieval": "vireid.evaluation",
     "evaluate_distances": "vireid.evaluation",
@@ -29,9 +32,12 @@ __all__ = [
     "create_model",
     "evaluate_distances",
     "evaluate_retrieval",
+    "from_hub",
     "list_models",
     "load",
     "load_config",
+    "pull_from_hub",
+    "push_to_hub",
     "save_bundle",
 ]
 

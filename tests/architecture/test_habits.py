@@ -48,6 +48,8 @@ def without_docstring(path: str, source: str) -> list[str]:
     for node in module.body:
         if not isinstance(node, (ast.ClassDef, ast.FunctionDef)) or node.name.startswith("_"):
             continue
+        if any(ast.unparse(decorator) == "overload" for decorator in node.decorator_list):
+            continue  # the implementation has the docstring
         structural = isinstance(node, ast.ClassDef) and any("Protocol" in ast.unparse(base) for base in node.bases)
         parts = [part for part in ([node, *node.body] if structural else [node]) if _has_docstring(part)]
         if not parts:
@@ -156,6 +158,7 @@ def test_the_registries_are_filled():
             ["a.py: f has no docstring", "a.py: C has no docstring"],
         ),
         (without_docstring, "a.py", '"""A."""\nclass P(Protocol):\n    def f(self):\n        """Does."""', []),
+        (without_docstring, "a.py", '"""A."""\n@overload\ndef f(): ...\ndef f():\n    """Does."""', []),
         (without_docstring, "a.py", '"""A."""\nclass P(Protocol):\n    x: int', ["a.py: P has no docstring"]),
         (
             reaching_configs,

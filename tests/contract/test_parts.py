@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -22,8 +23,9 @@ from vireid.core.binding import requested
 from vireid.core.errors import DataError, UserError
 from vireid.core.registry import Entry, Registry
 from vireid.core.rng import torch_generator
-from vireid.core.types import DatasetInfo, EmbeddingTable, Modality, Sample
+from vireid.core.types import DatasetInfo, EmbeddingTable, Modality, Sample, Trial
 from vireid.engine.callbacks import Callback
+from vireid.evaluation.open_set import heldout_searches
 from vireid.testing import (
     TINY,
     build_example,
@@ -239,6 +241,25 @@ OPTIONAL = {"Milvus": "milvus_lite"}  # what a machine may do without
 ADDRESSES = {"Milvus": lambda folder: {"address": f"{folder}/milvus.db"}}
 
 
+def check_open_set(entry: Entry) -> None:
+    """Two evaluations agree, all rates are in [0, 1], and the JSON gives the same report."""
+    rng, labels = np.random.default_rng(0), np.repeat(np.arange(8), 3)
+    trial = Trial("", np.arange(24), np.arange(24), lambda q, g: np.eye(24, dtype=bool)[q][:, g])
+    table = EmbeddingTable(np.zeros((24, 1), np.float32), labels, labels, labels)
+    scores = rng.normal(size=(24, 24)) + 2 * (labels[:, None] == labels)
+    heldout = heldout_searches(scores, labels, labels, np.eye(24, dtype=bool), enrolled=4)
+    open_set = build_example(entry.target)
+    first, again = (
+        open_set([trial], lambda _: scores, table, heldout if open_set.needs_heldout else None) for _ in range(2)
+    )
+    assert first == again
+    assert type(first).from_json(json.loads(json.dumps(first.to_json()))) == first
+    for rates in first.rates:
+        for rate in (rates.fpir, *rates.fnir.values()):
+            assert 0 <= rate.interval[0] <= rate.interval[1] <= 1
+            assert 0 <= rate.mean <= 1
+
+
 def of_part(check):
     return lambda entry: check(lambda: build_example(entry.target))
 
@@ -263,6 +284,7 @@ CONTRACTS = {
     "SIMILARITIES": check_similarity,
     "RERANKERS": check_reranker,
     "INDEXES": check_index,
+    "OPEN_SETS": check_open_set,
 }
 
 

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import socket
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+
+_spec = importlib.util.spec_from_file_location("hub_server", Path(__file__).with_name("hub_server.py"))
+assert _spec is not None
+assert _spec.loader is not None
+HUB_SERVER = importlib.util.module_from_spec(_spec)
+sys.modules[_spec.name] = HUB_SERVER  # dataclasses look up their module there
+_spec.loader.exec_module(HUB_SERVER)
 
 CONDITIONS = {
     "protocol": "SYSU-MM01",
@@ -123,3 +133,30 @@ def finished(tmp_path: Path) -> Path:
 def build_finished_run() -> Callable[[Path], Path]:
     """Function that writes a finished run below a folder and returns the run folder."""
     return make_finished
+
+
+@pytest.fixture
+def hub(monkeypatch, tmp_path):
+    """An empty hub on this machine, which is the default hub of the test; no other machine can be reached."""
+    import huggingface_hub
+    from huggingface_hub import constants
+
+    server = HUB_SERVER.HubServer()
+    monkeypatch.setenv("HF_ENDPOINT", server.endpoint)
+    monkeypatch.setenv("HF_TOKEN", HUB_SERVER.TOKEN)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub_cache"))
+    monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "no_token"))
+    connect = socket.socket.connect
+
+    def only_here(self, address):
+        assert address[0] == "127.0.0.1", f"a test must not connect to {address}"
+        return connect(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", only_here)
+    huggingface_hub.close_session()
+    yield server
+    huggingface_hub.close_session()
+    server.stop()

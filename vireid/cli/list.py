@@ -14,8 +14,10 @@ from typing import Any
 from vireid.core import registries
 from vireid.core.errors import UserError, nearest
 from vireid.core.registry import Entry, Registry
+from vireid.core.text import align_columns
 
 CONFIGS = "configs"
+MODELS = "models"
 KINDS = {  # a registry of core/registries.py, or CONFIGS -> what is listed
     "backbones": "networks that compute feature maps (MODEL.BACKBONE)",
     "inserts": "modules inserted into a backbone",
@@ -38,12 +40,15 @@ KINDS = {  # a registry of core/registries.py, or CONFIGS -> what is listed
     "rerankers": "re-ranking (EVALUATION.*.RERANKING)",
     "open-sets": "open-set evaluation (EVALUATION.*.OPEN_SET)",
     CONFIGS: "shipped configs, as create_model names them",
+    MODELS: "the same; with --weights, trained models in a folder or on a hub",
 }
 EXAMPLES = """
   %(prog)s
   %(prog)s losses
   %(prog)s losses '*triplet*'
   %(prog)s configs 'regdb/*' --names
+  %(prog)s models 'sysu/*' --weights runs
+  %(prog)s models --weights hf://OWNER
 """
 
 
@@ -53,6 +58,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "kind", nargs="?", type=_kind, choices=list(KINDS), metavar="KIND", help=f"one of {', '.join(KINDS)}"
     )
     parser.add_argument("pattern", nargs="?", default="*", metavar="PATTERN", help="only names that match (*, ?)")
+    parser.add_argument(
+        "--weights",
+        metavar="PLACE",
+        help="for models: a folder of runs and bundles, or hf://OWNER; list those that have trained weights there",
+    )
     parser.add_argument("--names", action="store_true", help="print only the names, one a line")
 
 
@@ -66,11 +76,16 @@ def _kind(word: str) -> str:
 
 def run(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
     """Run `vireid list` and return its exit code."""
+    if arguments.weights is not None and arguments.kind != MODELS:
+        parser.error(f"--weights is an option of `vireid list {MODELS}`")
+    if arguments.weights is not None:
+        _print_weights(arguments.weights, arguments.pattern, arguments.names)
+        return 0
     if arguments.kind is None:
         width = max(map(len, KINDS)) + 2
         print("\n".join(KINDS if arguments.names else (f"{name:{width}}{text}" for name, text in KINDS.items())))
         return 0
-    if arguments.kind == CONFIGS:
+    if arguments.kind in (CONFIGS, MODELS):
         from vireid.zoo.models import list_models
 
         print("\n".join(_matching(list_models(), arguments.pattern, "config")))
@@ -81,6 +96,28 @@ def run(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
     names = _matching(registry.names(), arguments.pattern, registry.kind)
     print("\n".join(names) if arguments.names else "\n\n".join(component_text(registry, name) for name in names))
     return 0
+
+
+def _print_weights(place: str, pattern: str, names: bool) -> None:
+    """Print one line for each trained model; an error if none matches."""
+    from vireid.zoo.models import list_models
+
+    found = list_models(pattern, weights=place)
+    if not found:
+        known = [weights.name for weights in list_models(weights=place)]
+        text = f"\n    Names: {', '.join(known)}" if known else "; it has no run with a checkpoint and no bundle"
+        raise UserError(f"{place}: no trained model matches {pattern!r}{nearest(pattern, known)}{text}")
+    if names:
+        print("\n".join(weights.path for weights in found))
+        return
+    rows = [("config", "kind", "path", "trained on", "license")]
+    rows += [
+        (", ".join(each.configs) or "-", each.kind, each.path, each.data or "-", each.license or "-") for each in found
+    ]
+    print("\n".join(align_columns(rows)))
+    for each in found:
+        if each.problem:
+            print(f"{each.name} cannot be read: {each.problem}")
 
 
 def registry_of(kind: str) -> Registry:

@@ -1,7 +1,7 @@
 """Choose thresholds of a run for wanted false-alarm rates, on identities that it was not trained on.
 
 A search reports a match if its similarity is above the threshold. The false-alarm rate, FPIR, is the share of searches
-by persons who are not in the gallery that report somebody. The identities are those that HELDOUT_IDENTITIES kept out of
+by persons who are not in the gallery that report a match. The identities are those that HELDOUT_IDENTITIES kept out of
 training, or the test identities of another dataset. The thresholds and the calibration are stored in the run;
 `vireid bundle` and `vireid gallery search` use them.
 """

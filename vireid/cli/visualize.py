@@ -23,6 +23,7 @@ USED = {  # figure -> the options that have an effect on it
     "distances": {"out", "seed"},
     "cmc": {"out"},
     "curves": {"out"},
+    "open-set": {"out"},
 }
 OPTIONS = ("out", "queries", "protocol", "people", "seed", "compare")
 
@@ -94,5 +95,6 @@ def pictures(arguments: argparse.Namespace) -> list:
         "distances": lambda: single.distances_of(folder, seed=seed),
         "cmc": lambda: single.cmc_of(folder),
         "curves": lambda: single.curves_of(folder),
+        "open-set": lambda: single.open_set_of(folder),
     }
     return kinds[arguments.kind]()

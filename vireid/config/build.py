@@ -17,7 +17,7 @@ from vireid.core.rng import derive
 from vireid.core.types import DatasetInfo, Modality, Sample
 from vireid.data.augment.transforms import Augment, RowFilter
 from vireid.data.images.depth import DepthMapping, depth_mapping
-from vireid.engine.callbacks import Callback
+from vireid.engine.callbacks import Callback, FreezePeriod
 from vireid.evaluation.evaluator import Evaluator
 from vireid.evaluation.protocols.query_gallery import QueryGalleryProtocol
 from vireid.losses.objective import Objective
@@ -147,8 +147,8 @@ class Build:
         """Module path -> factor of its learning rate."""
         return self._solver("LR_SCALE") or {}
 
-    def freeze(self) -> Mapping[str, int]:
-        """Module path -> epochs after which it is frozen."""
+    def freeze(self) -> Mapping[str, FreezePeriod]:
+        """Module path -> epochs after which it is frozen, or (first, end) of the frozen epochs."""
         return self._solver("FREEZE") or {}
 
     def callbacks(self) -> list[Callback]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -72,7 +72,8 @@ def _small_components(static: StaticCheck) -> list[Problem]:
         if component is not None:
             _construct(problems, component)
     if (sampler := components.one("SAMPLER")) is not None:
-        _construct(problems, sampler, samples=_imagined_samples(static.info), seed=0, rank=0, world=1)
+        samples = _imagined_samples(static.info, _joined_names(components.one("DATA")))
+        _construct(problems, sampler, samples=samples, seed=0, rank=0, world=1)
     if (solver := components.one("SOLVER")) is not None:
         _construct(problems, solver, params=[nn.Parameter(torch.zeros(1))])
         if solver.extras.get("SCHEDULE") is not None:
@@ -149,11 +150,17 @@ class DryRun:
                 self.problems += [replace(problem, place=place) for problem in error.problems]
 
 
-def _imagined_samples(info: DatasetInfo, images: int = 4) -> list[Sample]:
-    """Training samples of the right number of identities, without files."""
+def _joined_names(data: Component | None) -> list[str]:
+    """Names of the datasets that a dataset joins; [""] for a single dataset."""
+    nodes = [] if data is None else [data.arguments.get(parameter) for parameter in data.entry.slots]
+    return [name for node in nodes if isinstance(node, dict) for name in node] or [""]
+
+
+def _imagined_samples(info: DatasetInfo, names: Sequence[str], images: int = 4) -> list[Sample]:
+    """Training samples of the right number of identities, without files, divided among datasets of these names."""
     path = Path("image")  # one for all: thousands of paths would take longer than the rest of the check
     return [
-        Sample(path, identity, modality, camera=1 + 2 * modality)
+        Sample(path, identity, modality, camera=1 + 2 * modality, dataset=names[identity % len(names)])
         for identity in range(info.num_ids)
         for modality in Modality
         for _ in range(images)

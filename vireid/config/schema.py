@@ -242,7 +242,7 @@ SLOTS: tuple[Slot, ...] = (
             "EPOCHS": Extra(int, required=True, least=1, free=True),
             "LR_SCALE": Extra(Mapping[str, float] | None, whole=True),
             "SCHEDULE": Extra(registry=registries.LR_SCHEDULES),
-            "FREEZE": Extra(Mapping[str, int] | None, whole=True),
+            "FREEZE": Extra(Mapping[str, int | tuple[int, int]] | None, whole=True),
         },
         runtime=frozenset({"params"}),
     ),

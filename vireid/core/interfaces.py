@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from torch import Tensor
@@ -144,8 +144,18 @@ class Identified(Protocol):
     """Dataset that declares what a checkpoint must agree in: {"data": "RegDB", "split": 3}."""
 
     @property
-    def checkpoint_key(self) -> Mapping[str, str | int]:
+    def checkpoint_key(self) -> Mapping[str, Any]:
         """Plain values: the name of the dataset, and its split if it has several. Opens no file."""
+        ...
+
+
+@runtime_checkable
+class TestsOnePart(Protocol):
+    """Dataset joined from several ones, whose test images are those of one of them."""
+
+    @property
+    def test_key(self) -> Mapping[str, Any]:
+        """`Identified.checkpoint_key` of the dataset of the test images."""
         ...
 
 
@@ -257,7 +267,12 @@ class SimilarityFunction(Protocol):
 
 
 class Reranker(Protocol):
-    """Re-ranking: similarities that also depend on the neighbors of queries and gallery."""
+    """Re-ranking: similarities that also depend on the neighbors of queries and gallery.
+
+    Attributes:
+        transductive: What the result of a query uses besides the query and one gallery image, such as "the gallery and
+            the other queries". Optional; without it this is assumed. It is a condition of every result.
+    """
 
     @property
     def description(self) -> str:

@@ -29,6 +29,7 @@ class Sample:
     camera: int
     attributes: tuple[int, ...] | None = None  # A values: 0, 1, or -1 if not annotated
     time: float | None = None  # seconds from any fixed moment; None if unknown
+    dataset: str = ""  # name of its dataset among joined ones; "" in training on one dataset, and in every test set
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,9 @@ from vireid.data.augment import (
     RandomErasing,
     RandomGrayscale,
 )
-from vireid.data.datasets import LLCM, CsvDataset, RegDB, SysuArrays, SysuMM01
+from vireid.data.datasets import LLCM, CsvDataset, JoinedDatasets, RegDB, SysuArrays, SysuMM01
 from vireid.data.images import IMAGE_SUFFIXES, ImageSet, find_images, open_images, read_pixels
-from vireid.data.samplers import IdentityBlockSampler, IdentityModalitySampler, ReleasedSampler
+from vireid.data.samplers import DatasetShareSampler, IdentityBlockSampler, IdentityModalitySampler, ReleasedSampler
 
 __all__ = [
     "IMAGE_SUFFIXES",
@@ -20,10 +20,12 @@ __all__ = [
     "ChannelAdaptiveGray",
     "ChannelExchange",
     "CsvDataset",
+    "DatasetShareSampler",
     "HorizontalFlip",
     "IdentityBlockSampler",
     "IdentityModalitySampler",
     "ImageSet",
+    "JoinedDatasets",
     "LocalGrayscale",
     "PadCrop",
     "RandomErasing",

@@ -21,34 +21,46 @@ from vireid.core.io import replaced_folder
 from vireid.core.types import DatasetInfo
 from vireid.data.augment.pixels import IMAGENET_MEAN, IMAGENET_STD
 from vireid.embedder.description import ModelDescription
-from vireid.embedder.model_card import model_card
+from vireid.embedder.model_card import PLACE, model_card
 from vireid.engine.checkpoint import load_weights
-from vireid.engine.weights_origin import MODEL
 from vireid.evaluation.open_set.decision import DecisionRule
 from vireid.interop.weights import write_weights
 from vireid.models.cross_modality_net import CrossModalityNet
+from vireid.runs.bundle_folder import CARD, CONFIG, FORMAT, MODEL, read_config
 
 if TYPE_CHECKING:
     from vireid.embedder.embedder import Embedder
 
-FORMAT = 1
-CONFIG, CARD = "config.json", "README.md"
 NORMALIZATION = {"mean": list(IMAGENET_MEAN), "std": list(IMAGENET_STD)}
-_NO_FACTS = ("checkpoint", "seed", "listing")  # entries of "training" that a checkpoint does not have to agree in
+# entries of "training" that a checkpoint does not have to agree in
+_NO_FACTS = ("checkpoint", "seed", "listing", "configs", "name")
 _NUMBERS = {"identities": "num_ids", "cameras": "num_cameras", "attributes": "num_attributes"}
 
 
-def write_bundle(embedder: Embedder, folder: Path, *, license: str | None) -> None:
+def write_bundle(embedder: Embedder, folder: Path, *, license: str | None, place: str = PLACE) -> None:
     """Write a bundle, by an atomic rename.
 
     Args:
         embedder: The model.
         folder: Folder to write; an existing one is replaced.
         license: License of the weights; None: not stated.
+        place: What the model card passes to `vireid.load`.
     """
     network, described = embedder.network, embedder.description
-    content = {
-        "format": FORMAT,
+    content = {"format": FORMAT, **model_content(embedder, license=license)}
+    ignored = identity_tensors(network)
+    tensors = {name: value for name, value in network.state_dict().items() if name not in ignored}
+    facts = {name: value for name, value in described.training.items() if name not in _NO_FACTS}
+    with replaced_folder(folder) as aside:
+        write_weights(aside / MODEL, tensors, facts)
+        (aside / CONFIG).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        (aside / CARD).write_text(model_card(content, place), encoding="utf-8")
+
+
+def model_content(embedder: Embedder, *, license: str | None) -> dict[str, Any]:
+    """Everything that is known of a model, as JSON values; `description_of` reads it."""
+    described = embedder.description
+    return {
         "library": "vireid",
         "version": vireid.__version__,
         "model": dict(described.model),
@@ -68,13 +80,6 @@ def write_bundle(embedder: Embedder, folder: Path, *, license: str | None) -> No
         "decision": None if described.decision is None else described.decision.to_json(),
         "license": license,
     }
-    ignored = identity_tensors(network)
-    tensors = {name: value for name, value in network.state_dict().items() if name not in ignored}
-    facts = {name: value for name, value in described.training.items() if name not in _NO_FACTS}
-    with replaced_folder(folder) as aside:
-        write_weights(aside / MODEL, tensors, facts)
-        (aside / CONFIG).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-        (aside / CARD).write_text(model_card(content), encoding="utf-8")
 
 
 def read_bundle(folder: Path) -> tuple[CrossModalityNet, ModelDescription, dict[str, Any]]:
@@ -86,7 +91,7 @@ def read_bundle(folder: Path) -> tuple[CrossModalityNet, ModelDescription, dict[
         CheckpointError: If the weights are missing, damaged, or do not fit.
     """
     content = read_config(folder)
-    described = _description(folder, content)
+    described = description_of(folder / CONFIG, content)
     network = build_network({**described.model, "SIZE": list(described.size)}, described.info)
     weights = folder / MODEL
     if not weights.is_file():
@@ -101,24 +106,8 @@ def read_bundle(folder: Path) -> tuple[CrossModalityNet, ModelDescription, dict[
     return network, described, content
 
 
-def read_config(folder: Path) -> dict[str, Any]:
-    """Read `config.json` of a bundle; UserError if it is damaged or of another format."""
-    file = folder / CONFIG
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise UserError(f"{file}: is not readable JSON ({error}); copy the bundle again") from error
-    if not isinstance(content, dict) or content.get("library") != "vireid":
-        raise UserError(f"{file}: is not the config of a vireid bundle; `vireid bundle RUN --out FOLDER` writes one")
-    if content.get("format") != FORMAT:
-        raise UserError(
-            f"{file}: is a bundle of format {content.get('format')!r}, written by vireid {content.get('version')};"
-            f" this version ({vireid.__version__}) reads format {FORMAT}: install a matching version"
-        )
-    return content
-
-
-def _description(folder: Path, content: Mapping[str, Any]) -> ModelDescription:
+def description_of(place: Path, content: Mapping[str, Any]) -> ModelDescription:
+    """Read the values of `model_content`; UserError if they are damaged. `place` is the file that holds them."""
     try:
         before = content["preprocessing"]
         numbers = {attribute: int(content["dataset"][name]) for name, attribute in _NUMBERS.items()}
@@ -140,5 +129,5 @@ def _description(folder: Path, content: Mapping[str, Any]) -> ModelDescription:
         _ = described.embedding, content["fingerprint"], content["license"]
     except (KeyError, TypeError, ValueError, AttributeError, DataError) as error:
         words = f"{error} is missing" if isinstance(error, KeyError) else str(error)
-        raise UserError(f"{folder / CONFIG}: is damaged: {words}; copy the bundle again") from error
+        raise UserError(f"{place}: is damaged: {words}; copy the file or the bundle again") from error
     return described

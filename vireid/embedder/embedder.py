@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import cached_property
 from typing import Literal, overload
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from vireid.core.arrays import embedding_matrices, embedding_matrix, l2_normalized_rows
 from vireid.core.errors import ArgumentError, UserError
 from vireid.core.progress import progress_bar
 from vireid.core.types import Batch
-from vireid.data.augment.pixels import normalize
 from vireid.embedder.description import ModelDescription
 from vireid.embedder.images import Images, OneImage, count_images, pixel_batches, whole_image
 from vireid.embedder.modality import check_modality, modality_rows
+from vireid.embedder.pixel_model import NetworkModel, PixelModel
 from vireid.engine.distributed import Environment
-from vireid.evaluation.extract import extract_features
-from vireid.evaluation.flips import with_mirror
 from vireid.evaluation.open_set.decision import DecisionRule
 from vireid.evaluation.report import is_oracle
 from vireid.models.cross_modality_net import CrossModalityNet
@@ -36,9 +33,9 @@ class Embedder:
     the run up to rounding. Embeddings are always L2-normalized.
 
     Args:
-        network: The network with its weights.
+        network: The network with its weights, or another `PixelModel`, such as an exported file.
         description: Its settings and what is known of it.
-        environment: Device and precision.
+        environment: Device and precision; ignored for a `PixelModel`, which has its device.
         batch: Images in a batch.
 
     Raises:
@@ -52,37 +49,42 @@ class Embedder:
     """
 
     def __init__(
-        self, network: CrossModalityNet, description: ModelDescription, environment: Environment, *, batch: int = 64
+        self,
+        network: CrossModalityNet | PixelModel,
+        description: ModelDescription,
+        environment: Environment | None = None,
+        *,
+        batch: int = 64,
     ) -> None:
         if batch < 1:
             raise ArgumentError("batch", f"must be at least 1, got {batch}")
-        if is_oracle(network.conditions):
-            raise UserError(
-                "this model reads the attribute labels of test images (MODEL.ATTRIBUTES.TEST is 'labels'), and images"
-                " outside of a dataset have none; use a run with MODEL.ATTRIBUTES.TEST predicted"
-            )
-        self.network, self.description, self.environment, self.batch = network.eval(), description, environment, batch
+        self.description, self.environment, self.batch = description, environment, batch
+        self.model = _network_model(network, description, environment) if isinstance(network, nn.Module) else network
+
+    @property
+    def network(self) -> CrossModalityNet:
+        """The network; UserError if the model is an exported file, which has none."""
+        return self.model.network
 
     @property
     def device(self) -> torch.device:
         """Device of the network."""
-        return self.environment.device
+        return self.model.device
 
-    @cached_property
+    @property
     def fingerprint(self) -> str:
         """SHA-256 of the weights and the pre-processing; embeddings of equal fingerprints can be compared."""
-        return self.description.fingerprint(self.network)
+        return self.model.fingerprint
 
     @property
     def decision(self) -> DecisionRule | None:
         """Thresholds and calibration of the similarities; None if `vireid threshold` did not choose them."""
         return self.description.decision
 
-    @cached_property
+    @property
     def width(self) -> int:
         """Width D of an embedding."""
-        noise = np.random.default_rng(0).integers(0, 256, (1, *self.description.size, 3), dtype=np.uint8)
-        return self(noise, modality="visible", progress=False).shape[1]
+        return self.model.width
 
     @overload
     def __call__(
@@ -124,19 +126,8 @@ class Embedder:
             if first is None:
                 rows = np.zeros((0, self.width), np.float32)
             else:
-                rows = self._embed(self._batches(first, pixels, modality, advance))
+                rows = self.model.embed(self._batches(first, pixels, modality, advance)).embeddings
         return torch.from_numpy(rows) if output == "torch" else rows
-
-    def _embed(self, batches: Iterator[Batch]) -> np.ndarray:
-        flips, embed = self.description.flips, self.network.embed
-        table = extract_features(
-            embed if flips == "none" else with_mirror(embed),
-            batches,
-            device=self.device,
-            autocast=self.environment.autocast,
-            prepare=lambda batch: batch.with_images(normalize(batch.images)),
-        )
-        return table.embeddings
 
     @staticmethod
     def _batches(first: np.ndarray, others: Iterator[np.ndarray], modality: str, advance) -> Iterator[Batch]:
@@ -224,6 +215,23 @@ class Embedder:
         starts = range(0, max(len(left), 1), _QUERIES)
         parts = [rank_rows(left[start : start + _QUERIES] @ right.T, k=k) for start in starts]
         return Ranking(np.concatenate([part.ids for part in parts]), np.concatenate([part.scores for part in parts]))
+
+
+def _network_model(
+    network: CrossModalityNet, description: ModelDescription, environment: Environment | None
+) -> NetworkModel:
+    assert environment is not None, "a network needs an environment"
+    if is_oracle(network.conditions):
+        raise UserError(
+            "this model reads the attribute labels of test images (MODEL.ATTRIBUTES.TEST is 'labels'), and images"
+            " outside of a dataset have none; use a run with MODEL.ATTRIBUTES.TEST predicted"
+        )
+    if getattr(network.backbone, "needs_cameras", False):
+        raise UserError(
+            f"this model needs the camera of each image (MODEL.BACKBONE.SIDE is {network.backbone.side!r}), and images"
+            " outside of a dataset have none; use a run with MODEL.BACKBONE.SIDE none or modality"
+        )
+    return NetworkModel(network, description, environment.device, environment.autocast)
 
 
 def _rows(name: str, rows: np.ndarray | Tensor, *, like: np.ndarray | Tensor | None = None) -> np.ndarray:

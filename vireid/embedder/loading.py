@@ -1,4 +1,4 @@
-"""Load a trained model from a run folder or a bundle, and write a bundle of a run."""
+"""Load a trained model from a run folder, a bundle or an exported file, and write a bundle of a run."""
 
 from __future__ import annotations
 
@@ -7,31 +7,44 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from vireid.config.load import read_unchecked
 from vireid.config.network import model_tree
 from vireid.core.errors import UserError
 from vireid.core.paths import normalized_path
 from vireid.embedder.bundle import CONFIG, read_bundle, write_bundle
 from vireid.embedder.description import ModelDescription
 from vireid.embedder.embedder import Embedder
+from vireid.embedder.exported import is_exported, load_exported
 from vireid.engine.checkpoint import CheckpointFolder
 from vireid.engine.distributed import Device, Environment, Precision
 from vireid.engine.trainer import place
 from vireid.engine.weights_origin import META, stored_facts, stored_inputs
 from vireid.experiment.experiment import Experiment
+from vireid.interop.hub import is_hub_reference
 from vireid.runs.folder import RunFolder
 from vireid.runs.metrics import Metrics
 from vireid.runs.thresholds import thresholds_of
+from vireid.zoo.weights import shipped_names
 
 
-def load(path: str | Path, *, device: Device = "auto", precision: Precision | None = None, batch: int = 64) -> Embedder:
+def load(
+    path: str | Path,
+    *,
+    device: Device = "auto",
+    precision: Precision | None = None,
+    batch: int = 64,
+    trusted: bool = False,
+) -> Embedder:
     """Load a trained model.
 
     Args:
-        path: A run folder, of which the selected checkpoint is loaded, or a bundle folder. Neither the dataset nor the
-            image cache of the run has to exist.
+        path: A run folder, of which the selected checkpoint is loaded, a bundle folder, a file of `vireid export`
+            (.onnx, .xml, .pt2), or "hf://OWNER/NAME" or "hf://OWNER/NAME@REVISION": a bundle on a Hugging Face hub.
+            Neither the dataset nor the image cache of the run has to exist.
         device: "auto" is a CUDA device if one is available.
         precision: "auto" is bfloat16 if the hardware computes it natively; None: PRECISION of the run.
         batch: Images in a batch.
+        trusted: Open a .pt2 file. PyTorch unpickles parts of it, which can execute code of its author.
 
     Raises:
         UserError: If the folder is neither, or its model cannot be used.
@@ -41,7 +54,13 @@ def load(path: str | Path, *, device: Device = "auto", precision: Precision | No
         embedder = vireid.load("runs/sysu/mmd")
         embeddings = embedder("night.png", modality="infrared")
     """
+    if is_hub_reference(path):
+        from vireid.embedder.sharing import from_hub  # it imports this module
+
+        return from_hub(str(path), device=device, precision=precision, batch=batch)
     folder = normalized_path(path)
+    if is_exported(folder):
+        return load_exported(folder, device=device, precision=precision, batch=batch, trusted=trusted)
     if is_bundle(folder):
         network, description, _ = read_bundle(folder)
         environment = Environment(device=device, precision=precision or description.precision)  # type: ignore[arg-type]
@@ -75,12 +94,27 @@ def save_bundle(run: str | Path, folder: str | Path, *, license: str | None = No
     Raises:
         UserError: If the run cannot be loaded, or `folder` exists and is not a bundle.
     """
+    target = bundle_target(folder)
+    write_bundle(to_share(run), target, license=license)
+    return target
+
+
+def bundle_target(folder: str | Path) -> Path:
+    """Return the path of a bundle to write; UserError if it exists and is not a bundle."""
     target = normalized_path(folder)
     if target.exists() and not (target / CONFIG).is_file() and (not target.is_dir() or any(target.iterdir())):
         raise UserError(f"{target}: exists and is not a bundle; name another folder")
-    embedder = load(run, device="cpu")
-    write_bundle(embedder, target, license=license)
     return target
+
+
+def to_share(run: str | Path) -> Embedder:
+    """Load a model on the CPU; the training facts of a run also name the shipped configs that it agrees with."""
+    embedder = load(run, device="cpu")
+    if not is_hub_reference(run) and not is_bundle(normalized_path(run)):
+        names = shipped_names(read_unchecked(RunFolder(normalized_path(run)).config))
+        training = {**embedder.description.training, "configs": list(names)}
+        embedder.description = replace(embedder.description, training=training)
+    return embedder
 
 
 def is_bundle(folder: Path) -> bool:

@@ -6,21 +6,22 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from vireid.embedder.card_metadata import metadata_lines
 from vireid.evaluation.report import DAGGER, ORACLE_NOTE, conditions_text, is_oracle, metric_heading, percent_text
 
 NOT_STATED = "not stated"
+PLACE = "PATH_OF_THIS_FOLDER"
 
 
-def model_card(content: Mapping[str, Any]) -> str:
-    """Write the model card of the content of a bundle's `config.json`."""
+def model_card(content: Mapping[str, Any], place: str = PLACE) -> str:
+    """Write the model card of the content of a bundle's `config.json`.
+
+    Args:
+        content: The content.
+        place: What the code passes to `vireid.load`.
+    """
     model, training, before = content["model"]["MODEL"], content["training"], content["preprocessing"]
     height, width = before["size"]
-    front = {
-        "library_name": "vireid",
-        "license": "other",
-        "license_name": content["license"] or NOT_STATED,
-        "tags": ["person-re-identification", "visible-infrared", "vireid"],
-    }
     arch = model["BACKBONE"].get("ARCH")
     facts = [
         ("Network", f"{model['BACKBONE']['NAME']}{f' ({arch})' if arch else ''}"),
@@ -28,18 +29,20 @@ def model_card(content: Mapping[str, Any]) -> str:
         ("Input", f"RGB images, resized to {height} x {width} (height x width)"),
         ("Mirror images", f"added ({before['flips']})" if before["flips"] != "none" else "not used"),
         ("Training data", training_data(training)),
+        ("Shipped config", ", ".join(training.get("configs", ())) or NOT_STATED),
         ("Checkpoint", training.get("checkpoint", NOT_STATED)),
         ("Random seed", training.get("seed", NOT_STATED)),
         ("License", content["license"] or NOT_STATED),
         ("Fingerprint", f"`{content['fingerprint'][:16]}`"),
         ("Written by", f"vireid {content['version']}"),
     ]
-    lines = ["---", *(f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in front.items()), "---", ""]
-    lines += ["# Visible-infrared person re-identification model", ""]
+    lines = [*metadata_lines(content), "", "# Visible-infrared person re-identification model", ""]
     lines += ["The model computes embeddings of person images of visible and infrared cameras.", ""]
     lines += ["| | |", "|---|---|", *(f"| {name} | {_cell(value)} |" for name, value in facts), ""]
-    lines += ["## Use", "", "```python", "import vireid", "", 'embedder = vireid.load("PATH_OF_THIS_FOLDER")']
-    lines += ['queries = embedder(["night.png"], modality="infrared")', "```", ""]
+    lines += ["## Use", "", "```python", "import vireid", "", f"embedder = vireid.load({json.dumps(place)})"]
+    lines += ['queries = embedder(["night.png"], modality="infrared")']
+    lines += ['gallery = embedder(["day_1.png", "day_2.png"], modality="visible")']
+    lines += ["ranking = embedder.rank(queries, gallery)", "```", ""]
     if imports := content["model"]["IMPORTS"]:
         lines += [f"The network needs the plug-ins {', '.join(f'`{name}`' for name in imports)}.", ""]
     return "\n".join([*lines, *_metrics(content["metrics"]), *_thresholds(content["decision"])]) + "\n"
@@ -52,9 +55,10 @@ def training_data(training: Mapping[str, Any]) -> str:
         >>> training_data({"data": "RegDB", "split": 3, "num_ids": 206})
         'RegDB, split 3, 206 identities'
     """
-    if not training.get("data"):
+    name = training.get("name") or training.get("data")
+    if not name:
         return NOT_STATED
-    words = [str(training["data"])]
+    words = [str(name)]
     if training.get("split") is not None:
         words.append(f"split {training['split']}")
     if training.get("num_ids"):
@@ -94,7 +98,7 @@ def _thresholds(decision: Mapping[str, Any] | None) -> list[str]:
         "",
         f"Chosen on {decision['searches']} searches by {decision['identities']} persons who were not enrolled, in"
         f" galleries of {decision['enrolled']} persons ({conditions_text(decision['conditions'])}). FPIR, the share of"
-        " such searches that report somebody, increases with the number of persons in the gallery.",
+        " such searches that report a match, increases with the number of persons in the gallery.",
     ]
     return lines
 

@@ -39,7 +39,7 @@ def choose_thresholds(
 
     Args:
         run: Run folder; its selected checkpoint is used.
-        fpir: Wanted rates: the share of searches by persons who are not enrolled that report somebody.
+        fpir: Wanted rates: the share of searches by persons who are not enrolled that report a match.
         people: "heldout": the identities that HELDOUT_IDENTITIES kept out of training; "test": those of the test set,
             which makes results on the same test set too good.
         protocol: Entry of EVALUATION whose sides and ignored pairs are used; None: the first.
@@ -54,7 +54,7 @@ def choose_thresholds(
         The rule; it is in `RUN/thresholds.json`.
 
     Raises:
-        UserError: If the folder is no run, it held out no identities, or other ones than the overrides do.
+        UserError: If the folder is not a run, it held out no identities, or other ones than the overrides do.
         DataError: If there are too few searches for `sure`.
     """
     checked_rates("fpir", fpir)

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
+from vireid.core.errors import ConfigError
 from vireid.core.types import Progress
 from vireid.engine.optim import check_paths, part_at, trainable
 from vireid.runs.log import EPOCH, EVALUATION, JsonLines, losses_text
@@ -171,29 +172,38 @@ class WeightAverage(Callback):
             average[name].copy_(weights[name])
 
 
+FreezePeriod = int | tuple[int, int]
+
+
 class FreezeParts(Callback):
-    """Freeze named parts of the network and the objective after a number of epochs.
+    """Freeze named parts of the network and the objective in some of the epochs.
 
     A frozen part has no gradients, so that the optimizer does not change it, not even by weight decay or momentum. Its
     batch normalizations use their running statistics and do not update them. What is frozen depends on the epoch only:
     a resumed run needs no state.
 
     Args:
-        epochs: Module path, as in SOLVER.LR_SCALE -> number of epochs in which the part is trained.
+        epochs: Module path, as in SOLVER.LR_SCALE -> number of epochs after which the part is frozen, or a pair (first,
+            end): it is frozen from epoch `first` on and trained again from epoch `end` on, counted from 0. (0, 5)
+            freezes a part for the first five epochs, as in fine-tuning.
     """
 
-    def __init__(self, epochs: Mapping[str, int]) -> None:
+    def __init__(self, epochs: Mapping[str, FreezePeriod]) -> None:
         self.epochs = dict(epochs)
         self._parts: dict[str, nn.Module | nn.Parameter] = {}
+        self._trainable: dict[str, list[nn.Parameter]] = {}
         self._frozen: set[str] = set()
 
     def setup(self, trainer: Trainer) -> None:
         self.find(trainer.model, trainer.objective)
 
     def find(self, model: nn.Module, objective: nn.Module) -> None:
-        """Look up the parts. Raises ConfigError for paths without a trainable parameter and numbers below 0."""
+        """Look up the parts. Raises ConfigError for paths without a trainable parameter and wrong periods."""
         check_freeze(model, objective, self.epochs)
         self._parts = {path: part_at(model, objective, path) for path in self.epochs}
+        self._trainable = {
+            path: [value for value in _parameters(part) if value.requires_grad] for path, part in self._parts.items()
+        }
 
     def on_train_start(self, trainer: Trainer) -> None:
         self.apply(trainer.progress.epoch)
@@ -206,13 +216,17 @@ class FreezeParts(Callback):
         self.freeze_batchnorm()
 
     def apply(self, epoch: int) -> bool:
-        """Freeze the parts that are due when `epoch` epochs are finished; whether there are new ones."""
-        due = {path for path, first in self.epochs.items() if epoch >= first}
-        new = due - self._frozen
-        self._frozen = due
-        for path in new:
-            self._parts[path].requires_grad_(False)
-        return bool(new)
+        """Freeze the parts that are due when `epoch` epochs are finished; whether anything changed."""
+        due = {path for path, period in self.epochs.items() if _frozen_in(period, epoch)}
+        changed, self._frozen = due != self._frozen, due
+        for path, parameters in self._trainable.items():
+            if path not in due:
+                for parameter in parameters:
+                    parameter.requires_grad_(True)
+        for path in due:  # last, because paths may lie in each other
+            for parameter in self._trainable[path]:
+                parameter.requires_grad_(False)
+        return changed
 
     def freeze_batchnorm(self) -> None:
         """Put the batch normalizations of frozen parts into evaluation mode."""
@@ -223,13 +237,37 @@ class FreezeParts(Callback):
                     module.eval()
 
 
-def check_freeze(model: nn.Module, objective: nn.Module, epochs: Mapping[str, int]) -> None:
+def check_freeze(model: nn.Module, objective: nn.Module, epochs: Mapping[str, FreezePeriod]) -> None:
     """Check the paths of SOLVER.FREEZE.
 
     Raises:
-        ConfigError: For paths without a trainable parameter and numbers below 0.
+        ConfigError: For paths without a trainable parameter, numbers below 0, and pairs that freeze no epoch; if no
+            parameter is left to train.
     """
-    check_paths("SOLVER.FREEZE", epochs, trainable(model, objective))
+    names = trainable(model, objective)
+    starts = {path: period if isinstance(period, int) else period[0] for path, period in epochs.items()}
+    check_paths("SOLVER.FREEZE", starts, names)
+    faults = [
+        f"SOLVER.FREEZE.{path} = {list(period)} freezes no epoch; write [first, end] with end above first"
+        for path, period in epochs.items()
+        if not isinstance(period, int) and period[1] <= period[0]
+    ]
+    for epoch in sorted(set(starts.values())):
+        frozen = [path for path, period in epochs.items() if _frozen_in(period, epoch)]
+        if all(any(f"{name}.".startswith(f"{path}.") for path in frozen) for name in names):
+            faults.append(f"SOLVER.FREEZE leaves nothing to train in epoch {epoch} (counted from 0)")
+            break
+    if faults:
+        raise ConfigError(faults)
+
+
+def _frozen_in(period: FreezePeriod, epoch: int) -> bool:
+    first, end = (period, None) if isinstance(period, int) else period
+    return first <= epoch and (end is None or epoch < end)
+
+
+def _parameters(part: nn.Module | nn.Parameter) -> list[nn.Parameter]:
+    return list(part.parameters()) if isinstance(part, nn.Module) else [part]
 
 
 class TrainingLog(Callback):

@@ -28,7 +28,7 @@ from vireid.core.identity_tensors import identity_tensors
 from vireid.core.io import digest, remove_folder, replaced_folder, sweep
 from vireid.core.types import Progress
 from vireid.core.weight_files import missing_prefix, read_safetensors, unreadable, without_prefix
-from vireid.engine.weights_origin import META, MODEL, stored_facts, stored_inputs, weights_place
+from vireid.engine.weights_origin import META, MODEL, joined_parts, stored_facts, stored_inputs, weights_place
 from vireid.interop.weights import read_facts, stored_fact
 
 FORMAT = 1
@@ -249,6 +249,14 @@ class CheckpointFolder:
             raise CheckpointError(f"{self.folder}: all {len(epochs)} checkpoints are damaged")
         return None
 
+    def selected(self) -> Path | None:
+        """The selected checkpoint of a run, or the newest one without a selection; None if there is no checkpoint."""
+        epochs = self.epochs()
+        if not epochs:
+            return None
+        best = self.state(epochs[-1]).best
+        return self.path(int(best["epoch"]) if best else epochs[-1])
+
     def load(
         self, epoch: int, model: nn.Module, objective: nn.Module, *, training: nn.Module | None = None
     ) -> TrainerState:
@@ -258,7 +266,11 @@ class CheckpointFolder:
         load_weights(objective, folder / OBJECTIVE)
         if training is not None:
             load_weights(training, folder / TRAINING)
-        place = folder / TRAINER
+        return self.state(epoch)
+
+    def state(self, epoch: int) -> TrainerState:
+        """Load the training state of a checkpoint without its weights."""
+        place = self.path(epoch) / TRAINER
         try:
             saved = torch.load(place, map_location="cpu", weights_only=True)
         except Exception as error:  # torch raises any exception for such bytes; it builds plain values only
@@ -306,6 +318,13 @@ def _agree(folder: Path, stored: Mapping[str, Any], facts: Mapping[str, Any]) ->
         raise CheckpointError(f"{folder}: checkpoint does not match this run: {'; '.join(differences)}")
 
 
+def _agree_in_dataset(path: Path, stored: Mapping[str, Any], data: Mapping[str, Any]) -> None:
+    """Require that weights of the same dataset, or of a part of joined datasets, are of the same split."""
+    same = [facts for facts in [stored, *joined_parts(stored)] if data and facts.get("data") == data.get("data")]
+    if same and not any(all(stored_fact(facts, key) == value for key, value in data.items()) for facts in same):
+        _agree(path, same[0], data)
+
+
 def _checkpoints_in(folder: Path) -> str:
     """The newest checkpoint below a run folder or a folder of checkpoints; "" without one."""
     for place in (folder / "checkpoints", folder):
@@ -344,11 +363,10 @@ def load_model(
             stored = check(path, {})["facts"]
         except _Damaged as damage:
             raise CheckpointError(str(damage)) from damage
-        if data and stored.get("data") == data.get("data"):
-            _agree(path, stored, data)
+        _agree_in_dataset(path, stored, data or {})
         path = path / MODEL
-    elif data and (stored := read_facts(path)) and stored.get("data") == data.get("data"):
-        _agree(path, stored, data)
+    elif path.exists():
+        _agree_in_dataset(path, read_facts(path), data or {})
     if not path.exists():
         raise CheckpointError(f"{path}: no such checkpoint")
     names = load_weights(model, path, kept=kept)

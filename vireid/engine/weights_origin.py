@@ -55,18 +55,56 @@ def stored_inputs(path: Path) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
-def cross_dataset(path: Path, data: Mapping[str, Any]) -> dict[str, str]:
+def joined_parts(facts: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """`checkpoint_key` of each dataset that weights were trained on together; empty for a single dataset."""
+    parts = facts.get("parts")
+    return [part for part in parts if isinstance(part, Mapping)] if isinstance(parts, list) else []
+
+
+def data_text(facts: Mapping[str, Any]) -> str:
+    """Describe the dataset or the joined datasets of facts.
+
+    >>> data_text({"data": "RegDB", "split": 3, "num_ids": 206})
+    'RegDB, split 3'
+    >>> data_text({"data": "JoinedDatasets", "parts": [{"data": "SysuMM01"}, {"data": "RegDB", "split": 1}]})
+    'SysuMM01 + RegDB, split 1'
+    """
+    if parts := joined_parts(facts):
+        return " + ".join(map(data_text, parts))
+    split = stored_fact(facts, "split")
+    return f"{facts.get('data')}{'' if split is None else f', split {split}'}"
+
+
+def cross_dataset(path: Path, data: Mapping[str, Any], inputs: Mapping[str, Any] | None = None) -> dict[str, str]:
     """Condition of results on another dataset than that of the training; empty if it is the same or not known.
+
+    A dataset of the same class is another one if neither its training listing nor its test listing is that of the
+    training: two CSV files, or synthetic and real images in one layout. This is known of checkpoint folders only; of a
+    weights file and of an older checkpoint, the class is compared. A part of joined datasets is not another dataset.
 
     Args:
         path: The weights.
         data: The dataset of the evaluation, such as {"data": "RegDB", "split": 3}.
+        inputs: `RunInputs.to_json` of the evaluation; None: compare the classes only.
     """
     facts = stored_facts(path)
-    if not facts.get("data") or facts["data"] == data.get("data"):
+    if not facts.get("data"):
         return {}
-    split = stored_fact(facts, "split")
-    return {"cross_dataset": f"trained on {facts['data']}{'' if split is None else f', split {split}'}"}
+    if parts := joined_parts(facts):
+        same = any(part.get("data") == data.get("data") for part in parts)
+        return {} if same else {"cross_dataset": f"trained on {data_text(facts)}"}
+    if facts["data"] != data.get("data"):
+        return {"cross_dataset": f"trained on {data_text(facts)}"}
+    if inputs and _other_images(stored_inputs(path) or {}, inputs):
+        return {"cross_dataset": f"trained on other images of {data_text(facts)}"}
+    return {}
+
+
+def _other_images(stored: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+    """Whether both listings are known and differ; a changed training list or test list alone is the same dataset."""
+    training = [(each.get("training") or {}).get("digest") for each in (stored, now)]
+    test = [each.get("test_images") for each in (stored, now)]
+    return all((*training, *test)) and training[0] != training[1] and test[0] != test[1]
 
 
 def kept_in_training(

@@ -107,7 +107,7 @@ class Evaluator:
         scores = self._plain(table) if self.rerank is None and indexed is None else self._of_trial(table, indexed)
         measured = {trial.name: self._measure(scores(trial), trial, table) for trial in self.protocol.trials(table)}
         trials = {name: summarize(each.scores, self.ranks) for name, each in measured.items()}
-        search = {} if self.rerank is None else {"re_ranking": self.rerank.description}
+        search = {} if self.rerank is None else rerank_conditions(self.rerank)
         search |= {} if indexed is None else {"search": indexed.description}
         protocol = self.protocol
         stated = protocol.conditions_on(table) if isinstance(protocol, ConditionsOnTable) else protocol.conditions
@@ -223,6 +223,12 @@ class Evaluator:
             larger_is_closer=True,
         )
         return MeasuredQueries(trial.query, scores_of_queries)
+
+
+def rerank_conditions(rerank: Reranker) -> dict[str, str]:
+    """Conditions of re-ranked results: the re-ranking, and what the result of a query uses (transductive inference)."""
+    uses = getattr(rerank, "transductive", "the gallery and the other queries")
+    return {"re_ranking": rerank.description, "transductive": f"uses {uses}"}
 
 
 class _Selection:

@@ -16,7 +16,7 @@ from vireid.config.checked import CheckedConfig
 from vireid.config.load import Config
 from vireid.config.validate import heldout_notes, require_evaluations
 from vireid.core.errors import CheckpointError, ConfigError
-from vireid.core.interfaces import Identified
+from vireid.core.interfaces import Identified, TestsOnePart
 from vireid.core.paths import normalized_path
 from vireid.core.rng import seeded
 from vireid.core.types import DatasetInfo, EmbeddingTable, Sample
@@ -36,12 +36,12 @@ from vireid.engine.compiling import compile_faults, compile_for_training, requir
 from vireid.engine.distributed import Environment
 from vireid.engine.optim import parameter_groups
 from vireid.engine.trainer import Trainer, place
-from vireid.engine.weights_origin import cross_dataset, kept_in_training, stored_ids, stored_inputs
+from vireid.engine.weights_origin import cross_dataset, data_text, kept_in_training, stored_ids, stored_inputs
 from vireid.evaluation.evaluator import Evaluator
 from vireid.evaluation.report import Report
 from vireid.experiment.data import RunData, print_notes
 from vireid.experiment.evaluate import BetweenEpochs, EvaluationRunner, TrainingEmbeddings
-from vireid.experiment.heldout import require_not_trained_on
+from vireid.experiment.heldout import require_not_trained_on, require_same_dataset
 from vireid.experiment.resume import prepare_folder, stored_run
 from vireid.losses.objective import Objective
 from vireid.models.cross_modality_net import CrossModalityNet
@@ -163,13 +163,13 @@ class Experiment:
         model, selection, path = self._network(environment, listing.info)
         trained_on = stored_inputs(path)
         changed = inputs.training_changes(trained_on or {}, ListingRecord.read(self.folder.listing), files=False)
-        cross = cross_dataset(path, self._data())
+        cross = cross_dataset(path, self._test_data(), inputs.to_json())
         if environment.is_main and changed and not cross:
             print(f"since this checkpoint was trained: {'; '.join(changed)}")
         model.validate(listing.test)
         runner = self._runner(environment, self._log())
         if self._needs_heldout():
-            self._require_heldout(path)
+            self._require_heldout(path, cross)
         test, held = self.data.test(listing, environment), self.data.heldout(listing, environment)
         return self._evaluate(model, test, held, runner, selection, inputs, trained_on, cross)
 
@@ -196,11 +196,12 @@ class Experiment:
         listing = self.data.listing(environment)
         model, selection, path = self._network(environment, listing.info)
         if people == "heldout":
-            self._require_heldout(path)
+            inputs = sources.run_inputs(self.checked, listing.dataset.train(), listing.test)
+            self._require_heldout(path, cross_dataset(path, self._test_data(), inputs.to_json()))
             images = self.data.heldout(listing, environment)
         else:
             images = self.data.test(listing, environment)
-        conditions = {key: str(value) for key, value in self._data().items()}
+        conditions = self._data_conditions()
         runner = self._runner(environment, self._log())
         return model.eval(), selection, runner.embed(model, images, conditions, flips=self.config.FLIP_TEST)
 
@@ -280,9 +281,15 @@ class Experiment:
         evaluators = self.build.evaluators().values()
         return any(each.open_set is not None and each.open_set.needs_heldout for each in evaluators)
 
-    def _require_heldout(self, path: Path) -> None:
-        """Require that weights were not trained on the held-out identities of this dataset."""
-        if not cross_dataset(path, self._data()):
+    def _require_heldout(self, path: Path, cross: Mapping[str, str]) -> None:
+        """Require that weights were not trained on the held-out identities of this dataset.
+
+        Args:
+            path: The weights.
+            cross: The condition of an evaluation on another dataset; empty on the same one.
+        """
+        if not cross:
+            require_same_dataset(path, self._data())
             require_not_trained_on(path, {key: self.config[key] for key in ("HELDOUT_IDENTITIES", "SEED")})
 
     # -- checkpoints -----------------------------------------------------------------------------------------------
@@ -299,6 +306,17 @@ class Experiment:
         """Name of the dataset, and its split if it has several."""
         dataset = self.build.dataset()
         return {"data": self.config.DATA.NAME, **(dataset.checkpoint_key if isinstance(dataset, Identified) else {})}
+
+    def _test_data(self) -> dict[str, Any]:
+        """The same of the test images: of joined datasets, the one that is tested on."""
+        dataset = self.build.dataset()
+        return dict(dataset.test_key) if isinstance(dataset, TestsOnePart) else self._data()
+
+    def _data_conditions(self) -> dict[str, str]:
+        """The dataset of the test images, and of the identities of the configuration if these are joined datasets."""
+        data, tested = self._data(), self._test_data()
+        joined = {"joined_datasets": data_text(data)} if data != tested else {}
+        return {**{key: str(value) for key, value in tested.items()}, **joined}
 
     def _selection(self, epoch: int, best: Mapping[str, Any], ema: float) -> str:
         """How the checkpoint was selected, for the conditions of the results."""
@@ -361,7 +379,7 @@ class Experiment:
         if not evaluators:
             raise ConfigError(["EVALUATION is empty: name at least one protocol"])
         conditions = {
-            **{key: str(value) for key, value in self._data().items()},
+            **self._data_conditions(),
             "feature": "+".join(self.config.MODEL.EMBEDDING),
             "checkpoint": selection,
             "precision": runner.environment.precision,

@@ -2,14 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from vireid.config.yaml import parse
 from vireid.core.errors import UserError
+from vireid.engine.weights_origin import data_text, joined_parts, stored_facts
 from vireid.runs.folder import RunFolder
 
 _DRAW = ("HELDOUT_IDENTITIES", "SEED")  # settings that decide which identities are held out
+
+
+def require_same_dataset(checkpoint: Path, data: Mapping[str, Any]) -> None:
+    """Require that weights were not trained on this dataset joined with others: other identities were held out then.
+
+    Args:
+        checkpoint: Checkpoint folder of the run.
+        data: The dataset of the evaluation, such as {"data": "RegDB", "split": 3}.
+
+    Raises:
+        UserError: If the datasets differ.
+    """
+    facts = stored_facts(checkpoint)
+    if facts and joined_parts(facts) != joined_parts(data):
+        raise UserError(
+            f"{checkpoint}: trained on {data_text(facts)}, of which other identities were held out than of"
+            f" {data_text(data)}, so that they cannot choose a threshold; evaluate with the config of the training, or"
+            " set OPEN_SET.THRESHOLD oracle"
+        )
 
 
 def require_not_trained_on(checkpoint: Path, settings: dict[str, Any]) -> None:

@@ -39,6 +39,9 @@ class Verdict:
         without = [one["query"] for one in queries if not any(answer["match"] for answer in one["answers"])]
         rate = f"{100 * self.point.wanted:g} %"
         text = f"{self.point.limit:.4f} for FPIR {rate} in galleries of {self.rule.enrolled} persons"
+        if self.rule.calibration is not None:
+            mated, others = self.rule.calibration.mated, self.rule.calibration.non_mated
+            text += f"; probabilities are for {100 * mated / (mated + others):.2g} % of pairs of one person"
         if not without:
             return f"{text}; every query has a match"
         if len(without) == 1:

@@ -98,7 +98,7 @@ class PositionNonLocal(_CrossStage):
             query, key, value = (fold(float32_or_more(each)) for each in (query, key, value))
             key_value = key @ value.transpose(1, 2) / key.shape[2]
             folded = key_value.transpose(1, 2) @ query
-            attended = folded.reshape(len(later), -1, *later.shape[2:])
+            attended = folded.reshape(later.shape[0], -1, *later.shape[2:])
         return later + self.norm(self.project(attended))
 
 

@@ -21,6 +21,11 @@ def float32_or_more(tensor: Tensor) -> Tensor:
 
 
 def without_autocast(tensor: Tensor) -> AbstractContextManager:
-    """Context manager that disables autocast on the device of a tensor, if the device has autocast."""
+    """Context manager that disables autocast on the device of a tensor, if the device has autocast.
+
+    A graph of `torch.export` that is traced without autocast contains no such region: an empty one cannot be saved.
+    """
     kind = tensor.device.type
+    if torch.compiler.is_exporting() and not torch.is_autocast_enabled(kind):
+        return nullcontext()
     return torch.autocast(kind, enabled=False) if torch.amp.is_autocast_available(kind) else nullcontext()

@@ -120,7 +120,7 @@ class AttributeSource(nn.Module):
     ) -> tuple[Tensor, dict[str, Tensor]]:
         logits = None if self.predictor is None else self.predictor(pooled_image)
         extra = {} if logits is None else {"attribute_prior_logits": logits}
-        rows = len(pooled_image)
+        rows = pooled_image.shape[0]
         prior = self.prior.to(pooled_image.dtype).expand(rows, -1)
         choices = {"prior": prior} if logits is None else {"prior": prior, "predicted": logits.detach().sigmoid()}
         mode = "labels" if self.training else self.test

@@ -244,7 +244,7 @@ class CrossModalityNet(nn.Module):
         pieces = [self._normalized(float32_or_more(out.values[field])).flatten(1) for field in self.embedding]
         embeddings = torch.cat(pieces, dim=1)
         if out.source is not None:  # concatenate the rows of each image, in their order
-            embeddings = embeddings[torch.argsort(out.source, stable=True)].reshape(len(batch), -1)
+            embeddings = embeddings[order_by_image(out.source)].reshape(batch.images.shape[0], -1)
         return self._normalized(embeddings)
 
     def _normalized(self, embeddings: Tensor) -> Tensor:
@@ -267,3 +267,16 @@ def copies(source: Tensor) -> Tensor:
         tensor([0, 0, 1, 1, 2])
     """
     return (source.unsqueeze(0) == source.unsqueeze(1)).tril(diagonal=-1).sum(dim=1)
+
+
+def order_by_image(source: Tensor) -> Tensor:
+    """Rows grouped by their image, those of one image in their order: (R,) batch row of each feature row -> (R,).
+
+    The keys are unique, because exported graphs have no stable sort.
+
+    Example:
+        >>> order_by_image(torch.tensor([0, 1, 0, 1]))
+        tensor([0, 2, 1, 3])
+    """
+    rows = source.shape[0]
+    return torch.argsort(source * rows + torch.arange(rows, device=source.device))

@@ -3,10 +3,18 @@
 from vireid.retrieval.index import FaissFlat, FaissHNSW, FaissIVF, FaissIVFPQ, FaissIVFRefined, Milvus, TorchExact
 from vireid.retrieval.metrics import QueryScores, Scores, measure, measure_queries
 from vireid.retrieval.ranking import Ranking, rank_rows
-from vireid.retrieval.rerank import DatabaseAugmentation, KReciprocal, QueryExpansion, RandomWalk
+from vireid.retrieval.rerank import (
+    AffinityInference,
+    DatabaseAugmentation,
+    KReciprocal,
+    ModalityKReciprocal,
+    QueryExpansion,
+    RandomWalk,
+)
 from vireid.retrieval.similarity import Similarity
 
 __all__ = [
+    "AffinityInference",
     "DatabaseAugmentation",
     "FaissFlat",
     "FaissHNSW",
@@ -15,6 +23,7 @@ __all__ = [
     "FaissIVFRefined",
     "KReciprocal",
     "Milvus",
+    "ModalityKReciprocal",
     "QueryExpansion",
     "QueryScores",
     "RandomWalk",

@@ -23,6 +23,7 @@ class RunFolder:
     | `rankings.npz`, `queries.npz`, `features.npz` | ranked lists, scores of each query, embeddings | `runs.results` |
     | `thresholds.json` | decision rule: thresholds and calibration | `runs.thresholds` |
     | `listing.csv.gz` | training listing | `runs.listing_record` |
+    | `evaluations/NAME/` | results of the run on another dataset: files as above | `RunFolder.evaluation` |
     | `checkpoints/` | weights and training state | `engine.checkpoint` |
 
     Args:
@@ -41,6 +42,10 @@ class RunFolder:
         self.features = root / "features.npz"
         self.listing = root / "listing.csv.gz"
         self.thresholds = root / "thresholds.json"
+
+    def evaluation(self, name: str) -> RunFolder:
+        """Return the folder of the results of this run on another dataset."""
+        return RunFolder(self.root / "evaluations" / name)
 
     @property
     def evaluated(self) -> bool:

@@ -127,7 +127,7 @@ def record_listing(
         prefix = next((prefix for prefix in prefixes if path.startswith(prefix)), "")
         attributes = "".join(str(value) if value in (0, 1) else UNKNOWN for value in sample.attributes or ())
         return ListedImage(
-            path=path.removeprefix(prefix).replace(os.sep, "/"),
+            path=(f"{sample.dataset}:" if sample.dataset else "") + path.removeprefix(prefix).replace(os.sep, "/"),
             identity=str(sample.identity),
             modality=Modality(sample.modality).name.lower(),
             camera=str(sample.camera),

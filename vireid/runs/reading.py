@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from vireid.core.errors import UserError
+from vireid.evaluation.open_set.report import OpenSetReport
 from vireid.evaluation.report import UNSTATED, Report, is_oracle
 from vireid.runs.folder import RunFolder, command_hint
 from vireid.runs.history import Epochs, Measured, read_history
@@ -26,6 +27,7 @@ class Result:
     cmc: Sequence[float]  # entry k - 1 is rank k, mean over the trials
     trials: Sequence[Mapping[str, Any]] = ()  # name, metrics, queries and skipped of each trial
     chance: float | None = None  # rank-1 of a gallery in random order, if known
+    open_set: OpenSetReport | None = None  # verification and open-set identification, if evaluated
 
     @classmethod
     def of(cls, name: str, report: Report) -> Result:
@@ -38,6 +40,7 @@ class Result:
             cmc=report.mean.cmc.tolist(),
             trials=report.to_json()["trials"],
             chance=report.chance,
+            open_set=report.open_set,
         )
 
     def condition(self, name: str) -> str:

@@ -33,7 +33,7 @@ def read_thresholds(path: Path) -> DecisionRule:
 
 
 def thresholds_of(path: Path, fingerprint: str) -> DecisionRule | None:
-    """Read the decision rule of a model; None if there is none, or if it belongs to another checkpoint.
+    """Read the decision rule of a model; None if it does not exist, or if it belongs to another checkpoint.
 
     Args:
         path: `thresholds.json`; it may not exist.

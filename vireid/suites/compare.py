@@ -14,6 +14,7 @@ import vireid
 from vireid.core.errors import UserError
 from vireid.core.io import replaced_file, write_json, write_text
 from vireid.suites import page, tables
+from vireid.suites.evaluations import collected_evaluations, evaluate_all, evaluation_outcome
 from vireid.suites.figures import check_figures, draw_figures
 from vireid.suites.plan import SuitePlan, make_plan
 from vireid.suites.published import published_numbers
@@ -80,6 +81,9 @@ class Comparison:
                     state += f" ({outcome.remark})"
                 place = f" on {cell.dataset}" if cell.dataset else ""
                 lines.append(f"{run.address}  {cell.row.name}{place}, seed {seed}: {state}")
+                for evaluation in run.evaluations:
+                    done = outcome is not None and outcome.done and evaluation_outcome(store, outcome, run, evaluation)
+                    lines.append(f"    evaluated on {evaluation.name}: {'done' if done else 'missing'}")
         return "\n".join([*lines, f"{len(plan.runs)} different runs"])
 
     def jobs(self, plan: SuitePlan) -> list[str]:
@@ -92,12 +96,15 @@ class Comparison:
     def run(self, plan: SuitePlan, *, jobs: int = 1) -> Results:
         """Train the missing runs, `jobs` in parallel, then write the tables."""
         store = self._store()
-        return self.write(plan, perform_all(store, plan.runs, labels=plan.labels, jobs=jobs, say=self.say), store)
+        trained = perform_all(store, plan.runs, labels=plan.labels, jobs=jobs, say=self.say)
+        evaluated = evaluate_all(store, plan.runs, trained, jobs=jobs, say=self.say)
+        return self.write(plan, {**trained, **evaluated}, store)
 
     def collect(self, plan: SuitePlan, folders: Sequence[Path]) -> Results:
         """Write the tables from runs that were trained elsewhere."""
         store = self._store()
-        return self.write(plan, collected(plan.runs, folders, store.inputs), store)
+        trained = collected(plan.runs, folders, store.inputs)
+        return self.write(plan, {**trained, **collected_evaluations(store, plan.runs, trained)}, store)
 
     def write(self, plan: SuitePlan, outcomes: dict[str, Outcome], store: RunStore) -> Results:
         """Write all outputs from the finished runs."""

@@ -19,7 +19,7 @@ from vireid.engine.weights_origin import META, stored_inputs
 from vireid.runs.folder import RunFolder
 from vireid.runs.inputs import RunInputs, input_changes
 from vireid.runs.metrics import Metrics
-from vireid.suites.plan import Run
+from vireid.suites.plan import Evaluation, Run
 
 UNRECORDED = "inputs not recorded (a run of an older version): changes of the data since then cannot be noticed"
 NOT_COMPARED = "inputs not compared: the dataset cannot be listed on this machine"
@@ -32,8 +32,8 @@ class CurrentInputs:
         self._listings: dict[str, tuple[list[Sample], list[Sample]] | None] = {}
         self._known: dict[str, RunInputs | None] = {}
 
-    def of(self, run: Run) -> RunInputs | None:
-        """Return the current inputs of a run; None if the dataset cannot be listed on this machine."""
+    def of(self, run: Run | Evaluation) -> RunInputs | None:
+        """Return the current inputs of a run or an evaluation; None if the dataset cannot be listed on this machine."""
         key = json.dumps(
             [run.checked.config.DATA, list(run.checked.config.IMPORTS), *_paths(run)], sort_keys=True, default=str
         )
@@ -42,7 +42,7 @@ class CurrentInputs:
             self._known[key] = None if listings is None else sources.run_inputs(run.checked, *listings)
         return self._known[key]
 
-    def _listing(self, run: Run) -> tuple[list[Sample], list[Sample]] | None:
+    def _listing(self, run: Run | Evaluation) -> tuple[list[Sample], list[Sample]] | None:
         key = json.dumps([run.checked.config.DATA, plugin_digests(run.checked.config)], sort_keys=True, default=str)
         if key not in self._listings:
             dataset = Build(run.checked).dataset()
@@ -54,7 +54,7 @@ class CurrentInputs:
         return self._listings[key]
 
 
-def _paths(run: Run) -> list[tuple[str, str]]:
+def _paths(run: Run | Evaluation) -> list[tuple[str, str]]:
     return [(key, value) for key, value, mark in sources.path_values(run.checked) if mark.content]
 
 

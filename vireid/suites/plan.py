@@ -12,16 +12,29 @@ from typing import Any
 from vireid.config import show as explain
 from vireid.config.check import load_checked
 from vireid.config.checked import CheckedConfig
-from vireid.config.load import BASE
+from vireid.config.load import BASE, Config, plain, read_unchecked
 from vireid.config.schema import SETTINGS
 from vireid.config.yaml import dump
 from vireid.core.errors import ConfigError, Problem, UserError, nearest
 from vireid.core.io import write_text
 from vireid.core.paths import normalized_path
 from vireid.suites.reduced import Reduction
-from vireid.suites.suite import DATASET, Row, Suite
+from vireid.suites.suite import DATASET, EVALUATION_KEYS, Row, Suite
 
+UNUSED_SAMPLER = {"NAME": "IdentityModalitySampler", "IDENTITIES": 2, "PER_MODALITY": 1}
 DIGITS = 12  # of a digest in a folder name
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Evaluation of a trained run on a dataset of EVALUATE_ON."""
+
+    name: str
+    address: str  # digest of all settings that its results depend on
+    config: Path
+    protocols: tuple[str, ...]  # lower-case names of EVALUATION
+    synthetic: bool  # whether the test dataset is synthetic
+    checked: CheckedConfig = field(repr=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -33,6 +46,7 @@ class Run:
     overrides: Mapping[str, Any]
     resolved: str = field(repr=False)  # YAML with all defaults
     checked: CheckedConfig = field(repr=False, compare=False)
+    evaluations: tuple[Evaluation, ...] = ()  # one for each entry of EVALUATE_ON
 
     def words(self) -> list[str]:
         """Return the arguments of `vireid train`, without OUTPUT_DIR."""
@@ -113,7 +127,8 @@ def make_plan(
                 config = _config_file(suite, row, dataset, configs)
                 overrides = {**settings, **row.overrides, **reduced.of(dataset), **command_line.get("", {})}
                 overrides |= command_line.get(dataset, {}) if dataset else {}
-                cells.append(_cell(suite, row, dataset, config, overrides, seeds, reduced))
+                targets = _targets(suite, configs, reduced, command_line)
+                cells.append(_cell(suite, row, dataset, config, overrides, seeds, reduced, targets, configs))
             except ConfigError as error:
                 head = f"{suite.file.name}: {place}"
                 problems += [replace(p, place=f"{head}: {p.place}" if p.place else head) for p in error.problems]
@@ -130,8 +145,9 @@ def _by_dataset(suite: Suite, data: Sequence[str]) -> dict[str, dict[str, str]]:
         dataset, colon, rest = key.partition(":")
         if not equals or not key:
             raise UserError(f"--data {word}: write --data KEY=VALUE, as in DATA.ROOT=/path/to/SYSU-MM01")
-        if colon and dataset not in suite.datasets:
-            raise UserError(f"--data {word}: the suite has no dataset {dataset!r}{nearest(dataset, suite.datasets)}")
+        known = [*suite.datasets, *suite.evaluate_on]
+        if colon and dataset not in known:
+            raise UserError(f"--data {word}: the suite has no dataset {dataset!r}{nearest(dataset, known)}")
         overrides.setdefault(dataset if colon else "", {})[rest if colon else key] = value
     return overrides
 
@@ -160,8 +176,10 @@ def _cell(
     overrides: Mapping[str, Any],
     seeds: Sequence[int],
     reduced: Reduction,
+    targets: Mapping[str, Config],
+    folder: Path,
 ) -> Cell:
-    runs, protocols, root = {}, (), ""
+    runs, protocols, synthetic = {}, (), False
     component_overrides = (
         reduced.inside(explain.resolved_tree(_checked(config, overrides))) if reduced.components else {}
     )
@@ -169,15 +187,68 @@ def _cell(
         words = {**overrides, **component_overrides, "SEED": seed}
         checked = _checked(config, words)
         tree = explain.resolved_tree(checked)
-        runs[seed] = Run(_address(tree), config, words, dump(tree), checked)
+        evaluations = tuple(_evaluation(name, target, tree, folder) for name, target in targets.items())
+        runs[seed] = Run(_address(tree), config, words, dump(tree), checked, evaluations)
         protocols = tuple(name.lower() for name in tree["EVALUATION"])
-        root = str(tree["DATA"].get("ROOT", ""))
+        synthetic = _is_synthetic(tree["DATA"])
+        if evaluations:
+            protocols = tuple(dict.fromkeys(name for each in evaluations for name in each.protocols))
     unknown = [name for name in suite.protocols if name.lower() not in protocols]
     if unknown:
         known = f"{nearest(unknown[0], protocols)} (EVALUATION has: {', '.join(protocols)})"
         raise ConfigError([f"PROTOCOLS has {unknown[0]!r}, which is not an entry of EVALUATION{known}"])
     selected = tuple(name for name in protocols if not suite.protocols or name in {p.lower() for p in suite.protocols})
-    return Cell(row, dataset, runs, selected, (normalized_path(root) / "synthetic.json").is_file())
+    return Cell(row, dataset, runs, selected, synthetic)
+
+
+def _is_synthetic(data: Mapping[str, Any]) -> bool:
+    """Whether the dataset of a resolved DATA is synthetic; of joined datasets, whether any is."""
+    parts = data.get("DATASETS")
+    if isinstance(parts, Mapping):
+        return any(_is_synthetic(part) for part in parts.values())
+    return (normalized_path(str(data.get("ROOT", ""))) / "synthetic.json").is_file()
+
+
+def _targets(
+    suite: Suite, configs: Path, reduced: Reduction, command_line: Mapping[str, Mapping[str, str]]
+) -> dict[str, Config]:
+    """Read the config of each entry of EVALUATE_ON."""
+    targets = {}
+    for name, target in suite.evaluate_on.items():
+        own = {key: value for key, value in reduced.datasets.get(name, {}).items() if _top(key) in EVALUATION_KEYS}
+        overrides = {**target.overrides, **own, **command_line.get(name, {})}
+        words = [word for key, value in overrides.items() for word in (key, _word(value))]
+        targets[name] = read_unchecked(_config_file(suite, target, name, configs), words)
+    return targets
+
+
+def _top(key: str) -> str:
+    return key.partition(".")[0]
+
+
+def _evaluation(name: str, target: Config, trained: Mapping[str, Any], folder: Path) -> Evaluation:
+    """Plan the evaluation of a run on another dataset: its config with DATA and EVALUATION of the target."""
+    of_target = {key: plain(target.value((key,), {})) for key in EVALUATION_KEYS}
+    # an evaluation draws no batches, and the sampler of the training may name datasets that it has not
+    tree = {
+        **trained,
+        **of_target,
+        "SAMPLER": UNUSED_SAMPLER,
+        **{key: SETTINGS[key].default for key in ("WEIGHTS", "OUTPUT_DIR")},
+    }
+    text = dump({**tree, "TENSORBOARD": False})
+    file = folder / f"{hashlib.sha256(text.encode()).hexdigest()[:DIGITS]}.yml"
+    write_text(file, text)
+    try:
+        checked = load_checked(file)
+    except ConfigError as error:
+        head = f"EVALUATE_ON.{name}"
+        raise ConfigError(
+            replace(p, place=f"{head}: {p.place}" if p.place else head) for p in error.problems
+        ) from error
+    resolved = explain.resolved_tree(checked)
+    protocols = tuple(each.lower() for each in resolved["EVALUATION"])
+    return Evaluation(name, _address(resolved), file, protocols, _is_synthetic(resolved["DATA"]), checked)
 
 
 def _checked(config: Path, overrides: Mapping[str, Any]) -> CheckedConfig:

@@ -66,7 +66,7 @@ class Reduction:
 
     def write_datasets(self, suite: Suite) -> None:
         """Write the synthetic datasets of the suite that are missing."""
-        for dataset in suite.datasets:
+        for dataset in dict.fromkeys([*suite.datasets, *suite.evaluate_on]):
             if dataset in self.synthetic:
                 out, recipe = self.synthetic[dataset]
                 write_dataset(out, recipe, workers=min(8, os.cpu_count() or 1))

@@ -14,8 +14,9 @@ from vireid.runs.folder import RunFolder
 from vireid.runs.metrics import Metrics
 from vireid.suites.baseline import Compared, compare_rows
 from vireid.suites.cost_table import Costs, costs_of
+from vireid.suites.evaluations import key_of
 from vireid.suites.inputs import recorded
-from vireid.suites.plan import Cell, SuitePlan
+from vireid.suites.plan import Cell, Evaluation, SuitePlan
 from vireid.suites.runs import Outcome
 
 if TYPE_CHECKING:
@@ -40,6 +41,11 @@ class Entry:
     def oracle(self) -> bool:
         """Whether the attributes of the test images are the labels of their identities."""
         return is_oracle(self.conditions)
+
+    @property
+    def cross_dataset(self) -> bool:
+        """Whether the training was on another dataset than the test."""
+        return "cross_dataset" in self.conditions
 
     @property
     def re_ranking(self) -> str:
@@ -160,14 +166,48 @@ def gather(plan: SuitePlan, outcomes: Mapping[str, Outcome]) -> Results:
     Raises:
         UserError: If the results of a run are damaged; the text names the file.
     """
-    entries = [entry for cell in plan.cells for entry in _entries(cell, outcomes)]
+    entries = [entry for cell in plan.cells for column in _columns(plan, cell) for entry in _entries(column, outcomes)]
     costs = costs_of(plan, plan.suite.costs) if plan.suite.costs else None
     return Results(plan, entries, compare_rows(plan, outcomes), outcomes, costs)
 
 
-def _entries(cell: Cell, outcomes: Mapping[str, Outcome]) -> list[Entry]:
-    done = {seed: outcomes[run.address] for seed, run in cell.runs.items() if outcomes[run.address].done}
-    failures = {seed: outcomes[run.address].reason for seed, run in cell.runs.items() if seed not in done}
+@dataclass(frozen=True)
+class _Column:
+    """A row of the table in the columns of one test dataset."""
+
+    row: str
+    dataset: str
+    protocols: tuple[str, ...]
+    keys: Mapping[int, str]  # seed -> key of the outcome
+    synthetic: bool
+
+
+def _columns(plan: SuitePlan, cell: Cell) -> list[_Column]:
+    """The dataset of the training, or each dataset of EVALUATE_ON; then the row names the training dataset."""
+    if not plan.suite.evaluate_on:
+        keys = {seed: run.address for seed, run in cell.runs.items()}
+        return [_Column(cell.row.name, cell.dataset, cell.protocols, keys, cell.synthetic)]
+    by_name: dict[str, dict[int, str]] = {}
+    of_name: dict[str, Evaluation] = {}
+    for seed, run in cell.runs.items():
+        for evaluation in run.evaluations:
+            by_name.setdefault(evaluation.name, {})[seed] = key_of(run, evaluation)
+            of_name[evaluation.name] = evaluation
+    return [
+        _Column(
+            _title(cell.row.name, cell.dataset),
+            name,
+            tuple(protocol for protocol in of_name[name].protocols if protocol in cell.protocols),
+            keys,
+            of_name[name].synthetic or cell.synthetic,
+        )
+        for name, keys in by_name.items()
+    ]
+
+
+def _entries(cell: _Column, outcomes: Mapping[str, Outcome]) -> list[Entry]:
+    done = {seed: outcomes[key] for seed, key in cell.keys.items() if outcomes[key].done}
+    failures = {seed: outcomes[key].reason for seed, key in cell.keys.items() if seed not in done}
     read = {seed: _reports(outcome) for seed, outcome in done.items()}
     remarks = tuple(dict.fromkeys(outcome.remark for outcome in done.values() if outcome.remark))
     if len({_digests(outcome)["test"] for outcome in done.values()}) > 1:
@@ -179,7 +219,7 @@ def _entries(cell: Cell, outcomes: Mapping[str, Outcome]) -> list[Entry]:
         metrics = dict.fromkeys(name for values in means for name in values)
         entries.append(
             Entry(
-                row=cell.row.name,
+                row=cell.row,
                 dataset=cell.dataset,
                 protocol=protocol,
                 values={name: [values[name] for values in means] for name in metrics},

@@ -86,7 +86,11 @@ class RunStore:
 
     def command(self, run: Run) -> list[str]:
         """Return the command that trains this run, or resumes it."""
-        return [sys.executable, *self.train, *run.words(), "OUTPUT_DIR", str(self.folder(run))]
+        return [*self.python(), *run.words(), "OUTPUT_DIR", str(self.folder(run))]
+
+    def python(self) -> list[str]:
+        """Return the words that start a training, before its options."""
+        return [sys.executable, *self.train]
 
     def outcome(self, run: Run) -> Outcome | None:
         """Return the result of a run; None if it has not ended."""
@@ -117,7 +121,7 @@ class RunStore:
                 check=False,
             ).returncode
         done = code == 0 and RunFolder(folder).evaluated
-        outcome = Outcome(run.address, done, "" if done else _reason(output, code), folder)
+        outcome = Outcome(run.address, done, "" if done else failure_reason(output, code), folder)
         if code not in (130, -2):  # Ctrl-C is not a failure of the run
             write_json(folder / "outcome.json", {"done": outcome.done, "reason": outcome.reason})
         return outcome
@@ -225,7 +229,7 @@ def _collected(run: Run, places: Sequence[Path], now: RunInputs | None) -> Outco
     return Outcome(run.address, False, " / ".join(faults))
 
 
-def _reason(output: Path, code: int) -> str:
+def failure_reason(output: Path, code: int) -> str:
     """Return the error of a failed run in one line, from the end of its output."""
     if code < 0:
         return f"ended by signal {-code}; see {output}"

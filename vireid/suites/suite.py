@@ -13,6 +13,8 @@
     ROWS:
       "MMD": {}
       "MMD + PAE": {CONFIG: [configs/{dataset}/mmd.yml, configs/plugins/pae.yml], MODEL.X: 1}
+    EVALUATE_ON:                         # evaluate each trained run on these datasets instead of that of its training
+      sysu: {CONFIG: configs/datasets/sysu.yml, DATA.ROOT: datasets/SYSU-MM01}  # DATA and EVALUATION of a config
     GRID:                                # more rows: every combination of one entry of each axis
       METHOD: {AGW: {CONFIG: configs/{dataset}/agw.yml}, HCT: {CONFIG: configs/{dataset}/hct.yml}}
       PLUGIN: {"": {}, "+ PAE": {CONFIG: configs/plugins/pae.yml}}
@@ -45,6 +47,7 @@ KEYS = (
     "CONFIG",
     "OVERRIDES",
     "DATASETS",
+    "EVALUATE_ON",
     "SEEDS",
     "COLUMNS",
     "COSTS",
@@ -58,6 +61,7 @@ KEYS = (
 )
 COSTS = ("parameters", "retrieval_parameters", "gflops", "width", "latency", "images_per_second", "memory")
 NOT_SUITES = ("reduced", "reported")  # other files in the folder of the shipped suites
+EVALUATION_KEYS = ("DATA", "EVALUATION")  # settings of an entry of EVALUATE_ON
 DATASET = "{dataset}"  # placeholder in a CONFIG for the name of the dataset
 
 
@@ -87,6 +91,7 @@ class Suite:
     reported: Mapping[str, str] = field(default_factory=dict)  # row -> key in reported.yml
     tolerance: float = 1.0  # percentage points
     figures: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    evaluate_on: Mapping[str, Row] = field(default_factory=dict)  # test dataset -> configs and overrides; empty: none
 
     def find(self, name: str) -> Path:
         """Find a file that the suite names; the path may not exist."""
@@ -170,6 +175,8 @@ class _Reader:
         compare = self._get("COMPARE", str, "")
         if compare and compare not in names:
             self.report(("COMPARE",), f"= {compare!r} is not a row", compare, names)
+        if compare and "EVALUATE_ON" in self.tree:
+            self.report(("COMPARE",), "cannot be combined with EVALUATE_ON; remove one of them")
         reported = self._get("REPORTED", dict, {})
         for name in reported:
             if name not in names:
@@ -208,6 +215,7 @@ class _Reader:
             reported=reported,
             tolerance=tolerance,
             figures=self._figures(names),
+            evaluate_on=self._evaluate_on(),
         )
 
     def _get(self, key: str, kind: type, default: Any) -> Any:
@@ -217,6 +225,22 @@ class _Reader:
             self.report((key,), f"is not {words[kind]}")
             return default
         return value
+
+    def _evaluate_on(self) -> dict[str, Row]:
+        targets = {}
+        for name, node in self._get("EVALUATE_ON", dict, {}).items():
+            keys = ("EVALUATE_ON", name)
+            if not isinstance(node, dict) or "CONFIG" not in node:
+                self.report(keys, "is not a map with CONFIG: FILE.yml, whose DATA and EVALUATION are used")
+                continue
+            settings = dict(node)
+            configs = self._files((*keys, "CONFIG"), settings.pop("CONFIG"))
+            for key in settings:
+                if key.partition(".")[0] not in EVALUATION_KEYS:
+                    text = "has no effect on an evaluation; only DATA and EVALUATION can be set here"
+                    self.report((*keys, key), text, key, EVALUATION_KEYS)
+            targets[name] = Row(name, tuple(configs), settings)
+        return targets
 
     def _rows(self) -> list[Row]:
         rows = []

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 SYNTHETIC_NOTE = "measured on synthetic people: these numbers say nothing about real datasets"
 MIXED_NOTE = "reported numbers are on real data, measured numbers on synthetic data: they must not be compared"
+CROSS = "‡"  # marks scores of a model of another dataset
+CROSS_NOTE = f"{CROSS} cross-dataset: the model was not trained on the dataset of the column"
+MATRIX_NOTE = "rows: trained on; columns: tested on; each model is trained once"
 HEADINGS = {"rank1": "R1", "rank5": "R5", "rank10": "R10", "rank20": "R20"}
 
 
@@ -28,6 +31,7 @@ class Value:
     spread: float | None = None
     oracle: bool = False
     best: bool = False
+    cross: bool = False  # trained on another dataset
     reported: float | None = None  # published number
 
     def text(self) -> str:
@@ -39,7 +43,8 @@ class Value:
         if self.mean is None:
             return "failed"
         spread = "" if self.spread is None else f" ± {self.spread:.1f}"
-        return f"{self.mean:.1f}{spread}{f' {DAGGER}' if self.oracle else ''}"
+        marks = f"{f' {DAGGER}' if self.oracle else ''}{f' {CROSS}' if self.cross else ''}"
+        return f"{self.mean:.1f}{spread}{marks}"
 
 
 @dataclass(frozen=True)
@@ -92,7 +97,12 @@ def tables(results: Results, published: Mapping[str, Mapping[str, float]] | None
                 column = (entry.dataset, entry.protocol, metric)
                 lines.setdefault(entry.row, {})[column] = _value(entry, metric, column, published or {})
         suite_tables.append(
-            Table(_heading(suite.title, way), columns, _with_best(lines, columns), _notes(entries, lines, way))
+            Table(
+                _heading(suite.title, way),
+                columns,
+                _with_best(lines, columns),
+                [*([MATRIX_NOTE] if suite.evaluate_on else []), *_notes(entries, lines, way)],
+            )
         )
     return suite_tables
 
@@ -110,6 +120,7 @@ def _value(entry: Entry, metric: str, column: tuple[str, str, str], published: M
         None if mean is None else 100 * mean,
         None if spread is None else 100 * spread,
         oracle=entry.oracle,
+        cross=entry.cross_dataset,
         reported=reported,
     )
 
@@ -138,6 +149,8 @@ def _notes(entries: Sequence[Entry], lines: Mapping[str, Mapping], way: str) -> 
     notes.append(f"re-ranking: {way}")
     if any(entry.oracle for entry in entries):
         notes.append(ORACLE_NOTE)
+    if any(entry.cross_dataset for entry in entries):
+        notes.append(CROSS_NOTE)
     if any(entry.synthetic for entry in entries):
         reported = any(value.reported is not None for values in lines.values() for value in values.values())
         notes.append(MIXED_NOTE if reported else SYNTHETIC_NOTE)
@@ -232,6 +245,7 @@ _TEX = {c: f"\\{c}" for c in "&%$#_{}"} | {
     "^": r"\textasciicircum{}",
     "\\": r"\textbackslash{}",
     DAGGER: r"$^\dagger$",
+    CROSS: r"$^\ddagger$",
     "±": r"$\pm$",
 }
 

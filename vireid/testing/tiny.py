@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vireid.core.fields import BATCH_FIELDS, FIELDS
+from vireid.core.fields import BACKBONE_FIELDS, BATCH_FIELDS, FIELDS
 from vireid.core.registries import BACKBONES
 from vireid.core.types import Batch, DatasetInfo, Modality
 
@@ -46,6 +46,12 @@ def tiny_batch(
     )
 
 
+# fields of some backbones come last: a new one changes no value of the others
+_FIELD_NUMBERS = {
+    name: number for number, name in enumerate([*sorted(set(FIELDS) - BACKBONE_FIELDS), *sorted(BACKBONE_FIELDS)])
+}
+
+
 def tiny_field(name: str, batch: Batch, *, seed: int = 0) -> Tensor:
     """Create a random value of a field with its shape: maps are >= 0, masks sum to 1 over parts."""
     if name in BATCH_FIELDS:
@@ -56,7 +62,7 @@ def tiny_field(name: str, batch: Batch, *, seed: int = 0) -> Tensor:
         source = 2 * batch.labels + batch.modality
         earlier = (source.unsqueeze(0) == source.unsqueeze(1)).tril(diagonal=-1)
         return source if name == "source" else earlier.sum(dim=1)
-    generator = torch.Generator().manual_seed(seed * 1009 + sorted(FIELDS).index(name))
+    generator = torch.Generator().manual_seed(seed * 1009 + _FIELD_NUMBERS[name])
     shape = [len(batch) if letter == "R" else SIZES[letter] for letter in FIELDS[name].shape]
     value = torch.randn(shape, generator=generator)
     if name == "part_masks":

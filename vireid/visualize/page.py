@@ -9,8 +9,9 @@ from pathlib import Path
 from vireid.core.errors import UserError
 from vireid.core.io import replaced_file, replaced_folder
 from vireid.runs.reading import Run, read_run
-from vireid.visualize import curves
+from vireid.visualize import curves, open_set_curves
 from vireid.visualize.drawing import DARK, LIGHT, Theme
+from vireid.visualize.open_set import open_set_reports
 from vireid.visualize.ranked import draw_ranked, ranked_caption, ranked_queries
 from vireid.visualize.rendering import render_page
 from vireid.visualize.sections import Pictures, Plot, run_page, title_of
@@ -77,6 +78,7 @@ def draw(run: Run, queries: int = QUERIES) -> Pictures:
         )
         if run.results
         else None,
+        open_set=_open_set_plots(run),
         sheet=contact_sheet(run, IDENTITIES) if run.lists else None,
         ranked={lists.name: ranked_queries(lists, queries) for lists in run.lists},
     )
@@ -87,12 +89,28 @@ def html(run: Run, pictures: Pictures, photographs: Photographs) -> str:
     return render_page("run_report.html.j2", run_page(run, pictures, photographs))
 
 
+def _open_set_plots(run: Run) -> dict[str, Plot]:
+    reports = open_set_reports(run)
+    if not reports:
+        return {}
+    names = ", ".join(reports)
+    plots = {
+        "roc": _plot(lambda theme: open_set_curves.roc_curves(reports, theme), f"ROC curves of {names}"),
+        "det": _plot(lambda theme: open_set_curves.det_curves(reports, theme), f"DET curves of {names}"),
+    }
+    if any(report.calibration is not None for report in reports.values()):
+        plots["reliability"] = _plot(
+            lambda theme: open_set_curves.reliability_curves(reports, theme), f"Reliability diagram of {names}"
+        )
+    return plots
+
+
 def _plot(draw_plot: Callable[[Theme], bytes], alt: str) -> Plot:
     return Plot(draw_plot(LIGHT), draw_plot(DARK), alt)
 
 
 def _write_pictures(run: Run, pictures: Pictures, photographs: Photographs) -> None:
-    plots = {"losses": pictures.losses, "evaluations": pictures.evaluations, "cmc": pictures.cmc}
+    plots = {"losses": pictures.losses, "evaluations": pictures.evaluations, "cmc": pictures.cmc, **pictures.open_set}
     files: dict[str, bytes] = {name: plot.light for name, plot in plots.items() if plot is not None}
     if pictures.sheet is not None and pictures.sheet.identities:
         files["contact_sheet"] = png(draw_sheet(pictures.sheet, photographs))

@@ -11,16 +11,19 @@ from vireid.evaluation.report import ORACLE_NOTE, UNSTATED
 from vireid.runs.reading import Result, Run
 from vireid.runs.results import Lists
 from vireid.visualize.curves import series_name
+from vireid.visualize.open_set import OpenSetSection, open_set_section
 from vireid.visualize.ranked import RankedQuery
+from vireid.visualize.ranked_section import RankedSection, ranked_section
 from vireid.visualize.rendering import PageImage
 from vireid.visualize.sheet import Column, Sheet
-from vireid.visualize.tiles import Photographs, Verdict, data_uri, framed, png_uri
+from vireid.visualize.tiles import Photographs, data_uri, png_uri
 
 SECTIONS: Mapping[str, str] = {
     "results": "Results",
     "identities": "Test identities",
     "training": "Training",
     "cmc": "CMC curve",
+    "open-set": "Verification and open-set identification",
     "ranked": "Ranked lists",
     "environment": "Environment",
     "config": "Config",
@@ -62,6 +65,7 @@ class Pictures:
     losses: Plot | None = None
     evaluations: Plot | None = None
     cmc: Plot | None = None
+    open_set: Mapping[str, Plot] = field(default_factory=dict)  # file name -> plot
     sheet: Sheet | None = None
     ranked: Mapping[str, Sequence[RankedQuery]] = field(default_factory=dict)  # protocol -> queries
 
@@ -145,40 +149,6 @@ class CmcSection:
 
 
 @dataclass(frozen=True)
-class MatchItem:
-    """A gallery image in a ranked list."""
-
-    image: PageImage
-    identity: int
-    camera: str
-    score: float
-    correct: bool
-
-
-@dataclass(frozen=True)
-class QueryItem:
-    """A query with its ranked list."""
-
-    image: PageImage
-    identity: int
-    camera: str
-    sentence: str
-    matches: Sequence[MatchItem]
-
-
-@dataclass(frozen=True)
-class RankedSection:
-    """Ranked lists of one protocol."""
-
-    title: str
-    query: str  # modality
-    gallery: str
-    trial: str
-    left_out: int  # queries without a correct match in the saved lists
-    queries: Sequence[QueryItem]
-
-
-@dataclass(frozen=True)
 class RunPage:
     """Content of the report of a run; a section is None or empty where the run has no such results."""
 
@@ -191,6 +161,7 @@ class RunPage:
     identities: IdentitiesSection | None
     training: TrainingSection | None
     cmc: CmcSection | None
+    open_set: OpenSetSection | None
     ranked: Sequence[RankedSection]
     environment: Mapping[str, object]
     config: str
@@ -199,17 +170,25 @@ class RunPage:
 def run_page(run: Run, pictures: Pictures, photographs: Photographs) -> RunPage:
     """Collect the content of all sections."""
     identities = identities_section(run, pictures.sheet, photographs)
-    ranked = [ranked_section(run, lists, pictures, photographs) for lists in run.lists] if pictures.ranked else []
+    ranked = [
+        ranked_section(
+            lists, _title(run, lists), run.modalities(lists.name), pictures.ranked.get(lists.name, ()), photographs
+        )
+        for lists in run.lists
+        if pictures.ranked
+    ]
+    open_set = open_set_section(run, [plot.image() for plot in pictures.open_set.values()])
     return RunPage(
         name=run.name,
         summary=summary(run),
         notes=run.notes,
         unreadable=_unreadable_note(photographs),
-        sections=SECTIONS,
+        sections={name: title for name, title in SECTIONS.items() if name != "open-set" or open_set is not None},
         results=results_section(run.results) if run.results else None,
         identities=identities,
         training=training_section(run, pictures),
         cmc=cmc_section(run, pictures.cmc),
+        open_set=open_set,
         ranked=ranked,
         environment={name.replace("_", " "): value for name, value in run.environment.items()},
         config=run.config,
@@ -336,39 +315,10 @@ def cmc_section(run: Run, plot: Plot | None) -> CmcSection | None:
     return CmcSection(plot.image(), texts)
 
 
-def ranked_section(run: Run, lists: Lists, pictures: Pictures, photographs: Photographs) -> RankedSection:
-    """Ranked lists of one protocol."""
-    query, gallery = run.modalities(lists.name)
+def _title(run: Run, lists: Lists) -> str:
+    """Title of the result of ranked lists."""
     result = next((result for result in run.results if result.name == lists.name), None)
-    return RankedSection(
-        title=title_of(result, run.results) if result else lists.name,
-        query=query,
-        gallery=gallery,
-        trial=lists.trial,
-        left_out=int((~lists.answerable()).sum()),
-        queries=[
-            _query_item(item, query, gallery, photographs, lists.camera_names)
-            for item in pictures.ranked.get(lists.name, ())
-        ],
-    )
-
-
-def _query_item(
-    item: RankedQuery, query: str, gallery: str, photographs: Photographs, camera_names: Mapping[int, str]
-) -> QueryItem:
-    camera = with_name(item.camera, camera_names)
-    image = data_uri(framed(photographs(item.path), Verdict.QUERY))
-    matches = []
-    for rank, ranked in enumerate(item.images, 1):
-        correct, gallery_camera = ranked.verdict is Verdict.CORRECT, with_name(ranked.camera, camera_names)
-        alt = (
-            f"Rank {rank}, {'correct' if correct else 'incorrect'} match: identity {ranked.identity}, {gallery} "
-            f"camera {gallery_camera}"
-        )
-        uri = data_uri(framed(photographs(ranked.path), ranked.verdict))
-        matches.append(MatchItem(PageImage(uri, alt), ranked.identity, gallery_camera, ranked.score, correct))
-    alt = f"Query: identity {item.identity}, {query} camera {camera}"
-    return QueryItem(PageImage(image, alt), item.identity, camera, item.sentence(), matches)
+    return title_of(result, run.results) if result else lists.name
 
 
 def title_of(result: Result, results: Sequence[Result]) -> str:

@@ -13,8 +13,9 @@ from vireid.core.errors import UserError, nearest
 from vireid.core.io import replaced_file, write_text
 from vireid.runs.reading import Run, read_run
 from vireid.runs.results import read_embeddings
-from vireid.visualize import curves, scatter
+from vireid.visualize import curves, open_set_curves, scatter
 from vireid.visualize.drawing import LIGHT, Form
+from vireid.visualize.open_set import open_set_reports
 from vireid.visualize.ranked import draw_ranked, ranked_caption, ranked_queries
 from vireid.visualize.rendering import PageImage, render_page
 from vireid.visualize.tiles import Photographs, png, png_uri
@@ -80,6 +81,22 @@ def cmc_of(run: Path) -> list[Single]:
     if not read.results:
         raise UserError("\n".join(read.notes))
     return [of_plot("cmc", lambda form: curves.cmc_curves(read.results, LIGHT, form), f"{read.name}: CMC")]
+
+
+def open_set_of(run: Path) -> list[Single]:
+    """Draw ROC and DET curves, and the reliability of the calibration if there is one."""
+    read = read_run(run)
+    reports = open_set_reports(read)
+    if not reports:
+        hint = "evaluate it with EVALUATION.ENTRY.OPEN_SET (docs/open_set.md)"
+        raise UserError("\n".join(read.notes) if not read.results else f"{run}: has no open-set results; {hint}")
+    draws = {"roc": open_set_curves.roc_curves, "det": open_set_curves.det_curves}
+    if any(report.calibration is not None for report in reports.values()):
+        draws["reliability"] = open_set_curves.reliability_curves
+    return [
+        of_plot(name, lambda form, draw=draw: draw(reports, LIGHT, form), f"{read.name}: {name}")
+        for name, draw in draws.items()
+    ]
 
 
 def tsne_of(run: Path, *, people: int = 20, seed: int = 0) -> list[Single]:

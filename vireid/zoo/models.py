@@ -3,57 +3,53 @@
 from __future__ import annotations
 
 import dataclasses
-import fnmatch
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import torch
 
 from vireid.config.build import Build
 from vireid.config.check import load_checked
-from vireid.core.errors import ArgumentError, UserError, nearest
+from vireid.core.errors import ArgumentError
 from vireid.core.weight_files import read_safetensors
 from vireid.models.cross_modality_net import CrossModalityNet
-from vireid.zoo.shipped import CONFIGS, shipped_path
-
-PARTS = frozenset({"datasets", "methods", "plugins"})  # folders of configs that are not complete
-DEFAULT = "sysu"  # dataset of a name without one
+from vireid.zoo.configs import config_names, config_path
+from vireid.zoo.weights import ModelWeights, find_weights
 
 
-def config_folder() -> Path:
-    """Return the folder of the shipped configs."""
-    return shipped_path(CONFIGS)
+@overload
+def list_models(pattern: str = ..., *, weights: None = ...) -> list[str]: ...
 
 
-def list_models(pattern: str = "*") -> list[str]:
-    """Return the names of the shipped models that match a pattern with * and ?, sorted.
+@overload
+def list_models(pattern: str = ..., *, weights: str | Path) -> list[ModelWeights]: ...
+
+
+def list_models(pattern: str = "*", *, weights: str | Path | None = None) -> list[str] | list[ModelWeights]:
+    """Return the names of the shipped models, or the trained models in a folder or on a hub.
+
+    Args:
+        pattern: Pattern with * and ?. It is compared with the name of a shipped model; with `weights`, it has to match
+            a name in `ModelWeights.configs`, or `ModelWeights.name`: the path in the folder, or NAME of OWNER/NAME.
+        weights: None: names of the shipped models, with or without trained weights. A folder: the run folders with a
+            checkpoint and the bundles below it. "hf://OWNER": the vireid models of a user or an organization on a hub;
+            of each the file `config.json` is downloaded.
+
+    Returns:
+        Sorted names, or one `ModelWeights` for each model, sorted by name. A model that cannot be read is in the list,
+        with its `problem`.
+
+    Raises:
+        UserError: If the folder does not exist or the hub cannot be reached.
 
     Example:
         >>> list_models("sysu/agw*")
         ['sysu/agw', 'sysu/agw_pae_aal']
     """
-    folder = config_folder()
-    names = (path.relative_to(folder) for path in folder.glob("*/*.yml"))
-    known = sorted(str(name.with_suffix("").as_posix()) for name in names if name.parts[0] not in PARTS)
-    return fnmatch.filter(known, pattern)
-
-
-def config_path(name: str) -> Path:
-    """Return the config file of a model.
-
-    Args:
-        name: "DATASET/METHOD", or "METHOD" for SYSU-MM01.
-
-    Raises:
-        UserError: If the model does not exist; the text has the nearest name.
-    """
-    known = list_models()
-    whole = name if "/" in name else f"{DEFAULT}/{name}"
-    if whole not in known:
-        methods = [each.removeprefix(f"{DEFAULT}/") for each in known]
-        raise UserError(f"model {name!r} does not exist{nearest(name, [*known, *methods])} (known: {', '.join(known)})")
-    return config_folder() / f"{whole}.yml"
+    if weights is None:
+        return config_names(pattern)
+    return [found for found in find_weights(weights) if found.matches(pattern)]
 
 
 def create_model(

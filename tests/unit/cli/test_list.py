@@ -5,14 +5,16 @@ from __future__ import annotations
 import pytest
 
 import vireid.config.check  # noqa: F401  fills the registries
-from vireid.cli.list import CONFIGS, KINDS, component_text, purpose, registry_of
+from vireid.cli.list import CONFIGS, KINDS, MODELS, component_text, purpose, registry_of
 from vireid.cli.main import main
 from vireid.core import registries
 from vireid.core.registry import Registry
 
+FILES = (CONFIGS, MODELS)  # kinds without a registry
+
 
 def test_the_kinds_are_the_registries():
-    assert {registry_of(kind).kind for kind in KINDS if kind != CONFIGS} == {r.kind for r in registries.ALL.values()}
+    assert {registry_of(kind).kind for kind in KINDS if kind not in FILES} == {r.kind for r in registries.ALL.values()}
 
 
 def test_without_a_kind_the_kinds_are_listed(capsys):
@@ -24,10 +26,10 @@ def test_without_a_kind_the_kinds_are_listed(capsys):
 def test_names_of_every_kind(kind, capsys):
     assert main(["list", kind, "--names"]) == 0
     names = capsys.readouterr().out.splitlines()
-    assert names == (sorted(names) if kind == CONFIGS else registry_of(kind).names())
+    assert names == (sorted(names) if kind in FILES else registry_of(kind).names())
 
 
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != CONFIGS])
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in FILES])
 def test_every_component_has_a_purpose(kind):
     registry = registry_of(kind)
     assert all(purpose(registry.get(name).target) for name in registry if _is_ours(registry, name))

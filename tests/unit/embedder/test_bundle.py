@@ -74,6 +74,7 @@ def test_its_config_states_what_the_model_is(run, bundle):
     assert content["dataset"].keys() == {"identities", "cameras", "attributes"}
     assert (content["training"]["num_ids"], content["training"]["checkpoint"]) == (4, "last epoch (1)")
     assert content["training"]["listing"]["images"] == 16
+    assert content["training"]["configs"] == [], "the test network is not that of a shipped config"
     reports = Metrics.read(run / "metrics.json").reports
     assert content["metrics"].keys() == reports.keys()
     for name, report in reports.items():
@@ -84,7 +85,7 @@ def test_its_config_states_what_the_model_is(run, bundle):
 def test_its_card_states_data_license_and_results_with_conditions(run, bundle):
     card = (bundle / "README.md").read_text()
     front = card.split("---\n")[1]
-    assert 'license_name: "CC BY-NC 4.0"' in front
+    assert 'license: "cc-by-nc-4.0"' in front
     assert "| License | CC BY-NC 4.0 |" in card
     assert "4 identities |" in card
     for name, report in Metrics.read(run / "metrics.json").reports.items():

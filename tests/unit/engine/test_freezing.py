@@ -67,11 +67,29 @@ def test_a_frozen_part_keeps_weights_momentum_and_statistics(parts):
             assert torch.equal(first[name], third[name]), name
 
 
+def test_a_part_is_trained_again_after_its_pair(parts):
+    """As in fine-tuning; parameters that were never trainable stay frozen."""
+    parts[0]["adapter"][1].bias.requires_grad_(False)
+    freezing = FreezeParts({"adapter": (0, 2), "adapter.0": 3})
+    freezing.find(*parts)
+    assert freezing.apply(0)
+    assert not any(name.startswith("adapter") for name in learning(parts))
+    assert not freezing.apply(1)
+    assert freezing.apply(2)
+    assert {"adapter.0.weight", "adapter.1.weight"} <= learning(parts)
+    assert "adapter.1.bias" not in learning(parts)
+    assert freezing.apply(3)
+    assert "adapter.0.weight" not in learning(parts)
+    assert "adapter.1.weight" in learning(parts)
+
+
 @pytest.mark.parametrize(
     ("freeze", "text"),
     [
         ({"adaptr": 1}, "SOLVER.FREEZE: no trainable parameter lies under 'adaptr'; did you mean 'adapter'?"),
         ({"adapter": -1}, "SOLVER.FREEZE.adapter = -1 is below 0"),
+        ({"adapter": (3, 3)}, "SOLVER.FREEZE.adapter = [3, 3] freezes no epoch"),
+        ({"adapter": 2, "head": (1, 4), "objective": 0}, "SOLVER.FREEZE leaves nothing to train in epoch 2"),
     ],
 )
 def test_what_is_refused(parts, freeze, text):

@@ -22,6 +22,7 @@ class Projection:
     size: tuple[int, int] = (8, 4)
     embedded: int = 0
     depth: DepthMapping | None = None
+    decision: None = None
 
     @property
     def words(self) -> str:

@@ -97,7 +97,9 @@ def test_structure(reported: Path) -> None:
     assert found.texts("h1") == ["tiny <script>alert(1)<"]
     assert found.texts("h2") == HEADINGS
     sections = found.attributes("section")
-    assert [attributes["id"] for attributes in sections] == list(SECTIONS)
+    assert [attributes["id"] for attributes in sections] == [
+        name for name in SECTIONS if name != "open-set"
+    ]  # the run has no such results
     ids = [attributes["id"] for _, attributes, _ in found.elements if "id" in attributes]
     assert len(ids) == len(set(ids))
     for link in found.attributes("a"):

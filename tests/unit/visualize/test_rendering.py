@@ -15,7 +15,7 @@ from PIL import Image
 
 from vireid.gallery.answers import as_html
 from vireid.suites import page as suite
-from vireid.visualize import sections
+from vireid.visualize import ranked_section, sections
 from vireid.visualize.rendering import PageImage, read_static, render_page
 from vireid.visualize.single import Single, write_single
 from vireid.visualize.tiles import png
@@ -58,8 +58,8 @@ class Text(HTMLParser):
 
 def run_page(text: str) -> str:
     image = PageImage(PIXEL, text, PIXEL)
-    match = sections.MatchItem(image, 1, text, 0.5, True)
-    query = sections.QueryItem(image, 1, text, text, [match])
+    match = ranked_section.MatchItem(image, 1, text, 0.5, True)
+    query = ranked_section.QueryItem(image, 1, text, text, [match])
     page = sections.RunPage(
         name=text,
         summary=[text],
@@ -78,7 +78,8 @@ def run_page(text: str) -> str:
         ),
         training=sections.TrainingSection([image], {text: text}, text),
         cmc=sections.CmcSection(image, [text]),
-        ranked=[sections.RankedSection(text, text, text, text, 1, [query])],
+        open_set=None,
+        ranked=[ranked_section.RankedSection(text, text, text, text, 1, [query])],
         environment={text: text},
         config=text,
     )

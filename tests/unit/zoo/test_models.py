@@ -119,7 +119,7 @@ def test_works_from_a_wheel(tmp_path):
     install = [sys.executable, "-m", "pip", "install", "--no-deps", "-q", "--target", tmp_path / "site", wheel]
     subprocess.run(list(map(str, install)), check=True, capture_output=True)
     code = (
-        "import vireid, vireid.zoo.models as zoo, vireid.interop.released as r;"
+        "import vireid, vireid.zoo.configs as zoo, vireid.interop.released as r;"
         "print(vireid.__file__, zoo.config_folder());"
         "print(len(vireid.list_models('*agw*')), len(r.release('mmd').keys));"
         "vireid.create_model('agw', arch='resnet10t', num_ids=3)"

@@ -82,6 +82,7 @@ class CsvDataset(ListedDataset):
     """
 
     title = "a dataset"
+    states_origin = False
     placeholder = DatasetInfo(num_ids=1000, num_cameras=16)
     example: ClassVar[dict] = {"root": "datasets/mine", "file": "images.csv"}
 
@@ -142,6 +143,11 @@ class CsvDataset(ListedDataset):
         """
         self._listed()
         return self._camera_names
+
+    @property
+    def attribute_names(self) -> tuple[str, ...]:
+        """Names of the attributes in their order; empty without attributes."""
+        return self.attribute_columns or super().attribute_names
 
     def _heading(self) -> str:
         return f"{' and '.join(str(self._file(file)) for file in self.files.values())} cannot be used as {self.title}"

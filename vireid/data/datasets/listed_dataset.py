@@ -29,6 +29,7 @@ class ListedDataset(ABC):
     """
 
     title: ClassVar[str]  # the name of the dataset in messages
+    states_origin: ClassVar[bool] = True  # whether the name of the class states which images these are
     placeholder: DatasetInfo  # what is known without files
 
     def __init__(self, *, root: PathText, attributes: InputFile | None) -> None:
@@ -50,6 +51,12 @@ class ListedDataset(ABC):
     def test(self) -> Sequence[Sample]:
         """List the test images; identities as the dataset numbers them."""
         return self._sound_listing().test
+
+    @property
+    def attribute_names(self) -> tuple[str, ...]:
+        """Names of the attributes in their order; empty without attributes."""
+        table = self._sound_listing().table
+        return () if table is None else table.names
 
     def facts(self) -> DatasetInfo:
         """Return the numbers of training identities, cameras and attributes."""

@@ -2,8 +2,10 @@
 
 from vireid.data.samplers.block import IdentityBlockSampler
 from vireid.data.samplers.samplers import IdentityModalitySampler, ReleasedSampler
+from vireid.data.samplers.shares import DatasetShareSampler
 
 __all__ = [
+    "DatasetShareSampler",
     "IdentityBlockSampler",
     "IdentityModalitySampler",
     "ReleasedSampler",

@@ -158,9 +158,7 @@ class IdentityModalitySampler:
     def rows(self) -> np.ndarray:
         """Return all batches of the epoch: (steps, 2 P K / world) row numbers."""
         generator = numpy_generator(self.seed, self.epoch)
-        known = len(self.index.identities)
-        # The first P of a random order of all identities = P draws without replacement.
-        chosen = generator.random((self.steps, known)).argsort(axis=1)[:, : self.identities]
+        chosen = self._chosen(generator)
         parts = []
         for rows, starts, counts in zip(self.index.rows, self.index.starts, self.index.counts, strict=True):
             size = (*chosen.shape, self.per_modality)
@@ -168,6 +166,12 @@ class IdentityModalitySampler:
             drawn = rows[starts[chosen][:, :, None] + offset]
             parts.append(drawn[:, self.share].reshape(self.steps, -1))
         return np.concatenate(parts, axis=1)
+
+    def _chosen(self, generator: np.random.Generator) -> np.ndarray:
+        """Draw the identities of all batches without replacement: (steps, P) positions in `index.identities`."""
+        known = len(self.index.identities)
+        # The first P of a random order of all identities = P draws without replacement.
+        return generator.random((self.steps, known)).argsort(axis=1)[:, : self.identities]
 
 
 def positions_by_label(labels: np.ndarray) -> list[np.ndarray]:

@@ -267,7 +267,7 @@ def calibration_from_json(values: Mapping[str, Any] | None) -> Calibration | Non
 
 
 def _fitted(heldout: HeldoutSearches, kind: CalibrationKind | None) -> tuple[Calibration | None, str]:
-    """The calibration, or why there is none."""
+    """The calibration, or why it could not be fitted."""
     if kind is None:
         return None, ""
     if kind not in ("logistic", "isotonic"):

@@ -149,5 +149,5 @@ class DiverseBackbone(nn.Module):
         for name in early:
             feature_map = self.aggregate[name](self.shared[name](feature_map), feature_map)
         feature_map = self.shared[last](self.expand(feature_map))
-        rows = torch.arange(len(images), device=images.device)
+        rows = torch.arange(images.shape[0], device=images.device)
         return feature_map, rows.repeat(1 + len(self.expand.branches))

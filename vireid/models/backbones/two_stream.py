@@ -107,6 +107,9 @@ def by_modality(
 ) -> Tensor:
     """Run each row through the units of its modality, keeping the order of the rows.
 
+    A graph of `torch.export` cannot split rows by their values. Unless `visible` is given, both units are computed for
+    all rows there and one result is selected for each row: the cost of these units doubles.
+
     Args:
         visible_units: Units for visible rows.
         infrared_units: Units for infrared rows.
@@ -116,10 +119,14 @@ def by_modality(
     """
     if not len(visible_units):
         return images
+    if visible is None and torch.compiler.is_exporting():
+        visible_rows, infrared_rows = visible_units(images), infrared_units(images)
+        is_visible = (modality == Modality.VISIBLE).view(-1, *[1] * (visible_rows.dim() - 1))
+        return torch.where(is_visible, visible_rows, infrared_rows)
     is_sorted = True
     if visible is None:
         visible, is_sorted = _count_visible(modality)
-    if visible == len(images):
+    if visible == images.shape[0]:
         return visible_units(images)
     if visible == 0:
         return infrared_units(images)

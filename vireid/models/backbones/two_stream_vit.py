@@ -130,13 +130,15 @@ class TwoStreamViT(nn.Module):
             text = f"must be 0 (all shared) to {len(units)} (nothing shared) for {arch!r}, got {share_from}"
             raise ArgumentError("share_from", text)
         self.side, self.num_cameras = side, num_cameras
+        self.needs_cameras = side.startswith("camera")
         self.channels, self.grid, self.prefix = column.channels, column.grid, column.prefix
         self.provides = frozenset({"class_token"}) if column.has_class_token else frozenset()
         self.dims = dict.fromkeys(self.provides, column.channels)
         self.visible = Units(OrderedDict(units[:share_from]))
         self.infrared = copy.deepcopy(self.visible)
         self.shared = Units(OrderedDict(units[share_from:]))
-        self.register_buffer("trained_cameras", torch.zeros(num_cameras if "camera" in side else 0, dtype=torch.bool))
+        cameras = num_cameras if self.needs_cameras else 0
+        self.register_buffer("trained_cameras", torch.zeros(cameras, dtype=torch.bool))
 
     def forward(
         self, images: Tensor, modality: Tensor, visible: int | None = None, cameras: Tensor | None = None

@@ -65,7 +65,7 @@ class AttributeHead(nn.Module):
         nn.init.zeros_(self.classifiers.bias)
 
     def forward(self, attribute_feature: Tensor, pooled_image: Tensor) -> dict[str, Tensor]:
-        weights = attribute_feature.view(len(pooled_image), -1, pooled_image.shape[1]).sigmoid()
+        weights = attribute_feature.view(pooled_image.shape[0], -1, pooled_image.shape[1]).sigmoid()
         weighted = (self.neck(pooled_image)[:, None] * weights).expand(-1, self.num_attributes, -1)
         return {"attribute_logits": self.classifiers(self.layers(weighted)).squeeze(-1)}
 

@@ -39,6 +39,8 @@ class QueryExpansion:
         [[0.82, 0.95, -0.32]]
     """
 
+    transductive = "the gallery"
+
     def __init__(self, *, k: int = 5, alpha: float = 3.0, then: Reranker | None = None) -> None:
         self.k, self.alpha, self.then = _checked_k(k), _checked_alpha(alpha), then
 
@@ -74,6 +76,8 @@ class DatabaseAugmentation:
         >>> DatabaseAugmentation(k=1, alpha=0)(queries, gallery).round(2).tolist()
         [[0.71, 0.71, 0.0]]
     """
+
+    transductive = "the gallery"
 
     def __init__(self, *, k: int = 5, alpha: float = 3.0, then: Reranker | None = None) -> None:
         self.k, self.alpha, self.then = _checked_k(k), _checked_alpha(alpha), then

@@ -61,6 +61,8 @@ class KReciprocal:
         [2]
     """
 
+    transductive = "the gallery and the other queries"
+
     def __init__(
         self,
         *,
@@ -137,18 +139,36 @@ def encodings(distances: Distances, near: Neighbors, k1: int, half: bool) -> Spa
 
     The (k1 / 2) mutual neighbors of a mutual neighbor are added if more than two thirds of them are shared.
     """
-    mutual, inner = _mutual(near.ids[:, : k1 + 1]), _mutual(near.ids[:, : round(k1 / 2) + 1])
-    overlap = (mutual @ inner.T).multiply(mutual).tocsr()
+    members, inner = mutual(near.ids[:, : k1 + 1]), mutual(near.ids[:, : round(k1 / 2) + 1])
+    return encode(distances, near, members, inner, near.furthest, half)
+
+
+def encode(
+    distances: Distances, near: Neighbors, members: Sparse, inner: Sparse, furthest: np.ndarray, half: bool
+) -> Sparse:
+    """Encode sets of images: (N, N) sparse, the weights exp(-d / furthest) of the expanded sets, with sum 1.
+
+    The inner set of a member is added if more than two thirds of it are members.
+
+    Args:
+        distances: All distances.
+        near: Known distances; those of other pairs are computed.
+        members: (N, N) indicator of the set of each image; an empty set gives an empty encoding.
+        inner: (N, N) indicator of the inner set of each image.
+        furthest: (N,) squared distance by which those of an image are divided.
+        half: Round the weights to half precision.
+    """
+    overlap = (members @ inner.T).multiply(members).tocsr()
     sizes = np.diff(inner.indptr)
     overlap.data = (overlap.data > 2 / 3 * sizes[overlap.indices]).astype(np.float32)
     overlap.eliminate_zeros()
-    expanded = (mutual + overlap @ inner).tocsr()
+    expanded = (members + overlap @ inner).tocsr()
     expanded.sort_indices()
     image = np.repeat(np.arange(len(distances)), np.diff(expanded.indptr))
     squared = near.of_pairs(image, expanded.indices)
     far = np.flatnonzero(np.isnan(squared))
     squared[far] = distances.pairs(image[far], expanded.indices[far])
-    relative = distances.relative(torch.from_numpy(squared), torch.from_numpy(near.furthest[image]))
+    relative = distances.relative(torch.from_numpy(squared), torch.from_numpy(furthest[image]))
     weights = np.exp(-relative.numpy())
     weights /= np.bincount(image, weights, minlength=len(distances)).astype(weights.dtype)[image]
     return sparse.csr_matrix((_rounded(weights, half), expanded.indices, expanded.indptr), expanded.shape)
@@ -156,10 +176,13 @@ def encodings(distances: Distances, near: Neighbors, k1: int, half: bool) -> Spa
 
 def averaged(codes: Sparse, near: np.ndarray, half: bool) -> Sparse:
     """Replace each encoding by the mean over the nearest images, the image itself included."""
-    if near.shape[1] == 1:
-        return codes
-    out = (_indicator(near, codes.dtype) @ codes).tocsr()
-    out.data = _rounded(out.data / near.shape[1], half)
+    return codes if near.shape[1] == 1 else mean_of(codes, near, half)
+
+
+def mean_of(codes: Sparse, rows: np.ndarray, half: bool) -> Sparse:
+    """The mean over a list of rows for each image: codes (N, N) sparse, rows (N, L) -> (N, N) sparse."""
+    out = (indicator(rows, codes.dtype) @ codes).tocsr()
+    out.data = _rounded(out.data / rows.shape[1], half)
     return out
 
 
@@ -211,15 +234,20 @@ def _summed_in_half(cells: np.ndarray, values: np.ndarray, shape: tuple[int, int
     return total.reshape(shape).astype(values.dtype)
 
 
-def _mutual(near: np.ndarray) -> Sparse:
+def mutual(near: np.ndarray) -> Sparse:
     """(N, N) ones where two images are among each other's neighbors."""
-    nearest_of: Sparse = _indicator(near, np.float32)
+    return both_ways(indicator(near, np.float32))
+
+
+def both_ways(nearest_of: Sparse) -> Sparse:
+    """The entries of a square indicator that its transpose has as well."""
     return nearest_of.multiply(nearest_of.T).tocsr()
 
 
-def _indicator(near: np.ndarray, dtype) -> Sparse:
+def indicator(near: np.ndarray, dtype: Any = np.float32) -> Sparse:
+    """Lists of row numbers (N, K) as an (N, N) matrix of ones."""
     number, k = near.shape
-    starts = np.arange(0, number * k + 1, k)
+    starts = np.arange(0, number * k + 1, max(k, 1)) if k else np.zeros(number + 1, np.int64)
     return sparse.csr_matrix((np.ones(number * k, dtype), near.ravel(), starts), (number, number))
 
 

@@ -54,6 +54,8 @@ class RandomWalk:
         [2]
     """
 
+    transductive = "the gallery and the other queries"
+
     def __init__(self, *, alpha: float = 0.95) -> None:
         if not 0 <= alpha < 1:
             raise ArgumentError("alpha", f"must be in [0, 1), got {alpha:g}")
