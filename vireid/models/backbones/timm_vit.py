@@ -9,7 +9,8 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from timm.layers import PatchEmbed, resample_abs_pos_embed
+from timm.layers.patch_embed import PatchEmbed
+from timm.layers.pos_embed import resample_abs_pos_embed
 from timm.models.eva import Eva
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
@@ -50,9 +51,14 @@ class PatchEmbedding(nn.Module):
         images (B, 3, h, w), side (B,) int64 or None -> tokens (B, prefix + patches, D).
     """
 
+    cls_token: Tensor | None
+    reg_token: Tensor | None
+    dist_token: Tensor | None
+    pos_embed: Tensor | None
+
     def __init__(
         self,
-        model: nn.Module,
+        model: Any,
         image_size: tuple[int, int],
         *,
         positions: str = "bicubic",
@@ -60,8 +66,7 @@ class PatchEmbedding(nn.Module):
         side_weight: float = 3.0,
     ) -> None:
         super().__init__()
-        patches: Any = model.patch_embed
-        prefix: int = model.num_prefix_tokens  # type: ignore[assignment]
+        patches, prefix = model.patch_embed, model.num_prefix_tokens
         self.image_size, self.grid = image_size, grid_of(image_size, patches.proj)
         self.proj, self.norm = patches.proj, patches.norm
         for name in ("cls_token", "reg_token", "dist_token"):
@@ -73,9 +78,9 @@ class PatchEmbedding(nn.Module):
             pos_embed = nn.Parameter(
                 resample_positions(pos_embed.detach(), tuple(patches.grid_size), self.grid, skipped, positions)
             )
-        self.register_parameter("pos_embed", pos_embed)  # type: ignore[arg-type]
-        self.pos_drop = model.pos_drop
-        self.norm_pre = getattr(model, "norm_pre", None) or nn.Identity()
+        self.register_parameter("pos_embed", pos_embed)
+        self.pos_drop: nn.Module = model.pos_drop
+        self.norm_pre: nn.Module = getattr(model, "norm_pre", None) or nn.Identity()
         self.side_weight = side_weight
         self.side_embed = nn.Parameter(torch.empty(side_groups, 1, patches.proj.out_channels)) if side_groups else None
         if self.side_embed is not None:
@@ -97,7 +102,7 @@ class PatchEmbedding(nn.Module):
         if self.side_embed is not None:
             assert side is not None, "the table of side information needs the group of each image"
             tokens = tokens + self.side_weight * self.side_embed[side]
-        return self.norm_pre(self.pos_drop(tokens))  # type: ignore[operator]
+        return self.norm_pre(self.pos_drop(tokens))
 
 
 class TransformerBlock(nn.Module):
@@ -200,8 +205,8 @@ def cut_column(
         raise ArgumentError(
             "positions", f"must be one of {', '.join(POSITIONS)}{nearest(positions, POSITIONS)}, got {positions!r}"
         )
-    model = _create(arch, options or {}, pretrained, weights)
-    proj, has_class_token = model.patch_embed.proj, model.cls_token is not None  # type: ignore[union-attr]
+    model: Any = _create(arch, options or {}, pretrained, weights)  # of timm
+    proj, has_class_token = model.patch_embed.proj, model.cls_token is not None
     patch = proj.kernel_size[0]
     if stride is not None and not 1 <= stride <= patch:
         raise ArgumentError("stride", f"must be between 1 and the side of a patch ({patch}), got {stride}")
@@ -216,7 +221,7 @@ def cut_column(
         _check_cut(model, image_size, arch)
         _checked.add(key)
     units = _units(model, embed, checkpointing)
-    return Column(units, int(model.embed_dim), int(model.num_prefix_tokens), embed.grid, has_class_token)  # type: ignore[arg-type]
+    return Column(units, int(model.embed_dim), int(model.num_prefix_tokens), embed.grid, has_class_token)
 
 
 # (arch, image size, stride, device type) of networks whose cut was compared with timm: weights make no difference
@@ -252,10 +257,9 @@ def _set_eps(model: nn.Module, eps: float) -> None:
             module.eps = eps
 
 
-def _final_norm(model: nn.Module) -> nn.Module:
+def _final_norm(model: Any) -> nn.Module:
     """The final norm. Networks that are pooled by average have it in `fc_norm`; here it is applied to every token."""
-    norm: nn.Module = model.norm  # type: ignore[assignment]
-    return model.fc_norm if isinstance(norm, nn.Identity) else norm  # type: ignore[return-value]
+    return model.fc_norm if isinstance(model.norm, nn.Identity) else model.norm
 
 
 def _rope(model: nn.Module, grid: tuple[int, int]) -> Tensor | None:
@@ -273,9 +277,9 @@ def _units(model: nn.Module, embed: PatchEmbedding, checkpointing: bool) -> Orde
     return units
 
 
-def _check_cut(model: nn.Module, image_size: tuple[int, int], arch: str) -> None:
+def _check_cut(model: Any, image_size: tuple[int, int], arch: str) -> None:
     """Check that the units in sequence compute the forward pass of the network, for an image of whole patches."""
-    patch = model.patch_embed.proj.kernel_size[0]  # type: ignore[union-attr]
+    patch = model.patch_embed.proj.kernel_size[0]
     height, width = (side - side % patch for side in image_size)
     parameter = next(model.parameters())
     ramp = torch.linspace(-1, 1, 3 * height * width, device=parameter.device, dtype=parameter.dtype)
@@ -283,7 +287,7 @@ def _check_cut(model: nn.Module, image_size: tuple[int, int], arch: str) -> None
     training = model.training
     model.eval()
     with torch.no_grad():
-        expected = model.forward_features(images)  # type: ignore[operator]
+        expected = model.forward_features(images)
         units = _units(model, PatchEmbedding(model, (height, width)), checkpointing=False)
         if isinstance(model.norm, nn.Identity):  # timm's features are those before `fc_norm`
             units.popitem()

@@ -64,8 +64,8 @@ class TwoStreamViT(nn.Module):
         information: He et al., "TransReID: Transformer-based Object Re-Identification", ICCV 2021.
 
     Departs:
-        timm pools EVA-02 and *_gap_* networks before the last norm; here the norm is applied to every token. Images
-        that are no multiple of the patch are accepted, and the last pixels are ignored.
+        timm pools EVA-02 and *_gap_* networks before the last norm; here the norm is applied to every token. The sides
+        of an image may differ from multiples of the patch; the last pixels are then ignored.
 
     Example:
         >>> from vireid.models import TwoStreamViT
@@ -79,6 +79,7 @@ class TwoStreamViT(nn.Module):
     families: ClassVar[Mapping[str, str]] = {
         "column": "ViT, DeiT, DINOv2, DINOv3, CLIP and SigLIP image towers, EVA-02"
     }
+    trained_cameras: Tensor
     example: ClassVar[dict] = {"arch": "test_vit", "image_size": (64, 32), "share_from": 2}
     without_weights: ClassVar[dict] = {"pretrained": False, "weights": None}
 

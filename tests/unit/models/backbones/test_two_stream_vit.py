@@ -3,12 +3,13 @@ from __future__ import annotations
 import dataclasses
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import timm
 import torch
 import torch.nn.functional as F
-from timm.layers import resample_abs_pos_embed
+from timm.layers.pos_embed import resample_abs_pos_embed
 from torch import nn
 
 from vireid.core.errors import CheckpointError, ConfigError, DataError
@@ -62,7 +63,7 @@ def compare_with_timm(arch: str, size: tuple[int, int], monkeypatch, stride: int
 
     monkeypatch.setattr(timm, "create_model", perturbed)
     patch = 14 if "patch14" in arch or "dinov2" in arch else 16
-    whole = tuple(side - side % patch for side in size)
+    whole = (size[0] - size[0] % patch, size[1] - size[1] % patch)
     column = cut_column(arch, image_size=whole, stride=stride)
     (model,) = created
     images = torch.randn(2, 3, *whole, generator=torch.Generator().manual_seed(1))
@@ -280,7 +281,7 @@ def test_images_of_another_size_are_refused():
 
 def test_weights_are_loaded_at_the_native_size_and_positions_resampled(tmp_path):
     torch.manual_seed(4)
-    model = timm.create_model("test_vit")
+    model: Any = timm.create_model("test_vit")
     torch.save(model.state_dict(), tmp_path / "w.pth")
     backbone = vit(weights=str(tmp_path / "w.pth"))
     assert torch.equal(backbone.shared.block5.block.mlp.fc1.weight, model.blocks[5].mlp.fc1.weight)
