@@ -113,6 +113,7 @@ class Experiment:
             if resume:
                 begun, inputs_known = environment.from_main(lambda: stored_run(self._checkpoints()))
             model, objective = self._parts(listing.info, pretrained=not begun)
+            model.observe_training(training_samples)
             model.validate(listing.test)
             sampler = build.sampler(training_samples, environment.rank, environment.world)
             images = self.data.images(samples, environment, listing.camera_names)
@@ -144,6 +145,7 @@ class Experiment:
                 path, key = normalized_path(config.WEIGHTS), self._checkpoint_key(listing.info)
                 kept = kept_in_training(path, key, inputs.to_json())
                 print_notes(environment, load_model(path, model, self._data(), kept=kept))
+                model.observe_training(training_samples)  # in addition to those of the weights
             if config.COMPILE:
                 compile_for_training(model.backbone)
             with compile_faults():
@@ -278,8 +280,7 @@ class Experiment:
 
     def _needs_heldout(self) -> bool:
         """Whether an evaluation chooses its threshold on held-out identities."""
-        evaluators = self.build.evaluators().values()
-        return any(each.open_set is not None and each.open_set.needs_heldout for each in evaluators)
+        return any(one.open_set is not None and one.open_set.needs_heldout for one in self.build.evaluators().values())
 
     def _require_heldout(self, path: Path, cross: Mapping[str, str]) -> None:
         """Require that weights were not trained on the held-out identities of this dataset.

@@ -225,8 +225,14 @@ class CrossModalityNet(nn.Module):
         parts = (self.attributes, self.adapter)
         return {k: v for part in parts for k, v in getattr(part, "conditions", {}).items()} | lengths
 
+    def observe_training(self, samples: Sequence[Sample]) -> None:
+        """Let the backbone record facts of the training images, such as their cameras, before the training."""
+        observe = getattr(self.backbone, "observe_training", None)
+        if observe is not None:
+            observe(samples)
+
     def validate(self, samples: Sequence[Sample]) -> None:
-        """Check the test images before one of them is opened; DataError of the attribute source."""
+        """Check the test images before one of them is opened; DataError of the backbone or the attribute source."""
         for part in (self.backbone, self.attributes):
             check = getattr(part, "validate", None)
             if check is not None:

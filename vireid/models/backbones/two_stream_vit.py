@@ -165,12 +165,15 @@ class TwoStreamViT(nn.Module):
         if cameras is None:
             raise ArgumentError("cameras", f"is missing: side {self.side!r} needs the camera of each image")
         cameras = cameras % self.num_cameras  # camera numbers may start at 0 or 1
-        if self.training:
-            self.trained_cameras[cameras] = True
         return cameras if self.side == "camera" else 2 * cameras + modality
 
+    def observe_training(self, samples: Sequence[Sample]) -> None:
+        """Record the cameras of the training images, in addition to those that are recorded."""
+        if len(self.trained_cameras):
+            self.trained_cameras[sorted({sample.camera % self.num_cameras for sample in samples})] = True
+
     def validate(self, samples: Sequence[Sample]) -> None:
-        """Check that every test camera occurred in the training; DataError otherwise."""
+        """Check that every test camera has training images (`observe_training`); DataError otherwise."""
         if not len(self.trained_cameras):
             return
         trained = self.trained_cameras.tolist()

@@ -221,8 +221,9 @@ def sample(camera: int) -> Sample:
 
 
 def test_a_test_camera_without_training_images_is_refused():
-    backbone = vit(side="camera", num_cameras=4).train()
-    backbone(images(), MODALITY, cameras=torch.tensor([1, 2, 1, 2, 4]))
+    backbone = vit(side="camera", num_cameras=4)
+    backbone.observe_training([sample(1), sample(2)])
+    backbone.observe_training([sample(4)])
     backbone.validate([sample(1), sample(2), sample(4)])
     with pytest.raises(DataError, match="no training image is of camera 3"):
         backbone.validate([sample(1), sample(3)])
