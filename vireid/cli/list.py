@@ -131,12 +131,13 @@ def registry_of(kind: str) -> Registry:
 
 
 def component_text(registry: Registry, name: str) -> str:
-    """Format a component: its name, the first sentence of its docstring, one argument a line."""
+    """Format a component: its name, the first sentence of its docstring, families of networks, one argument a line."""
     entry = registry.get(name)
     rows = list(_arguments(registry, entry))
     width = max((len(text) for text, _ in rows), default=0) + 2
     lines = [f"    {text:{width}}{note}".rstrip() for text, note in rows]
-    return "\n".join([name, f"  {purpose(entry.target)}", *lines])
+    families = [f"  Family {name}: {members}" for name, members in getattr(entry.target, "families", {}).items()]
+    return "\n".join([name, f"  {purpose(entry.target)}", *families, *lines])
 
 
 def purpose(target: Any) -> str:

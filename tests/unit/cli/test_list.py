@@ -57,6 +57,13 @@ def test_arguments_with_type_default_and_note():
     ]
 
 
+def test_backbones_are_listed_with_their_families(capsys):
+    assert main(["list", "backbones", "TwoStream*"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    families = {lines[i - 2]: line.partition(":")[0] for i, line in enumerate(lines) if line.startswith("  Family ")}
+    assert families == {"TwoStreamBackbone": "  Family stages", "TwoStreamViT": "  Family column"}
+
+
 def test_a_pattern_ignores_case_and_selects(capsys):
     assert main(["list", "losses", "*mmd*", "--names"]) == 0
     names = capsys.readouterr().out.split()

@@ -103,7 +103,9 @@ def _units(model: nn.Module, arch: str) -> OrderedDict[str, nn.Module]:
         return OrderedDict(zip(UNITS, [joined, *stages[:-1], last], strict=True))
     forms = "conv1/bn1/maxpool + layer1..4, stem + stages, or stem + s1..s4"
     raise ArgumentError(
-        "arch", f"{arch!r} has no stages (its modules: {', '.join(children)}); choose a CNN with {forms}"
+        "arch",
+        f"{arch!r} has no stages (its modules: {', '.join(children)}); choose a CNN with {forms}; plain vision"
+        " transformers need NAME: TwoStreamViT",
     )
 
 

@@ -246,7 +246,7 @@ def _create(arch: str, options: Mapping[str, float], pretrained: bool, weights: 
         raise ArgumentError(
             "arch",
             f"{arch!r} ({type(model).__name__}{reason}) is not a plain vision transformer; choose one such as"
-            " vit_small_patch16_224, or NAME: TwoStreamBackbone for CNNs and Swin",
+            " vit_small_patch16_224, or NAME: TwoStreamBackbone for CNNs",
         )
     return model
 

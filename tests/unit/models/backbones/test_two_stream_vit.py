@@ -12,11 +12,13 @@ import torch.nn.functional as F
 from timm.layers.pos_embed import resample_abs_pos_embed
 from torch import nn
 
+from vireid.config.check import load_checked
 from vireid.core.errors import CheckpointError, ConfigError, DataError
 from vireid.core.types import Modality, Sample
 from vireid.models import AveragePool, ClassTokenPool, CrossModalityNet, NeckHead, TwoStreamViT
 from vireid.models.backbones.timm_vit import cut_column, resample_positions
 from vireid.testing import tiny_batch
+from vireid.zoo.configs import config_path
 
 SIZES = [(256, 128), (288, 144), (384, 192)]
 # the smallest member of each form: class token, average-pooled, attention-pooled; then those of the real families
@@ -253,6 +255,14 @@ def test_the_class_token_is_the_pooled_feature():
 def test_a_network_without_class_token_cannot_be_pooled_by_it():
     with pytest.raises(ConfigError, match=r"MODEL\.POOL \(ClassTokenPool\) reads 'class_token', which this backbone"):
         network(vit(arch="test_vit2"), ClassTokenPool())
+
+
+def test_an_adapter_and_the_class_token_are_refused_together():
+    changes = {"MODEL.BACKBONE.NAME": "TwoStreamViT", "MODEL.BACKBONE.ARCH": "test_vit", "SIZE": [64, 32]}
+    changes |= {"MODEL.BACKBONE.PRETRAINED": False, "MODEL.POOL.NAME": "ClassTokenPool"}
+    with pytest.raises(ConfigError, match="the adapter does not rewrite: it would have no effect"):
+        load_checked(config_path("sysu/agw_pae_aal"), changes)
+    load_checked(config_path("sysu/agw_pae_aal"), changes | {"MODEL.POOL.NAME": "AveragePool"})
 
 
 @pytest.mark.parametrize(
