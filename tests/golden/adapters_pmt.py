@@ -15,6 +15,8 @@ from torch import Tensor, nn
 from vireid.core.types import Batch, Modality, ModelOutput, Progress
 from vireid.data.augment.color import gray_pixels
 from vireid.data.augment.pixels import erase_, normalize
+from vireid.data.augment.thermal import blur, scale_brightness, scale_contrast
+from vireid.data.samplers.samplers import released_epoch
 from vireid.engine.optim import AdamW, SharedFloorCosine, apply_schedule
 from vireid.layers.norms import l2_normalize
 from vireid.losses.identity import IdentityCrossEntropy
@@ -121,6 +123,26 @@ def pmt_lr(case: Case) -> None:
         np.testing.assert_allclose([group["lr"] for group in optimizer.param_groups], stored, **RATES)
 
 
+@adapter("pmt", "pmt_sampler")
+def pmt_sampler(case: Case) -> None:
+    """The release uses the second batch of an epoch twice, and not the first."""
+    arrays, params = case.arrays, case.params
+    state = np.random.RandomState(params["seed"])
+    drawn = released_epoch(
+        arrays["color_labels"],
+        arrays["thermal_labels"],
+        identities=params["batch_size"] // params["num_pos"],
+        per_modality=params["num_pos"],
+        state=state,
+        distinct=True,
+    )
+    for name, positions in zip(("index_color", "index_thermal"), drawn, strict=True):
+        batches = positions.reshape(-1, params["batch_size"])
+        batches[0] = batches[1]
+        np.testing.assert_array_equal(batches.reshape(-1), arrays[name])
+    np.testing.assert_array_equal(state.random_sample(3), arrays["next_draws"])
+
+
 # -- augmentations -----------------------------------------------------------------------------------------------------
 
 
@@ -139,3 +161,16 @@ def pmt_pixels(case: Case) -> None:
     images = torch.from_numpy(np.array(resized)).permute(2, 0, 1).unsqueeze(0)
     same(normalize(images)[0], case.arrays["test"], PIXELS, "test transform")
     same(normalize(gray_pixels(images))[0], case.arrays["grey"], PIXELS, "gray training transform")
+
+
+@adapter("pmt", "pmt_thermal")
+def pmt_thermal(case: Case) -> None:
+    params, gray_level = case.params, {"rtol": 0, "atol": 1}
+    images = torch.from_numpy(case.arrays["image"]).permute(2, 0, 1).unsqueeze(0)
+    changes = {"brightness": scale_brightness, "contrast": scale_contrast}
+    jittered = images
+    for name in params["order"]:
+        jittered = changes[name](jittered, torch.tensor([params[name]]))
+    blurred = blur(images, torch.tensor([params["sigma"]]), params["kernel"])
+    for ours, name in ((jittered, "jittered"), (blurred, "blurred")):
+        same(ours[0].permute(1, 2, 0), case.arrays[name], gray_level, name)
