@@ -1,6 +1,7 @@
 """Thresholds from held-out identities: in the results of a run, in its bundle, in a search and on its report."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -65,6 +66,17 @@ def test_identities_that_were_trained_on_choose_no_threshold(run, run_tool, caps
     assert f"{change[0]} was {6 if change[0] != 'SEED' else 0}, is {change[1]}" in error
     assert "trained on" in error
     assert (run / "metrics.json").read_bytes() == before
+
+
+def test_a_changed_training_listing_chooses_no_threshold(run, people, tmp_path, capsys):
+    """Other identities may be held out of it than of the training."""
+    shutil.copytree(people, tmp_path / "people")
+    trained = (people / "exp" / "train_id.txt").read_text().strip().split(",")
+    removed = tmp_path / "people" / "cam1" / f"{int(trained[0]):04d}" / "0001.jpg"
+    removed.unlink()
+    assert run_command("threshold", [str(run), "--set", "DATA.ROOT", str(tmp_path / "people")]) == USER_ERROR
+    error = capsys.readouterr().err
+    assert "the training listing changed: identities that were trained on would choose the threshold" in error
 
 
 def test_a_config_without_heldout_identities_is_refused_before_reading_data(run_tool, capsys):

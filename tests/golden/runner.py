@@ -1,8 +1,8 @@
 """Runs every golden case of a folder through the adapter of its kind.
 
-The folder is `VIREID_GOLDEN`, or `data` beside this file. It holds up to four sub-folders (`agw`, `pae`, `mpa`,
-`saai`), each with its index `golden_<sub-folder>.json`. An adapter is a function of a case, found by sub-folder and
-kind and by nothing else:
+The folder is `VIREID_GOLDEN`, or `data` beside this file. It holds up to five sub-folders (`agw`, `pae`, `mpa`,
+`pmt`, `saai`), each with its index `golden_<sub-folder>.json`. An adapter is a function of a case, found by sub-folder
+and kind and by nothing else:
 
     @adapter("agw", "eval_sysu")
     def eval_sysu(case: Case) -> None:
@@ -28,7 +28,7 @@ import pytest
 import yaml
 
 HERE = Path(__file__).parent
-FOLDERS = ("agw", "pae", "mpa", "saai")
+FOLDERS = ("agw", "pae", "mpa", "pmt", "saai")
 ADAPTER_MODULES = (
     "adapters_metrics",
     "adapters_gallery",
@@ -45,6 +45,7 @@ ADAPTER_MODULES = (
     "adapters_deen",
     "adapters_caj_mce",
     "adapters_openset",
+    "adapters_pmt",
 )
 
 Check = Callable[["Case"], None]

@@ -69,7 +69,7 @@ class Build:
         steps, filters = {}, {}
         for name, component in self._components.entries("AUGMENTATION").items():
             steps[name] = construct(component, {})
-            filters[name] = RowFilter(_modality(component), component.extras.get("VIEW"))
+            filters[name] = _row_filter(component)
         for number, (name, component) in enumerate(self._components.entries("VIEWS").items(), start=1):
             steps[f"views.{name}"] = construct(component, {})
             filters[f"views.{name}"] = RowFilter(_modality(component), number)
@@ -178,6 +178,12 @@ class Build:
 def constant(epoch: int) -> float:
     """A learning rate that does not change."""
     return 1.0
+
+
+def _row_filter(component: Component) -> RowFilter:
+    """Rows and epochs of an entry of AUGMENTATION."""
+    extras = component.extras
+    return RowFilter(_modality(component), extras.get("VIEW"), extras.get("START") or 0, extras.get("STOP"))
 
 
 def _modality(component: Component) -> Modality | None:

@@ -117,7 +117,7 @@ def static_check(config: Config, info: DatasetInfo | None = None) -> StaticCheck
         if len(checker.problems) > before or (slot.required and not value):
             broken.add(slot.key)
     found = Components(MappingProxyType(components))
-    if _views(checker, found):
+    if _views(checker, found) | _epochs(checker, found):
         broken.add("AUGMENTATION")
     if "HELDOUT_IDENTITIES" not in broken:
         _open_sets(checker, found)
@@ -139,6 +139,17 @@ def _views(checker: NodeChecker, components: Components) -> bool:
                 continue
             reason = f"entry {view} of VIEWS is of {of_view} images"
         checker.report((*augmentation.keys, "VIEW"), f"= {view}, but {reason}")
+    return len(checker.problems) > before
+
+
+def _epochs(checker: NodeChecker, components: Components) -> bool:
+    """Report augmentations that are used in no epoch."""
+    before = len(checker.problems)
+    for augmentation in components.entries("AUGMENTATION").values():
+        start, stop = augmentation.extras.get("START") or 0, augmentation.extras.get("STOP")
+        if stop is not None and stop <= start:
+            text = f"= {stop} is the first epoch without it, but its first epoch is START = {start}; set a larger STOP"
+            checker.report((*augmentation.keys, "STOP"), text)
     return len(checker.problems) > before
 
 

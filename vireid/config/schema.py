@@ -200,6 +200,8 @@ class Slot:
 
 _MODALITY = Extra(Literal["visible", "infrared"] | None)  # of the images that the entry is for; null: all
 _VIEW = Extra(int | None, least=0)  # 0: the images themselves; 1, 2, ...: the entries of VIEWS
+_START = Extra(int, least=0)  # first epoch of the entry, from 0
+_STOP = Extra(int | None, least=1)  # first epoch without the entry; null: it stays to the end
 _USES = Extra(Mapping[str, str] | None)
 
 SLOTS: tuple[Slot, ...] = (
@@ -216,7 +218,12 @@ SLOTS: tuple[Slot, ...] = (
         required=True,
         runtime=frozenset({"samples", "seed", "rank", "world"}),
     ),
-    Slot(("AUGMENTATION",), registries.AUGMENTATIONS, is_map=True, extras={"MODALITY": _MODALITY, "VIEW": _VIEW}),
+    Slot(
+        ("AUGMENTATION",),
+        registries.AUGMENTATIONS,
+        is_map=True,
+        extras={"MODALITY": _MODALITY, "VIEW": _VIEW, "START": _START, "STOP": _STOP},
+    ),
     Slot(("VIEWS",), registries.AUGMENTATIONS, is_map=True, extras={"MODALITY": _MODALITY}),
     Slot(("MODEL", "BACKBONE"), registries.BACKBONES, required=True, runtime=frozenset({"image_size"})),
     Slot(("MODEL", "POOL"), registries.POOLS, required=True),

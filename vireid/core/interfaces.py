@@ -73,6 +73,19 @@ class Loss(Protocol):
 
 
 @runtime_checkable
+class ScaledSchedule(Protocol):
+    """Learning-rate schedule whose factor depends on the scale of the parameter group.
+
+    `for_scale` returns the rate of a group of that scale (SOLVER.LR_SCALE) as a share of the base rate. The call
+    returns that of scale 1.
+    """
+
+    def __call__(self, epoch: int) -> float: ...
+
+    def for_scale(self, epoch: int, scale: float) -> float: ...
+
+
+@runtime_checkable
 class Measures(Protocol):
     """Loss with further values for the log, which have no gradient.
 

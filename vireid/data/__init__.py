@@ -12,7 +12,13 @@ from vireid.data.augment import (
 )
 from vireid.data.datasets import LLCM, CsvDataset, JoinedDatasets, RegDB, SysuArrays, SysuMM01
 from vireid.data.images import IMAGE_SUFFIXES, ImageSet, find_images, open_images, read_pixels
-from vireid.data.samplers import DatasetShareSampler, IdentityBlockSampler, IdentityModalitySampler, ReleasedSampler
+from vireid.data.samplers import (
+    DatasetShareSampler,
+    DistinctImageSampler,
+    IdentityBlockSampler,
+    IdentityModalitySampler,
+    ReleasedSampler,
+)
 
 __all__ = [
     "IMAGE_SUFFIXES",
@@ -21,6 +27,7 @@ __all__ = [
     "ChannelExchange",
     "CsvDataset",
     "DatasetShareSampler",
+    "DistinctImageSampler",
     "HorizontalFlip",
     "IdentityBlockSampler",
     "IdentityModalitySampler",

@@ -20,7 +20,7 @@ from vireid.core.types import Batch, EmbeddingTable, ModelOutput, Progress, Samp
 from vireid.engine.callbacks import Callback, EpochRecord, StepRecord, named_callbacks
 from vireid.engine.checkpoint import CheckpointFolder, TrainerState
 from vireid.engine.distributed import Environment, gather_step
-from vireid.engine.optim import set_learning_rate
+from vireid.engine.optim import apply_schedule
 from vireid.runs.log import Means
 
 _STEP_SEED = 1  # key of the generator of a step's dropout; augmentation has its own
@@ -255,7 +255,7 @@ class Trainer:
 
     def _run_epoch(self) -> None:
         epoch, environment = self.progress.epoch, self.environment
-        rate = set_learning_rate(self.optimizer, self.schedule(epoch))
+        rate = apply_schedule(self.optimizer, self.schedule, epoch)
         self.notify("on_epoch_start")
         self._train_mode()
         self._start_epoch()

@@ -166,12 +166,12 @@ class Experiment:
         trained_on = stored_inputs(path)
         changed = inputs.training_changes(trained_on or {}, ListingRecord.read(self.folder.listing), files=False)
         cross = cross_dataset(path, self._test_data(), inputs.to_json())
-        if environment.is_main and changed and not cross:
+        if environment.is_main and changed and not cross_dataset(path, self._test_data()):
             print(f"since this checkpoint was trained: {'; '.join(changed)}")
         model.validate(listing.test)
         runner = self._runner(environment, self._log())
         if self._needs_heldout():
-            self._require_heldout(path, cross)
+            self._require_heldout(path, inputs)
         test, held = self.data.test(listing, environment), self.data.heldout(listing, environment)
         return self._evaluate(model, test, held, runner, selection, inputs, trained_on, cross)
 
@@ -199,7 +199,7 @@ class Experiment:
         model, selection, path = self._network(environment, listing.info)
         if people == "heldout":
             inputs = sources.run_inputs(self.checked, listing.dataset.train(), listing.test)
-            self._require_heldout(path, cross_dataset(path, self._test_data(), inputs.to_json()))
+            self._require_heldout(path, inputs)
             images = self.data.heldout(listing, environment)
         else:
             images = self.data.test(listing, environment)
@@ -282,16 +282,11 @@ class Experiment:
         """Whether an evaluation chooses its threshold on held-out identities."""
         return any(one.open_set is not None and one.open_set.needs_heldout for one in self.build.evaluators().values())
 
-    def _require_heldout(self, path: Path, cross: Mapping[str, str]) -> None:
-        """Require that weights were not trained on the held-out identities of this dataset.
-
-        Args:
-            path: The weights.
-            cross: The condition of an evaluation on another dataset; empty on the same one.
-        """
-        if not cross:
+    def _require_heldout(self, path: Path, inputs: RunInputs) -> None:
+        """Require that weights were not trained on the held-out identities of this dataset."""
+        if not cross_dataset(path, self._test_data()):  # of another class: all its identities are new
             require_same_dataset(path, self._data())
-            require_not_trained_on(path, {key: self.config[key] for key in ("HELDOUT_IDENTITIES", "SEED")})
+            require_not_trained_on(path, self.config, inputs.to_json())
 
     # -- checkpoints -----------------------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from vireid.config.yaml import parse
 from vireid.core.errors import UserError
-from vireid.engine.weights_origin import data_text, joined_parts, stored_facts
+from vireid.engine.weights_origin import data_text, joined_parts, stored_facts, stored_inputs
 from vireid.runs.folder import RunFolder
 
 _DRAW = ("HELDOUT_IDENTITIES", "SEED")  # settings that decide which identities are held out
@@ -33,15 +33,16 @@ def require_same_dataset(checkpoint: Path, data: Mapping[str, Any]) -> None:
         )
 
 
-def require_not_trained_on(checkpoint: Path, settings: dict[str, Any]) -> None:
+def require_not_trained_on(checkpoint: Path, settings: Mapping[str, Any], inputs: Mapping[str, Any]) -> None:
     """Require that a run held out the identities that these settings hold out of the same dataset.
 
     Args:
         checkpoint: Checkpoint folder of the run.
-        settings: Values of HELDOUT_IDENTITIES and SEED of the evaluation.
+        settings: HELDOUT_IDENTITIES and SEED of the evaluation.
+        inputs: `RunInputs.to_json` of the evaluation.
 
     Raises:
-        UserError: If the run held out others, or if that is not known.
+        UserError: If the run held out others or may have, or if that is not known.
     """
     folder = RunFolder(checkpoint.parent.parent)
     stored = parse(folder.read_config()).value if folder.config.is_file() else None
@@ -50,11 +51,13 @@ def require_not_trained_on(checkpoint: Path, settings: dict[str, Any]) -> None:
             f"{checkpoint}: it is not known which identities were held out of the training of these weights, so that"
             " they cannot choose a threshold; name the run folder, or set OPEN_SET.THRESHOLD oracle"
         )
-    differences = [
-        f"{key} was {stored.get(key, 0)}, is {settings[key]}" for key in _DRAW if stored.get(key, 0) != settings[key]
-    ]
+    before = {key: stored.get(key, 0) for key in _DRAW}
+    differences = [f"{key} was {old}, is {settings[key]}" for key, old in before.items() if old != settings[key]]
+    digests = [((each or {}).get("training") or {}).get("digest") for each in (stored_inputs(checkpoint), inputs)]
+    if all(digests) and digests[0] != digests[1]:
+        differences.append("the training listing changed")
     if differences:
         raise UserError(
             f"{folder.root}: {'; '.join(differences)}: identities that were trained on would choose the threshold; use"
-            " the values of the training"
+            " the values of the training, or the test identities of another dataset (`vireid threshold --people test`)"
         )

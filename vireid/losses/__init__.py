@@ -14,14 +14,16 @@ from vireid.losses.identity import IdentityCrossEntropy
 from vireid.losses.masks import CenterCluster, MaskSeparation
 from vireid.losses.memory import ConsistencyMemory
 from vireid.losses.mmd import MMD, MarginMMD
+from vireid.losses.modality_shared import DiscriminativeCenter, ModalitySharedEnhancement
 from vireid.losses.objective import Objective, Term
 from vireid.losses.per_part import PerPart
-from vireid.losses.schedules import InverseEpochLoss, LinearRamp
+from vireid.losses.schedules import EpochWindow, InverseEpochLoss, LinearRamp
 from vireid.losses.soft_targets import SoftTargets
 from vireid.losses.triplet import (
     BatchHardTriplet,
     EnhancedSquaredTriplet,
     HeteroCenterTriplet,
+    IntraModalityTriplet,
     WeightedRegularizedTriplet,
 )
 
@@ -34,16 +36,20 @@ __all__ = [
     "CenterPairMining",
     "ConsistencyMemory",
     "CrossModalityGraph",
+    "DiscriminativeCenter",
     "EnhancedSquaredTriplet",
+    "EpochWindow",
     "HeteroCenterTriplet",
     "IdentityCrossEntropy",
     "IdentityMarginCenters",
+    "IntraModalityTriplet",
     "InverseEpochLoss",
     "LinearRamp",
     "MarginMMD",
     "MaskSeparation",
     "ModalityConfusion",
     "ModalityMutualLearning",
+    "ModalitySharedEnhancement",
     "Objective",
     "OrthogonalBranches",
     "PerPart",

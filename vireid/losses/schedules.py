@@ -33,6 +33,36 @@ class LinearRamp:
 
 
 @TERM_SCHEDULES.register
+class EpochWindow:
+    """Stage of the training: factor 1 from epoch `start` to the epoch before `stop`, otherwise 0.
+
+    Two terms with `stop: 6` and `start: 6` follow one another. Epochs count from 0.
+
+    Args:
+        start: First epoch of the term.
+        stop: First epoch without the term; None: the term stays to the end.
+
+    Source:
+        PMT (AAAI 2023), progressive learning: its grayscale stage is the first 6 epochs.
+
+    Example:
+        >>> gray, color = EpochWindow(stop=2), EpochWindow(start=2)
+        >>> [(gray(Progress(epoch=epoch)), color(Progress(epoch=epoch))) for epoch in range(4)]
+        [(1.0, 0.0), (1.0, 0.0), (0.0, 1.0), (0.0, 1.0)]
+    """
+
+    def __init__(self, *, start: int = 0, stop: int | None = None) -> None:
+        if start < 0:
+            raise ArgumentError("start", f"must be at least 0, got {start}")
+        if stop is not None and stop <= start:
+            raise ArgumentError("stop", f"must be above start ({start}), got {stop}; the term would have no epoch")
+        self.start, self.stop = start, stop
+
+    def __call__(self, progress: Progress) -> float:
+        return float(self.start <= progress.epoch and (self.stop is None or progress.epoch < self.stop))
+
+
+@TERM_SCHEDULES.register
 class InverseEpochLoss:
     """Inverse of the last epoch's loss: 1 / (1 + loss), and 0 in the first epoch.
 

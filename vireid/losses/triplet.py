@@ -1,4 +1,4 @@
-"""Triplet losses: batch-hard, hetero-center, weighted regularized and enhanced squared."""
+"""Triplet losses: batch-hard, intra-modality, hetero-center, weighted regularized and enhanced squared."""
 
 from __future__ import annotations
 
@@ -24,6 +24,13 @@ def _two_identities(identities: Groups) -> Tensor:
     return require(~identities.same.all(), text)
 
 
+def _hinge(difference: Tensor, margin: float | None) -> Tensor:
+    """Hinge of d_positive - d_negative, or its softplus if there is no margin; infinite differences have value 0."""
+    if margin is None:
+        return -F.logsigmoid(-difference)  # F.softplus is linear above 20; this is exact
+    return (difference + margin).relu()
+
+
 @LOSSES.register
 class BatchHardTriplet(nn.Module):
     """Batch-hard triplet loss: farthest positive and nearest negative of each row, over both modalities.
@@ -32,7 +39,7 @@ class BatchHardTriplet(nn.Module):
     distance 1e-6.
 
     Args:
-        margin: Margin of the hinge.
+        margin: Margin of the hinge. None: softplus(d_positive - d_negative) instead of the hinge (soft margin).
 
     Shape:
         features (R, D), labels (R,) -> scalar, the mean over rows of max(0, d_positive - d_negative + margin).
@@ -54,14 +61,61 @@ class BatchHardTriplet(nn.Module):
         tensor(0.3000)
     """
 
-    def __init__(self, *, margin: float = 0.3) -> None:
+    def __init__(self, *, margin: float | None = 0.3) -> None:
         super().__init__()
-        self.margin = _checked_margin(margin)
+        self.margin = None if margin is None else _checked_margin(margin)
 
     def forward(self, features: Tensor, labels: Tensor) -> Tensor:
         identities = groups(labels)
         positive, negative = hardest(distances(features), identities.same)
-        return (positive - negative + self.margin).relu().mean() + _two_identities(identities)
+        return _hinge(positive - negative, self.margin).mean() + _two_identities(identities)
+
+
+@LOSSES.register
+class IntraModalityTriplet(nn.Module):
+    """Batch-hard triplet loss inside each modality: positives and negatives are rows of the anchor's modality.
+
+    Otherwise as `BatchHardTriplet`. The means of the modalities are added. A modality without rows adds 0.
+
+    Args:
+        margin: Margin of the hinge. None: softplus(d_positive - d_negative) instead of the hinge (soft margin).
+
+    Shape:
+        features (R, D), labels (R,), modality (R,) -> scalar, the sum over modalities of the mean over their rows of
+        max(0, d_positive - d_negative + margin).
+
+    Raises:
+        ValueError: If a modality in the batch holds one identity only. On devices other than the CPU the loss is NaN
+            instead.
+
+    Source:
+        Lu et al., "Learning Progressive Modality-Shared Transformers for Effective Visible-Infrared Person
+        Re-Identification" (PMT), AAAI 2023; the first stage of the released code, margin 0.1.
+
+    Departs:
+        Not in any number; the released code relies on the row order of its sampler.
+
+    Example:
+        >>> import torch
+        >>> features = torch.tensor([[0.0], [1.0], [0.0], [2.0]])
+        >>> loss = IntraModalityTriplet(margin=1.5)
+        >>> loss(features, labels=torch.tensor([0, 1, 0, 1]), modality=torch.tensor([0, 0, 1, 1]))
+        tensor(0.5000)
+    """
+
+    def __init__(self, *, margin: float | None = 0.3) -> None:
+        super().__init__()
+        self.margin = None if margin is None else _checked_margin(margin)
+
+    def forward(self, features: Tensor, labels: Tensor, modality: Tensor) -> Tensor:
+        identities, modalities = groups(labels), groups(modality)
+        positives, negatives = modalities.same & identities.same, modalities.same & ~identities.same
+        distance = distances(features)
+        positive = distance.masked_fill(~positives, float("-inf")).amax(dim=1)
+        negative = distance.masked_fill(~negatives, float("inf")).amin(dim=1)
+        of_modality = _hinge(positive - negative, self.margin) / modalities.same.sum(dim=1)
+        text = "a triplet needs at least two identities in each modality of the batch; one modality has only one"
+        return of_modality.sum() + require(negatives.any(dim=1).all(), text)
 
 
 @LOSSES.register

@@ -10,6 +10,7 @@ from vireid.config.load import make_config, read_unchecked
 from vireid.core.errors import ConfigError, DataError
 from vireid.core.registries import HEADS, LOSSES, POOLS
 from vireid.core.types import DatasetInfo, Modality, Sample
+from vireid.data.augment.transforms import RowFilter
 
 MMD = Path(__file__).parents[3] / "configs" / "sysu" / "mmd.yml"
 TINY = {"MODEL.BACKBONE.ARCH": "resnet10t", "MODEL.BACKBONE.PRETRAINED": False}
@@ -253,3 +254,29 @@ def test_a_row_of_the_evaluation_can_be_searched_by_an_index():
                 }
             )
         )
+
+
+STAGES = {
+    "SAMPLER": {"NAME": "DistinctImageSampler", "IDENTITIES": 8, "PER_MODALITY": 4},
+    "AUGMENTATION.GRAY": {"NAME": "RandomGrayscale", "PROBABILITY": 1.0, "MODALITY": "visible", "STOP": 6},
+    "AUGMENTATION.THERMAL": {"NAME": "JitterOrBlur", "MODALITY": "infrared"},
+    "OBJECTIVE.INTRA": {
+        "NAME": "IntraModalityTriplet",
+        "MARGIN": 0.1,
+        "SCHEDULE": {"NAME": "EpochWindow", "STOP": 6},
+    },
+    "OBJECTIVE.MSEL": {
+        "NAME": "ModalitySharedEnhancement",
+        "WEIGHT": 0.5,
+        "SCHEDULE": {"NAME": "EpochWindow", "START": 6},
+    },
+    "SOLVER.SCHEDULE": {"NAME": "SharedFloorCosine", "EPOCHS": 24},
+}
+
+
+def test_two_stages_of_images_and_losses_by_settings():
+    build = Build(check_config(read_unchecked(MMD, {**TINY, **STAGES})))
+    augment = build.augment()
+    assert augment.only["gray"] == RowFilter(Modality.VISIBLE, start=0, stop=6)
+    assert augment.only["thermal"] == RowFilter(Modality.INFRARED)
+    assert build.lr_schedule()(23) == 0.01

@@ -52,6 +52,15 @@ def test_numbers_are_those_of_the_data_or_the_placeholder():
     assert static_check(config, DatasetInfo(num_ids=7)).info.num_ids == 7
 
 
+def test_an_augmentation_without_epochs_is_reported():
+    gray = {"NAME": "RandomGrayscale", "START": 7, "STOP": 6}
+    static = static_check(make_config({"AUGMENTATION": {"GRAY": gray}}))
+    assert [problem.text for problem in static.problems if problem.key == "AUGMENTATION.GRAY.STOP"] == [
+        "= 6 is the first epoch without it, but its first epoch is START = 7; set a larger STOP"
+    ]
+    assert not static.sound("AUGMENTATION")
+
+
 def test_only_slots_with_problems_are_broken():
     config = make_config({"SOLVER": SOLVER, "SAMPLER": {"NAME": "IdentityModalitySampler"}})
     static = static_check(config)

@@ -100,6 +100,22 @@ def test_pixels_move_in_the_chosen_rows_only(shuffled):
             assert torch.equal(images[row], plain[row])
 
 
+def test_a_step_is_used_in_its_epochs_only():
+    (batch,) = loader(())
+    augment = Augment({"fill": Fill(7.0)}, seed=0, only={"fill": RowFilter(Modality.VISIBLE, start=1, stop=3)})
+    visible, plain = batch.modality == Modality.VISIBLE, normalize(batch.images)
+    for epoch in range(4):
+        images = augment(batch, epoch=epoch, step=0).images
+        assert torch.equal(images[~visible], plain[~visible])
+        assert bool((images[visible] == 7).all()) is (epoch in (1, 2))
+        assert epoch in (1, 2) or torch.equal(images, plain)
+
+
+def test_a_step_without_epochs_is_refused():
+    with pytest.raises(ValueError, match=r"stop must be above start \(2\), got 2"):
+        RowFilter(start=2, stop=2)
+
+
 def test_a_step_without_rows_takes_no_draw():
     (batch,) = loader(())
     steps = {"nobody": Fill(1.0), "all": Fill(2.0)}

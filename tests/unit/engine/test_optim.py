@@ -3,7 +3,15 @@ import torch
 from torch import nn
 
 from vireid.core.errors import ConfigError
-from vireid.engine.optim import SGD, WarmupCosine, WarmupSteps, parameter_groups, set_learning_rate
+from vireid.engine.optim import (
+    SGD,
+    SharedFloorCosine,
+    WarmupCosine,
+    WarmupSteps,
+    apply_schedule,
+    parameter_groups,
+    set_learning_rate,
+)
 
 
 class Net(nn.Module):
@@ -80,3 +88,27 @@ def test_a_factor_that_longer_paths_cover_is_refused():
     covering = {name: 0.5 for name, _ in Net().named_parameters() if name.startswith("backbone.")}
     with pytest.raises(ConfigError, match=r"SOLVER\.LR_SCALE: 'backbone' has no effect, because longer paths"):
         parameter_groups(Net(), nn.Identity(), {"backbone": 0.1, **covering})
+
+
+def test_the_shared_floor_is_the_same_rate_in_every_group():
+    optimizer = SGD(parameter_groups(Net(), nn.Identity(), {"backbone": 0.5}), lr=0.2)
+    schedule = SharedFloorCosine(warmup=3, epochs=8, start=0.1, floor=0.05)
+    rates = []
+    for epoch in range(9):
+        assert apply_schedule(optimizer, schedule, epoch) == optimizer.param_groups[1]["lr"]
+        rates.append([group["lr"] for group in optimizer.param_groups])
+    assert rates[0] == pytest.approx([0.02 + (0.1 - 0.02) / 3, 0.02 + (0.2 - 0.02) / 3])
+    assert rates[3] == pytest.approx([0.01 + (0.1 - 0.01) / 2, 0.01 + (0.2 - 0.01) / 2])  # half of the cosine
+    assert rates[7] == rates[8] == pytest.approx([0.01, 0.01])
+
+
+def test_no_group_exceeds_its_rate_by_the_floor():
+    schedule = SharedFloorCosine(warmup=3, epochs=8, start=0.1, floor=0.05)
+    assert all(schedule.for_scale(epoch, 0.0) == 0.0 for epoch in range(9))
+    assert all(schedule.for_scale(epoch, 0.01) <= 0.01 for epoch in range(9))
+
+
+@pytest.mark.parametrize("wrong", [{"warmup": 8, "epochs": 8}, {"start": 1.5}, {"floor": -0.1}])
+def test_the_shared_floor_checks_its_arguments(wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        SharedFloorCosine(**wrong)

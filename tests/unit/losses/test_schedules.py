@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from vireid.core.types import Progress
-from vireid.losses.schedules import InverseEpochLoss, LinearRamp
+from vireid.losses.schedules import EpochWindow, InverseEpochLoss, LinearRamp
 
 
 def test_the_ramp_ends_at_1():
@@ -14,6 +14,18 @@ def test_the_ramp_ends_at_1():
 def test_the_ramp_has_a_length():
     with pytest.raises(ValueError, match="epochs must be at least 1"):
         LinearRamp(epochs=0)
+
+
+def test_windows_follow_one_another():
+    first, then = EpochWindow(stop=6), EpochWindow(start=6)
+    factors = [(first(Progress(epoch=e)), then(Progress(epoch=e))) for e in (0, 5, 6, 99)]
+    assert factors == [(1.0, 0.0), (1.0, 0.0), (0.0, 1.0), (0.0, 1.0)]
+
+
+@pytest.mark.parametrize(("window", "message"), [({"start": -1}, "start must be"), ({"start": 3, "stop": 3}, "stop")])
+def test_a_window_without_epochs_is_refused(window, message):
+    with pytest.raises(ValueError, match=message):
+        EpochWindow(**window)
 
 
 def test_inverse_epoch_loss_is_0_in_the_first_epoch():

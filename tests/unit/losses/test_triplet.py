@@ -70,6 +70,13 @@ def test_hetero_center_equals_the_loop(counts, spread):
     torch.testing.assert_close(*(torch.autograd.grad(v, features, retain_graph=True)[0] for v in (ours, naive)))
 
 
+def test_without_a_margin_batch_hard_is_the_softplus():
+    features, labels = torch.tensor([[0.0], [1.0], [3.0], [5.0]]), torch.tensor([0, 0, 1, 1])
+    differences = torch.tensor([1 - 3.0, 1 - 2.0, 2 - 2.0, 2 - 4.0])
+    ours = BatchHardTriplet(margin=None)(features, labels)
+    torch.testing.assert_close(ours, torch.log1p(differences.exp()).mean())
+
+
 @pytest.mark.parametrize("loss", [BatchHardTriplet(), HeteroCenterTriplet(), WeightedRegularizedTriplet()])
 def test_gradcheck(loss):
     features, labels, modality = batch(RAGGED, width=3, seed=2)

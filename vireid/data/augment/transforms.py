@@ -181,15 +181,30 @@ class RandomErasing(Augmentation):
 
 @dataclass(frozen=True)
 class RowFilter:
-    """Rows of a batch that an augmentation applies to.
+    """Rows of a batch that an augmentation applies to, and the epochs in which it does.
 
     Args:
         modality: Modality of the rows; None: both.
         view: View of the rows; None: all.
+        start: First epoch, from 0.
+        stop: First epoch without the augmentation; None: it stays to the end.
+
+    Raises:
+        ArgumentError: If there is no epoch from `start` to the one before `stop`.
     """
 
     modality: Modality | None = None
     view: int | None = None
+    start: int = 0
+    stop: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.stop is not None and self.stop <= self.start:
+            raise ArgumentError("stop", f"must be above start ({self.start}), got {self.stop}")
+
+    def active(self, epoch: int) -> bool:
+        """Whether the augmentation is used in this epoch."""
+        return self.start <= epoch and (self.stop is None or epoch < self.stop)
 
     def overlaps(self, other: RowFilter) -> bool:
         """Whether a row can match both filters."""
@@ -243,7 +258,8 @@ class Augment:
     @torch.no_grad()
     def __call__(self, batch: Batch, *, epoch: int, step: int, rank: int = 0) -> Batch:
         generator = torch_generator(self.seed, epoch, step, rank, _STREAM)
-        chosen = {name: only.rows(*batch.host_columns()) for name, only in self.only.items()}
+        keys, none = batch.host_columns(), torch.arange(0)
+        chosen = {name: only.rows(*keys) if only.active(epoch) else none for name, only in self.only.items()}
         chosen = {name: rows for name, rows in chosen.items() if not _all(rows, len(batch))}
         size = batch.images.shape[-2], batch.images.shape[-1]
         rows, columns = (torch.arange(length).expand(len(batch), length) for length in size)

@@ -161,8 +161,7 @@ class IdentityModalitySampler:
         chosen = self._chosen(generator)
         parts = []
         for rows, starts, counts in zip(self.index.rows, self.index.starts, self.index.counts, strict=True):
-            size = (*chosen.shape, self.per_modality)
-            offset = generator.integers(0, counts[chosen][:, :, None], size=size)
+            offset = self._images(generator, counts[chosen])
             drawn = rows[starts[chosen][:, :, None] + offset]
             parts.append(drawn[:, self.share].reshape(self.steps, -1))
         return np.concatenate(parts, axis=1)
@@ -172,6 +171,10 @@ class IdentityModalitySampler:
         known = len(self.index.identities)
         # The first P of a random order of all identities = P draws without replacement.
         return generator.random((self.steps, known)).argsort(axis=1)[:, : self.identities]
+
+    def _images(self, generator: np.random.Generator, counts: np.ndarray) -> np.ndarray:
+        """Draw K images of each chosen identity with replacement: (steps, P) numbers of images -> (steps, P, K)."""
+        return generator.integers(0, counts[:, :, None], size=(*counts.shape, self.per_modality))
 
 
 def positions_by_label(labels: np.ndarray) -> list[np.ndarray]:
@@ -188,25 +191,29 @@ def released_epoch(
     identities: int,
     per_modality: int,
     state: np.random.RandomState,
+    distinct: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Draw one epoch of the released IdentitySampler, with the same calls of the random generator.
 
-    Each batch draws P identities without replacement, then for each identity K visible and K infrared positions with
-    replacement. Position n of both results is of the same identity. `state` advances: call again for the next epoch.
+    Each batch draws P identities without replacement, then for each identity K visible and K infrared positions, with
+    replacement unless `distinct`. Position n of both results is of the same identity. `state` advances: call again for
+    the next epoch.
 
     Shape:
         visible_labels (V,), infrared_labels (N,), contiguous from 0 -> positions among the visible and among the
         infrared images, (steps * P * K,) each
 
     Source:
-        AGW (IdentitySampler), the same in CAJ, DDAG, DEEN, HCT, MMD-ReID, MCLNet, MCE.
+        AGW (IdentitySampler), the same in CAJ, DDAG, DEEN, HCT, MMD-ReID, MCLNet, MCE. `distinct`: PMT.
     """
     visible, infrared = positions_by_label(visible_labels), positions_by_label(infrared_labels)
     names = np.unique(visible_labels)
     pairs = []
     for _ in range(steps_per_epoch(len(visible_labels), len(infrared_labels), identities * per_modality)):
         for label in state.choice(names, identities, replace=False):
-            pairs.append([state.choice(group[label], per_modality) for group in (visible, infrared)])
+            pairs.append(
+                [state.choice(group[label], per_modality, replace=not distinct) for group in (visible, infrared)]
+            )
     index = np.array(pairs)
     return index[:, 0].reshape(-1), index[:, 1].reshape(-1)
 
