@@ -1,10 +1,11 @@
-"""Split a timm network with stages into a stem and four stages."""
+"""Split a timm CNN (families "stages" and "blocks") into a stem and four stages."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -90,6 +91,8 @@ _checked: dict[tuple[str, int, str], dict[str, int]] = {}
 
 def _units(model: nn.Module, arch: str) -> OrderedDict[str, nn.Module]:
     children = OrderedDict(model.named_children())
+    if (ends := _stage_ends(model, children)) is not None:
+        return _units_of_blocks(children, ends)
     for layout in LAYOUTS:
         stages = layout.stages(model)
         stem = [name for name in layout.stem if name in children]
@@ -101,12 +104,38 @@ def _units(model: nn.Module, arch: str) -> OrderedDict[str, nn.Module]:
         joined = first if layout.stem == ("stem",) else nn.Sequential(OrderedDict((n, children[n]) for n in stem))
         last = _with_tail(children, stages[-1])
         return OrderedDict(zip(UNITS, [joined, *stages[:-1], last], strict=True))
-    forms = "conv1/bn1/maxpool + layer1..4, stem + stages, or stem + s1..s4"
+    forms = "conv1/bn1/maxpool + layer1..4, stem + stages, stem + s1..s4, or conv_stem/bn1 + blocks"
     raise ArgumentError(
         "arch",
         f"{arch!r} has no stages (its modules: {', '.join(children)}); choose a CNN with {forms}; plain vision"
         " transformers need NAME: TwoStreamViT",
     )
+
+
+def _stage_ends(model: nn.Module, children: Mapping[str, nn.Module]) -> list[int] | None:
+    """Number of blocks up to each of the five resolutions of a CNN with one sequence `blocks`; None for others.
+
+    timm lists the resolutions 1/2 to 1/32 in `feature_info`. In some networks the first one has no block.
+    """
+    info: Any = getattr(model, "feature_info", None)
+    if not {"conv_stem", "bn1", "blocks"} <= set(children) or not all("stage" in entry for entry in info or [{}]):
+        return None
+    ends = [int(entry["stage"]) for entry in info]
+    reductions = [entry["reduction"] for entry in info]
+    blocks: Any = children["blocks"]
+    return ends if reductions == [2, 4, 8, 16, 32] and ends[-1] == len(blocks) else None
+
+
+def _units_of_blocks(children: Mapping[str, nn.Module], ends: list[int]) -> OrderedDict[str, nn.Module]:
+    """Split the sequence `blocks`; a convolution before the pooling (`conv_head`, `bn2`) belongs to the last stage."""
+    blocks: Any = children["blocks"]
+    groups = [OrderedDict(list(blocks.named_children())[a:b]) for a, b in zip([0, *ends], ends, strict=False)]
+    stem = OrderedDict({name: children[name] for name in ("conv_stem", "bn1")} | groups[0])
+    parts = [nn.Sequential(group) for group in (stem, *groups[1:])]
+    if "bn2" in children:
+        tail = {name: children[name] for name in ("conv_head", "bn2")}
+        parts[-1] = nn.Sequential(OrderedDict({"blocks": parts[-1]} | tail))
+    return OrderedDict(zip(UNITS, parts, strict=True))
 
 
 def _with_tail(children: OrderedDict[str, nn.Module], last: nn.Module) -> nn.Module:

@@ -66,7 +66,10 @@ class TwoStreamBackbone(nn.Module):
         (torch.Size([2, 512, 4, 2]), None)
     """
 
-    families: ClassVar[Mapping[str, str]] = {"stages": "ResNet, ResNeXt, RegNet, ConvNeXt, ConvNeXt V2"}
+    families: ClassVar[Mapping[str, str]] = {
+        "stages": "ResNet, ResNeXt, RegNet, ConvNeXt, ConvNeXt V2",
+        "blocks": "EfficientNet, EfficientNet-Lite, MobileNet V2 to V4, MnasNet",
+    }
     example: ClassVar[dict] = {"arch": "resnet10t"}
     without_weights: ClassVar[dict] = {"pretrained": False, "weights": None}  # for checks of shapes only
 

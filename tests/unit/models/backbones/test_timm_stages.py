@@ -22,7 +22,19 @@ ARCHS = [
     "convnext_atto",
     "resnetv2_50",
     "seresnet50",
+    "tf_efficientnet_lite0",
+    "mobilenetv3_small_100",
 ]
+# one sequence of blocks: convolution before the pooling (the first five) or after it, stem without a block (V3)
+BLOCKS = {
+    "efficientnet_b0": (16, 24, 40, 112, 1280),
+    "tf_efficientnet_lite0": (16, 24, 40, 112, 1280),
+    "mobilenetv2_100": (16, 24, 32, 96, 1280),
+    "mnasnet_small": (8, 16, 16, 32, 1280),
+    "tf_efficientnetv2_b0": (16, 32, 48, 112, 1280),
+    "mobilenetv3_small_100": (16, 16, 24, 48, 576),
+    "mobilenetv4_conv_small": (32, 32, 64, 96, 960),
+}
 
 
 def run(units, x):
@@ -41,6 +53,25 @@ def test_the_units_in_a_row_are_the_network(arch):
     with torch.no_grad():
         torch.testing.assert_close(run(stages.units, x), whole.forward_features(x), rtol=0, atol=0)
     assert tuple(stages.units) == UNITS
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [(256, 128), (288, 144), (384, 192)])
+@pytest.mark.parametrize("arch", BLOCKS)
+def test_a_sequence_of_blocks_is_split_where_the_resolution_halves(arch, size):
+    torch.manual_seed(0)
+    stages = cut(arch, last_stride=2)
+    torch.manual_seed(0)
+    whole = timm.create_model(arch, num_classes=0).eval()
+    x, sizes = torch.randn(1, 3, *size), []
+    with torch.no_grad():
+        expected = whole.forward_features(x)
+        for unit in stages.units.values():
+            x = unit.eval()(x)
+            sizes.append(x.shape[2])
+    assert torch.equal(x, expected)
+    assert sizes == [size[0] // 2**k for k in range(1, 6)]
+    assert tuple(stages.channels.values()) == BLOCKS[arch]
 
 
 @pytest.mark.parametrize("arch", ARCHS)
@@ -93,7 +124,7 @@ def test_the_forward_passes_of_the_check_run_once_for_each_architecture(monkeypa
         ("resnet5", "arch 'resnet5' is not a timm model; did you mean 'resnet50'?"),
         ("resnet18.a1_in2k", "arch 'resnet18.a1_in2k': timm has no such weights; did you mean 'resnet18.a1_in1k'?"),
         ("vit_tiny_patch16_224", "arch 'vit_tiny_patch16_224' has no stages (its modules: patch_embed, pos_drop,"),
-        ("efficientnet_b0", "arch 'efficientnet_b0' has no stages (its modules: conv_stem, bn1, blocks,"),
+        ("densenet121", "arch 'densenet121' has no stages (its modules: features,"),
         ("halonet26t", "arch 'halonet26t' takes images of one size only"),
         ("hf-hub:someone/net", "arch 'hf-hub:someone/net' is not a timm model"),
     ],
