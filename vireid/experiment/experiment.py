@@ -170,9 +170,11 @@ class Experiment:
             print(f"since this checkpoint was trained: {'; '.join(changed)}")
         model.validate(listing.test)
         runner = self._runner(environment, self._log())
+        held = None  # the training images are opened only where a threshold needs them
         if self._needs_heldout():
             self._require_heldout(path, inputs)
-        test, held = self.data.test(listing, environment), self.data.heldout(listing, environment)
+            held = self.data.heldout(listing, environment)
+        test = self.data.test(listing, environment)
         return self._evaluate(model, test, held, runner, selection, inputs, trained_on, cross)
 
     def deployed(self) -> tuple[CrossModalityNet, str, Environment]:
@@ -363,7 +365,7 @@ class Experiment:
         self,
         model: nn.Module,
         test: ImageSet,
-        held: ImageSet,
+        held: ImageSet | None,
         runner: EvaluationRunner,
         selection: str,
         inputs: RunInputs,
@@ -389,7 +391,7 @@ class Experiment:
         if flips != "none":
             conditions["flipped_images"] = f"added ({flips})"
         table = runner.embed(model, test, conditions, flips=flips)
-        heldout = runner.embed(model, held, flips=flips) if self._needs_heldout() else None
+        heldout = runner.embed(model, held, flips=flips) if held is not None and self._needs_heldout() else None
         stored = {**inputs.to_json(), "trained_on": trained_on}
         features = self.config.SAVE_FEATURES
         return runner.write_results(table, evaluators, heldout=heldout, features=features, inputs=stored)
