@@ -1,7 +1,7 @@
 """Runs every golden case of a folder through the adapter of its kind.
 
-The folder is `VIREID_GOLDEN`, or `data` beside this file. It holds up to five sub-folders (`agw`, `pae`, `mpa`,
-`pmt`, `saai`), each with its index `golden_<sub-folder>.json`. An adapter is a function of a case, found by sub-folder
+The folder is `VIREID_GOLDEN`, or `data` beside this file. It holds up to seven sub-folders (`agw`, `pae`, `mpa`,
+`mcja`, `pmt`, `saai`, `usl`), each with its index `golden_<sub-folder>.json`. An adapter is a function of a case, found by sub-folder
 and kind and by nothing else:
 
     @adapter("agw", "eval_sysu")
@@ -28,7 +28,7 @@ import pytest
 import yaml
 
 HERE = Path(__file__).parent
-FOLDERS = ("agw", "pae", "mpa", "pmt", "saai")
+FOLDERS = ("agw", "pae", "mpa", "mcja", "pmt", "saai", "usl")
 ADAPTER_MODULES = (
     "adapters_metrics",
     "adapters_gallery",
