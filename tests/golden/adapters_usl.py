@@ -1,0 +1,178 @@
+"""Golden adapters of ADCA and PGM: learning without identity labels."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from runner import Case, adapter
+from scipy import sparse
+from torch import Tensor
+
+from vireid.clustering import cluster_features, dbscan, jaccard_graph, match_clusters, shared_pairs
+from vireid.core.pseudo_labels import PseudoLabels
+from vireid.core.types import Modality
+from vireid.losses.cluster_contrast import AlternateCrossContrast, DualContrast, mixed
+from vireid.losses.cluster_memory import cluster_centroids
+
+_ALL = 1 - 1e-12  # every pair that shares a weight
+
+
+def dense(graph) -> np.ndarray:
+    """The matrix of all distances; pairs that are not stored share nothing and have the distance 1."""
+    out = np.ones(graph.shape)
+    entries = graph.tocoo()
+    out[entries.row, entries.col] = entries.data
+    return out
+
+
+@adapter("usl", "adca_jaccard")
+def adca_jaccard(case: Case) -> None:
+    stored, params = case.arrays, case.params
+    for dtype, rtol, atol in ((np.float64, 1e-9, 1e-12), (np.float32, 0, 2e-5)):
+        graph = jaccard_graph(stored["features"].astype(dtype), k1=params["k1"], k2=params["k2"], eps=_ALL)
+        np.testing.assert_allclose(dense(graph), stored["distance"], rtol=rtol, atol=atol)
+
+
+@adapter("usl", "adca_dbscan")
+def adca_dbscan(case: Case) -> None:
+    stored, params = case.arrays, case.params
+    graph = sparse.csr_matrix(stored["distance"] <= np.float32(params["eps"]))
+    labels = dbscan(graph, min_samples=params["min_samples"])
+    np.testing.assert_array_equal(labels, stored["labels"])
+    assert labels.max() + 1 == stored["clusters"]
+
+
+@adapter("usl", "pgm_matching")
+def pgm_matching(case: Case) -> None:
+    stored = case.arrays
+    matches = match_clusters(*(stored[f"centroids_{name}"].astype(np.float64) for name in ("visible", "infrared")))
+    np.testing.assert_array_equal(matches.infrared_of_visible, stored["infrared_of_visible"])
+    np.testing.assert_array_equal(matches.visible_of_infrared, stored["visible_of_infrared"])
+    batch = stored["batch_visible"], stored["batch_infrared"]
+    np.testing.assert_array_equal(matches.infrared_of_visible[batch[0]], stored["batch_visible_as_infrared"])
+    np.testing.assert_array_equal(matches.visible_of_infrared[batch[1]], stored["batch_infrared_as_visible"])
+
+
+@adapter("usl", "adca_centroids")
+def adca_centroids(case: Case) -> None:
+    stored = case.arrays
+    rows, labels = torch.from_numpy(stored["features"]).double(), torch.from_numpy(stored["labels"])
+    number = int(labels.max()) + 1
+    ours = cluster_centroids(rows, labels, number)
+    np.testing.assert_allclose(ours.numpy(), stored["memory"], rtol=1e-9, atol=1e-12)
+    means = np.stack([stored["features"][stored["labels"] == label].astype(np.float64).mean(0) for label in range(number)])
+    np.testing.assert_allclose(means, stored["centroids"], rtol=1e-9, atol=1e-12)
+
+
+@adapter("usl", "adca_aggregation")
+def adca_aggregation(case: Case) -> None:
+    stored, params = case.arrays, case.params
+    features = [stored[f"features_{name}"].astype(np.float64) for name in ("visible", "infrared")]
+    labels = [stored[f"labels_{name}"] for name in ("visible", "infrared")]
+    found = shared_pairs(*features, *labels, threshold=params["threshold"])
+    np.testing.assert_array_equal(found.pairs, stored["pairs"])
+    by_cluster = found.counts[np.lexsort((found.counts[:, 1], found.counts[:, 0]))]
+    np.testing.assert_array_equal(by_cluster, stored["counts"])
+    check_aggregated(stored, found.pairs, params["keep"], "memory_visible_after", rtol=1e-9)
+    np.testing.assert_allclose(stored["memory_infrared"], stored["memory_infrared_after"], rtol=1e-9)
+
+
+def check_aggregated(stored, pairs: np.ndarray, keep: float, key: str, rtol: float) -> None:
+    """The mixture of visible and infrared centroids."""
+    visible, infrared = (torch.from_numpy(stored[f"memory_{name}"]).double() for name in ("visible", "infrared"))
+    taken = torch.from_numpy(pairs)
+    ours = mixed(torch.cat([visible, infrared]), taken[:, 0], taken[:, 1] + len(visible), keep)
+    np.testing.assert_allclose(ours[: len(visible)].numpy(), stored[key], rtol=rtol, atol=1e-12)
+    np.testing.assert_array_equal(ours[len(visible) :].numpy(), infrared.numpy())
+
+
+@adapter("usl", "adca_epoch_start")
+def adca_epoch_start(case: Case) -> None:
+    stored, params = case.arrays, case.params
+    settings = {name: params[name] for name in ("k1", "k2", "eps", "min_samples")}
+    features, labels, memory = {}, {}, {}
+    for name in ("visible", "infrared"):
+        features[name] = stored[f"features_{name}"].astype(np.float64)
+        labels[name] = cluster_features(features[name], **settings)
+        np.testing.assert_array_equal(labels[name], stored[f"labels_{name}"])
+        rows = torch.from_numpy(features[name])
+        memory[name] = cluster_centroids(rows, torch.from_numpy(labels[name]), int(labels[name].max()) + 1)
+        np.testing.assert_allclose(memory[name].numpy(), stored[f"memory_{name}"], rtol=1e-6, atol=1e-9)
+    found = shared_pairs(*features.values(), *labels.values(), threshold=params["threshold"])
+    np.testing.assert_array_equal(found.pairs, stored["pairs"])
+    check_aggregated(stored, found.pairs, params["keep"], "memory_visible_aggregated", rtol=1e-6)
+    matches = match_clusters(memory["visible"].numpy(), memory["infrared"].numpy())
+    np.testing.assert_array_equal(matches.infrared_of_visible, stored["infrared_of_visible"])
+    np.testing.assert_array_equal(matches.visible_of_infrared, stored["visible_of_infrared"])
+
+
+@adapter("usl", "adca_memory")
+def adca_memory(case: Case) -> None:
+    """Steps with one memory: loss, gradient and the memory after each step."""
+    stored, params = case.arrays, case.params
+    loss = DualContrast(temperature=params["temperature"], momentum=params["momentum"], update=update_of(params))
+    memory = torch.from_numpy(stored["memory"]).double()
+    loss.fill(memory, PseudoLabels(np.arange(len(memory)), len(memory), 0))
+    for step in range(len(stored["x"])):
+        rows = torch.from_numpy(stored["x"][step]).double().requires_grad_()
+        labels = torch.from_numpy(stored["labels"][step])
+        zero = torch.zeros_like(labels)
+        total = loss(rows, labels=labels, modality=zero, view=zero)["visible"]
+        total.backward()
+        assert rows.grad is not None
+        np.testing.assert_allclose(total.item(), stored["loss"][step], rtol=1e-6)
+        np.testing.assert_allclose(rows.grad.numpy(), stored["grad_x"][step], rtol=1e-6, atol=1e-9)
+        after = loss.memory.centroids.numpy()
+        np.testing.assert_allclose(after, stored["memory_after"][step], rtol=1e-6, atol=1e-9)
+
+
+def update_of(params) -> str:
+    return "hard" if params["hard"] else "mean"
+
+
+def check_steps(case: Case, loss: DualContrast, terms: tuple[str, ...]) -> None:
+    """Steps of a complete loss with the memories of both modalities."""
+    stored = case.arrays
+    memories = [torch.from_numpy(stored[f"memory_{name}"]).double() for name in ("visible", "infrared")]
+    first = len(memories[0])
+    loss.fill(torch.cat(memories), PseudoLabels(np.arange(sum(map(len, memories))), first, len(memories[1])))
+    for step in range(len(stored["features"])):
+        rows = torch.from_numpy(stored["features"][step]).double().requires_grad_()
+        images, infrared = (torch.from_numpy(stored[f"labels_{name}"][step]) for name in ("visible", "infrared"))
+        labels = torch.cat([images, images, infrared + first])
+        sizes = torch.tensor([len(images), len(images), len(infrared)])
+        modality = torch.tensor([Modality.VISIBLE, Modality.VISIBLE, Modality.INFRARED]).repeat_interleave(sizes)
+        view = torch.tensor([0, 1, 0]).repeat_interleave(sizes)
+        values: dict[str, Tensor] = loss(rows, labels=labels, modality=modality, view=view)
+        torch.stack(list(values.values())).sum().backward()
+        assert rows.grad is not None
+        for name in terms:
+            factor = case.params.get("cross_weight", 1.0) if name == "cross" else 1.0
+            np.testing.assert_allclose(values[name].item(), factor * stored[f"loss_{name}"][step], rtol=1e-6)
+        np.testing.assert_allclose(rows.grad.numpy(), stored["grad_features"][step], rtol=1e-6, atol=1e-9)
+        after = loss.memory.centroids.numpy()
+        np.testing.assert_allclose(after[:first], stored["memory_visible_after"][step], rtol=1e-6, atol=1e-9)
+        np.testing.assert_allclose(after[first:], stored["memory_infrared_after"][step], rtol=1e-6, atol=1e-9)
+
+
+@adapter("usl", "adca_step")
+def adca_step(case: Case) -> None:
+    params = case.params
+    loss = DualContrast(temperature=params["temperature"], momentum=params["momentum"], update=update_of(params))
+    check_steps(case, loss, ("visible", "infrared"))
+
+
+@adapter("usl", "pgm_step")
+def pgm_step(case: Case) -> None:
+    stored, params = case.arrays, case.params
+    loss = AlternateCrossContrast(
+        temperature=params["temperature"],
+        momentum=params["momentum"],
+        update=update_of(params),
+        cross_weight=params["cross_weight"],
+        gradient="released",
+    )
+    first = len(stored["memory_visible"])
+    loss.match(np.concatenate([stored["infrared_of_visible"] + first, stored["visible_of_infrared"]]))
+    loss.compared = Modality(params["epoch"] % 2)
+    check_steps(case, loss, ("visible", "infrared", "cross"))
