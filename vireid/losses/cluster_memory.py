@@ -44,7 +44,8 @@ class ClusterMemory:
 
     def __init__(self, centroids: Tensor, *, momentum: float, update: Update) -> None:
         self.centroids, self.hard = centroids, update == "hard"
-        self.old, self.new = (torch.tensor(weight, dtype=torch.float32).item() for weight in (momentum, 1 - momentum))
+        old = torch.tensor(momentum, dtype=torch.float32)
+        self.old, self.new = old.item(), (1 - old).item()
 
     def to(self, rows: Tensor) -> None:
         """Move the memory to the device of these rows."""
