@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import numpy as np
 import torch
 from runner import Case, adapter
@@ -11,6 +13,9 @@ from torch import Tensor
 from vireid.clustering import cluster_features, dbscan, jaccard_graph, match_clusters, shared_pairs
 from vireid.core.pseudo_labels import PseudoLabels
 from vireid.core.types import Modality
+from vireid.data.augment.jitter import CHANGES, change_colors
+from vireid.data.samplers.clusters import released_cluster_pass
+from vireid.engine.optim import WarmupSteps
 from vireid.losses.cluster_contrast import AlternateCrossContrast, DualContrast, mixed
 from vireid.losses.cluster_memory import cluster_centroids
 
@@ -176,3 +181,58 @@ def pgm_step(case: Case) -> None:
     loss.match(np.concatenate([stored["infrared_of_visible"] + first, stored["visible_of_infrared"]]))
     loss.compared = Modality(params["epoch"] % 2)
     check_steps(case, loss, ("visible", "infrared", "cross"))
+
+
+@adapter("usl", "adca_sampler")
+def adca_sampler(case: Case) -> None:
+    stored, params = case.arrays, case.params
+
+    def passes():
+        """Endless passes from the seed."""
+        order = torch.Generator().manual_seed(params["seed"])
+        first, others = random.Random(params["seed"]), np.random.RandomState(params["seed"])
+        while True:
+            yield released_cluster_pass(
+                stored["labels"],
+                stored["cameras"],
+                instances=params["instances"],
+                by_camera=params["cameras"],
+                order=order,
+                first=first,
+                others=others,
+            )
+
+    drawn = [next_pass for next_pass, _ in zip(passes(), stored["pass_lengths"])]
+    assert [len(each) for each in drawn] == stored["pass_lengths"].tolist()
+    assert sum(drawn, []) == stored["passes"].tolist()
+    batches, size = [], params["batch"]
+    for each in passes():
+        batches += [each[start : start + size] for start in range(0, len(each) - size + 1, size)]
+        if len(batches) >= params["steps"]:
+            break
+    assert batches[: params["steps"]] == stored["batches"].tolist()
+    assert len(set(stored["labels"].tolist())) * params["instances"] == stored["length"]
+
+
+@adapter("usl", "adca_schedule")
+def adca_schedule(case: Case) -> None:
+    params = case.params
+    drops = tuple(range(params["step_size"], params["epochs"], params["step_size"]))
+    schedule = WarmupSteps(warmup=0, drops=drops, factor=params["gamma"])
+    rates = [params["base"] * schedule(epoch) for epoch in range(params["epochs"])]
+    np.testing.assert_allclose(rates, case.arrays["rate"], rtol=1e-12)
+
+
+@adapter("usl", "pgm_color_jitter")
+def pgm_color_jitter(case: Case) -> None:
+    """Each change alone, exact but for the hue (1 gray level); all in the drawn order."""
+    stored = case.arrays
+    image = torch.from_numpy(stored["image"]).permute(2, 0, 1)
+    factors, order = torch.from_numpy(stored["factors"]), torch.from_numpy(stored["order"])
+    images = image.expand(len(factors), *image.shape).clone()
+    for number, change in enumerate(CHANGES):
+        ours = change(images, factors[:, number]).permute(0, 2, 3, 1).numpy().astype(int)
+        atol = 1 if number == len(CHANGES) - 1 else 0
+        np.testing.assert_allclose(ours, stored["single"][:, number].astype(int), rtol=0, atol=atol)
+    ours = change_colors(images, factors, order).permute(0, 2, 3, 1).numpy().astype(int)
+    np.testing.assert_allclose(ours, stored["image_after"].astype(int), rtol=0, atol=1)
