@@ -6,16 +6,21 @@ import random
 
 import numpy as np
 import torch
+from adapters_networks import rows as batch_of
 from runner import Case, adapter
 from scipy import sparse
 from torch import Tensor
 
+import vireid
 from vireid.clustering import cluster_features, dbscan, jaccard_graph, match_clusters, shared_pairs
 from vireid.core.pseudo_labels import PseudoLabels
 from vireid.core.types import Modality
 from vireid.data.augment.jitter import CHANGES, change_colors
 from vireid.data.samplers.clusters import released_cluster_pass
 from vireid.engine.optim import WarmupSteps
+from vireid.evaluation.flips import with_mirror
+from vireid.interop import released
+from vireid.layers.norms import l2_normalize
 from vireid.losses.cluster_contrast import AlternateCrossContrast, DualContrast, mixed
 from vireid.losses.cluster_memory import cluster_centroids
 
@@ -65,7 +70,9 @@ def adca_centroids(case: Case) -> None:
     number = int(labels.max()) + 1
     ours = cluster_centroids(rows, labels, number)
     np.testing.assert_allclose(ours.numpy(), stored["memory"], rtol=1e-9, atol=1e-12)
-    means = np.stack([stored["features"][stored["labels"] == label].astype(np.float64).mean(0) for label in range(number)])
+    means = np.stack(
+        [stored["features"][stored["labels"] == label].astype(np.float64).mean(0) for label in range(number)]
+    )
     np.testing.assert_allclose(means, stored["centroids"], rtol=1e-9, atol=1e-12)
 
 
@@ -236,3 +243,71 @@ def pgm_color_jitter(case: Case) -> None:
         np.testing.assert_allclose(ours, stored["single"][:, number].astype(int), rtol=0, atol=atol)
     ours = change_colors(images, factors, order).permute(0, 2, 3, 1).numpy().astype(int)
     np.testing.assert_allclose(ours, stored["image_after"].astype(int), rtol=0, atol=1)
+
+
+def recipe(case: Case) -> dict[str, Tensor]:
+    """Weights of the released network: one generator for all keys in their order, used or not."""
+    params = case.params
+    rng, weights = np.random.default_rng(params["recipe_seed"]), {}
+    found = released.release("agw")
+    for key in sorted(found.keys, key=lambda key: key.name):
+        if key.name.startswith("NL_") and not params["non_local"]:
+            continue
+        name = key.name
+        shape = tuple(params["num_classes"] if size == found.num_ids else size for size in key.shape)
+        value = np.zeros(shape, np.int64) if name.endswith("num_batches_tracked") else _values(name, shape, rng)
+        if key.used:
+            weights[name] = torch.from_numpy(np.asarray(value))
+    return weights
+
+
+def _values(name: str, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+    z = rng.standard_normal(shape)
+    if name.endswith("running_mean"):
+        value = 0.1 * z
+    elif name.endswith("running_var"):
+        value = 1 + 0.1 * abs(z)
+    elif len(shape) >= 3:
+        value = z * np.sqrt(2 / np.prod(shape[1:])) * (0.3 if ".NL_" in f".{name}" else 1)
+    elif len(shape) == 2:
+        value = z / np.sqrt(shape[1])
+    elif name.endswith("bn3.weight"):
+        value = 0.25 * (1 + 0.1 * z)
+    elif name.endswith("weight"):
+        value = 1 + 0.1 * z
+    else:
+        value = 0.1 * z
+    return value.astype(np.float32)
+
+
+@adapter("usl", "adca_network", "pgm_network")
+def network(case: Case) -> None:
+    """Embeddings of a view, of training and of test, and a training forward, in float64."""
+    stored, params = case.arrays, case.params
+    columns = slice(params["first_column"], None, params["column_step"])
+    layout, config = ("agw", "sysu/pgm") if params["non_local"] else ("agw_base", "sysu/adca")
+    net = vireid.create_model(config)
+    weights = released.to_ours(layout, recipe(case))
+    net.load_state_dict({name: value for name, value in weights.items() if "classifier" not in name}, strict=True)
+    net.double().eval()
+
+    def same(ours: Tensor, key: str) -> None:
+        np.testing.assert_allclose(ours[:, columns].detach().numpy(), stored[key], rtol=1e-5, atol=1e-9)
+
+    for name in ("visible", "infrared"):
+        batch = batch_of(
+            **{other: stored[f"images_{name}"] if other == name else None for other in ("visible", "infrared")}
+        )
+        with torch.no_grad():
+            one, both = net.embed(batch), with_mirror(net.embed)(batch)
+        for ours, key in ((one, "one_view"), (both / 2, "train_feature"), (l2_normalize(both), "test_feature")):
+            same(ours, f"{key}_{name}")
+            np.testing.assert_allclose(ours.norm(dim=1).numpy(), stored[f"norm_{key}_{name}"], rtol=1e-5)
+    net.train()
+    batch = batch_of(stored["images_visible"], stored["images_infrared"])
+    out = net(batch).values
+    for modality, name in enumerate(("visible", "infrared")):
+        same(out["features_bn"][batch.modality == modality], f"train_bn_{name}")
+        same(out["features"][batch.modality == modality], f"train_pool_{name}")
+    mean = net.state_dict()["heads.id.neck.running_mean"][columns]
+    np.testing.assert_allclose(mean.numpy(), stored["neck_running_mean_after"], rtol=1e-5, atol=1e-9)

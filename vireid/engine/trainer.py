@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from vireid.core.errors import CheckpointError, ConfigError, NonFiniteLoss
 from vireid.core.interfaces import AssignsLabels
 from vireid.core.progress import progress
-from vireid.core.rng import derive, seeded
 from vireid.core.pseudo_labels import PseudoLabels
+from vireid.core.rng import derive, seeded
 from vireid.core.types import Batch, ModelOutput, Progress, Sample
 from vireid.engine.callbacks import Callback, EpochRecord, StepRecord, named_callbacks
 from vireid.engine.checkpoint import CheckpointFolder, TrainerState
