@@ -70,9 +70,8 @@ def adca_centroids(case: Case) -> None:
     number = int(labels.max()) + 1
     ours = cluster_centroids(rows, labels, number)
     np.testing.assert_allclose(ours.numpy(), stored["memory"], rtol=1e-9, atol=1e-12)
-    means = np.stack(
-        [stored["features"][stored["labels"] == label].astype(np.float64).mean(0) for label in range(number)]
-    )
+    of_label = [stored["features"][stored["labels"] == label].astype(np.float64) for label in range(number)]
+    means = np.stack([rows.mean(axis=0) for rows in of_label])
     np.testing.assert_allclose(means, stored["centroids"], rtol=1e-9, atol=1e-12)
 
 
@@ -211,7 +210,7 @@ def adca_sampler(case: Case) -> None:
 
     drawn = [next_pass for next_pass, _ in zip(passes(), stored["pass_lengths"])]
     assert [len(each) for each in drawn] == stored["pass_lengths"].tolist()
-    assert sum(drawn, []) == stored["passes"].tolist()
+    assert [row for each in drawn for row in each] == stored["passes"].tolist()
     batches, size = [], params["batch"]
     for each in passes():
         batches += [each[start : start + size] for start in range(0, len(each) - size + 1, size)]
@@ -295,9 +294,7 @@ def network(case: Case) -> None:
         np.testing.assert_allclose(ours[:, columns].detach().numpy(), stored[key], rtol=1e-5, atol=1e-9)
 
     for name in ("visible", "infrared"):
-        batch = batch_of(
-            **{other: stored[f"images_{name}"] if other == name else None for other in ("visible", "infrared")}
-        )
+        batch = batch_of(**{"visible": None, "infrared": None, name: stored[f"images_{name}"]})
         with torch.no_grad():
             one, both = net.embed(batch), with_mirror(net.embed)(batch)
         for ours, key in ((one, "one_view"), (both / 2, "train_feature"), (l2_normalize(both), "test_feature")):

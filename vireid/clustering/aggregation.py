@@ -48,9 +48,8 @@ def shared_pairs(
         Counted in blocks of rows; the release sorts the list of all V x I image pairs.
     """
     rows, columns = torch.from_numpy(visible), torch.from_numpy(infrared)
-    of_row, of_column = (
-        torch.from_numpy(np.asarray(each, np.int64)) + 1 for each in (visible_clusters, infrared_clusters)
-    )
+    sides = visible_clusters, infrared_clusters
+    of_row, of_column = (torch.from_numpy(np.asarray(side, np.int64)) + 1 for side in sides)
     width = int(of_column.max()) + 1 if len(of_column) else 1
     cells = (int(of_row.max()) + 1 if len(of_row) else 1) * width
     counts, best = torch.zeros(cells, dtype=torch.int64), rows.new_full((cells,), -torch.inf)

@@ -197,8 +197,8 @@ class AlternateCrossContrast(DualContrast):
     """`DualContrast`, and contrast with the matched clusters of the other modality (stage 2 of PGM).
 
     Clusters of both modalities are matched by their centroids at the start of each epoch (`clustering.match_clusters`).
-    In epochs 0, 2, ... visible rows are compared with the infrared centroids, in epochs 1, 3, ... infrared rows with the
-    visible centroids. The compared rows also update these centroids, before the rows of their own modality do.
+    In epochs 0, 2, ... visible rows are compared with the infrared centroids, in epochs 1, 3, ... infrared rows with
+    the visible centroids. The compared rows also update these centroids, before the rows of their own modality do.
 
     Args:
         temperature: Temperature of the logits.
