@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from scipy import sparse
 from scipy.special import gammaln
@@ -65,7 +67,7 @@ def purity(found: np.ndarray, true: np.ndarray) -> float:
     return float(_contingency(found, true).max(axis=1).sum() / len(found))
 
 
-def _contingency(found: np.ndarray, true: np.ndarray) -> sparse.csr_matrix:
+def _contingency(found: np.ndarray, true: np.ndarray) -> Any:
     """Numbers of images of each pair of labels: (parts of found, parts of true)."""
     assert len(found) == len(true), "two partitions of the same images"
     assert len(found), "at least one image"

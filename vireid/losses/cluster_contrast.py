@@ -73,7 +73,9 @@ class DualContrast(nn.Module):
     ) -> None:
         super().__init__()
         checked_memory(momentum, update, temperature)
-        self.temperature, self.momentum, self.update, self.flips = temperature, momentum, update, flips
+        self.temperature, self.momentum = temperature, momentum
+        self.update: Update = update
+        self.flips: Flips = flips
         self.memory: ClusterMemory | None = None
         self.visible_clusters = 0
 

@@ -9,7 +9,9 @@ PSEUDO = {"NAME": "DBSCANPseudoLabels"}
 
 
 def texts(tree: dict, key: str) -> list[str]:
-    return [problem.text for problem in static_check(make_config({"DATA": DATA, **tree})).problems if problem.key == key]
+    return [
+        problem.text for problem in static_check(make_config({"DATA": DATA, **tree})).problems if problem.key == key
+    ]
 
 
 def test_without_labels_the_labels_are_those_of_the_dataset():
