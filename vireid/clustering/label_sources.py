@@ -22,7 +22,7 @@ class AnnotatedLabels:
 class DBSCANPseudoLabels:
     """Clusters of the embeddings of each modality, by DBSCAN with the Jaccard distance of k-reciprocal neighbors.
 
-    The training images are clustered anew at the start of each epoch. The training sees neither identities nor
+    The training images are clustered again at the start of each epoch. The training receives neither identities nor
     attributes of persons. Images of no cluster (outliers) take no part in the epoch.
 
     Args:

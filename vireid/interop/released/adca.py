@@ -10,5 +10,7 @@ UNUSED = (r"classifier\.weight",)
 
 register(Layout(model="adca", config="adca", rules=(*TWO_STREAMS, NECK), dead=UNUSED, keys="agw_base", annotated=False))
 register(
-    Layout(model="pgm", config="pgm", rules=(*TWO_STREAMS, *non_local(), NECK), dead=UNUSED, keys="agw", annotated=False)
+    Layout(
+        model="pgm", config="pgm", rules=(*TWO_STREAMS, *non_local(), NECK), dead=UNUSED, keys="agw", annotated=False
+    )
 )
