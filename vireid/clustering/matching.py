@@ -31,7 +31,7 @@ def match_clusters(visible: np.ndarray, infrared: np.ndarray) -> Matches:
         PGM (CVPR 2023), released code.
 
     Departs:
-        Rounds go on until no cluster is left; the release has two, and fails if one modality has more than twice as
+        Rounds continue until no cluster is left; the release has two, and fails if one modality has more than twice as
         many clusters. Its code for SYSU-MM01 matches nothing if there are fewer visible clusters than infrared ones.
 
     Example:

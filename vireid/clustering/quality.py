@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from scipy import sparse
 from scipy.special import gammaln
+
+Sparse = Any  # scipy.sparse matrix, whose operators are not typed
 
 
 def adjusted_rand_index(found: np.ndarray, true: np.ndarray) -> float:
@@ -65,7 +69,7 @@ def purity(found: np.ndarray, true: np.ndarray) -> float:
     return float(_contingency(found, true).max(axis=1).sum() / len(found))
 
 
-def _contingency(found: np.ndarray, true: np.ndarray) -> sparse.csr_matrix:
+def _contingency(found: np.ndarray, true: np.ndarray) -> Sparse:
     """Numbers of images of each pair of labels: (parts of found, parts of true)."""
     assert len(found) == len(true), "two partitions of the same images"
     assert len(found), "at least one image"

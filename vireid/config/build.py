@@ -72,7 +72,7 @@ class Build:
         return makes_labels(self._components)
 
     def training_samples(self, samples: Sequence[Sample]) -> list[Sample]:
-        """Training images as the training sees them: identities 0 .. C - 1, or none with pseudo labels."""
+        """Training images as the training receives them: identities 0 .. C - 1, or none with pseudo labels."""
         return without_identities(samples) if self.makes_labels else relabelled(samples)
 
     def sampler(self, samples: Sequence[Sample], rank: int = 0, world: int = 1) -> Any:

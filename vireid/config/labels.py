@@ -23,7 +23,7 @@ def makes_labels(components: Components) -> bool:
 
 
 def without_annotation(info: DatasetInfo) -> DatasetInfo:
-    """The numbers of a dataset that a training with pseudo labels sees: no identities, no attributes."""
+    """The numbers of a dataset that a training with pseudo labels receives: no identities, no attributes."""
     return replace(info, num_ids=0, num_attributes=0)
 
 

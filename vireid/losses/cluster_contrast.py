@@ -73,7 +73,9 @@ class DualContrast(nn.Module):
     ) -> None:
         super().__init__()
         checked_memory(momentum, update, temperature)
-        self.temperature, self.momentum, self.update, self.flips = temperature, momentum, update, flips
+        self.temperature, self.momentum = temperature, momentum
+        self.update: Update = update
+        self.flips: Flips = flips
         self.memory: ClusterMemory | None = None
         self.visible_clusters = 0
 
@@ -267,7 +269,8 @@ class AlternateCrossContrast(DualContrast):
         rows = {"visible": modality == Modality.VISIBLE, "infrared": modality == Modality.INFRARED}
         before = memory.centroids.clone()
         compared = modality == self.compared
-        partners = self.partners.to(labels.device)[labels]
+        self.partners = self.partners.to(labels.device)  # once an epoch: a copy from the host waits for the device
+        partners = self.partners[labels]
         crossed = self._own_modality(x, partners, 1 - modality, before)
         update = self.training and torch.is_grad_enabled()
         if update:

@@ -78,7 +78,7 @@ class ClusterMemory:
         self.centroids = moved.index_copy(0, target, self._moved(rows, clusters.clamp_min(0)))[:-1]
 
     def _moved(self, rows: Tensor, clusters: Tensor) -> Tensor:
-        return l2_normalize(self.old * self.centroids[clusters] + self.new * rows)
+        return l2_normalize(self.old * self.centroids[clusters] + self.new * rows).to(self.centroids.dtype)
 
     def _hardest(self, rows: Tensor, clusters: Tensor, chosen: Tensor) -> Tensor:
         """The chosen row of each cluster that is least similar to its centroid, (R,) bool."""
