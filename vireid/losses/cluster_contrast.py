@@ -110,8 +110,7 @@ class DualContrast(nn.Module):
         losses = self._own_modality(x, labels, modality, memory.centroids.clone())
         terms = {name: _mean(losses, chosen) for name, chosen in rows.items()}
         if self.training and torch.is_grad_enabled():
-            for chosen in rows.values():
-                memory.take(x.detach(), labels, chosen)
+            memory.take(x.detach(), labels, labels >= 0)
         return terms
 
     def _memory_for(self, features: Tensor) -> ClusterMemory:
@@ -281,8 +280,7 @@ class AlternateCrossContrast(DualContrast):
         terms = {name: _mean(losses, chosen) for name, chosen in rows.items()}
         terms["cross"] = self.cross_weight * _mean(crossed, compared)
         if update:
-            for chosen in rows.values():
-                memory.take(x.detach(), labels, chosen)
+            memory.take(x.detach(), labels, labels >= 0)
         return terms
 
     def _released(
