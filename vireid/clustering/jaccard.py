@@ -13,6 +13,7 @@ from vireid.core.errors import ArgumentError
 from vireid.retrieval.rerank.distances import BLOCK, Distances, Neighbors
 from vireid.retrieval.rerank.k_reciprocal import SharedWeight, averaged, encode, mutual
 
+ROWS = 128  # rows of a block of distances at least: with fewer, a product of wide rows waits for the memory
 Sparse = Any  # scipy.sparse.csr_matrix, whose operators are not typed
 
 
@@ -26,6 +27,10 @@ class _ProductDistances(Distances):
     def __init__(self, features: np.ndarray) -> None:
         super().__init__(features)
         self.products = torch.from_numpy(np.ascontiguousarray(features))
+
+    @property
+    def step(self) -> int:
+        return max(ROWS, super().step)
 
     def pairs(self, left: np.ndarray, right: np.ndarray) -> np.ndarray:
         step, out = max(1, BLOCK // self.products.shape[1]), np.empty(len(left), self.products.numpy().dtype)

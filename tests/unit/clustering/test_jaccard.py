@@ -7,6 +7,7 @@ import pytest
 
 from vireid.clustering import jaccard, jaccard_graph
 from vireid.core.errors import ArgumentError
+from vireid.retrieval.rerank import distances
 
 ALL = 1 - 1e-12  # every pair that shares a weight
 
@@ -52,6 +53,8 @@ def dense(graph) -> np.ndarray:
 @pytest.mark.parametrize(("k1", "k2"), [(10, 3), (5, 1), (4, 9), (60, 6), (1, 1)])
 def test_distances_equal_the_loop(k1, k2, monkeypatch):
     monkeypatch.setattr(jaccard, "BLOCK", 300)  # several blocks of rows
+    monkeypatch.setattr(distances, "BLOCK", 300)
+    monkeypatch.setattr(jaccard, "ROWS", 7)
     features = rows()
     np.testing.assert_allclose(
         dense(jaccard_graph(features, k1=k1, k2=k2, eps=ALL)), by_loop(features, k1, k2), rtol=1e-9, atol=1e-12
