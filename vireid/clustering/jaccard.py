@@ -20,8 +20,8 @@ Sparse = Any  # scipy.sparse.csr_matrix, whose operators are not typed
 class _ProductDistances(Distances):
     """Neighbors by Euclidean distance, weights of pairs by the dot product: 2 - 2 x.y, for rows of any norm.
 
-    The third value of an encoding, in place of the largest distance of the row, is the smallest 2 - 2 x.y among its
-    neighbors. It is subtracted, which keeps the normalized weights and prevents an overflow of the exponential.
+    `furthest` is not the largest distance of a row but the smallest 2 - 2 x.y among its neighbors. Subtracting it
+    prevents an overflow of the exponential and keeps the normalized weights.
     """
 
     def __init__(self, features: np.ndarray) -> None:
