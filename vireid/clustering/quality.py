@@ -8,8 +8,6 @@ import numpy as np
 from scipy import sparse
 from scipy.special import gammaln
 
-Sparse = Any  # scipy.sparse matrix, whose operators are not typed
-
 
 def adjusted_rand_index(found: np.ndarray, true: np.ndarray) -> float:
     """Share of image pairs on which two partitions agree, corrected for chance: 1 if equal, about 0 if independent.
@@ -69,7 +67,7 @@ def purity(found: np.ndarray, true: np.ndarray) -> float:
     return float(_contingency(found, true).max(axis=1).sum() / len(found))
 
 
-def _contingency(found: np.ndarray, true: np.ndarray) -> Sparse:
+def _contingency(found: np.ndarray, true: np.ndarray) -> Any:
     """Numbers of images of each pair of labels: (parts of found, parts of true)."""
     assert len(found) == len(true), "two partitions of the same images"
     assert len(found), "at least one image"

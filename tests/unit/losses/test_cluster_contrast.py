@@ -158,18 +158,6 @@ def test_dual_contrast_equals_the_loop_for_two_steps(update):
         torch.testing.assert_close(loss.memory.centroids, memory)
 
 
-def test_rows_that_are_gathered_from_processes_update_as_those_of_one_process():
-    """Rank after rank, each with both views: the memory takes view 0 before view 1."""
-    rows = batch()
-    of_rank = torch.tensor([0, 1, 6, 7, 12, 13, 2, 3, 4, 5, 8, 9, 10, 11, 14, 15, 16])
-    memories = []
-    for order in (torch.arange(17), of_rank):
-        loss = started(DualContrast())
-        loss(**{name: value[order] for name, value in rows.items()})
-        memories.append(loss.memory.centroids)
-    torch.testing.assert_close(*memories)
-
-
 def test_nothing_is_updated_in_evaluation_or_without_gradients():
     loss = started(DualContrast())
     before = loss.memory.centroids.clone()
