@@ -13,15 +13,24 @@ from vireid.core.errors import ArgumentError
 from vireid.retrieval.rerank.distances import BLOCK, Distances, Neighbors
 from vireid.retrieval.rerank.k_reciprocal import SharedWeight, averaged, encode, mutual
 
+ROWS = 128  # rows of a block of distances at least: with fewer, a product of wide rows waits for the memory
 Sparse = Any  # scipy.sparse.csr_matrix, whose operators are not typed
 
 
 class _ProductDistances(Distances):
-    """Neighbors by Euclidean distance, weights of pairs by the dot product: 2 - 2 x.y, for rows of any norm."""
+    """Neighbors by Euclidean distance, weights of pairs by the dot product: 2 - 2 x.y, for rows of any norm.
+
+    `furthest` is not the largest distance of a row but the smallest 2 - 2 x.y among its neighbors. Subtracting it
+    prevents an overflow of the exponential and keeps the normalized weights.
+    """
 
     def __init__(self, features: np.ndarray) -> None:
         super().__init__(features)
         self.products = torch.from_numpy(np.ascontiguousarray(features))
+
+    @property
+    def step(self) -> int:
+        return max(ROWS, super().step)
 
     def pairs(self, left: np.ndarray, right: np.ndarray) -> np.ndarray:
         step, out = max(1, BLOCK // self.products.shape[1]), np.empty(len(left), self.products.numpy().dtype)
@@ -32,7 +41,7 @@ class _ProductDistances(Distances):
         return out
 
     def relative(self, distances: Tensor, furthest: Tensor) -> Tensor:
-        return distances
+        return distances - furthest
 
 
 def jaccard_graph(features: np.ndarray, *, k1: int, k2: int, eps: float) -> Sparse:
@@ -72,15 +81,18 @@ def jaccard_graph(features: np.ndarray, *, k1: int, k2: int, eps: float) -> Spar
             raise ArgumentError(name, f"must be at least 1, got {value}")
     if not 0 <= eps < 1:
         raise ArgumentError("eps", f"must be in [0, 1), got {eps:g}")
+    number = len(features)
+    if not number:
+        return sparse.csr_matrix((0, 0))
     codes = _encodings(features, k1, k2)
-    shared, number = SharedWeight(codes, codes, False), len(features)
+    shared = SharedWeight(codes, codes, False)
     step, parts = max(1, BLOCK // max(number, 1)), []
     for start in range(0, number, step):
         block = shared.jaccard(slice(start, min(start + step, number))).clip(min=0)
         rows, columns = np.nonzero(block <= eps)
         indptr = np.searchsorted(rows, np.arange(len(block) + 1))
         parts.append(sparse.csr_matrix((block[rows, columns], columns, indptr), block.shape))
-    return sparse.vstack(parts, format="csr") if parts else sparse.csr_matrix((0, 0))
+    return sparse.vstack(parts, format="csr")
 
 
 def _encodings(features: np.ndarray, k1: int, k2: int) -> Sparse:
@@ -89,7 +101,7 @@ def _encodings(features: np.ndarray, k1: int, k2: int) -> Sparse:
     near = distances.neighbors(min(k1, number), number, lambda rows, block, furthest: None)
     row = np.repeat(np.arange(number), near.ids.shape[1])
     products = distances.pairs(row, near.ids.ravel()).reshape(near.ids.shape)
-    near = Neighbors(near.ids, products, near.furthest)
+    near = Neighbors(near.ids, products, products.min(axis=1))
     members, inner = mutual(near.ids), mutual(near.ids[:, : round(k1 / 2) + 1])
     codes = encode(distances, near, members, inner, near.furthest, False)
     return averaged(codes, near.ids[:, :k2], False)

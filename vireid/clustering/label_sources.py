@@ -22,8 +22,8 @@ class AnnotatedLabels:
 class DBSCANPseudoLabels:
     """Clusters of the embeddings of each modality, by DBSCAN with the Jaccard distance of k-reciprocal neighbors.
 
-    The training images are clustered again at the start of each epoch. The training receives neither identities nor
-    attributes of persons. Images of no cluster (outliers) take no part in the epoch.
+    The training images are clustered at the start of each epoch. The training receives neither identities nor
+    attributes of persons. Images without a cluster (outliers) take no part in the epoch.
 
     Args:
         eps: Largest Jaccard distance of near images, in (0, 1).
@@ -40,7 +40,7 @@ class DBSCANPseudoLabels:
         ADCA (ACM MM 2022), released code; PGM (CVPR 2023) has the same. Defaults are those for SYSU-MM01.
 
     Departs:
-        Distances are computed in float64 where the release has float32, and only those up to `eps` are stored.
+        Only the distances up to `eps` are stored, in place of an N x N matrix.
 
     Example:
         >>> import numpy as np

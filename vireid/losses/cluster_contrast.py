@@ -110,8 +110,7 @@ class DualContrast(nn.Module):
         losses = self._own_modality(x, labels, modality, memory.centroids.clone())
         terms = {name: _mean(losses, chosen) for name, chosen in rows.items()}
         if self.training and torch.is_grad_enabled():
-            for chosen in rows.values():
-                memory.take(x.detach(), labels, chosen)
+            memory.take(x.detach(), labels, labels >= 0)
         return terms
 
     def _memory_for(self, features: Tensor) -> ClusterMemory:
@@ -269,7 +268,8 @@ class AlternateCrossContrast(DualContrast):
         rows = {"visible": modality == Modality.VISIBLE, "infrared": modality == Modality.INFRARED}
         before = memory.centroids.clone()
         compared = modality == self.compared
-        partners = self.partners.to(labels.device)[labels]
+        self.partners = self.partners.to(labels.device)  # once an epoch: a copy from the host waits for the device
+        partners = self.partners[labels]
         crossed = self._own_modality(x, partners, 1 - modality, before)
         update = self.training and torch.is_grad_enabled()
         if update:
@@ -280,8 +280,7 @@ class AlternateCrossContrast(DualContrast):
         terms = {name: _mean(losses, chosen) for name, chosen in rows.items()}
         terms["cross"] = self.cross_weight * _mean(crossed, compared)
         if update:
-            for chosen in rows.values():
-                memory.take(x.detach(), labels, chosen)
+            memory.take(x.detach(), labels, labels >= 0)
         return terms
 
     def _released(

@@ -60,25 +60,35 @@ class ClusterMemory:
             rows (R, D) L2-normalized, clusters (R,), chosen (R,) bool
         """
         if self.hard:
-            self._move(rows, clusters, self._hardest(rows, clusters, chosen))
-            return
-        rank = occurrences(clusters, chosen)
-        last = int(rank.max()) + 1 if rank.device.type == "cpu" else len(rank)  # reading it would wait for a device
-        for number in range(last):
-            self._move(rows, clusters, chosen & (rank == number))
-
-    def _move(self, rows: Tensor, clusters: Tensor, chosen: Tensor) -> None:
-        """Update with at most one row for each cluster."""
+            chosen = self._hardest(rows, clusters, chosen)
         if rows.device.type == "cpu":
-            rows, clusters = rows[chosen], clusters[chosen]
-            self.centroids[clusters] = self._moved(rows, clusters)
-            return
-        moved = torch.cat([self.centroids, self.centroids.new_zeros(1, rows.shape[1])])
-        target = torch.where(chosen, clusters, len(self.centroids))  # the last row takes what is not chosen
-        self.centroids = moved.index_copy(0, target, self._moved(rows, clusters.clamp_min(0)))[:-1]
+            self._by_occurrence(rows, clusters, chosen)
+        else:
+            self._scan(rows, clusters, chosen, steps=1 if self.hard else len(rows))
 
-    def _moved(self, rows: Tensor, clusters: Tensor) -> Tensor:
-        return l2_normalize(self.old * self.centroids[clusters] + self.new * rows)
+    def _by_occurrence(self, rows: Tensor, clusters: Tensor, chosen: Tensor) -> None:
+        """Update with the first row of each cluster, then with the second ones, and so on."""
+        rank = occurrences(clusters, chosen)
+        for number in range(int(rank.max()) + 1 if len(rank) else 0):
+            now = rank == number
+            self.centroids[clusters[now]] = self._moved(self.centroids[clusters[now]], rows[now])
+
+    def _scan(self, rows: Tensor, clusters: Tensor, chosen: Tensor, steps: int) -> None:
+        """The same for `steps` rows of each cluster, without reading a value, which would wait for the device."""
+        slot = torch.where(chosen, clusters, len(self.centroids))  # the last slot takes what is not chosen
+        order = torch.argsort(slot, stable=True)
+        slot, rows = slot[order], rows[order]
+        first, end = torch.searchsorted(slot, slot), torch.searchsorted(slot, slot, right=True)
+        padded = torch.cat([self.centroids, self.centroids.new_zeros(1, rows.shape[1])])
+        state = padded[slot]  # the rows of a cluster all hold its centroid
+        for number in range(steps):
+            at = first + number
+            moved = self._moved(state, rows[at.clamp_max(len(rows) - 1)])
+            state = torch.where((at < end).unsqueeze(1), moved, state)
+        self.centroids = padded.index_copy(0, slot, state)[:-1]
+
+    def _moved(self, centroids: Tensor, rows: Tensor) -> Tensor:
+        return l2_normalize(self.old * centroids + self.new * rows).to(centroids.dtype)
 
     def _hardest(self, rows: Tensor, clusters: Tensor, chosen: Tensor) -> Tensor:
         """The chosen row of each cluster that is least similar to its centroid, (R,) bool."""

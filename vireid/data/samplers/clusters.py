@@ -73,8 +73,8 @@ class ClusterSampler:
     """Images of clusters of each modality: K images of each of several visible and several infrared clusters.
 
     Each modality runs through its clusters in random order, again and again. Of a cluster it draws one image, and K - 1
-    from the images of the other cameras; if it has none of these, from its other images. It draws with replacement if
-    these are fewer than K. Visible and infrared clusters of a batch have no relation. Outliers (label -1) take no part.
+    from the images of the other cameras; without such images, from its other images. It draws with replacement if these
+    are fewer than K. Visible and infrared clusters of a batch have no relation. Outliers (label -1) take no part.
 
     The batches of an epoch are a function of (seed, epoch) and the labels. With several processes, each has a part of
     the clusters of the same global batch. Visible rows come first.
@@ -90,7 +90,7 @@ class ClusterSampler:
         world: Number of processes.
 
     Raises:
-        ArgumentError: For numbers of images that are not a multiple of `instances`.
+        ArgumentError: For numbers of images that are not multiples of `instances`.
         DataError: For numbers of clusters that cannot be shared by the processes; from `set_labels`, if there are fewer
             clusters than a batch needs.
 
