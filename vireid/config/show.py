@@ -68,6 +68,7 @@ def differences(old: str, checked: CheckedConfig) -> list[str]:
     if stored is None:
         return ["the stored config cannot be read"]
     older = {setting.key: _plain(setting.default) for setting in SETTINGS.values() if len(setting.path) == 1}
+    older |= {slot.key: dict(slot.default) for slot in SLOTS if slot.default and len(slot.path) == 1}
     paths = {key for key, _, _ in path_values(checked)}
     return list(_differences({**older, **stored}, resolved_tree(checked), "", paths))
 
@@ -79,6 +80,12 @@ def _stored(text: str) -> dict[str, Any] | None:
         return None
     use_current_names(parsed.value)
     return parsed.value
+
+
+def started_from(old: str) -> str | None:
+    """WEIGHTS of a stored configuration, from which its training started."""
+    weights = (_stored(old) or {}).get("WEIGHTS")
+    return weights if isinstance(weights, str) else None
 
 
 NAMED = ("COMPILE",)  # settings that may differ and change the last digits of a continued run

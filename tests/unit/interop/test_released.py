@@ -163,5 +163,5 @@ def test_paenet_is_mmd_with_the_released_adapter():
 
 
 def test_the_converter_knows_every_release():
-    wanted = "agw caj ddag deen hct hct_parts mmd mpanet mclnet mce paenet"
+    wanted = "adca pgm agw caj ddag deen hct hct_parts mmd mpanet mclnet mce paenet"
     assert set(wanted.split()) <= set(families())

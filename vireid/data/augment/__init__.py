@@ -1,12 +1,14 @@
 """Augmentations of uint8 batches on the device."""
 
 from vireid.data.augment.color import ChannelAdaptiveGray, ChannelExchange, LocalGrayscale, RandomGrayscale
+from vireid.data.augment.jitter import ColorJitter
 from vireid.data.augment.thermal import JitterOrBlur
 from vireid.data.augment.transforms import HorizontalFlip, PadCrop, RandomErasing
 
 __all__ = [
     "ChannelAdaptiveGray",
     "ChannelExchange",
+    "ColorJitter",
     "HorizontalFlip",
     "JitterOrBlur",
     "LocalGrayscale",
