@@ -58,8 +58,9 @@ def mix_to_gray(images: Tensor, weights: Tensor) -> Tensor:
     Shape:
         images (B, 3, H, W) in [0, 1] on any device, weights (B, 3) on the CPU -> (B, 3, H, W), an expanded view
     """
-    weights = send(weights.to(images.dtype), images.device).view(-1, 3, 1, 1)
-    return (images * weights).sum(dim=1, keepdim=True).expand_as(images)
+    red, green, blue = images.unbind(dim=1)
+    first, second, third = send(weights.to(images.dtype), images.device).view(-1, 3, 1, 1).unbind(dim=1)
+    return (red * first + green * second + blue * third).unsqueeze(1).expand_as(images)
 
 
 @AUGMENTATIONS.register

@@ -91,4 +91,5 @@ class GlobalPartHead(nn.Module):
                     " and a rest; change NUM_PARTS, or SIZE so that the map (the images / 16) is higher"
                 ]
             )
-        return torch.stack([part.mean(dim=(2, 3)) for part in feature_map.split(rows, dim=2)], dim=1)
+        parts = [feature_map[:, :, top : top + rows] for top in range(0, height, rows)]
+        return torch.stack([part.mean(dim=(2, 3)) for part in parts], dim=1)
