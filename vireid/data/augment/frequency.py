@@ -100,7 +100,9 @@ class _FromOtherModality(Augmentation):
         self.probability, self.same_identity, self.target = checked_probability(probability), same_identity, target
 
     def chosen_rows(self, batch: Batch, generator: Generator) -> Tensor:
-        """Draw the rows to change: (N,) int64 on the CPU."""
+        """Draw the rows to change: (N,) int64 on the CPU; none in an epoch without this step."""
+        if not len(batch):
+            return torch.arange(0)
         modality = batch.host_columns()[0]
         drawn = torch.rand(len(batch), generator=generator) < self.probability
         return (drawn & torch.isin(modality, torch.tensor(TARGETS[self.target]))).nonzero().squeeze(1)
@@ -146,9 +148,9 @@ class FourierAmplitudeSwap(_FromOtherModality):
         return int(self.beta * min(size))
 
     def enhance(self, images: Tensor, batch: Batch, *, generator: Generator) -> Tensor:
-        if not len(images):
-            return images  # an epoch without this step
         chosen = self.chosen_rows(batch, generator)
+        if not len(chosen):
+            return images  # an FFT needs at least one image
         partners = choose_partners(batch, chosen, same_identity=self.same_identity, generator=generator)
         window = square_window(_size(images), self.radius(_size(images)), images.device)
         rows = send(chosen, images.device)
@@ -208,6 +210,8 @@ class FrequencyBandGray(Augmentation):
         draws = numpy_generator_from(generator)
         numbers = WEIGHT_LAWS["dirichlet"](draws, len(images) * self.bands, self.concentration)
         weights = channel_weights(torch.from_numpy(numbers)).view(len(images), self.bands, 3)[drawn]
+        if not len(weights):
+            return images  # an FFT needs at least one image
         rows = send(drawn.nonzero().squeeze(1), images.device)
         images[rows] = mix_bands(images[rows], weights).clamp(0, 1)
         return images
@@ -288,9 +292,9 @@ class LowFrequencyStatistics(_FromOtherModality):
         self.ratio, self.noise = ratio, noise
 
     def enhance(self, images: Tensor, batch: Batch, *, generator: Generator) -> Tensor:
-        if not len(images):
-            return images  # an epoch without this step
         chosen = self.chosen_rows(batch, generator)
+        if not len(chosen):
+            return images  # an FFT needs at least one image
         partners = choose_partners(batch, chosen, same_identity=self.same_identity, generator=generator)
         noise = send(torch.randn(2, len(chosen), 1, generator=generator) * self.noise, images.device)
         rows = send(chosen, images.device)

@@ -170,6 +170,13 @@ def test_epochs_may_be_limited():
 
 
 @pytest.mark.parametrize("step", STEPS)
+def test_nothing_changes_where_no_image_is_drawn(step):
+    batch = tiny_batch(size=(24, 12))
+    values = batch.images.sigmoid()
+    assert torch.equal(step(probability=0.0).enhance(values.clone(), batch, generator=torch_generator(0)), values)
+
+
+@pytest.mark.parametrize("step", STEPS)
 def test_no_step_reads_a_value_from_the_device(step):
     """The meta device has no values: reading one fails."""
     batch = pixels_batch().to("meta")
