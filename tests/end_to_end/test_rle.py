@@ -1,12 +1,14 @@
-"""RLE learns on each dataset; a run in pieces ends in the same bits as a whole one."""
+"""RLE learns on each dataset; a run in pieces ends in the same bits as a whole one; plug-ins train with a method."""
 
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
 
+CONFIGS = Path(__file__).parents[2] / "configs"
 SIZE = ("SIZE", "[96, 32]")  # thirds need a map of 6 rows
 LEARNED = ("id", "part_id", "triplet", "part_triplet")
 
@@ -31,3 +33,15 @@ def test_a_run_in_pieces_equals_a_whole_one(small, state, tmp_path):
     assert ours.keys() == theirs.keys()
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
     assert len(records) == 2
+
+
+@pytest.mark.slow
+def test_both_plugins_train_with_a_method_with_views(train, tmp_path):
+    bases = [CONFIGS / "sysu/caj.yml", *(CONFIGS / "plugins" / f"{name}.yml" for name in ("rle", "frequency"))]
+    config = tmp_path / "joined.yml"
+    config.write_text(f"_BASE_: [{', '.join(map(str, bases))}]\n")
+    network = ("MODEL.BACKBONE.ARCH", "test_resnet", "MODEL.BACKBONE.PRETRAINED", False)
+    run = tmp_path / "run"
+    steps = ("SAMPLER.STEPS", 2, "SAMPLER.PER_MODALITY", 2, "SOLVER.EPOCHS", 1, "SOLVER.SCHEDULE.WARMUP", 0)
+    assert train(run, *network, *steps, "SOLVER.SCHEDULE.DROPS", "[]", config=str(config)) == 0
+    assert (run / "metrics.json").is_file()
