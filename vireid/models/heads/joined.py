@@ -49,6 +49,7 @@ class JoinedEmbedding(nn.Module):
         if not 0 <= share_bn <= 1:
             raise ArgumentError("share_bn", f"must be in 0 .. 1, got {share_bn}")
         self.share_bn = share_bn
+        self.conditions = {"share_of_features_bn": f"{share_bn:g}"}
         self.dims = {"features_joined": 2 * feature_dim}
 
     def forward(self, features: Tensor, features_bn: Tensor) -> dict[str, Tensor]:

@@ -31,6 +31,7 @@ def test_a_half_is_what_two_fields_give():
         with torch.no_grad():
             embeddings.append(net.eval().embed(tiny_batch()))
     torch.testing.assert_close(*embeddings)
+    assert net.conditions == {"share_of_features_bn": "0.5"}, "numbers carry the share"
 
 
 @pytest.mark.parametrize("share", [-0.1, 1.1])
