@@ -112,18 +112,20 @@ def check_augmentation(entry: Entry) -> None:
         rows, columns = (torch.arange(size).expand(len(batch), -1).clone() for size in (height, width))
         rows, columns = step.locate(rows, columns, size=(height, width), generator=generator)
         pixels = step.color(batch.images.mul(60).clamp(0, 255).byte(), batch, generator=generator)
+        values = step.enhance(batch.images.sigmoid(), batch, generator=generator)
         images = step.paint(batch.images.clone(), batch, generator=generator)
-        return rows, columns, images, pixels
+        return rows, columns, images, pixels, values
 
     first = run(0)
     shape = tuple(batch.images.shape)
-    assert [tuple(t.shape) for t in first] == [(len(batch), height), (len(batch), width), shape, shape]
+    assert [tuple(t.shape) for t in first] == [(len(batch), height), (len(batch), width), shape, shape, shape]
+    assert all(torch.isfinite(t).all() for t in first), "not finite"
     assert all(torch.equal(a, b) for a, b in zip(first, run(0), strict=True)), "not a function of the generator"
     assert any(not torch.equal(a, b) for a, b in zip(first, run(1), strict=True)), (
         "it changes nothing, or not at random"
     )
     shifts = [first[0] - torch.arange(height), first[1] - torch.arange(width), first[2] - batch.images]
-    shifts += [(first[3] != batch.images.mul(60).clamp(0, 255).byte()).any(dim=1)]
+    shifts += [(first[3] != batch.images.mul(60).clamp(0, 255).byte()).any(dim=1), first[4] - batch.images.sigmoid()]
     assert any(len(shift.flatten(1).unique(dim=0)) > 1 for shift in shifts), "every image got the same draw"
 
 
