@@ -66,6 +66,7 @@ def _small_components(static: StaticCheck) -> list[Problem]:
         *protocols,
         *extras,
         components.one("SIMILARITY"),
+        components.one("LABELS"),
         components.one("DATA"),
     ]
     for component in independent:

@@ -9,6 +9,7 @@ from typing import Any
 from vireid.config.checked import Components
 from vireid.config.component import Component, construct, parameters
 from vireid.config.load import Config
+from vireid.config.schema import SETTINGS
 from vireid.core.binding import requested
 from vireid.core.errors import ConfigError, Problem
 from vireid.core.fields import ATTRIBUTE_FIELDS, BATCH_FIELDS, MODEL_FIELDS
@@ -43,7 +44,8 @@ class ModelBuilder:
 
     def __init__(self, config: Config, components: Components, info: DatasetInfo, *, dry: bool) -> None:
         self.config, self.components, self.dry = config, components, dry
-        self.values: dict[str, Any] = {**asdict(info), "image_size": tuple(config.SIZE)}
+        size = config.SIZE if isinstance(config.SIZE, (list, tuple)) else SETTINGS["SIZE"].default  # reported if wrong
+        self.values: dict[str, Any] = {**asdict(info), "image_size": tuple(size)}
         self.widths: dict[str, int] = {}
         self.provided: set[str] = set(MODEL_FIELDS)
         self.complete = False
