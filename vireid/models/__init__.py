@@ -16,6 +16,7 @@ from vireid.models.heads import (
     IdentityHead,
     NeckHead,
     PartAttentionHead,
+    PartTokenHead,
     PatternHead,
     StripeHead,
 )
@@ -38,6 +39,7 @@ __all__ = [
     "ModalityAlleviation",
     "NeckHead",
     "PartAttentionHead",
+    "PartTokenHead",
     "PatternHead",
     "ProgressiveAttributeEmbedding",
     "ReleasedPAE",

@@ -4,6 +4,7 @@ from vireid.models.heads.attributes import AttributeClassifier, AttributeHead
 from vireid.models.heads.identity import IdentityHead
 from vireid.models.heads.neck import NeckHead
 from vireid.models.heads.part_attention import PartAttentionHead
+from vireid.models.heads.part_tokens import PartTokenHead
 from vireid.models.heads.patterns import PatternHead
 from vireid.models.heads.stripes import StripeHead
 
@@ -13,6 +14,7 @@ __all__ = [
     "IdentityHead",
     "NeckHead",
     "PartAttentionHead",
+    "PartTokenHead",
     "PatternHead",
     "StripeHead",
 ]
