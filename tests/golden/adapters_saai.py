@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from random import Random
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from vireid.core.fields import BATCH_FIELDS
 from vireid.core.types import Progress
+from vireid.data.augment.color import KEEP, copy_channels
 from vireid.engine.optim import Adam, WarmupSteps, set_learning_rate
 from vireid.layers.norms import ModalityNeck
 from vireid.layers.parts import masked_means
@@ -213,7 +215,16 @@ def saai_head(case: Case) -> None:
             same(value, arrays[name], tolerance, f"{name}, {dtype}")
 
 
-# -- rates and sampler -----------------------------------------------------------------------------------------------
+# -- augmentation, rates and sampler ---------------------------------------------------------------------------------
+
+
+@adapter("saai", "saai_channel_copy")
+def saai_channel_copy(case: Case) -> None:
+    """One draw of 0 .. 10 for each image: 0, 1 and 2 are channels."""
+    draw, images = Random(case.params["seed"]), tensor(case.arrays["images"])
+    choice = torch.tensor([number if number < 3 else KEEP for number in (draw.randint(0, 10) for _ in images)])
+    np.testing.assert_array_equal(copy_channels(images, choice).numpy(), case.arrays["out"])
+    assert draw.random() == case.arrays["next_random"]
 
 
 @adapter("saai", "saai_schedules")

@@ -1,11 +1,12 @@
 """Augmentations of uint8 batches on the device."""
 
-from vireid.data.augment.color import ChannelAdaptiveGray, ChannelExchange, LocalGrayscale, RandomGrayscale
+from vireid.data.augment.color import ChannelAdaptiveGray, ChannelCopy, ChannelExchange, LocalGrayscale, RandomGrayscale
 from vireid.data.augment.thermal import JitterOrBlur
 from vireid.data.augment.transforms import HorizontalFlip, PadCrop, RandomErasing
 
 __all__ = [
     "ChannelAdaptiveGray",
+    "ChannelCopy",
     "ChannelExchange",
     "HorizontalFlip",
     "JitterOrBlur",
