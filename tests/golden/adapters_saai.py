@@ -8,16 +8,21 @@ from random import Random
 import numpy as np
 import torch
 from adapters_losses import MPA_LOSS, GivenMap, leaf, same, tensor
-from adapters_mpanet import batch_of, mpanet_sampler
-from adapters_networks import MPA
+from adapters_metrics import percent
+from adapters_mpanet import batch_of, modality_of, mpanet_sampler
+from adapters_networks import MPA, mpa_recipe, shapes_of
 from runner import Case, adapter
 from torch import Tensor
 
+import vireid
 from vireid.core.fields import BATCH_FIELDS
-from vireid.core.types import Progress
+from vireid.core.types import Batch, Progress
 from vireid.data.augment.color import KEEP, copy_channels
 from vireid.engine.optim import Adam, WarmupSteps, set_learning_rate
-from vireid.layers.norms import ModalityNeck
+from vireid.evaluation import evaluate_distances
+from vireid.evaluation.protocols.sysu import SYSU_GALLERY
+from vireid.interop import released
+from vireid.layers.norms import ModalityNeck, l2_normalize
 from vireid.layers.parts import masked_means
 from vireid.losses.distillation import ModalityMutualLearning
 from vireid.losses.identity import IdentityCrossEntropy
@@ -27,6 +32,7 @@ from vireid.models.cross_modality_net import CrossModalityNet
 from vireid.models.heads.part_tokens import PartTokenHead
 from vireid.models.inserts.modality import ModalityAlleviationBlock
 from vireid.models.pooling import AveragePool
+from vireid.retrieval import AffinityInference, Similarity
 
 KINDS = {"l2": "l2", "cos": "inner_product"}  # name of the diversity in the release: ours
 
@@ -213,6 +219,109 @@ def saai_head(case: Case) -> None:
         }
         for name, value in found.items():
             same(value, arrays[name], tolerance, f"{name}, {dtype}")
+
+
+# -- the whole network and its evaluation ----------------------------------------------------------------------------
+
+ATTENTIONS = {0: (), 1: ("STAGE4",), 2: ("STAGE3", "STAGE4")}  # modality_attention: stages that an alleviation follows
+
+
+def whole_of(params: Mapping) -> tuple[CrossModalityNet, dict[str, Tensor]]:
+    """The network of the shipped config with weights by the recipe, and these weights under the released names."""
+    parts, stages = params["num_parts"], ATTENTIONS[params["modality_attention"]]
+    absent = [f".MAM{stage[-1]}." for stage in ATTENTIONS[2] if stage not in stages]
+    shapes = shapes_of("saai", params["num_classes"])
+    shapes["attn_pool.part_tokens"] = (parts, shapes["attn_pool.part_tokens"][1])
+    width = shapes["bn_neck.bn_neck_v.weight"][0]
+    changed = {width: (parts + 1) * shapes["attn_pool.part_tokens"][1]}
+    shapes = {name: tuple(changed.get(size, size) for size in shape) for name, shape in shapes.items()}
+    shapes = {name: shape for name, shape in shapes.items() if not any(module in name for module in absent)}
+    weights = mpa_recipe(shapes, params["recipe_seed"])
+    overrides = {f"MODEL.BACKBONE.INSERTS.{stage}.NAME": "none" for stage in set(ATTENTIONS[2]) - set(stages)}
+    net = vireid.create_model(
+        "saai", num_ids=params["num_classes"], overrides={**overrides, "MODEL.HEADS.ID.NUM_PARTS": parts}
+    )
+    places = {name: released.LAYOUTS["saai"].place(name) for name in weights}
+    net.load_state_dict({place.name: weights[name] for name, place in places.items() if place is not None})
+    return net.double(), weights
+
+
+def images_of(params: Mapping) -> np.ndarray:
+    """Four images of the size of the release, drawn as the index says."""
+    return np.random.default_rng(params["image_seed"]).standard_normal((4, 3, 288, 144)).astype(np.float32)
+
+
+@adapter("saai", "saai_model_eval")
+def saai_model_eval(case: Case) -> None:
+    arrays, net = case.arrays, whole_of(case.params)[0].eval()
+    modality = modality_of(arrays["cam_ids"])
+    zeros = torch.zeros_like(modality)
+    channels = arrays["map_part"].shape[1]
+    for dtype in (torch.float64, torch.float32):
+        net.to(dtype)
+        images = tensor(images_of(case.params)[: len(modality)], dtype)
+        with torch.no_grad():
+            fields = net(Batch(images, zeros, modality, zeros, zeros, zeros)).values
+        step = fields["feature_map"].shape[1] // channels
+        for name, value in {"map_part": fields["feature_map"][:, ::step], "feat": fields["features_bn"]}.items():
+            largest = float(np.abs(arrays[name]).max())  # `feat` is stored in float32
+            close = {"rtol": 1e-5, "atol": 1e-6} if dtype == torch.float64 else {"rtol": 1e-3, "atol": 1e-3 * largest}
+            same(value, arrays[name], close, f"{name}, {dtype}")
+
+
+@adapter("saai", "saai_model_train")
+def saai_model_train(case: Case) -> None:
+    arrays, params, close = case.arrays, case.params, {"rtol": 1e-4, "atol": 1e-9}
+    net, weights = whole_of(params)
+    mutual = mutual_of({name.replace(".", "_"): value for name, value in weights.items()}, params["update_rate"])
+    objective = objective_of(net, mutual, params).double()
+    images = leaf(images_of(params)[: len(arrays["labels"])], torch.float64)
+    batch = batch_of(images, arrays)
+    total, logged = objective(batch, net.train()(batch), Progress())
+    total.backward()
+    same(total, arrays["loss"], close, "loss")
+    check_terms(logged, case, close)
+    grads = released.to_released("saai", {name: p.grad for name, p in net.named_parameters() if p.grad is not None})
+    assert images.grad is not None
+    found = {
+        "grad_image_part": images.grad[:, :, ::16, ::16],
+        "grad_conv1": grads["backbone.conv1.weight"],
+        "grad_part_tokens_part": grads["attn_pool.part_tokens"][:, ::16],
+        "grad_pos_part": grads["attn_pool.pos_embeding"][::9, ::64],
+        "grad_mam3_reduce_part": grads["backbone.MAM3.channel_attention.0.weight"][:, ::16],
+    }
+    for name, grad in found.items():
+        ours, stored = grad.numpy(), arrays[name].astype(np.float64)
+        assert ours.shape == stored.shape, name
+        cosine = (ours * stored).sum() / np.linalg.norm(ours) / np.linalg.norm(stored)
+        assert cosine > 0.9999, f"{name}: {cosine}"
+        np.testing.assert_allclose(np.linalg.norm(ours), np.linalg.norm(stored), rtol=1e-3, err_msg=name)
+    same(mutual.visible_copy[:, ::97], arrays["ema_visible_after_part"], close, "visible copy")
+
+
+@adapter("saai", "saai_eval_sysu")
+def saai_eval_sysu(case: Case) -> None:
+    """Affinity inference is done for each trial's gallery by itself; 0, 0: without it."""
+    stored = case.arrays
+    queries, gallery = (l2_normalize(tensor(stored[name], torch.float64)).numpy() for name in ("qf", "gf"))
+    choices = stored["first_choice"]
+    for key in (key for key in stored if key.startswith(("all_", "indoor_"))):
+        mode, k1, k2 = key.split("_")
+        rerank = AffinityInference(k1=int(k1), k2=int(k2)) if int(k1) else Similarity()
+        cameras, results = SYSU_GALLERY[mode], []
+        for trial in range(choices.shape[2]):
+            named = choices[stored["g_cams"] - 1, stored["g_ids"] - 1, trial]
+            drawn = np.isin(stored["g_cams"], cameras) & (named == stored["g_numbers"])
+            scores = evaluate_distances(
+                -rerank(queries, gallery[drawn]),
+                stored["q_ids"],
+                stored["g_ids"][drawn],
+                stored["q_cams"],
+                stored["g_cams"][drawn],
+                protocol="sysu",
+            )
+            results.append(percent(scores))
+        np.testing.assert_allclose(np.mean(results, axis=0), stored[key], rtol=1e-9, atol=0, err_msg=key)
 
 
 # -- augmentation, rates and sampler ---------------------------------------------------------------------------------
