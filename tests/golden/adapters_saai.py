@@ -246,9 +246,10 @@ def whole_of(params: Mapping) -> tuple[CrossModalityNet, dict[str, Tensor]]:
     return net.double(), weights
 
 
-def images_of(params: Mapping) -> np.ndarray:
-    """Four images of the size of the release, drawn as the index says."""
-    return np.random.default_rng(params["image_seed"]).standard_normal((4, 3, 288, 144)).astype(np.float32)
+def images_of(case: Case) -> np.ndarray:
+    """The first images that the index says to draw, of the size of the release."""
+    shape = (len(case.arrays["cam_ids"]), 3, 288, 144)
+    return np.random.default_rng(case.params["image_seed"]).standard_normal(shape).astype(np.float32)
 
 
 @adapter("saai", "saai_model_eval")
@@ -259,7 +260,7 @@ def saai_model_eval(case: Case) -> None:
     channels = arrays["map_part"].shape[1]
     for dtype in (torch.float64, torch.float32):
         net.to(dtype)
-        images = tensor(images_of(case.params)[: len(modality)], dtype)
+        images = tensor(images_of(case), dtype)
         with torch.no_grad():
             fields = net(Batch(images, zeros, modality, zeros, zeros, zeros)).values
         step = fields["feature_map"].shape[1] // channels
@@ -269,13 +270,22 @@ def saai_model_eval(case: Case) -> None:
             same(value, arrays[name], close, f"{name}, {dtype}")
 
 
+STORED_GRADIENTS = {  # name: tensor of the release, and the part of its gradient that is stored
+    "grad_image_part": ("image", np.s_[:, :, ::16, ::16]),
+    "grad_conv1": ("backbone.conv1.weight", np.s_[:]),
+    "grad_part_tokens_part": ("attn_pool.part_tokens", np.s_[:, ::16]),
+    "grad_pos_part": ("attn_pool.pos_embeding", np.s_[::9, ::64]),
+    "grad_mam3_reduce_part": ("backbone.MAM3.channel_attention.0.weight", np.s_[:, ::16]),
+}
+
+
 @adapter("saai", "saai_model_train")
 def saai_model_train(case: Case) -> None:
     arrays, params, close = case.arrays, case.params, {"rtol": 1e-4, "atol": 1e-9}
     net, weights = whole_of(params)
     mutual = mutual_of({name.replace(".", "_"): value for name, value in weights.items()}, params["update_rate"])
     objective = objective_of(net, mutual, params).double()
-    images = leaf(images_of(params)[: len(arrays["labels"])], torch.float64)
+    images = leaf(images_of(case), torch.float64)
     batch = batch_of(images, arrays)
     total, logged = objective(batch, net.train()(batch), Progress())
     total.backward()
@@ -283,15 +293,10 @@ def saai_model_train(case: Case) -> None:
     check_terms(logged, case, close)
     grads = released.to_released("saai", {name: p.grad for name, p in net.named_parameters() if p.grad is not None})
     assert images.grad is not None
-    found = {
-        "grad_image_part": images.grad[:, :, ::16, ::16],
-        "grad_conv1": grads["backbone.conv1.weight"],
-        "grad_part_tokens_part": grads["attn_pool.part_tokens"][:, ::16],
-        "grad_pos_part": grads["attn_pool.pos_embeding"][::9, ::64],
-        "grad_mam3_reduce_part": grads["backbone.MAM3.channel_attention.0.weight"][:, ::16],
-    }
-    for name, grad in found.items():
-        ours, stored = grad.numpy(), arrays[name].astype(np.float64)
+    grads["image"] = images.grad
+    for name in (name for name in arrays if name.startswith("grad_")):  # of MAM3 only where it exists
+        released_name, part = STORED_GRADIENTS[name]
+        ours, stored = grads[released_name][part].numpy(), arrays[name].astype(np.float64)
         assert ours.shape == stored.shape, name
         cosine = (ours * stored).sum() / np.linalg.norm(ours) / np.linalg.norm(stored)
         assert cosine > 0.9999, f"{name}: {cosine}"
