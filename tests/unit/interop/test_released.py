@@ -173,5 +173,5 @@ def test_the_necks_of_saai_keep_their_modality():
 
 
 def test_the_converter_knows_every_release():
-    wanted = "agw caj ddag deen hct hct_parts mmd mpanet mclnet mce paenet saai"
+    wanted = "adca pgm agw caj ddag deen hct hct_parts mmd mpanet mclnet mce paenet saai"
     assert set(wanted.split()) <= set(families())

@@ -1,6 +1,7 @@
 """Augmentations of uint8 batches on the device."""
 
 from vireid.data.augment.color import ChannelAdaptiveGray, ChannelCopy, ChannelExchange, LocalGrayscale, RandomGrayscale
+from vireid.data.augment.jitter import ColorJitter
 from vireid.data.augment.thermal import JitterOrBlur
 from vireid.data.augment.transforms import HorizontalFlip, PadCrop, RandomErasing
 
@@ -8,6 +9,7 @@ __all__ = [
     "ChannelAdaptiveGray",
     "ChannelCopy",
     "ChannelExchange",
+    "ColorJitter",
     "HorizontalFlip",
     "JitterOrBlur",
     "LocalGrayscale",
