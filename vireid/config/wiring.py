@@ -9,7 +9,6 @@ from typing import Any
 from vireid.config.checked import Components
 from vireid.config.component import Component, construct, parameters
 from vireid.config.load import Config
-from vireid.config.schema import SETTINGS
 from vireid.core.binding import requested
 from vireid.core.errors import ConfigError, Problem
 from vireid.core.fields import ATTRIBUTE_FIELDS, BATCH_FIELDS, MODEL_FIELDS
@@ -34,6 +33,7 @@ class ModelBuilder:
         components: Its components.
         info: Numbers of the dataset.
         dry: Build without stored weights.
+        image_size: (H, W) of the images; None: SIZE of the configuration, which must be valid.
 
     Attributes:
         widths: Width of each field that is known.
@@ -42,10 +42,17 @@ class ModelBuilder:
         problems: What constructors refused.
     """
 
-    def __init__(self, config: Config, components: Components, info: DatasetInfo, *, dry: bool) -> None:
+    def __init__(
+        self,
+        config: Config,
+        components: Components,
+        info: DatasetInfo,
+        *,
+        dry: bool,
+        image_size: tuple[int, int] | None = None,
+    ) -> None:
         self.config, self.components, self.dry = config, components, dry
-        size = config.SIZE if isinstance(config.SIZE, (list, tuple)) else SETTINGS["SIZE"].default  # reported if wrong
-        self.values: dict[str, Any] = {**asdict(info), "image_size": tuple(size)}
+        self.values: dict[str, Any] = {**asdict(info), "image_size": image_size or tuple(config.SIZE)}
         self.widths: dict[str, int] = {}
         self.provided: set[str] = set(MODEL_FIELDS)
         self.complete = False

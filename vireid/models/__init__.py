@@ -18,6 +18,7 @@ from vireid.models.heads import (
     JoinedEmbedding,
     NeckHead,
     PartAttentionHead,
+    PartTokenHead,
     PatternHead,
     StripeHead,
 )
@@ -42,6 +43,7 @@ __all__ = [
     "ModalityAlleviation",
     "NeckHead",
     "PartAttentionHead",
+    "PartTokenHead",
     "PatternHead",
     "ProgressiveAttributeEmbedding",
     "ReleasedPAE",

@@ -33,7 +33,7 @@ To add a release:
    config automatically.
 """
 
-from vireid.interop.released import adca, agw, ddag, deen, hct, mce, mclnet, mmd, mpanet, paenet, rle
+from vireid.interop.released import adca, agw, ddag, deen, hct, mce, mclnet, mmd, mpanet, paenet, rle, saai
 from vireid.interop.released.convert import Release, identities, release, to_ours, to_released
 from vireid.interop.released.layout import LAYOUTS, Key, Layout
 
@@ -62,6 +62,7 @@ __all__ = [
     "paenet",
     "release",
     "rle",
+    "saai",
     "to_ours",
     "to_released",
 ]

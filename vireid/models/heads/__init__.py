@@ -6,6 +6,7 @@ from vireid.models.heads.identity import IdentityHead
 from vireid.models.heads.joined import JoinedEmbedding
 from vireid.models.heads.neck import NeckHead
 from vireid.models.heads.part_attention import PartAttentionHead
+from vireid.models.heads.part_tokens import PartTokenHead
 from vireid.models.heads.patterns import PatternHead
 from vireid.models.heads.stripes import StripeHead
 
@@ -17,6 +18,7 @@ __all__ = [
     "JoinedEmbedding",
     "NeckHead",
     "PartAttentionHead",
+    "PartTokenHead",
     "PatternHead",
     "StripeHead",
 ]
