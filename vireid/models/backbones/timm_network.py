@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import timm
+from timm.data.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from torch import nn
 
 from vireid.core.errors import ArgumentError, CheckpointError, nearest
@@ -15,6 +16,8 @@ from vireid.core.paths import normalized_path
 from vireid.core.weight_files import best_mapping, read_mappings
 
 log = logging.getLogger(__name__)
+
+_NORMALIZATION = {"mean": IMAGENET_DEFAULT_MEAN, "std": IMAGENET_DEFAULT_STD}
 
 
 def create(arch: str, *, pretrained: bool = False, weights: str | None = None, **options: Any) -> nn.Module:
@@ -50,7 +53,20 @@ def create(arch: str, *, pretrained: bool = False, weights: str | None = None, *
         raise CheckpointError(text) from error
     if weights is not None:
         load_weights(model, normalized_path(weights))
+    if pretrained or weights is not None:
+        _warn_of_normalization(model, arch)
     return model
+
+
+def _warn_of_normalization(model: nn.Module, arch: str) -> None:
+    """Log a warning if the weights of a network were trained on images of another normalization than ImageNet's."""
+    settings: Any = model.pretrained_cfg
+    mean, std = (tuple(settings.get(key) or default) for key, default in _NORMALIZATION.items())
+    if (mean, std) != (IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD):
+        text = (
+            "the weights of %s were trained on images of mean %s and std %s; images are normalized by ImageNet's mean"
+        )
+        log.warning(f"{text} %s and std %s here", arch, mean, std, IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD)
 
 
 def in_modules(arch: str, modules: Iterable[str]) -> bool:
