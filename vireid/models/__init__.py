@@ -8,7 +8,7 @@ from vireid.models.adapters import (
     SpatialAttentionStage,
 )
 from vireid.models.attribute_source import AttributeSource
-from vireid.models.backbones import DiverseBackbone, TwoStreamBackbone, TwoStreamViT
+from vireid.models.backbones import DiverseBackbone, TwoStreamBackbone, TwoStreamSwin, TwoStreamViT
 from vireid.models.cross_modality_net import CrossModalityNet
 from vireid.models.heads import (
     AttributeClassifier,
@@ -44,5 +44,6 @@ __all__ = [
     "SpatialAttentionStage",
     "StripeHead",
     "TwoStreamBackbone",
+    "TwoStreamSwin",
     "TwoStreamViT",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -72,6 +73,15 @@ def _warn_of_normalization(model: nn.Module, arch: str) -> None:
 def in_modules(arch: str, modules: Iterable[str]) -> bool:
     """Whether a timm model is defined in one of these modules of timm ("vision_transformer")."""
     return timm.models.is_model_in_modules(arch, list(modules))
+
+
+def require_timm(oldest: tuple[int, int, int], arch: str) -> None:
+    """Raise ArgumentError if the installed timm is older than a network needs."""
+    numbers = tuple(int(number) for number in re.findall(r"\d+", timm.__version__)[:3])
+    if numbers < oldest:
+        needed = ".".join(map(str, oldest))
+        text = f"{arch!r} needs timm {needed} or newer, and {timm.__version__} is installed"
+        raise ArgumentError("arch", f"{text}; run pip install 'timm>={needed}'")
 
 
 def _check_options(arch: str, options: Mapping[str, Any], error: Exception) -> None:
