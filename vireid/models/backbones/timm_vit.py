@@ -242,13 +242,21 @@ def _create(arch: str, options: Mapping[str, float], pretrained: bool, weights: 
         pretrained, weights, chosen = False, None, {}
     model = create(arch, pretrained=pretrained, weights=weights, **chosen)
     if not is_plain_transformer(model):
-        reason = " with rotary positions of its own in each block" if getattr(model, "rope_mixed", False) else ""
         raise ArgumentError(
             "arch",
-            f"{arch!r} ({type(model).__name__}{reason}) is not a plain vision transformer; choose one such as"
-            " vit_small_patch16_224, or NAME: TwoStreamBackbone for CNNs",
+            f"{arch!r} ({type(model).__name__}{_reason(model)}) is not a plain vision transformer; choose one such as"
+            " vit_small_patch16_224, or NAME: TwoStreamBackbone for CNNs, TwoStreamSwin for Swin Transformers",
         )
     return model
+
+
+def _reason(model: Any) -> str:
+    """What keeps a network of a supported class from being split."""
+    if getattr(model, "rope_mixed", False):
+        return " with rotary positions of its own in each block"
+    if isinstance(model, (VisionTransformer, Eva)):
+        return f" with {type(model.patch_embed).__name__}"
+    return ""
 
 
 def _set_eps(model: nn.Module, eps: float) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import ClassVar, Protocol
 
 import torch
@@ -14,7 +14,7 @@ from vireid.core.errors import ArgumentError, nearest
 from vireid.core.paths import InputFile
 from vireid.core.registries import BACKBONES, INSERTS
 from vireid.core.types import Modality
-from vireid.models.backbones.timm_stages import UNITS, cut
+from vireid.models.backbones.timm_stages import UNITS, StageWithTail, cut
 
 
 class Insert(Protocol):
@@ -95,7 +95,7 @@ class TwoStreamBackbone(nn.Module):
             if name not in UNITS[1:]:
                 known = f"{nearest(name, UNITS[1:])} (stages: stage1 to stage4)"
                 raise ValueError(f"inserts: {stage!r} is not a stage{known}")
-            units[name] = _with_inserts(units[name], insert, stages.channels[name], name)
+            units[name] = _with_inserts(units[name], insert, stages.block_channels[name], name)
         specific, shared = list(units.items())[:share_from], list(units.items())[share_from:]
         self.channels = stages.channels[UNITS[-1]]
         self.visible = nn.Sequential(OrderedDict(specific))
@@ -151,11 +151,21 @@ def _count_visible(modality: Tensor) -> tuple[int, bool]:
     return visible, bool(is_sorted)
 
 
-def _with_inserts(stage: nn.Module, insert: Insert, channels: int, name: str) -> nn.Module:
+def _with_inserts(stage: nn.Module, insert: Insert, channels: Sequence[int], name: str) -> nn.Module:
     """Place a module after each of the last `insert.count` blocks of a stage (after every block if there are fewer).
 
-    Blocks keep their names in the state dict; the module after block "3" is "3_insert".
+    Blocks keep their names in the state dict; the module after block "3" is "3_insert". A final norm or convolution
+    follows the last insert. In networks with one sequence `blocks` (EfficientNet), a block is a group of blocks of timm.
+
+    Args:
+        stage: Sequence of blocks.
+        insert: Builds the modules.
+        channels: Number of channels behind each block.
+        name: Name of the stage, for errors.
     """
+    if isinstance(stage, StageWithTail):
+        blocks, *tail = stage.named_children()
+        return StageWithTail(OrderedDict([(blocks[0], _with_inserts(blocks[1], insert, channels, name)), *tail]))
     if not isinstance(stage, nn.Sequential):
         raise ValueError(
             f"inserts: {name} of this network is not a sequence of blocks, so nothing can be inserted; choose another "
@@ -166,8 +176,8 @@ def _with_inserts(stage: nn.Module, insert: Insert, channels: int, name: str) ->
     blocks = dict(stage.named_children())
     chosen = set(list(blocks)[-insert.count :])
     parts: OrderedDict[str, nn.Module] = OrderedDict()
-    for key, block in blocks.items():
+    for (key, block), width in zip(blocks.items(), channels, strict=True):
         parts[key] = block
         if key in chosen:
-            parts[f"{key}_insert"] = insert.build(channels)
+            parts[f"{key}_insert"] = insert.build(width)
     return nn.Sequential(parts)

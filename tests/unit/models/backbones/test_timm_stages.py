@@ -123,8 +123,11 @@ def test_the_forward_passes_of_the_check_run_once_for_each_architecture(monkeypa
     [
         ("resnet5", "arch 'resnet5' is not a timm model; did you mean 'resnet50'?"),
         ("resnet18.a1_in2k", "arch 'resnet18.a1_in2k': timm has no such weights; did you mean 'resnet18.a1_in1k'?"),
-        ("vit_tiny_patch16_224", "arch 'vit_tiny_patch16_224' has no stages (its modules: patch_embed, pos_drop,"),
-        ("densenet121", "arch 'densenet121' has no stages (its modules: features,"),
+        (
+            "vit_tiny_patch16_224",
+            "'vit_tiny_patch16_224' (VisionTransformer) has no stages (its modules: patch_embed, pos_drop,",
+        ),
+        ("densenet121", "arch 'densenet121' (DenseNet) has no stages (its modules: features,"),
         ("halonet26t", "arch 'halonet26t' takes images of one size only"),
         ("hf-hub:someone/net", "arch 'hf-hub:someone/net' is not a timm model"),
     ],

@@ -108,7 +108,7 @@ def test_drop_path_is_that_of_timm_unless_it_is_set():
         native = timm.create_model(ARCH).get_submodule("layers.3.blocks.1.drop_path1")
         ours = TwoStreamSwin().get_submodule("shared.layer4.layer.blocks.1.drop_path1")
         none = TwoStreamSwin(drop_path=0.0).get_submodule("shared.layer4.layer.blocks.1.drop_path1")
-    assert ours.drop_prob == native.drop_prob == 0.1
+    assert ours.drop_prob == native.drop_prob > 0
     assert isinstance(none, nn.Identity)
 
 
