@@ -155,7 +155,8 @@ def _with_inserts(stage: nn.Module, insert: Insert, channels: Sequence[int], nam
     """Place a module after each of the last `insert.count` blocks of a stage (after every block if there are fewer).
 
     Blocks keep their names in the state dict; the module after block "3" is "3_insert". A final norm or convolution
-    follows the last insert. In networks with one sequence `blocks` (EfficientNet), a block is a group of blocks of timm.
+    follows the last insert. In networks with one sequence `blocks` (EfficientNet), a block is a group of blocks of
+    timm.
 
     Args:
         stage: Sequence of blocks.
