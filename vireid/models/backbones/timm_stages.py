@@ -93,9 +93,9 @@ def cut(arch: str, *, last_stride: int = 1, pretrained: bool = False, weights: s
     return Stages(units, dict(channels), dict(block_channels))
 
 
-# (arch, last_stride, device type) -> channels of units and of blocks. The forward passes of `_check_cut` and `_channels`
-# do not depend on the weights, so that they run once for each architecture: most networks of a process are dry runs of a
-# few architectures.
+# (arch, last_stride, device type) -> channels of units and of blocks. The forward passes of `_check_cut` and
+# `_channels` do not depend on the weights, so that they run once for each architecture: most networks of a process are
+# dry runs of a few architectures.
 _checked: dict[tuple[str, int, str], tuple[dict[str, int], dict[str, list[int]]]] = {}
 
 
