@@ -47,6 +47,8 @@ class TwoStreamViT(nn.Module):
         checkpointing: Recompute each block in the backward pass, to save memory.
         pretrained: Load the weights of timm (network or local cache).
         weights: Local file of weights to load instead; see `timm_network.load_weights`.
+        weights_grid: Rows and columns of the positions in `weights`, which are resampled from there; None: the native
+            grid of `arch`. The number of positions does not tell the grid, so that other files are refused.
         image_size: Height and width of the images, the SIZE of the config.
         num_cameras: Number of cameras, for `side`.
 
@@ -100,6 +102,7 @@ class TwoStreamViT(nn.Module):
         checkpointing: bool = False,
         pretrained: bool = False,
         weights: InputFile | None = None,
+        weights_grid: tuple[int, int] | None = None,
         image_size: tuple[int, int] = (288, 144),
         num_cameras: int = 0,
     ) -> None:
@@ -125,6 +128,7 @@ class TwoStreamViT(nn.Module):
             side_weight=side_weight,
             pretrained=pretrained,
             weights=weights,
+            weights_grid=weights_grid,
         )
         units = list(column.units.items())
         if not 0 <= share_from <= len(units):
