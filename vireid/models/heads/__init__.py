@@ -2,6 +2,7 @@
 
 from vireid.models.heads.attributes import AttributeClassifier, AttributeHead
 from vireid.models.heads.identity import IdentityHead
+from vireid.models.heads.jigsaw import JigsawHead
 from vireid.models.heads.neck import NeckHead
 from vireid.models.heads.part_attention import PartAttentionHead
 from vireid.models.heads.patterns import PatternHead
@@ -11,6 +12,7 @@ __all__ = [
     "AttributeClassifier",
     "AttributeHead",
     "IdentityHead",
+    "JigsawHead",
     "NeckHead",
     "PartAttentionHead",
     "PatternHead",
