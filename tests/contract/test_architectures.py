@@ -27,13 +27,12 @@ COLUMNS = [
     "deit3_small_patch16_224",
     "vit_xsmall_patch16_clip_224",
     "vit_base_patch16_clip_224.openai",
-    "vit_base_patch16_clip_quickgelu_224.openai",
     "vit_base_patch16_siglip_224",
     "eva02_tiny_patch14_224",
     "vit_small_patch16_dinov3",
     "vit_wee_patch16_reg1_gap_256",
 ]
-WINDOWS = ["swin_tiny_patch4_window7_224", "swin_s3_tiny_224", "swin_small_patch4_window7_224"]
+WINDOWS = ["swin_tiny_patch4_window7_224", "swin_s3_tiny_224"]
 BLOCKS = [
     "efficientnet_b0",
     "tf_efficientnet_lite0",
