@@ -65,10 +65,11 @@ def _warn_of_normalization(model: nn.Module, arch: str) -> None:
     settings: Any = model.pretrained_cfg
     mean, std = (tuple(settings.get(key) or default) for key, default in _NORMALIZATION.items())
     if (mean, std) != (IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD):
-        text = (
-            "the weights of %s were trained on images of mean %s and std %s; images are normalized by ImageNet's mean"
+        log.warning(
+            "the weights of %s were trained on images of mean %s and std %s; here images are normalized by mean %s and"
+            " std %s (ImageNet)",
+            *(arch, mean, std, IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD),
         )
-        log.warning(f"{text} %s and std %s here", arch, mean, std, IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD)
 
 
 def in_modules(arch: str, modules: Iterable[str]) -> bool:

@@ -222,7 +222,9 @@ def cut_column(
     embed = PatchEmbedding(model, image_size, positions=positions, side_groups=side_groups, side_weight=side_weight)
     key = (arch, image_size, proj.stride, next(model.parameters()).device.type)
     if key not in _checked:
-        _check_cut(model, image_size, arch)
+        native: Any = model if weights_grid is None else _create(arch, {}, False, None, None)
+        native.patch_embed.proj.stride = proj.stride
+        _check_cut(native, image_size, arch)
         _checked.add(key)
     units = _units(model, embed, checkpointing)
     return Column(units, int(model.embed_dim), int(model.num_prefix_tokens), embed.grid, has_class_token)
@@ -266,8 +268,7 @@ def _size_of(arch: str, grid: tuple[int, int]) -> tuple[int, int]:
     """Height and width of images that a network splits into this grid of patches."""
     if min(grid) < 1:
         raise ArgumentError("weights_grid", f"must be two positive numbers (rows and columns), got {grid}")
-    with torch.device("meta"):
-        patches: Any = create(arch).patch_embed
+    patches: Any = create(arch).patch_embed
     height, width = patches.patch_size
     return grid[0] * height, grid[1] * width
 

@@ -83,7 +83,7 @@ def test_gradients_reach_every_parameter_and_side_information_the_parts(share_fr
     ],
 )
 def test_impossible_combinations_are_refused(arguments, text):
-    with torch.device("meta"), pytest.raises(ValueError, match=re.escape(text)):
+    with pytest.raises(ValueError, match=re.escape(text)):
         vit(**arguments)
 
 

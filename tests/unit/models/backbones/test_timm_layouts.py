@@ -15,14 +15,14 @@ from vireid.core.errors import CheckpointError
 from vireid.models import TwoStreamSwin, TwoStreamViT
 from vireid.models.backbones.timm_network import create
 
+RECENT = tuple(map(int, re.findall(r"\d+", timm.__version__)[:3])) >= (1, 0, 12)
 RENAMED = "read in the layout of another code, renamed by timm"
 
 
 def random_state(arch: str, **options) -> dict[str, torch.Tensor]:
     """A state dict of a timm network with random numbers."""
     generator = torch.Generator().manual_seed(0)
-    with torch.device("meta"):
-        state = timm.create_model(arch, num_classes=0, **options).state_dict()
+    state = timm.create_model(arch, num_classes=0, **options).state_dict()
     return {name: torch.randn(value.shape, generator=generator) for name, value in state.items()}
 
 
@@ -107,6 +107,7 @@ def test_layer_scales_of_deit3(tmp_path):
     assert all(torch.equal(got[name], state[name]) for name in state)
 
 
+@pytest.mark.skipif(not RECENT, reason="Swin needs timm 1.0.12")
 def test_swin_of_the_release_merges_patches_at_the_end_of_a_layer(tmp_path):
     arch = "swin_tiny_patch4_window7_224"
     state = random_state(arch)
