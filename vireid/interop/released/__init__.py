@@ -33,7 +33,20 @@ To add a release:
    config automatically.
 """
 
-from vireid.interop.released import agw, ddag, deen, efficientnet_lite, hct, mce, mclnet, mmd, mpanet, paenet
+from vireid.interop.released import (
+    adca,
+    agw,
+    ddag,
+    deen,
+    efficientnet_lite,
+    hct,
+    mce,
+    mclnet,
+    mmd,
+    mpanet,
+    paenet,
+    rle,
+)
 from vireid.interop.released.convert import Release, identities, release, to_ours, to_released
 from vireid.interop.released.layout import LAYOUTS, Key, Layout
 
@@ -49,6 +62,7 @@ __all__ = [
     "Key",
     "Layout",
     "Release",
+    "adca",
     "agw",
     "ddag",
     "deen",
@@ -61,6 +75,7 @@ __all__ = [
     "mpanet",
     "paenet",
     "release",
+    "rle",
     "to_ours",
     "to_released",
 ]

@@ -91,6 +91,8 @@ class Layout:
         package: Python package that contains the released file; empty: none.
         extra: Extra of this package that installs `package`.
         license: License of the weights, if it is known.
+        annotated: Whether it was trained with identity labels; otherwise no tensor has an axis of identities that means
+            anything, and the dataset cannot be inferred.
     """
 
     model: str
@@ -105,6 +107,7 @@ class Layout:
     package: str = ""
     extra: str = ""
     license: str = ""
+    annotated: bool = True
 
     def is_dead(self, name: str) -> bool:
         return any(re.fullmatch(pattern, name) for pattern in self.dead)
