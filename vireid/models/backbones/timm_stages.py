@@ -62,13 +62,23 @@ class Stages:
     block_channels: dict[str, list[int]]  # behind each block of a unit
 
 
-def cut(arch: str, *, last_stride: int = 1, pretrained: bool = False, weights: str | None = None) -> Stages:
+def cut(
+    arch: str,
+    *,
+    last_stride: int = 1,
+    conv_head: bool = True,
+    drop_path: float = 0.0,
+    pretrained: bool = False,
+    weights: str | None = None,
+) -> Stages:
     """Split a timm network without its classifier into stem, stage1, ..., stage4.
 
     Args:
         arch: Name of a timm model, optionally with a tag.
         last_stride: 1: every strided convolution and pooling of the last stage keeps the size of the map, without
             dilation. 2: the network as in timm.
+        conv_head: Keep the convolution between the last block and the pooling ("conv_head" of EfficientNet).
+        drop_path: Drop-path rate of the last block; it rises linearly from 0.
         pretrained: Load the weights of timm (network or local cache).
         weights: Local file to load instead (safetensors, or a torch file that contains tensors only).
 
@@ -79,12 +89,17 @@ def cut(arch: str, *, last_stride: int = 1, pretrained: bool = False, weights: s
     """
     if last_stride not in (1, 2):
         raise ArgumentError("last_stride", f"must be 1 or 2, got {last_stride}")
-    model = create(arch, pretrained=pretrained, weights=weights)
+    if not 0 <= drop_path < 1:
+        raise ArgumentError("drop_path", f"must be in [0, 1), got {drop_path}")
+    options = {"drop_path_rate": drop_path} if drop_path else {}
+    model = create(arch, pretrained=pretrained, weights=weights, **options)
     units = _units(model, arch)
     device = next(model.parameters()).device.type
-    key = (arch, last_stride, device)
+    key = (arch, last_stride, conv_head, device)
     if key not in _checked:
         _check_cut(model, units, arch)
+    if not conv_head:
+        units["stage4"] = _without_conv_head(units["stage4"], arch)
     if last_stride == 1:
         keep_size(units["stage4"])
     if key not in _checked:
@@ -93,10 +108,10 @@ def cut(arch: str, *, last_stride: int = 1, pretrained: bool = False, weights: s
     return Stages(units, dict(channels), dict(block_channels))
 
 
-# (arch, last_stride, device type) -> channels of units and of blocks. The forward passes of `_check_cut` and
+# (arch, last_stride, conv_head, device type) -> channels of units and of blocks. The forward passes of `_check_cut` and
 # `_channels` do not depend on the weights, so that they run once for each architecture: most networks of a process are
 # dry runs of a few architectures.
-_checked: dict[tuple[str, int, str], tuple[dict[str, int], dict[str, list[int]]]] = {}
+_checked: dict[tuple[str, int, bool, str], tuple[dict[str, int], dict[str, list[int]]]] = {}
 
 
 def _units(model: nn.Module, arch: str) -> OrderedDict[str, nn.Module]:
@@ -146,6 +161,15 @@ def _units_of_blocks(children: Mapping[str, nn.Module], ends: list[int]) -> Orde
         tail = {name: children[name] for name in ("conv_head", "bn2")}
         parts[-1] = StageWithTail(OrderedDict({"blocks": parts[-1]} | tail))
     return OrderedDict(zip(UNITS, parts, strict=True))
+
+
+def _without_conv_head(stage: nn.Module, arch: str) -> nn.Module:
+    """Return the blocks of the last stage of a network with one sequence `blocks`."""
+    children = dict(stage.named_children())
+    if "conv_head" not in children:
+        text = f"is only for networks with a convolution before the pooling, and {arch!r} has none; leave it at true"
+        raise ArgumentError("conv_head", text)
+    return children["blocks"]
 
 
 def _with_tail(children: OrderedDict[str, nn.Module], last: nn.Module) -> nn.Module:

@@ -40,6 +40,9 @@ class TwoStreamBackbone(nn.Module):
         share_from: First shared unit: 0 shares all units, 5 none.
         last_stride: Stride of stage 4, 1 or 2; see `timm_stages.cut`.
         last_stage: Last stage that is used, 1 to 4; the map is its output.
+        conv_head: Keep the last convolution of EfficientNet and MobileNet V2 (1280 channels); without it the map is
+            the output of the last block (320 channels, of both signs).
+        drop_path: Drop-path rate of the last block; it rises linearly from 0.
         pretrained: Load the weights of timm (network or local cache).
         weights: Local file of weights to load instead; see `timm_network.load_weights`.
         inserts: Modules to place after blocks of a stage, by stage name ("stage2").
@@ -82,6 +85,8 @@ class TwoStreamBackbone(nn.Module):
         share_from: int = 3,
         last_stride: int = 1,
         last_stage: int = 4,
+        conv_head: bool = True,
+        drop_path: float = 0.0,
         pretrained: bool = False,
         weights: InputFile | None = None,
         inserts: Mapping[str, Insert] | None = None,
@@ -95,7 +100,14 @@ class TwoStreamBackbone(nn.Module):
             raise ArgumentError("last_stage", f"must be 1 to {len(UNITS) - 1}, got {last_stage}")
         if share_from > last_stage + 1:
             raise ArgumentError("share_from", f"must be at most last_stage + 1 ({last_stage + 1}), got {share_from}")
-        stages = cut(arch, last_stride=last_stride, pretrained=pretrained, weights=weights)
+        stages = cut(
+            arch,
+            last_stride=last_stride,
+            conv_head=conv_head,
+            drop_path=drop_path,
+            pretrained=pretrained,
+            weights=weights,
+        )
         units = OrderedDict((name, stages.units[name]) for name in UNITS[: last_stage + 1])
         for stage, insert in (inserts or {}).items():
             name = stage.lower()
