@@ -47,6 +47,7 @@ ADAPTER_MODULES = (
     "adapters_openset",
     "adapters_pmt",
     "adapters_rle",
+    "adapters_saai",
     "adapters_usl",
 )
 

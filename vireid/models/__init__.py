@@ -19,6 +19,7 @@ from vireid.models.heads import (
     JoinedEmbedding,
     NeckHead,
     PartAttentionHead,
+    PartTokenHead,
     PatternHead,
     StripeHead,
 )
@@ -44,6 +45,7 @@ __all__ = [
     "ModalityAlleviation",
     "NeckHead",
     "PartAttentionHead",
+    "PartTokenHead",
     "PatternHead",
     "ProgressiveAttributeEmbedding",
     "ReleasedPAE",

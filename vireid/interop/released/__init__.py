@@ -46,6 +46,7 @@ from vireid.interop.released import (
     mpanet,
     paenet,
     rle,
+    saai,
 )
 from vireid.interop.released.convert import Release, identities, release, to_ours, to_released
 from vireid.interop.released.layout import LAYOUTS, Key, Layout
@@ -76,6 +77,7 @@ __all__ = [
     "paenet",
     "release",
     "rle",
+    "saai",
     "to_ours",
     "to_released",
 ]

@@ -7,6 +7,7 @@ from vireid.models.heads.jigsaw import JigsawHead
 from vireid.models.heads.joined import JoinedEmbedding
 from vireid.models.heads.neck import NeckHead
 from vireid.models.heads.part_attention import PartAttentionHead
+from vireid.models.heads.part_tokens import PartTokenHead
 from vireid.models.heads.patterns import PatternHead
 from vireid.models.heads.stripes import StripeHead
 
@@ -19,6 +20,7 @@ __all__ = [
     "JoinedEmbedding",
     "NeckHead",
     "PartAttentionHead",
+    "PartTokenHead",
     "PatternHead",
     "StripeHead",
 ]
