@@ -8,13 +8,14 @@ from vireid.models.adapters import (
     SpatialAttentionStage,
 )
 from vireid.models.attribute_source import AttributeSource
-from vireid.models.backbones import DiverseBackbone, TwoStreamBackbone, TwoStreamViT
+from vireid.models.backbones import DiverseBackbone, TwoStreamBackbone, TwoStreamSwin, TwoStreamViT
 from vireid.models.cross_modality_net import CrossModalityNet
 from vireid.models.heads import (
     AttributeClassifier,
     AttributeHead,
     GlobalPartHead,
     IdentityHead,
+    JigsawHead,
     JoinedEmbedding,
     NeckHead,
     PartAttentionHead,
@@ -38,6 +39,7 @@ __all__ = [
     "GeM",
     "GlobalPartHead",
     "IdentityHead",
+    "JigsawHead",
     "JoinedEmbedding",
     "MaxPool",
     "ModalityAlleviation",
@@ -50,5 +52,6 @@ __all__ = [
     "SpatialAttentionStage",
     "StripeHead",
     "TwoStreamBackbone",
+    "TwoStreamSwin",
     "TwoStreamViT",
 ]

@@ -33,7 +33,21 @@ To add a release:
    config automatically.
 """
 
-from vireid.interop.released import adca, agw, ddag, deen, hct, mce, mclnet, mmd, mpanet, paenet, rle, saai
+from vireid.interop.released import (
+    adca,
+    agw,
+    ddag,
+    deen,
+    efficientnet_lite,
+    hct,
+    mce,
+    mclnet,
+    mmd,
+    mpanet,
+    paenet,
+    rle,
+    saai,
+)
 from vireid.interop.released.convert import Release, identities, release, to_ours, to_released
 from vireid.interop.released.layout import LAYOUTS, Key, Layout
 
@@ -53,6 +67,7 @@ __all__ = [
     "agw",
     "ddag",
     "deen",
+    "efficientnet_lite",
     "hct",
     "identities",
     "mce",

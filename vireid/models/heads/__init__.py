@@ -3,6 +3,7 @@
 from vireid.models.heads.attributes import AttributeClassifier, AttributeHead
 from vireid.models.heads.global_parts import GlobalPartHead
 from vireid.models.heads.identity import IdentityHead
+from vireid.models.heads.jigsaw import JigsawHead
 from vireid.models.heads.joined import JoinedEmbedding
 from vireid.models.heads.neck import NeckHead
 from vireid.models.heads.part_attention import PartAttentionHead
@@ -15,6 +16,7 @@ __all__ = [
     "AttributeHead",
     "GlobalPartHead",
     "IdentityHead",
+    "JigsawHead",
     "JoinedEmbedding",
     "NeckHead",
     "PartAttentionHead",
