@@ -33,7 +33,7 @@ To add a release:
    config automatically.
 """
 
-from vireid.interop.released import agw, ddag, deen, hct, mce, mclnet, mmd, mpanet, paenet
+from vireid.interop.released import agw, ddag, deen, hct, mce, mclnet, mmd, mpanet, paenet, pmt
 from vireid.interop.released.convert import Release, identities, release, to_ours, to_released
 from vireid.interop.released.layout import LAYOUTS, Key, Layout
 
@@ -59,6 +59,7 @@ __all__ = [
     "mmd",
     "mpanet",
     "paenet",
+    "pmt",
     "release",
     "to_ours",
     "to_released",

@@ -34,7 +34,8 @@ class TwoStreamViT(nn.Module):
         arch: timm vision transformer, optionally with a tag.
         share_from: Number of modality-specific units: 0 shares all units, 1 all but the patch embedding, 1 + k also
             specializes the first k blocks, 2 + the number of blocks shares none.
-        stride: Stride of the patches in pixels; None: the side of a patch. Smaller strides make patches overlap.
+        stride: Stride of the patches in pixels, a number or (down, right); None: the side of a patch. Smaller strides
+            make patches overlap.
         positions: Interpolation of the positions: "bicubic" as timm, or "bilinear" as TransReID and PMT.
         side: Side information added to every token: "none", "modality", "camera" or "camera_modality" (for cameras
             that see both modalities).
@@ -88,7 +89,7 @@ class TwoStreamViT(nn.Module):
         *,
         arch: str = "vit_base_patch16_224",
         share_from: int = 1,
-        stride: int | None = None,
+        stride: int | tuple[int, int] | None = None,
         positions: str = "bicubic",
         side: str = "none",
         side_weight: float = 3.0,
