@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -51,6 +51,8 @@ class PatchEmbedding(nn.Module):
     Shape:
         images (B, 3, h, w), side (B,) int64 or None -> tokens (B, prefix + patches, D).
     """
+
+    no_decay: ClassVar[frozenset[str]] = frozenset({"cls_token", "reg_token", "dist_token", "pos_embed", "side_embed"})
 
     cls_token: Tensor | None
     reg_token: Tensor | None

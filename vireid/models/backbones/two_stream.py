@@ -14,6 +14,7 @@ from vireid.core.errors import ArgumentError, nearest
 from vireid.core.paths import InputFile
 from vireid.core.registries import BACKBONES, INSERTS
 from vireid.core.types import Modality
+from vireid.models.backbones.layer_numbers import block_layers, in_streams
 from vireid.models.backbones.timm_stages import UNITS, cut
 
 
@@ -104,6 +105,12 @@ class TwoStreamBackbone(nn.Module):
 
     def forward(self, images: Tensor, modality: Tensor, visible: int | None = None) -> tuple[Tensor, None]:
         return self.shared(by_modality(self.visible, self.infrared, images, modality, visible)), None
+
+    def layers(self) -> list[list[str]]:
+        """Module paths of each layer: the stem, then each block (`HasLayers`)."""
+        units = dict(self.visible.named_children()) | dict(self.shared.named_children())
+        blocks = [layer for name in UNITS[1:] for layer in block_layers(units[name], name)]
+        return in_streams(self, [[UNITS[0]], *blocks])
 
 
 def by_modality(

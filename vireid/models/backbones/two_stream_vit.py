@@ -14,6 +14,7 @@ from vireid.core.errors import ArgumentError, DataError, nearest
 from vireid.core.paths import InputFile
 from vireid.core.registries import BACKBONES
 from vireid.core.types import Sample
+from vireid.models.backbones.layer_numbers import in_streams
 from vireid.models.backbones.timm_vit import cut_column
 from vireid.models.backbones.two_stream import by_modality
 
@@ -167,6 +168,12 @@ class TwoStreamViT(nn.Module):
             raise ArgumentError("cameras", f"is missing: side {self.side!r} needs the camera of each image")
         cameras = cameras % self.num_cameras  # camera numbers may start at 0 or 1
         return cameras if self.side == "camera" else 2 * cameras + modality
+
+    def layers(self) -> list[list[str]]:
+        """Module paths of each layer: the embedding, then each block; the norm belongs to the last (`HasLayers`)."""
+        *layers, norm = ([name] for part in (self.visible, self.shared) for name, _ in part.named_children())
+        layers[-1] += norm
+        return in_streams(self, layers)
 
     def observe_training(self, samples: Sequence[Sample]) -> None:
         """Record the cameras of the training images, in addition to those that are recorded."""
