@@ -66,3 +66,16 @@ def test_pmt_changes_its_stage_resumes_and_becomes_a_bundle(small_transformer, s
     bundle = vireid.save_bundle(whole, tmp_path / "bundle", license="MIT")
     pixels = torch.zeros(2, 64, 32, 3, dtype=torch.uint8).numpy()
     assert vireid.load(bundle, device="cpu")(pixels, modality="infrared").shape == (2, 64)
+
+
+def test_the_baseline_and_pae_on_patches_train_with_layer_wise_learning_rates(small_transformer, layouts):
+    settings = {"SOLVER.LAYER_DECAY": 0.75, "SOLVER.DECAYED": "matrices", "SOLVER.EPOCHS": 1, "SOLVER.LR_SCALE": "{}"}
+    settings |= {"SOLVER.SCHEDULE.WARMUP": 0, "AUGMENTATION.CROP.PADDING": 5}
+    attributes = {"DATA.ATTRIBUTES": layouts("sysu") / "sysu_attribute", "MODEL.ATTRIBUTES.PREDICTOR": True}
+    run = small_transformer("sysu/vit_pae_aal", "run", **settings, **attributes)
+    results = json.loads((run / "metrics.json").read_text())["results"]["all"]
+    assert results["conditions"]["attribute_embedding"] == "emb1+emb2+emb3"
+    stored = torch.load(run / "checkpoints" / "epoch_0001" / "trainer.pt", weights_only=True)["optimizer"]
+    groups = {(round(group["scale"], 6), group["weight_decay"]) for group in stored["param_groups"]}
+    factors = [round(0.75**number, 6) for number in range(8)]  # heads and PAE, six blocks, embedding
+    assert groups == {(factor, decay) for factor in factors for decay in (0.0, 1e-4)}

@@ -13,7 +13,9 @@ from vireid.export import export_model
 from vireid.models.cross_modality_net import CrossModalityNet
 
 QUICK = ("sysu/agw", "sysu/mmd_pae_aal")
-SLOW = ("sysu/ddag", "sysu/deen", "sysu/hct", "sysu/mce", "sysu/mmd", "sysu/mpanet", "sysu/paenet_released")
+SLOW = tuple(
+    f"sysu/{name}" for name in ["ddag", "deen", "hct", "mce", "mmd", "mpanet", "paenet_released", "pmt", "vit"]
+)
 ELSEWHERE = ("sysu/baseline",)  # test_export.py
 
 
