@@ -151,3 +151,17 @@ def test_attributes_join_any_method_and_touch_only_their_slots(tmp_path, method,
     tree = resolved_tree(load_checked(tmp_path / "x.yml", {**tiny, **without_pae}))
     alone = tree_of(f"sysu/{method}", {**tiny, "DATA.ATTRIBUTES": "table.csv"})
     assert without_plugin_keys(tree) == without_plugin_keys(alone)
+
+
+AUGMENTATIONS = {"rle": ["ModerateRLE", "RadicalRLE"], "frequency": ["FourierAmplitudeSwap"]}
+
+
+@pytest.mark.parametrize("plugin_name", AUGMENTATIONS)
+@pytest.mark.parametrize("method", METHODS)
+def test_augmentations_join_any_method_and_touch_nothing_else(tmp_path, method, plugin_name):
+    path = tmp_path / "x.yml"
+    path.write_text(f"_BASE_: [{CONFIGS}/sysu/{method}.yml, {CONFIGS}/plugins/{plugin_name}.yml]\n")
+    tree, alone = resolved_tree(load_checked(path, TINY)), tree_of(f"sysu/{method}", TINY)
+    added = [tree["AUGMENTATION"].pop(name) for name in set(tree["AUGMENTATION"]) - set(alone["AUGMENTATION"])]
+    assert sorted(step["NAME"] for step in added) == ([] if method == plugin_name else AUGMENTATIONS[plugin_name])
+    assert tree == alone

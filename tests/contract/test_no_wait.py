@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from vireid.config import Build, check_config
 from vireid.config.load import read_unchecked
-from vireid.core.types import DatasetInfo, Progress
-from vireid.testing import tiny_batch
+from vireid.core.types import Batch, DatasetInfo, Progress
+from vireid.testing import cluster_labels, tiny_batch, tiny_epoch
 from vireid.zoo.models import config_path, list_models
 
 FACTS = DatasetInfo(num_ids=5, num_cameras=6, num_attributes=8)
@@ -28,11 +30,22 @@ def sorted_batch():
     return batch.select(torch.argsort(batch.modality, stable=True))
 
 
+def with_clusters(batch: Batch, model: torch.nn.Module, objective: torch.nn.Module) -> Batch:
+    """Start an epoch of losses that need clusters; the batch with pseudo labels, or as it is without such losses."""
+    losses = [module for module in objective.modules() if getattr(module, "needs_clusters", False)]
+    if not losses:
+        return batch
+    width = model(batch.to(next(model.parameters()).device)).values["features_bn"].shape[1]
+    for loss in losses:
+        loss.start_epoch(tiny_epoch(batch, width=width))  # type: ignore[operator]
+    return replace(batch, labels=cluster_labels(batch))
+
+
 @pytest.mark.parametrize("name", COMPOSITIONS)
 def test_a_step_without_values_can_be_built(name, tiny_network):
     """The meta device has no values: whatever would wait for a device fails on it."""
     model, objective = parts(name, "meta", tiny_network)
-    batch = sorted_batch().to("meta")
+    batch = with_clusters(sorted_batch(), model, objective).to("meta")
     total, terms = objective(batch, model(batch), Progress())
     total.backward()
     assert terms
@@ -44,7 +57,7 @@ def test_a_step_without_values_can_be_built(name, tiny_network):
 @pytest.mark.parametrize("name", COMPOSITIONS)
 def test_a_step_on_a_gpu_does_not_wait(name, tiny_network):
     model, objective = parts(name, "cuda", tiny_network)
-    batch = sorted_batch().to("cuda")
+    batch = with_clusters(sorted_batch(), model, objective).to("cuda")
 
     def step():
         with torch.autocast("cuda", dtype=torch.bfloat16):

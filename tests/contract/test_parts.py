@@ -7,11 +7,13 @@ import json
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+import vireid.clustering
 import vireid.data
 import vireid.engine.optim
 import vireid.evaluation
@@ -21,6 +23,7 @@ import vireid.retrieval  # noqa: F401  importing all of these fills the registri
 from vireid.core import registries
 from vireid.core.binding import requested
 from vireid.core.errors import DataError, UserError
+from vireid.core.interfaces import AssignsLabels, EpochContext, TakesLabels
 from vireid.core.registry import Entry, Registry
 from vireid.core.rng import torch_generator
 from vireid.core.types import DatasetInfo, EmbeddingTable, Modality, Sample, Trial
@@ -39,7 +42,9 @@ from vireid.testing import (
     check_pool,
     check_stage,
     check_term_schedule,
+    cluster_labels,
     tiny_batch,
+    tiny_epoch,
     tiny_field,
     tiny_fields,
 )
@@ -82,6 +87,8 @@ def check_sampler(entry: Entry) -> None:
 
     def batches(seed: int, epoch: int) -> list[list[int]]:
         sampler = build_example(entry.target, samples=samples(), seed=seed, rank=0, world=1)
+        if isinstance(sampler, TakesLabels):
+            sampler.set_labels(np.array([sample.identity + 4 * sample.modality for sample in samples()]))
         sampler.set_epoch(epoch)
         drawn = [list(rows) for rows in sampler]
         assert len(drawn) == len(sampler) > 0
@@ -105,18 +112,20 @@ def check_augmentation(entry: Entry) -> None:
         rows, columns = (torch.arange(size).expand(len(batch), -1).clone() for size in (height, width))
         rows, columns = step.locate(rows, columns, size=(height, width), generator=generator)
         pixels = step.color(batch.images.mul(60).clamp(0, 255).byte(), batch, generator=generator)
+        values = step.enhance(batch.images.sigmoid(), batch, generator=generator)
         images = step.paint(batch.images.clone(), batch, generator=generator)
-        return rows, columns, images, pixels
+        return rows, columns, images, pixels, values
 
     first = run(0)
     shape = tuple(batch.images.shape)
-    assert [tuple(t.shape) for t in first] == [(len(batch), height), (len(batch), width), shape, shape]
+    assert [tuple(t.shape) for t in first] == [(len(batch), height), (len(batch), width), shape, shape, shape]
+    assert all(torch.isfinite(t).all() for t in first), "not finite"
     assert all(torch.equal(a, b) for a, b in zip(first, run(0), strict=True)), "not a function of the generator"
     assert any(not torch.equal(a, b) for a, b in zip(first, run(1), strict=True)), (
         "it changes nothing, or not at random"
     )
     shifts = [first[0] - torch.arange(height), first[1] - torch.arange(width), first[2] - batch.images]
-    shifts += [(first[3] != batch.images.mul(60).clamp(0, 255).byte()).any(dim=1)]
+    shifts += [(first[3] != batch.images.mul(60).clamp(0, 255).byte()).any(dim=1), first[4] - batch.images.sigmoid()]
     assert any(len(shift.flatten(1).unique(dim=0)) > 1 for shift in shifts), "every image got the same draw"
 
 
@@ -260,8 +269,40 @@ def check_open_set(entry: Entry) -> None:
             assert 0 <= rate.mean <= 1
 
 
+def check_label_source(entry: Entry) -> None:
+    """The same contiguous clusters each time, of visible images first; nothing else is read than the embeddings."""
+    source = build_example(entry.target)
+    if not isinstance(source, AssignsLabels):
+        return
+    centers, modality = np.repeat(np.eye(6), 20, axis=0), np.arange(120) % 2
+    rows = centers + 0.02 * np.random.default_rng(0).standard_normal(centers.shape)
+    rows = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+    true = np.arange(120) // 20
+    labels = source.assign(EmbeddingTable(rows, labels=np.full(120, -1), cameras=modality, modality=modality))
+    again = source.assign(EmbeddingTable(rows, labels=true, cameras=true, modality=modality))
+    np.testing.assert_array_equal(labels.labels, again.labels)
+    for each, first, number in (
+        (Modality.VISIBLE, 0, labels.visible_clusters),
+        (Modality.INFRARED, labels.visible_clusters, labels.infrared_clusters),
+    ):
+        assert number > 0
+        found = labels.labels[modality == each]
+        assert set(found[found >= 0].tolist()) == set(range(first, first + number))
+
+
 def of_part(check):
     return lambda entry: check(lambda: build_example(entry.target))
+
+
+def of_clusters(target) -> dict[str, Any]:
+    """Fields and start of an epoch for a loss that needs clusters."""
+    if not getattr(target, "needs_clusters", False):
+        return {}
+    return {"fields": {"labels": cluster_labels(tiny_batch())}, "context": tiny_epoch(tiny_batch())}
+
+
+def check_loss_entry(entry: Entry) -> None:
+    check_loss(lambda: build_example(entry.target), **of_clusters(entry.target))
 
 
 CONTRACTS = {
@@ -272,10 +313,11 @@ CONTRACTS = {
     "STAGES": of_part(check_stage),
     "ATTRIBUTE_SOURCES": of_part(check_attribute_source),
     "HEADS": of_part(check_head),
-    "LOSSES": of_part(check_loss),
+    "LOSSES": check_loss_entry,
     "TERM_SCHEDULES": of_part(check_term_schedule),
     "DATASETS": check_dataset,
     "SAMPLERS": check_sampler,
+    "LABEL_SOURCES": check_label_source,
     "AUGMENTATIONS": check_augmentation,
     "OPTIMIZERS": check_optimizer,
     "LR_SCHEDULES": check_lr_schedule,
@@ -312,6 +354,14 @@ def stage_inputs() -> list[torch.Tensor]:
     return [fields["features_bn"][:, None], fields["feature_map"], fields["attributes"]]
 
 
+def run_loss(loss: Any) -> Any:
+    """Run a loss on the meta device, at the start of an epoch if it needs clusters."""
+    context: EpochContext | None = of_clusters(type(loss)).get("context")
+    if context is not None:
+        loss.start_epoch(context)
+    return loss(**on_meta(requested(loss)))
+
+
 WAITS = {
     "INSERTS": lambda insert: insert.build(16).to("meta")(tiny_field("feature_map", tiny_batch()).to("meta")),
     "POOLS": lambda pool: pool(**on_meta(requested(pool))),
@@ -319,7 +369,7 @@ WAITS = {
     "STAGES": lambda stage: stage(*stage_inputs()),
     "ATTRIBUTE_SOURCES": lambda source: source(**on_meta(requested(source)))[1],
     "HEADS": lambda head: head(**on_meta(requested(head))),
-    "LOSSES": lambda loss: loss(**on_meta(requested(loss))),
+    "LOSSES": run_loss,
 }
 
 

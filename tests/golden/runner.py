@@ -1,8 +1,8 @@
 """Runs every golden case of a folder through the adapter of its kind.
 
 The folder is `VIREID_GOLDEN`, or `data` beside this file. It holds up to seven sub-folders (`agw`, `pae`, `mpa`,
-`mcja`, `pmt`, `saai`, `usl`), each with its index `golden_<sub-folder>.json`. An adapter is a function of a case, found by sub-folder
-and kind and by nothing else:
+`mcja`, `pmt`, `saai`, `usl`), each with its index `golden_<sub-folder>.json`. An adapter is a function of a case, found
+by sub-folder and kind and by nothing else:
 
     @adapter("agw", "eval_sysu")
     def eval_sysu(case: Case) -> None:
@@ -47,6 +47,8 @@ ADAPTER_MODULES = (
     "adapters_openset",
     "adapters_pmt",
     "adapters_pmtnet",
+    "adapters_rle",
+    "adapters_usl",
 )
 
 Check = Callable[["Case"], None]

@@ -42,7 +42,8 @@ def run(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
     )
     facts = result.facts
     dataset = f"{facts['data']}, split {facts['split']}" if "split" in facts else facts["data"]
-    print(f"{arguments.target}: {result.model}, {dataset}, {facts['num_ids']} identities; {result.tensors} tensors")
+    identities = f"{facts['num_ids']} identities" if facts["num_ids"] else "no identity labels"
+    print(f"{arguments.target}: {result.model}, {dataset}, {identities}; {result.tensors} tensors")
     if result.changes:
         print(f"{arguments.source}: {result.changes}")
     print(f"{result.dropped} tensors that our network does not have were dropped")

@@ -9,13 +9,15 @@ import torch
 
 from vireid.config.checked import CheckedConfig
 from vireid.config.component import Component, construct
+from vireid.config.labels import makes_labels
 from vireid.config.load import Config
 from vireid.config.wiring import ModelBuilder, build_terms, provided_to_losses
 from vireid.core.errors import ConfigError, Problem, UserError
-from vireid.core.interfaces import Dataset, SimilarityFunction
+from vireid.core.interfaces import AssignsLabels, Dataset, SimilarityFunction
 from vireid.core.rng import derive
 from vireid.core.types import DatasetInfo, Modality, Sample
 from vireid.data.augment.transforms import Augment, RowFilter
+from vireid.data.heldout import relabelled, without_identities
 from vireid.data.images.depth import DepthMapping, depth_mapping
 from vireid.engine.callbacks import Callback, FreezePeriod
 from vireid.evaluation.evaluator import Evaluator
@@ -58,6 +60,20 @@ class Build:
     def depth(self) -> DepthMapping | None:
         """The conversion of gray images of more than 8 bits (DATA.DEPTH); None: they are refused."""
         return depth_mapping(self._components.required("DATA").extras.get("DEPTH"))
+
+    def label_source(self) -> AssignsLabels | None:
+        """What makes the labels of each epoch; None: the labels of the dataset."""
+        source = construct(self._components.required("LABELS"), {})
+        return source if isinstance(source, AssignsLabels) else None
+
+    @property
+    def makes_labels(self) -> bool:
+        """Whether the training has pseudo labels."""
+        return makes_labels(self._components)
+
+    def training_samples(self, samples: Sequence[Sample]) -> list[Sample]:
+        """Training images as the training receives them: identities 0 .. C - 1, or none with pseudo labels."""
+        return without_identities(samples) if self.makes_labels else relabelled(samples)
 
     def sampler(self, samples: Sequence[Sample], rank: int = 0, world: int = 1) -> Any:
         """The batch sampler over training samples, for one of `world` processes."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import vireid.clustering
 import vireid.data
 import vireid.engine.loggers
 import vireid.engine.optim
@@ -23,6 +24,7 @@ from vireid.config.coerce import Mismatch, shown
 from vireid.config.component import construct
 from vireid.config.dry_run import DryRun, dry_run
 from vireid.config.imports import import_modules
+from vireid.config.labels import label_problems, makes_labels, without_annotation
 from vireid.config.load import BASE, Config, read_config
 from vireid.config.nodes import NONE, NodeChecker
 from vireid.config.schema import BY_PATH, SETTINGS, SLOTS, Slot, conflicts
@@ -121,7 +123,12 @@ def static_check(config: Config, info: DatasetInfo | None = None) -> StaticCheck
         broken.add("AUGMENTATION")
     if "HELDOUT_IDENTITIES" not in broken:
         _open_sets(checker, found)
-    return StaticCheck(config, info or UNKNOWN_DATA, checker.problems, found, broken)
+    info = info or UNKNOWN_DATA
+    if makes_labels(found):
+        info = without_annotation(info)
+    problems = [*checker.problems, *label_problems(found)]
+    broken |= {slot.key for problem in problems for slot in SLOTS if f"{problem.key}.".startswith(f"{slot.key}.")}
+    return StaticCheck(config, info, problems, found, broken)
 
 
 def _views(checker: NodeChecker, components: Components) -> bool:

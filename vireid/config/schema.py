@@ -216,6 +216,7 @@ SLOTS: tuple[Slot, ...] = (
         # how gray images of more than 8 bits become 8 bits: {percentiles: [1, 99]} or {range: [low, high]}
         extras={"DEPTH": Extra(Mapping[str, tuple[float, float]] | None, whole=True, check=depth_fault)},
     ),
+    Slot(("LABELS",), registries.LABEL_SOURCES, required=True, default={"NAME": "AnnotatedLabels"}),
     Slot(
         ("SAMPLER",),
         registries.SAMPLERS,

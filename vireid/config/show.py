@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 from vireid.config.check import built_once
 from vireid.config.checked import CheckedConfig
 from vireid.config.coerce import shown
-from vireid.config.component import Component, resolved
+from vireid.config.component import Component, configurable, resolved
 from vireid.config.load import Config
 from vireid.config.renamed import use_current_names
 from vireid.config.schema import SETTINGS, SLOTS
@@ -57,8 +57,9 @@ def differences(old: str, checked: CheckedConfig) -> list[str]:
     """Settings because of which a stored configuration describes another training: `KEY was old, is new`.
 
     Keys that do not change what is trained (OUTPUT_DIR, EVALUATE_EVERY, EVALUATION, ...) and SOLVER.EPOCHS may differ.
-    A setting that the stored configuration does not have, because it is older, counts as its default. Former names
-    count as the current ones. Paths are compared by where they lead, however they are written (`~`, relative, `..`).
+    A setting or an argument that the stored configuration does not have, because it is older, counts as its default.
+    Former names count as the current ones. Paths are compared by where they lead, however they are written (`~`,
+    relative, `..`).
 
     Args:
         old: Text of a stored `resolved_text`.
@@ -68,8 +69,22 @@ def differences(old: str, checked: CheckedConfig) -> list[str]:
     if stored is None:
         return ["the stored config cannot be read"]
     older = {setting.key: _plain(setting.default) for setting in SETTINGS.values() if len(setting.path) == 1}
+    older |= {slot.key: dict(slot.default) for slot in SLOTS if slot.default and len(slot.path) == 1}
     paths = {key for key, _, _ in path_values(checked)}
-    return list(_differences({**older, **stored}, resolved_tree(checked), "", paths))
+    defaults = {key: value for component in checked.components for key, value in _defaults(component)}
+    return list(_differences({**older, **stored}, resolved_tree(checked), "", paths, defaults))
+
+
+def _defaults(value: Any) -> Iterator[tuple[str, Any]]:
+    """Key and default of every argument of a component and of those nested in it."""
+    if isinstance(value, Component):
+        for name, parameter in configurable(value.entry, value.runtime).items():
+            if parameter.default is not parameter.empty:
+                yield f"{value.key}.{name.upper()}", _plain(parameter.default)
+        value = {**value.arguments, **value.extras}
+    if isinstance(value, dict):
+        for nested in value.values():
+            yield from _defaults(nested)
 
 
 def _stored(text: str) -> dict[str, Any] | None:
@@ -79,6 +94,12 @@ def _stored(text: str) -> dict[str, Any] | None:
         return None
     use_current_names(parsed.value)
     return parsed.value
+
+
+def started_from(old: str) -> str | None:
+    """WEIGHTS of a stored configuration, from which its training started."""
+    weights = (_stored(old) or {}).get("WEIGHTS")
+    return weights if isinstance(weights, str) else None
 
 
 NAMED = ("COMPILE",)  # settings that may differ and change the last digits of a continued run
@@ -97,8 +118,12 @@ def named_changes(old: str, config: Config) -> list[str]:
     ]
 
 
-def _differences(stored: Any, current: Any, key: str, paths: Collection[str]) -> Iterable[str]:
+def _differences(
+    stored: Any, current: Any, key: str, paths: Collection[str], defaults: Mapping[str, Any]
+) -> Iterable[str]:
     if may_change(key) or stored == current:
+        return
+    if stored is _ABSENT and key in defaults and defaults[key] == current:
         return
     if key in paths and isinstance(stored, str) and normalized_path(stored) == normalized_path(current):
         return
@@ -106,7 +131,8 @@ def _differences(stored: Any, current: Any, key: str, paths: Collection[str]) ->
     if isinstance(stored, dict) and isinstance(current, dict) and same_component:
         for inner in dict.fromkeys([*stored, *current]):
             place = f"{key}.{inner}" if key else inner
-            yield from _differences(stored.get(inner, _ABSENT), current.get(inner, _ABSENT), place, paths)
+            each = stored.get(inner, _ABSENT), current.get(inner, _ABSENT)
+            yield from _differences(*each, place, paths, defaults)
     else:
         yield f"{key} was {_word(stored)}, is {_word(current)}"
 

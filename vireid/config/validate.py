@@ -9,9 +9,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from vireid.config.build import Build
+from vireid.config.labels import without_annotation
 from vireid.core.errors import ConfigError, DataError, Finding, Problem, UserError
 from vireid.core.types import DatasetInfo, Sample
-from vireid.data.heldout import hold_out, relabelled
+from vireid.data.heldout import hold_out
 from vireid.data.listing import DatasetListing
 
 
@@ -79,7 +80,7 @@ def listing_findings(build: Build, listing: DatasetListing) -> list[Finding]:
 
     def divide() -> tuple[list[Sample], list[Sample]]:
         rows, held = hold_out(listing.train, identities=config.HELDOUT_IDENTITIES, seed=config.SEED)
-        return relabelled([listing.train[row] for row in rows]), [listing.train[row] for row in held]
+        return build.training_samples([listing.train[row] for row in rows]), [listing.train[row] for row in held]
 
     attempt(lambda: require_evaluations(build))
     attempt(lambda: heldout_notes(build, divide()[1], listing.camera_names))
@@ -98,7 +99,8 @@ def _info(build: Build, listing: DatasetListing) -> DatasetInfo:
     widths = {len(sample.attributes) for sample in samples if sample.attributes is not None}
     identities = len({sample.identity for sample in listing.train}) - build.config.HELDOUT_IDENTITIES
     attributes = max(widths, default=build.info.num_attributes)
-    return replace(build.info, num_ids=max(identities, 1), num_attributes=attributes)
+    info = replace(build.info, num_ids=max(identities, 1), num_attributes=attributes)
+    return without_annotation(info) if build.makes_labels else info
 
 
 def _protocols(

@@ -26,6 +26,7 @@ FIELDS: dict[str, Field] = {
     "class_token": Field(("R", "C"), "class token of a transformer after the last norm"),
     "features": Field(("R", "D"), "embedding before the BN neck; metric losses use it"),
     "features_bn": Field(("R", "D"), "embedding after the BN neck; classifiers and retrieval use it"),
+    "features_joined": Field(("R", "D"), "embeddings before and after the BN neck, joined with weights"),
     "logits": Field(("R", "I"), "identity logits"),
     "part_features": Field(("R", "P", "D"), "one embedding for each part"),
     "part_logits": Field(("R", "P", "I"), "identity logits of each part"),

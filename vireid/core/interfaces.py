@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from torch import Tensor
 
+from vireid.core.pseudo_labels import PseudoLabels
 from vireid.core.types import DatasetInfo, EmbeddingTable, Progress, Sample, Trial
 
 
@@ -129,13 +130,15 @@ class EpochContext(Protocol):
 
     progress: Progress
     samples: Sequence[Sample]  # training set: paths, labels, attributes; no images
+    labels: PseudoLabels | None  # of this epoch, where LABELS makes them; then samples have the identity -1
 
-    def training_features(self, view: int = 0) -> EmbeddingTable:
-        """Extract the embeddings of the training set as in evaluation; computed once for each epoch and view.
+    def training_features(self, view: int = 0, flips: Literal["none", "mean"] = "none") -> EmbeddingTable:
+        """Extract the embeddings of the training set as in evaluation; computed once for each epoch, view and flips.
 
         Args:
             view: 0: every training image, without augmentation. Another view (an entry of VIEWS, the first is 1): the
                 images that have it, in this view, without any other augmentation.
+            flips: "mean": the mean of the embeddings of the image and of its mirror image, which is not L2-normalized.
         """
         ...
 
@@ -145,6 +148,40 @@ class StartsEpoch(Protocol):
     """Part that refreshes its state from the training set before each epoch (memories)."""
 
     def start_epoch(self, context: EpochContext) -> None: ...
+
+
+@runtime_checkable
+class AssignsLabels(Protocol):
+    """Label source that makes the training labels of each epoch itself; the training does not see identities.
+
+    Attributes:
+        flips: Embeddings that it needs, as in `EpochContext.training_features`.
+    """
+
+    flips: Literal["none", "mean"]
+
+    def assign(self, table: EmbeddingTable) -> PseudoLabels:
+        """Return the labels of the training images from their embeddings; called in the main process."""
+        ...
+
+
+@runtime_checkable
+class TakesLabels(Protocol):
+    """Sampler of pseudo labels, which change in each epoch."""
+
+    def set_labels(self, labels: np.ndarray) -> None:
+        """Draw from these labels, (N,) int64, -1 for images that take no part; called before `set_epoch`."""
+        ...
+
+
+@runtime_checkable
+class ReportsEpoch(Protocol):
+    """Part that reports numbers about the start of an epoch for the log, such as matched clusters."""
+
+    @property
+    def epoch_report(self) -> Mapping[str, float]:
+        """Numbers by name; read after `start_epoch`."""
+        ...
 
 
 class Dataset(Protocol):

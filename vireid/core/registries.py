@@ -15,6 +15,7 @@ LOSSES = Registry("loss")
 TERM_SCHEDULES = Registry("term schedule")
 
 DATASETS = Registry("dataset")
+LABEL_SOURCES = Registry("label source")
 SAMPLERS = Registry("sampler")
 AUGMENTATIONS = Registry("augmentation")
 

@@ -30,6 +30,11 @@ def numpy_generator(*key: int) -> np.random.Generator:
     return np.random.default_rng(_sequence(*key))
 
 
+def numpy_generator_from(generator: torch.Generator) -> np.random.Generator:
+    """Create a NumPy generator seeded by one draw, for distributions that torch draws without a generator."""
+    return np.random.default_rng(int(torch.randint(2**63 - 1, (1,), generator=generator)))
+
+
 def _sequence(*key: int) -> np.random.SeedSequence:
     return np.random.SeedSequence((len(key), *key))  # with the length, because SeedSequence ignores trailing zeros
 

@@ -4,6 +4,7 @@ from vireid.data import attributes
 from vireid.data.augment import (
     ChannelAdaptiveGray,
     ChannelExchange,
+    ColorJitter,
     HorizontalFlip,
     LocalGrayscale,
     PadCrop,
@@ -13,6 +14,7 @@ from vireid.data.augment import (
 from vireid.data.datasets import LLCM, CsvDataset, JoinedDatasets, RegDB, SysuArrays, SysuMM01
 from vireid.data.images import IMAGE_SUFFIXES, ImageSet, find_images, open_images, read_pixels
 from vireid.data.samplers import (
+    ClusterSampler,
     DatasetShareSampler,
     DistinctImageSampler,
     IdentityBlockSampler,
@@ -25,6 +27,8 @@ __all__ = [
     "LLCM",
     "ChannelAdaptiveGray",
     "ChannelExchange",
+    "ClusterSampler",
+    "ColorJitter",
     "CsvDataset",
     "DatasetShareSampler",
     "DistinctImageSampler",

@@ -46,6 +46,11 @@ def hold_out(samples: Sequence[Sample], *, identities: int, seed: int) -> tuple[
     return remaining, [row for row, sample in enumerate(samples) if sample.identity in heldout]
 
 
+def without_identities(samples: Sequence[Sample]) -> list[Sample]:
+    """Return the samples without annotation of persons: identity -1, no attributes."""
+    return [replace(sample, identity=-1, attributes=None) for sample in samples]
+
+
 def relabelled(samples: Sequence[Sample]) -> list[Sample]:
     """Return the samples with their identities renumbered 0 .. C - 1 in order."""
     label = {old: new for new, old in enumerate(sorted({sample.identity for sample in samples}))}

@@ -68,6 +68,16 @@ class BatchLoader:
     def __len__(self) -> int:
         return len(self.batches)  # type: ignore[arg-type]
 
+    def relabel(self, labels: np.ndarray) -> None:
+        """Replace the labels of all images, (N,) int64; to be called while no iteration is in progress.
+
+        Raises:
+            ArgumentError: If there are not as many labels as images.
+        """
+        if len(labels) != len(self.samples):
+            raise ArgumentError("labels", f"must be one for each of {len(self.samples)} images, got {len(labels)}")
+        self.labels = torch.from_numpy(np.array(labels, np.int64))
+
     def batch(self, rows: Sequence[int]) -> Batch:
         """Gather the batch of these rows."""
         index = torch.as_tensor(rows, dtype=torch.int64)

@@ -24,6 +24,7 @@ from torch import nn
 
 from vireid.core.errors import ConfigError
 from vireid.core.types import Progress
+from vireid.engine.epoch_start import LabelRecord
 from vireid.engine.optim import check_paths, part_at, trainable
 from vireid.runs.log import EPOCH, EVALUATION, JsonLines, losses_text
 
@@ -99,6 +100,9 @@ class Callback:
 
     def on_train_mode(self, trainer: Trainer) -> None:
         """Called after network and losses were put into training mode."""
+
+    def on_labels(self, trainer: Trainer, record: LabelRecord) -> None:
+        """Called at the start of an epoch after its pseudo labels were made; never called without LABELS."""
 
     def on_step_end(self, trainer: Trainer, record: StepRecord) -> None:
         """Called after an optimizer step; `trainer.progress.step` counts it."""

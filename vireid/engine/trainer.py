@@ -13,13 +13,15 @@ import torch
 from torch import Tensor, nn
 
 from vireid.core.errors import CheckpointError, ConfigError, NonFiniteLoss
-from vireid.core.interfaces import StartsEpoch
+from vireid.core.interfaces import AssignsLabels
 from vireid.core.progress import progress
+from vireid.core.pseudo_labels import PseudoLabels
 from vireid.core.rng import derive, seeded
-from vireid.core.types import Batch, EmbeddingTable, ModelOutput, Progress, Sample
+from vireid.core.types import Batch, ModelOutput, Progress, Sample
 from vireid.engine.callbacks import Callback, EpochRecord, StepRecord, named_callbacks
 from vireid.engine.checkpoint import CheckpointFolder, TrainerState
 from vireid.engine.distributed import Environment, gather_step
+from vireid.engine.epoch_start import Embed, EpochStart, LabelRecord, epoch_reports, starting_parts
 from vireid.engine.optim import apply_schedule
 from vireid.runs.log import Means
 
@@ -31,6 +33,8 @@ class BatchSource(Protocol):
     """Training batches: `epoch(e)` yields the uint8 batches of epoch e; it is closed if the epoch ends early."""
 
     def steps(self) -> int: ...
+
+    def relabel(self, labels: PseudoLabels) -> None: ...
 
     def epoch(self, epoch: int) -> Generator[Batch, None, None]: ...
 
@@ -60,27 +64,6 @@ class StepModule(nn.Module):
         return self.objective(batch, features, progress)
 
 
-@dataclass
-class EpochStart:
-    """Data that a part may request at the start of an epoch (`core.interfaces.EpochContext`).
-
-    Args:
-        progress: Position in the training.
-        embed: View, epoch -> embeddings of the training set.
-        samples: Training samples.
-    """
-
-    progress: Progress
-    embed: Callable[[int, int], EmbeddingTable]
-    samples: Sequence[Sample] = ()
-    _tables: dict[int, EmbeddingTable] = field(default_factory=dict)
-
-    def training_features(self, view: int = 0) -> EmbeddingTable:
-        if view not in self._tables:
-            self._tables[view] = self.embed(view, self.progress.epoch)
-        return self._tables[view]
-
-
 @dataclass(kw_only=True)
 class Trainer:
     """Trains a network with an objective.
@@ -105,7 +88,9 @@ class Trainer:
         checkpoint_key: What a checkpoint must agree in to belong to this run, such as the number of identities.
         clip_norm: Largest norm of the gradient; 0: no limit.
         gather_features: Compute losses over the rows of all processes.
-        embed_training: View, epoch -> embeddings of the training set, for parts that request them; None: not available.
+        embed_training: View, epoch, flips -> embeddings of the training set, for parts that request them; None: not
+            available.
+        labels: Makes the training labels of each epoch; None: the labels of the samples.
         samples: Training samples, for parts that request them.
         callbacks: Called in this order; see `engine/callbacks.py`.
         say: Prints a line.
@@ -128,7 +113,8 @@ class Trainer:
     checkpoint_key: Mapping[str, Any] = field(default_factory=dict)
     clip_norm: float = 0.0
     gather_features: bool = False
-    embed_training: Callable[[int, int], EmbeddingTable] | None = None
+    embed_training: Embed | None = None
+    labels: AssignsLabels | None = None
     samples: Sequence[Sample] = ()
     callbacks: Sequence[Callback] = ()
     say: Callable[[str], None] = print
@@ -140,6 +126,7 @@ class Trainer:
         self.progress = Progress()
         self.best: dict[str, Any] = {}
         self._ready = False
+        self._start: EpochStart | None = None  # of an epoch that was only probed
         self._checked_gradients = False
         self.step_module = self._unwrapped()
 
@@ -282,15 +269,33 @@ class Trainer:
         record = EpochRecord(self.progress.last_epoch, norm, rate, round(speed, 1), round(waiting, 4))
         self.notify("on_epoch_end", record)
 
-    def _start_epoch(self) -> None:
-        """Let parts refresh their state from the training set."""
-        parts = [part for part in self.step_module.modules() if isinstance(part, StartsEpoch)]
-        if parts:
-            assert self.embed_training is not None, "a part requests training embeddings, which are not available"
-            context = EpochStart(self.progress, self.embed_training, self.samples)
-            for part in parts:
-                part.start_epoch(context)
-            self._train_mode()
+    def _start_epoch(self, *, keep: bool = False) -> None:
+        """Make the labels of the epoch, and let parts refresh their state from the training set.
+
+        Args:
+            keep: Keep embeddings and labels for the next call, because the epoch will start again with these weights.
+        """
+        parts = starting_parts(self.step_module.modules())
+        if not parts and self.labels is None:
+            return
+        assert self.embed_training is not None, "a part requests training embeddings, which are not available"
+        began = time.perf_counter()
+        start = self._start or EpochStart(self.progress, self.embed_training, self.samples)
+        if self.labels is not None:
+            start.labels = start.labels or self._assign(self.labels, start)
+            self.batches.relabel(start.labels)
+        for part in parts:
+            part.start_epoch(start)
+        if start.labels is not None and not keep:
+            reports = epoch_reports(self.step_module.modules())
+            self.notify("on_labels", LabelRecord(start.labels, time.perf_counter() - began, reports))
+        self._start = start if keep else None
+        self._train_mode()
+
+    def _assign(self, source: AssignsLabels, start: EpochStart) -> PseudoLabels:
+        """The labels of all processes: each computes its share of the embeddings, the main process the labels."""
+        table = start.training_features(flips=source.flips)
+        return self.environment.from_main(lambda: source.assign(table))
 
     # -- a step --------------------------------------------------------------------------------------------------
 
@@ -305,7 +310,7 @@ class Trainer:
 
         DistributedDataParallel needs all gradients; its own error comes one step later and names no parameter.
         """
-        self._start_epoch()
+        self._start_epoch(keep=True)
         with closing(self.batches.epoch(self.progress.epoch)) as batches:
             batch = next(batches)
         kept = [buffer.clone() for buffer in self.step_module.buffers()]

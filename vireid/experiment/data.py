@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from vireid.config.build import Build
+from vireid.config.labels import without_annotation
 from vireid.config.validate import protocol_notes
 from vireid.core.errors import DataError
 from vireid.core.interfaces import Dataset
@@ -65,7 +66,8 @@ class RunData:
         info = dataset.facts()
         if held >= info.num_ids:
             raise DataError(f"HELDOUT_IDENTITIES = {held}, but the training set has only {info.num_ids} identities")
-        return dataset, replace(info, num_ids=info.num_ids - held)
+        info = replace(info, num_ids=info.num_ids - held)
+        return dataset, without_annotation(info) if self.build.makes_labels else info
 
     def listing(self, environment: Environment) -> Listing:
         """The images of the dataset, after the protocols were checked on the test images; prints notes."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
+import numpy as np
 from torch import nn
 
 from vireid.config.build import Build
@@ -174,17 +175,28 @@ class TrainingEmbeddings:
     images: ImageSet
     build: Build
 
-    def __call__(self, view: int, epoch: int) -> EmbeddingTable:
+    def __call__(self, view: int, epoch: int, flips: Literal["none", "mean"] = "none") -> EmbeddingTable:
         """Embed all training images without augmentation (view 0), or in a view those images that have it.
 
+        With flips "mean" an embedding is the mean of those of the image and of its mirror image, not L2-normalized.
         The augmentation of a view depends on (SEED, epoch, first image of the batch), not on the number of processes.
         """
+        added = "sum" if flips == "mean" else "none"
         if not view:
-            return self.runner.embed(self.model, self.images)
+            return _mean_of_two(self.runner.embed(self.model, self.images, flips=added), flips)
         modality, augment = self.build.view(view)
         rows = [row for row, sample in enumerate(self.images.samples) if modality in (None, sample.modality)]
 
         def prepare(batch: Batch) -> Batch:
             return augment(batch, epoch=epoch, step=int(batch.index[0]))
 
-        return self.runner.embed(self.model, self.images, rows=rows, prepare=prepare)
+        table = self.runner.embed(self.model, self.images, rows=rows, prepare=prepare, flips=added)
+        return _mean_of_two(table, flips)
+
+
+def _mean_of_two(table: EmbeddingTable, flips: str) -> EmbeddingTable:
+    """The table with half of the sums where it has the sums of two embeddings."""
+    if flips != "mean":
+        return table
+    conditions = {**table.conditions, "flipped_images": "mean of two embeddings, not L2-normalized"}
+    return replace(table, embeddings=table.embeddings * np.float32(0.5), conditions=conditions)

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from torch import nn
 
-from vireid.config import sources
+from vireid.config import show, sources
 from vireid.config.build import Build
 from vireid.config.check import check_config, load_checked
 from vireid.config.checked import CheckedConfig
@@ -20,17 +20,10 @@ from vireid.core.interfaces import Identified, TestsOnePart
 from vireid.core.paths import normalized_path
 from vireid.core.rng import seeded
 from vireid.core.types import DatasetInfo, EmbeddingTable, Sample
-from vireid.data.heldout import hold_out, relabelled
+from vireid.data.heldout import hold_out
 from vireid.data.images.image_set import ImageSet, TrainingBatches
 from vireid.data.loading import BatchLoader
-from vireid.engine.callbacks import (
-    Callback,
-    EvaluateBetweenEpochs,
-    FreezeParts,
-    SaveCheckpoints,
-    TrainingLog,
-    WeightAverage,
-)
+from vireid.engine.callbacks import Callback
 from vireid.engine.checkpoint import CheckpointFolder, TrainerState, load_model
 from vireid.engine.compiling import compile_faults, compile_for_training, require_compiler
 from vireid.engine.distributed import Environment
@@ -39,8 +32,9 @@ from vireid.engine.trainer import Trainer, place
 from vireid.engine.weights_origin import cross_dataset, data_text, kept_in_training, stored_ids, stored_inputs
 from vireid.evaluation.evaluator import Evaluator
 from vireid.evaluation.report import Report
+from vireid.experiment.callbacks import between_epochs, run_callbacks
 from vireid.experiment.data import RunData, print_notes
-from vireid.experiment.evaluate import BetweenEpochs, EvaluationRunner, TrainingEmbeddings
+from vireid.experiment.evaluate import EvaluationRunner, TrainingEmbeddings
 from vireid.experiment.heldout import require_not_trained_on, require_same_dataset
 from vireid.experiment.resume import prepare_folder, stored_run
 from vireid.losses.objective import Objective
@@ -108,7 +102,8 @@ class Experiment:
         inputs = sources.run_inputs(self.checked, samples, listing.test)
         with self.folder.claimed(environment.is_main):
             environment.from_main(lambda: self._prepare_folder(inputs, resume))
-            training_samples = relabelled([samples[row] for row in rows])
+            trained = [samples[row] for row in rows]
+            training_samples = build.training_samples(trained)
             begun, inputs_known = (False, True)
             if resume:
                 begun, inputs_known = environment.from_main(lambda: stored_run(self._checkpoints()))
@@ -140,8 +135,11 @@ class Experiment:
                 clip_norm=config.CLIP_NORM,
                 gather_features=config.GATHER_FEATURES,
                 embed_training=TrainingEmbeddings(runner, model, training, build),
+                labels=build.label_source(),
                 samples=training_samples,
-                callbacks=self._callbacks(log, self._between_epochs(runner, held, test), callbacks),
+                callbacks=run_callbacks(
+                    build, self.folder, log, between_epochs(build, runner, held, test), callbacks, samples=trained
+                ),
             )
             if not (resume and trainer.resume()) and config.WEIGHTS:
                 path, key = normalized_path(config.WEIGHTS), self._checkpoint_key(listing.info)
@@ -256,25 +254,6 @@ class Experiment:
         tensorboard = TensorBoard(self.folder.tensorboard) if self.config.TENSORBOARD else None
         return JsonLines(self.folder.log, also=tensorboard)
 
-    def _between_epochs(self, runner: EvaluationRunner, held: ImageSet, test: ImageSet) -> BetweenEpochs:
-        """Evaluate held-out identities if there are any, otherwise the test set."""
-        if held.samples:
-            return BetweenEpochs(runner, held, {"heldout": self.build.heldout_evaluator()}, "mAP")
-        return BetweenEpochs(runner, test, self.build.evaluators(), "rank1")
-
-    def _callbacks(self, log: JsonLines, evaluate: BetweenEpochs, added: Sequence[Callback]) -> list[Callback]:
-        """All callbacks in the order of `engine/callbacks.py`."""
-        config, every = self.config, self.config.EVALUATE_EVERY
-        select = config.SELECT != "last"
-        return [
-            *([WeightAverage(config.EMA)] if config.EMA else []),
-            FreezeParts(self.build.freeze()),
-            TrainingLog(log, every=config.LOG_EVERY),
-            *([EvaluateBetweenEpochs(evaluate, every=every, select=select)] if every else []),
-            *added,
-            SaveCheckpoints(every=config.CHECKPOINT_EVERY),
-        ]
-
     def _parts(self, info: DatasetInfo, *, pretrained: bool) -> tuple[CrossModalityNet, Objective]:
         """Network and objective; initial weights depend on SEED, and on the pretrained weights if they are loaded."""
         with seeded(self.config.SEED, _INIT_SEED):
@@ -347,16 +326,27 @@ class Experiment:
         """
         epochs = self._checkpoints().epochs()
         newest = self._checkpoints().path(epochs[-1] if epochs else 0)
-        path = normalized_path(self.config.WEIGHTS) if self.config.WEIGHTS else newest
+        given = self._given_weights(environment)
+        path = given or newest
         info = replace(info, num_ids=stored_ids(path) or info.num_ids)
         model, objective = self._parts(info, pretrained=False)
-        if self.config.WEIGHTS:
+        if given:
             selection = f"given ({self.config.WEIGHTS})"
         else:
             path, selection = self._selected_checkpoint(model, objective, info)
         load_model(path, model, self._data())
         place(model, environment.device)
         return model, selection, path
+
+    def _given_weights(self, environment: Environment) -> Path | None:
+        """WEIGHTS, unless the run in OUTPUT_DIR started from them: then its own checkpoint is evaluated."""
+        if not self.config.WEIGHTS:
+            return None
+        path, started = normalized_path(self.config.WEIGHTS), show.started_from(self.folder.read_config())
+        if started and normalized_path(started) == path and self._checkpoints().epochs():
+            print_notes(environment, [f"{self.folder.root}: evaluating this run, which started from WEIGHTS ({path})"])
+            return None
+        return path
 
     # -- evaluation ------------------------------------------------------------------------------------------------
 

@@ -14,18 +14,21 @@ class PartLinear(nn.Module):
     Weights and bias start as in `nn.Linear`: uniform within 1 / sqrt(D).
 
     Shape:
-        (R, P, D) -> (R, P, outputs); weight (P, outputs, D), bias (P, outputs).
+        (R, P, D) -> (R, P, outputs); weight (P, outputs, D), bias (P, outputs) or None without `bias`.
     """
 
-    def __init__(self, num_parts: int, inputs: int, outputs: int) -> None:
+    def __init__(self, num_parts: int, inputs: int, outputs: int, *, bias: bool = True) -> None:
         super().__init__()
         bound = 1 / math.sqrt(inputs)
         self.weight = nn.Parameter(torch.empty(num_parts, outputs, inputs).uniform_(-bound, bound))
-        self.bias = nn.Parameter(torch.empty(num_parts, outputs).uniform_(-bound, bound))
+        if bias:
+            self.bias = nn.Parameter(torch.empty(num_parts, outputs).uniform_(-bound, bound))
+        else:
+            self.register_parameter("bias", None)
 
     def forward(self, rows: Tensor) -> Tensor:
         product = torch.bmm(rows.transpose(0, 1), self.weight.transpose(1, 2))
-        return product.transpose(0, 1) + self.bias
+        return product.transpose(0, 1) if self.bias is None else product.transpose(0, 1) + self.bias
 
     def extra_repr(self) -> str:
         parts, outputs, inputs = self.weight.shape

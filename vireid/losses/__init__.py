@@ -7,6 +7,7 @@ A loss returns one scalar or a mapping of named scalars. No loss depends on the 
 from vireid.losses.adversarial import ModalityConfusion
 from vireid.losses.attributes import AttributeBCE
 from vireid.losses.center import CameraMarginCenters, IdentityMarginCenters
+from vireid.losses.cluster_contrast import AggregatedDualContrast, AlternateCrossContrast, DualContrast
 from vireid.losses.distillation import ModalityMutualLearning
 from vireid.losses.diversity import CenterPairMining, OrthogonalBranches
 from vireid.losses.graph import CrossModalityGraph
@@ -29,6 +30,8 @@ from vireid.losses.triplet import (
 
 __all__ = [
     "MMD",
+    "AggregatedDualContrast",
+    "AlternateCrossContrast",
     "AttributeBCE",
     "BatchHardTriplet",
     "CameraMarginCenters",
@@ -37,6 +40,7 @@ __all__ = [
     "ConsistencyMemory",
     "CrossModalityGraph",
     "DiscriminativeCenter",
+    "DualContrast",
     "EnhancedSquaredTriplet",
     "EpochWindow",
     "HeteroCenterTriplet",

@@ -222,7 +222,7 @@ class CrossModalityNet(nn.Module):
     def conditions(self) -> dict[str, str]:
         """Conditions to report with every number of this network."""
         lengths = {} if self.normalize else {"descriptor_lengths": "kept"}
-        parts = (self.attributes, self.adapter)
+        parts = (self.attributes, self.adapter, *self.heads.values())
         return {k: v for part in parts for k, v in getattr(part, "conditions", {}).items()} | lengths
 
     def observe_training(self, samples: Sequence[Sample]) -> None:

@@ -22,6 +22,7 @@ class RunFolder:
     | `metrics.json` | reports, machine, digests of the inputs | `runs.metrics` |
     | `rankings.npz`, `queries.npz`, `features.npz` | ranked lists, scores of each query, embeddings | `runs.results` |
     | `thresholds.json` | decision rule: thresholds and calibration | `runs.thresholds` |
+    | `labels.npz` | pseudo labels of the newest epoch | `engine.cluster_log` |
     | `listing.csv.gz` | training listing | `runs.listing_record` |
     | `evaluations/NAME/` | results of the run on another dataset: files as above | `RunFolder.evaluation` |
     | `checkpoints/` | weights and training state | `engine.checkpoint` |
@@ -41,6 +42,7 @@ class RunFolder:
         self.queries = root / "queries.npz"
         self.features = root / "features.npz"
         self.listing = root / "listing.csv.gz"
+        self.labels = root / "labels.npz"
         self.thresholds = root / "thresholds.json"
 
     def evaluation(self, name: str) -> RunFolder:

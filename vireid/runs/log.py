@@ -14,6 +14,7 @@ from vireid.core.errors import UserError
 from vireid.core.io import write_text
 
 EPOCH = "epoch"  # event: means of a finished epoch
+LABELS = "labels"  # event: pseudo labels of an epoch
 EVALUATION = "evaluation"  # event: scores of one protocol during training
 
 

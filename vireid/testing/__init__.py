@@ -19,12 +19,14 @@ from vireid.testing.checks import (
     check_pool,
     check_term_schedule,
 )
+from vireid.testing.epochs import TinyEpoch, cluster_labels, tiny_epoch
 from vireid.testing.promises import check_gradients, check_state, disable_dropout, fill_zeros, total_of
 from vireid.testing.tiny import TINY, TinyBackbone, build_example, tiny_batch, tiny_field, tiny_fields
 
 __all__ = [
     "TINY",
     "TinyBackbone",
+    "TinyEpoch",
     "build_example",
     "check_adapter",
     "check_attribute_source",
@@ -38,9 +40,11 @@ __all__ = [
     "check_stage",
     "check_state",
     "check_term_schedule",
+    "cluster_labels",
     "disable_dropout",
     "fill_zeros",
     "tiny_batch",
+    "tiny_epoch",
     "tiny_field",
     "tiny_fields",
     "total_of",

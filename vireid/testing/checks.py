@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from vireid.core.binding import requested
 from vireid.core.fields import BACKBONE_FIELDS, BATCH_FIELDS, FIELDS
+from vireid.core.interfaces import EpochContext
 from vireid.core.types import Batch, Modality, Progress
 from vireid.testing.promises import (
     Build,
@@ -26,12 +27,15 @@ from vireid.testing.promises import (
 from vireid.testing.tiny import SIZES, tiny_batch, tiny_field, tiny_fields
 
 
-def check_loss(build: Build, *, fields: Mapping[str, Tensor] | None = None) -> None:
+def check_loss(
+    build: Build, *, fields: Mapping[str, Tensor] | None = None, context: EpochContext | None = None
+) -> None:
     """Check a loss: scalar, finite, differentiable, independent of the row order, all state in the state dict.
 
     Args:
         build: Builds the loss.
         fields: Fields that replace the random values of the fields that the loss requests.
+        context: Start of an epoch that the loss needs: `start_epoch` of the loss is called with it before every run.
 
     Example:
         >>> from vireid.losses import BatchHardTriplet
@@ -42,12 +46,17 @@ def check_loss(build: Build, *, fields: Mapping[str, Tensor] | None = None) -> N
     part_name, batch = type(loss).__name__, tiny_batch()
     base_fields = tiny_fields(requested(loss), batch) | dict(fields or {})
 
+    def run(module: nn.Module, inputs: Mapping[str, Tensor]) -> Any:
+        if context is not None:
+            module.start_epoch(context)  # type: ignore[operator]
+        return module(**inputs)
+
     inputs = _tracked(base_fields)
-    named = _scalars(loss(**inputs), part_name)
+    named = _scalars(run(loss, inputs), part_name)
     fill_zeros(loss)
     loss.zero_grad()
     inputs = _tracked(base_fields)
-    _scalars(loss(**inputs), part_name, sum_only=True).backward()
+    _scalars(run(loss, inputs), part_name, sum_only=True).backward()
     reached = {name: value.grad for name, value in inputs.items() if value.grad is not None}
     assert any(grad.any() for grad in reached.values()), f"{part_name}: no gradient reaches any of {', '.join(inputs)}"
     for name, grad in reached.items():
@@ -57,8 +66,8 @@ def check_loss(build: Build, *, fields: Mapping[str, Tensor] | None = None) -> N
         assert torch.equal(value, base_fields[name]), f"{part_name}: it changes its input {name}"
     assert all(value.isfinite() for value in named.values()), f"{part_name}: not finite: {named}"
 
-    _check_row_order(loss, base_fields, part_name)
-    check_state(build, lambda module: _scalars(disable_dropout(module)(**base_fields), part_name), part_name)
+    _check_row_order(loss, base_fields, part_name, run)
+    check_state(build, lambda module: _scalars(run(disable_dropout(module), base_fields), part_name), part_name)
 
 
 def _tracked(base_fields: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -78,7 +87,12 @@ def _scalars(result: Any, part_name: str, *, sum_only: bool = False) -> Any:
     return torch.stack(list(named.values())).sum() if sum_only else named
 
 
-def _check_row_order(loss: nn.Module, base_fields: Mapping[str, Tensor], part_name: str) -> None:
+def _check_row_order(
+    loss: nn.Module,
+    base_fields: Mapping[str, Tensor],
+    part_name: str,
+    run: Callable[[nn.Module, Mapping[str, Tensor]], Any],
+) -> None:
     """Compare value and gradients before and after shuffling the rows, in float64 to exclude rounding."""
     loss = loss.double()
     state = {name: value.clone() for name, value in loss.state_dict().items()}
@@ -89,7 +103,7 @@ def _check_row_order(loss: nn.Module, base_fields: Mapping[str, Tensor], part_na
         loss.load_state_dict(state)
         inputs = _tracked({name: value[rows] for name, value in base_fields.items()})
         torch.manual_seed(0)
-        value = _scalars(loss(**inputs), part_name, sum_only=True)
+        value = _scalars(run(loss, inputs), part_name, sum_only=True)
         value.backward()
         back = torch.argsort(rows)
         grads = {name: tensor.grad[back] for name, tensor in inputs.items() if tensor.grad is not None}

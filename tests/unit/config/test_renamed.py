@@ -74,8 +74,12 @@ def test_a_run_of_an_older_version_is_resumed():
     model = tree["MODEL"]
     model["DESCRIPTOR"], model["UNIT"] = model.pop("EMBEDDING"), model.pop("NORMALIZE")
     tree["SCORER"] = {"NAME": "TorchScorer"}
-    del tree["SIMILARITY"]
+    del tree["SIMILARITY"], tree["LABELS"]
+    del tree["AUGMENTATION"]["FLIP"]["PROBABILITY"]  # as if the argument were newer than the run
     assert explain.differences(dump(tree), checked) == []
+    margin = tree["OBJECTIVE"]["MMD"].pop("MARGIN")  # the config has another value than the default
+    assert explain.differences(dump(tree), checked) == ["OBJECTIVE.MMD.MARGIN was nothing, is 1.4"]
+    tree["OBJECTIVE"]["MMD"]["MARGIN"] = margin
     model["DESCRIPTOR"] = ["features"]
     assert explain.differences(dump(tree), checked) == ["MODEL.EMBEDDING was ['features'], is ['features_bn']"]
 

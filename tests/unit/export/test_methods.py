@@ -14,7 +14,7 @@ from vireid.models.cross_modality_net import CrossModalityNet
 
 QUICK = ("sysu/agw", "sysu/mmd_pae_aal")
 SLOW = tuple(
-    f"sysu/{name}" for name in ["ddag", "deen", "hct", "mce", "mmd", "mpanet", "paenet_released", "pmt", "vit"]
+    f"sysu/{name}" for name in ["ddag", "deen", "hct", "mce", "mmd", "mpanet", "paenet_released", "pmt", "rle", "vit"]
 )
 ELSEWHERE = ("sysu/baseline",)  # test_export.py
 

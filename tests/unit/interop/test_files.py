@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -163,6 +164,17 @@ def test_a_number_of_identities_of_no_data_set(small, tmp_path, tensors):
         files.convert_file("small", saved(tmp_path, odd), tmp_path / "out.safetensors")
     made = files.convert_file("small", saved(tmp_path, odd), tmp_path / "out.safetensors", data="SysuMM01")
     assert made.facts["num_ids"] == 9
+
+
+def test_a_release_without_identity_labels_needs_the_name_of_its_dataset(small, tmp_path, tensors, monkeypatch):
+    changed = {name: replace(each, annotated=False) for name, each in files.LAYOUTS.items()}
+    for module in (layout, files):
+        monkeypatch.setattr(module, "LAYOUTS", changed)
+    source = saved(tmp_path, tensors)
+    with pytest.raises(UserError, match="trained without identity labels: name its dataset with --data"):
+        files.convert_file("small", source, tmp_path / "out.safetensors")
+    result = files.convert_file("small", source, tmp_path / "out.safetensors", data="SysuMM01")
+    assert result.facts["num_ids"] == 0
 
 
 def test_everything_that_does_not_fit_is_one_error(small, tmp_path, tensors):

@@ -13,6 +13,7 @@ from vireid.zoo.models import create_model
 
 DROPPED = (  # used by a release, and without a counterpart here
     r"local_conv_list\.[1-9]\.1\.num_batches_tracked",  # HCT counts batches for each stripe, ours once
+    r"bottleneck[23g]\.num_batches_tracked",  # RLE counts batches for each neck, ours once
     r"(attention_\d|out_att)\.(W|a)",  # DDAG's graph belongs to a loss
     r"wpa\.fc2\.bias",  # has no effect in DDAG's part attention
     r"(visible|infrared)_classifier_?\.weight",  # MPANet's classifiers of one modality belong to a loss
@@ -75,6 +76,15 @@ def test_stripes_stay_in_order():
     assert torch.equal(ours["heads.parts.project.weight"][4], given["local_conv_list.4.0.weight"].flatten(1))
     assert torch.equal(ours["heads.parts.norm.running_var"][256:512], given["local_conv_list.1.1.running_var"])
     assert torch.equal(ours["heads.parts.classifier.bias"][5], given["fc_list.5.bias"])
+
+
+def test_thirds_and_whole_of_rle_stay_in_order():
+    given = tensors("rle_regdb")
+    ours = released.to_ours("rle_regdb", given)
+    assert torch.equal(ours["heads.parts.neck.weight"][3072:], given["bottleneckg.weight"])
+    assert torch.equal(ours["heads.parts.neck.running_var"][1024:2048], given["bottleneck2.running_var"])
+    assert torch.equal(ours["heads.parts.part_classifier.weight"][2], given["classifier3.weight"])
+    assert not any("stage4" in name for name in ours)
 
 
 def test_dead_tensors_are_dropped(agw):
@@ -163,5 +173,5 @@ def test_paenet_is_mmd_with_the_released_adapter():
 
 
 def test_the_converter_knows_every_release():
-    wanted = "agw caj ddag deen hct hct_parts mmd mpanet mclnet mce paenet"
+    wanted = "adca pgm agw caj ddag deen hct hct_parts mmd mpanet mclnet mce paenet"
     assert set(wanted.split()) <= set(families())

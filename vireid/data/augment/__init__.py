@@ -1,16 +1,25 @@
 """Augmentations of uint8 batches on the device."""
 
 from vireid.data.augment.color import ChannelAdaptiveGray, ChannelExchange, LocalGrayscale, RandomGrayscale
+from vireid.data.augment.frequency import FourierAmplitudeSwap, FrequencyBandGray, LowFrequencyStatistics
+from vireid.data.augment.jitter import ColorJitter
+from vireid.data.augment.linear_enhancement import ModerateRLE, RadicalRLE
 from vireid.data.augment.thermal import JitterOrBlur
 from vireid.data.augment.transforms import HorizontalFlip, PadCrop, RandomErasing
 
 __all__ = [
     "ChannelAdaptiveGray",
     "ChannelExchange",
+    "ColorJitter",
+    "FourierAmplitudeSwap",
+    "FrequencyBandGray",
     "HorizontalFlip",
     "JitterOrBlur",
     "LocalGrayscale",
+    "LowFrequencyStatistics",
+    "ModerateRLE",
     "PadCrop",
+    "RadicalRLE",
     "RandomErasing",
     "RandomGrayscale",
 ]

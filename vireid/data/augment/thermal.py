@@ -46,16 +46,17 @@ def _reflected(size: int, border: int) -> Tensor:
 
 def scale_brightness(images: Tensor, factor: Tensor) -> Tensor:
     """Multiply gray values: (B, 3, H, W) uint8, (B,) on the CPU -> (B, 3, H, W) uint8."""
-    return _blend(images, torch.zeros((), device=images.device), factor)
+    return blend(images, torch.zeros((), device=images.device), factor)
 
 
 def scale_contrast(images: Tensor, factor: Tensor) -> Tensor:
     """Multiply differences from the mean luma of the image: (B, 3, H, W) uint8, (B,) on the CPU -> the same."""
     mean = gray_pixels(images)[:, :1].float().mean(dim=(2, 3), keepdim=True)
-    return _blend(images, (mean + 0.5).floor(), factor)
+    return blend(images, (mean + 0.5).floor(), factor)
 
 
-def _blend(images: Tensor, base: Tensor, factor: Tensor) -> Tensor:
+def blend(images: Tensor, base: Tensor, factor: Tensor) -> Tensor:
+    """Compute base + factor (images - base), cut to 0 .. 255: (B, 3, H, W) uint8, base, (B,) on the CPU -> uint8."""
     factors = send(factor.float().view(-1, 1, 1, 1), images.device)
     return (base + factors * (images.float() - base)).clamp(0, 255).to(torch.uint8)
 

@@ -2,15 +2,15 @@
 
 Random numbers are drawn on the CPU by a generator seeded from (seed, epoch, step, rank) and copied to the device, so
 that a resumed run repeats the uninterrupted one and no step waits for the device. Augmentations that only move pixels
-are composed into one map of source rows and columns, which one gather applies. Augmentations of color follow, then the
-normalization, then augmentations of normalized values.
+are composed into one map of source rows and columns, which one gather applies. Augmentations of color follow, then
+augmentations of values in [0, 1], then the normalization, then augmentations of normalized values.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -26,13 +26,15 @@ _STREAM = 0xA06  # key of these draws; others use the same (seed, epoch, step, r
 
 
 class Augmentation:
-    """One step of `Augment`. Subclasses override `locate`, `color` or `paint`; the defaults change nothing.
+    """One step of `Augment`. Subclasses override `locate`, `color`, `enhance` or `paint`; the defaults change nothing.
 
     Attributes:
         outside: Gray value, 0 .. 255, of pixels that `locate` takes from outside of the image; None if it takes none.
+        whole_batch: Whether the step reads rows of both modalities, so that it cannot be limited to some rows.
     """
 
     outside: int | None = None
+    whole_batch: bool = False
 
     def locate(
         self, rows: Tensor, columns: Tensor, *, size: tuple[int, int], generator: Generator
@@ -54,6 +56,13 @@ class Augmentation:
         """Change pixels before the normalization: (B, 3, H, W) uint8 -> new images of the same shape."""
         return images
 
+    def enhance(self, images: Tensor, batch: Batch, *, generator: Generator) -> Tensor:
+        """Change values in [0, 1] before the normalization: (B, 3, H, W) float32 channels_last -> the same.
+
+        May work in place. The order of a config is kept within this hook; every `paint` follows.
+        """
+        return images
+
     def paint(self, images: Tensor, batch: Batch, *, generator: Generator) -> Tensor:
         """Change normalized values: (B, 3, H, W) float32 channels_last -> the same; may work in place."""
         return images
@@ -70,6 +79,14 @@ def checked_probability(value: float) -> float:
     if not 0 <= value <= 1:
         raise ArgumentError("probability", f"must be in 0 .. 1, got {value}")
     return value
+
+
+def check_rectangles(area: Sequence[float], aspect: Sequence[float]) -> None:
+    """Check the ranges of random rectangles: ArgumentError unless both are two numbers in order."""
+    if len(area) != 2 or not 0 < area[0] <= area[1] <= 1:
+        raise ArgumentError("area", f"must be two numbers, smallest first, above 0 and at most 1, got {list(area)}")
+    if len(aspect) != 2 or not 0 < aspect[0] <= aspect[1]:
+        raise ArgumentError("aspect", f"must be two numbers above 0, smallest first, got {list(aspect)}")
 
 
 @AUGMENTATIONS.register
@@ -146,10 +163,7 @@ class RandomErasing(Augmentation):
     ) -> None:
         self.probability, self.log_aspect = checked_probability(probability), log_aspect
         self.area, self.aspect, self.fill = tuple(area), tuple(aspect), tuple(fill)
-        if len(self.area) != 2 or not 0 < self.area[0] <= self.area[1] <= 1:
-            raise ArgumentError("area", f"must be two numbers, smallest first, above 0 and at most 1, got {list(area)}")
-        if len(self.aspect) != 2 or not 0 < self.aspect[0] <= self.aspect[1]:
-            raise ArgumentError("aspect", f"must be two numbers above 0, smallest first, got {list(aspect)}")
+        check_rectangles(self.area, self.aspect)
         if len(self.fill) != 3:
             raise ArgumentError("fill", f"must be three numbers, one for each channel, got {list(fill)}")
 
@@ -240,7 +254,8 @@ class Augment:
         only: Name of a step -> rows that it applies to; for other rows nothing is changed or drawn.
 
     Raises:
-        ArgumentError: If steps that move pixels of the same rows have different gray values outside of the image.
+        ArgumentError: If steps that move pixels of the same rows have different gray values outside of the image, or a
+            step that reads rows of both modalities is limited to one modality or view.
     """
 
     def __init__(
@@ -248,6 +263,10 @@ class Augment:
     ) -> None:
         self.steps, self.seed, self.only = dict(steps), seed, dict(only or {})
         assert set(self.only) <= set(self.steps), "only names an unknown step"
+        for name, rows in self.only.items():
+            if self.steps[name].whole_batch and (rows.modality is not None or rows.view is not None):
+                text = f"read rows of both modalities in {name}: remove MODALITY and VIEW there; TARGET limits its rows"
+                raise ArgumentError("steps", text)
         moving = [(self.only.get(name, RowFilter()), step.outside) for name, step in self.steps.items()]
         moving = [(rows, gray) for rows, gray in moving if gray is not None]
         for (rows, gray), (other_rows, other_gray) in itertools.combinations(moving, 2):
@@ -275,7 +294,17 @@ class Augment:
         if rows is not identity[0] or columns is not identity[1]:
             images = gather_pixels(images, rows, columns, outside=self._outside(len(batch), chosen))
         images = self._apply("color", images, batch, chosen, generator)
-        return batch.with_images(self._apply("paint", normalize(images), batch, chosen, generator))
+        images = self._normalize(images, batch, chosen, generator)
+        return batch.with_images(self._apply("paint", images, batch, chosen, generator))
+
+    def _normalize(
+        self, images: Tensor, batch: Batch, chosen: Mapping[str, Tensor | slice], generator: Generator
+    ) -> Tensor:
+        """Normalize, after the `enhance` hooks if a step has one."""
+        if all(type(each).enhance is Augmentation.enhance for each in self.steps.values()):
+            return normalize(images)
+        values = images.contiguous(memory_format=torch.channels_last) / 255
+        return normalize(self._apply("enhance", values, batch, chosen, generator), white=1)
 
     def _outside(self, count: int, chosen: Mapping[str, Tensor | slice]) -> int | Tensor:
         """The gray value outside of all images, or (B,) of each."""

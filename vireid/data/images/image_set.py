@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from vireid.core.pseudo_labels import PseudoLabels
 from vireid.core.types import Batch, Sample
 from vireid.data.loading import BatchLoader
 from vireid.data.rows import RowView
@@ -44,6 +45,11 @@ class TrainingBatches:
 
     def steps(self) -> int:
         return len(self.sampler)
+
+    def relabel(self, labels: PseudoLabels) -> None:
+        """Draw the next batches from these labels, and label their rows with them."""
+        self.sampler.set_labels(labels.labels)
+        self.loader.relabel(labels.labels)
 
     def epoch(self, epoch: int) -> Generator[Batch, None, None]:
         self.sampler.set_epoch(epoch)

@@ -33,7 +33,7 @@ To add a release:
    config automatically.
 """
 
-from vireid.interop.released import agw, ddag, deen, hct, mce, mclnet, mmd, mpanet, paenet, pmt
+from vireid.interop.released import adca, agw, ddag, deen, hct, mce, mclnet, mmd, mpanet, paenet, pmt, rle
 from vireid.interop.released.convert import Release, identities, release, to_ours, to_released
 from vireid.interop.released.layout import LAYOUTS, Key, Layout
 
@@ -49,6 +49,7 @@ __all__ = [
     "Key",
     "Layout",
     "Release",
+    "adca",
     "agw",
     "ddag",
     "deen",
@@ -61,6 +62,7 @@ __all__ = [
     "paenet",
     "pmt",
     "release",
+    "rle",
     "to_ours",
     "to_released",
 ]

@@ -66,7 +66,7 @@ def convert_file(
         UserError: For an impossible dataset or split.
     """
     model, tensors, changes = _fitting(family, source)
-    num_ids = identities(model, tensors)
+    num_ids = identities(model, tensors) if LAYOUTS[model].annotated else 0
     chosen = _data_set(data, num_ids)
     facts = {"data": chosen.name, "num_ids": num_ids, **_split(chosen, split)}
     facts |= {"release": model, "source": source.name, "source_sha256": digest(source)}
@@ -117,6 +117,8 @@ def _data_set(name: str | None, num_ids: int) -> DataSet:
     names = [data.name for data in DATA_SETS]
     if name is not None:
         raise UserError(f"no released model was trained on {name!r}{nearest(name, names)} (known: {', '.join(names)})")
+    if not num_ids:
+        raise UserError(f"trained without identity labels: name its dataset with --data ({', '.join(names)})")
     counts = ", ".join(f"{data.num_ids} of {data.name}" for data in DATA_SETS)
     raise UserError(f"trained on {num_ids} identities, which is none of {counts}: name the dataset with --data")
 

@@ -87,6 +87,8 @@ class Layout:
         family: Name of the release for the converter.
         also: Tensors that only some files have, by name and shape as in the key list.
         given: Tensors that only the network of this package has, with their values.
+        annotated: Whether it was trained with identity labels; otherwise no tensor has an axis of identities that means
+            anything, and the dataset cannot be inferred.
     """
 
     model: str
@@ -97,6 +99,7 @@ class Layout:
     family: str = ""
     also: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     given: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    annotated: bool = True
 
     def is_dead(self, name: str) -> bool:
         return any(re.fullmatch(pattern, name) for pattern in self.dead)

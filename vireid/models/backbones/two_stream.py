@@ -39,14 +39,16 @@ class TwoStreamBackbone(nn.Module):
     Args:
         arch: timm CNN with a stem and four stages, optionally with a tag ("resnet50.tv_in1k").
         share_from: First shared unit: 0 shares all units, 5 none.
-        last_stride: Stride of the last stage, 1 or 2; see `timm_stages.cut`.
+        last_stride: Stride of stage 4, 1 or 2; see `timm_stages.cut`.
+        last_stage: Last stage that is used, 1 to 4; the map is its output.
         pretrained: Load the weights of timm (network or local cache).
         weights: Local file of weights to load instead; see `timm_network.load_weights`.
         inserts: Modules to place after blocks of a stage, by stage name ("stage2").
 
     Shape:
-        images (B, 3, h, w), modality (B,) -> feature map (B, C, h/16, w/16) with `last_stride` 1, or h/32 with 2;
-        source None. The optional input `visible` (`Batch.visible`) avoids a device synchronization.
+        images (B, 3, h, w), modality (B,) -> feature map (B, C, h/16, w/16) with `last_stride` 1 or `last_stage` 3, or
+        h/32 with `last_stride` 2; source None. The optional input `visible` (`Batch.visible`) avoids a device
+        synchronization.
 
     Raises:
         ValueError: If an argument is out of range or `arch` cannot be split into stages.
@@ -80,6 +82,7 @@ class TwoStreamBackbone(nn.Module):
         arch: str = "resnet50",
         share_from: int = 3,
         last_stride: int = 1,
+        last_stage: int = 4,
         pretrained: bool = False,
         weights: InputFile | None = None,
         inserts: Mapping[str, Insert] | None = None,
@@ -89,16 +92,20 @@ class TwoStreamBackbone(nn.Module):
             raise ArgumentError(
                 "share_from", f"must be 0 (all shared) to {len(UNITS)} (nothing shared), got {share_from}"
             )
+        if not 1 <= last_stage < len(UNITS):
+            raise ArgumentError("last_stage", f"must be 1 to {len(UNITS) - 1}, got {last_stage}")
+        if share_from > last_stage + 1:
+            raise ArgumentError("share_from", f"must be at most last_stage + 1 ({last_stage + 1}), got {share_from}")
         stages = cut(arch, last_stride=last_stride, pretrained=pretrained, weights=weights)
-        units = stages.units
+        units = OrderedDict((name, stages.units[name]) for name in UNITS[: last_stage + 1])
         for stage, insert in (inserts or {}).items():
             name = stage.lower()
-            if name not in UNITS[1:]:
-                known = f"{nearest(name, UNITS[1:])} (stages: stage1 to stage4)"
+            if name not in list(units)[1:]:
+                known = f"{nearest(name, list(units)[1:])} (stages: stage1 to stage{last_stage})"
                 raise ValueError(f"inserts: {stage!r} is not a stage{known}")
             units[name] = _with_inserts(units[name], insert, stages.channels[name], name)
         specific, shared = list(units.items())[:share_from], list(units.items())[share_from:]
-        self.channels = stages.channels[UNITS[-1]]
+        self.channels = stages.channels[UNITS[last_stage]]
         self.visible = nn.Sequential(OrderedDict(specific))
         self.infrared = copy.deepcopy(self.visible)
         self.shared = nn.Sequential(OrderedDict(shared))

@@ -184,3 +184,31 @@ def test_inserts_that_change_nothing_change_nothing():
 def test_inserts_are_checked(arch, inserts, text):
     with pytest.raises(ValueError, match=re.escape(text)):
         TwoStreamBackbone(arch=arch, inserts=inserts)
+
+
+def test_the_last_stage_may_be_an_earlier_one():
+    """The same values as the output of that stage; later stages have no weights."""
+    torch.manual_seed(0)
+    whole = TwoStreamBackbone(arch=ARCH, share_from=1).eval()
+    part = TwoStreamBackbone(arch=ARCH, share_from=1, last_stage=3).eval()
+    part.load_state_dict({k: v for k, v in whole.state_dict().items() if "stage4" not in k})
+    images, modality, outputs = torch.rand(4, 3, 64, 32), torch.tensor([0, 1, 1, 0]), []
+    whole.shared.get_submodule("stage3").register_forward_hook(lambda module, given, out: outputs.append(out))
+    with torch.no_grad():
+        whole(images, modality)
+        feature_map, _ = part(images, modality)
+    torch.testing.assert_close(feature_map, outputs[0])
+    assert feature_map.shape[1] == part.channels < whole.channels
+
+
+@pytest.mark.parametrize("last_stage", [0, 5])
+def test_last_stage_has_a_range(last_stage):
+    with pytest.raises(ValueError, match="last_stage must be 1 to 4"):
+        TwoStreamBackbone(arch=ARCH, last_stage=last_stage)
+
+
+def test_nothing_beyond_the_last_stage_can_be_named():
+    with pytest.raises(ValueError, match=r"share_from must be at most last_stage \+ 1 \(3\), got 4"):
+        TwoStreamBackbone(arch=ARCH, last_stage=2, share_from=4)
+    with pytest.raises(ValueError, match=r"'stage4' is not a stage.*stage1 to stage3"):
+        TwoStreamBackbone(arch=ARCH, last_stage=3, inserts={"stage4": Scaling()})
