@@ -158,10 +158,11 @@ AUGMENTATIONS = {"rle": ["ModerateRLE", "RadicalRLE"], "frequency": ["FourierAmp
 
 @pytest.mark.parametrize("plugin_name", AUGMENTATIONS)
 @pytest.mark.parametrize("method", METHODS)
-def test_augmentations_join_any_method_and_touch_nothing_else(tmp_path, method, plugin_name):
+def test_augmentations_join_any_method_and_touch_nothing_else(tmp_path, method, plugin_name, tiny_network):
+    tiny = tiny_network(CONFIGS / "sysu" / f"{method}.yml")
     path = tmp_path / "x.yml"
     path.write_text(f"_BASE_: [{CONFIGS}/sysu/{method}.yml, {CONFIGS}/plugins/{plugin_name}.yml]\n")
-    tree, alone = resolved_tree(load_checked(path, TINY)), tree_of(f"sysu/{method}", TINY)
+    tree, alone = resolved_tree(load_checked(path, tiny)), tree_of(f"sysu/{method}", tiny)
     added = [tree["AUGMENTATION"].pop(name) for name in set(tree["AUGMENTATION"]) - set(alone["AUGMENTATION"])]
     assert sorted(step["NAME"] for step in added) == ([] if method == plugin_name else AUGMENTATIONS[plugin_name])
     assert tree == alone
