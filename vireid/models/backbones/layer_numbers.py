@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from torch import nn
 
-INSERT = "_insert"  # end of the names of inserted modules, which are no layer of the pretrained network
+INSERT = "_insert"  # end of the names of inserted modules: not a layer of the pretrained network
 
 
 def block_layers(stage: nn.Module, path: str) -> list[list[str]]:
