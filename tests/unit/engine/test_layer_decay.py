@@ -10,12 +10,16 @@ import torch
 from timm.optim import param_groups_layer_decay
 from torch import nn
 
+from vireid.config.build import Build
+from vireid.config.check import load_checked
 from vireid.core.errors import ConfigError
+from vireid.core.registries import BACKBONES
 from vireid.engine.layer_decay import layer_scales, without_decay
 from vireid.engine.optim import SGD, parameter_groups
 from vireid.layers.non_local import NonLocal
 from vireid.models import AveragePool, CrossModalityNet, IdentityHead, TwoStreamBackbone, TwoStreamViT
-from vireid.testing import TinyBackbone
+from vireid.testing import TinyBackbone, build_example
+from vireid.zoo.configs import config_path
 
 DECAY = 0.75
 
@@ -89,6 +93,28 @@ def test_inserts_are_new_and_learn_at_the_full_rate():
     found = scales(net)
     assert {scale for name, scale in found.items() if "_insert." in name} == {1.0}
     assert all(scale < 1 for name, scale in found.items() if name.startswith("backbone.") and "_insert." not in name)
+
+
+@pytest.mark.parametrize("name", sorted(set(BACKBONES) - {"TinyBackbone"}))  # which has no layers
+def test_every_backbone_numbers_each_module_once(name):
+    """Paths exist, do not overlap, and a copy of a layer in the other stream has its number."""
+    backbone = build_example(BACKBONES.get(name).target, num_ids=4)
+    paths = [path for layer in backbone.layers() for path in layer]
+    assert len(set(paths)) == len(paths) > 2
+    assert all(isinstance(backbone.get_submodule(path), nn.Module) for path in paths)
+    assert not any(path.startswith(f"{other}.") for path in paths for other in paths)
+    for layer in backbone.layers():
+        streams = [{p.split(".", 1)[1] for p in layer if p.startswith(s)} for s in ("visible.", "infrared.")]
+        assert streams[0] == streams[1]
+
+
+def test_the_config_check_refuses_what_is_not_possible():
+    with pytest.raises(ConfigError, match=r"SOLVER\.LAYER_DECAY = 1\.5 is not in \(0, 1\]"):
+        load_checked(config_path("sysu/baseline"), {"SOLVER.LAYER_DECAY": 1.5})
+    with pytest.raises(ConfigError, match=r"SOLVER\.DECAYED = 'matrixes' .* did you mean 'matrices'"):
+        load_checked(config_path("sysu/baseline"), {"SOLVER.DECAYED": "matrixes"})
+    build = Build(load_checked(config_path("sysu/baseline"), {"SOLVER.LAYER_DECAY": 0.5, "SOLVER.DECAYED": "matrices"}))
+    assert build.group_options() == {"layer_decay": 0.5, "decayed": "matrices"}
 
 
 def test_the_factor_multiplies_those_of_paths():

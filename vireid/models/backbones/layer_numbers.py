@@ -40,6 +40,17 @@ def block_layers(stage: nn.Module, path: str) -> list[list[str]]:
     return layers
 
 
+def cnn_layers(backbone: nn.Module) -> list[list[str]]:
+    """Number the layers of a two-stream CNN: the stem (unit 0), then each block of the other units.
+
+    Args:
+        backbone: Network as for `in_streams`.
+    """
+    modules = (backbone.get_submodule("visible"), backbone.get_submodule("shared"))
+    (stem, _), *stages = (unit for part in modules for unit in part.named_children())
+    return in_streams(backbone, [[stem], *(layer for name, stage in stages for layer in block_layers(stage, name))])
+
+
 def in_streams(backbone: nn.Module, layers: Iterable[Sequence[str]]) -> list[list[str]]:
     """Prefix the paths of units by the streams that have them: `visible` and `infrared`, or `shared`.
 

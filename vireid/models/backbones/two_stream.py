@@ -14,7 +14,7 @@ from vireid.core.errors import ArgumentError, nearest
 from vireid.core.paths import InputFile
 from vireid.core.registries import BACKBONES, INSERTS
 from vireid.core.types import Modality
-from vireid.models.backbones.layer_numbers import block_layers, in_streams
+from vireid.models.backbones.layer_numbers import cnn_layers
 from vireid.models.backbones.timm_stages import UNITS, cut
 
 
@@ -115,9 +115,7 @@ class TwoStreamBackbone(nn.Module):
 
     def layers(self) -> list[list[str]]:
         """Module paths of each layer: the stem, then each block (`HasLayers`)."""
-        units = dict(self.visible.named_children()) | dict(self.shared.named_children())
-        blocks = [layer for name in UNITS[1:] for layer in block_layers(units[name], name)]
-        return in_streams(self, [[UNITS[0]], *blocks])
+        return cnn_layers(self)
 
 
 def by_modality(
