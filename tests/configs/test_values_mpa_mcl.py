@@ -27,10 +27,10 @@ def test_values_of_mpanet(dataset, size, batch, drops):
     raw = dataset == "regdb"
     assert tree["MODEL"]["NORMALIZE"] is not raw
     assert tree["SIMILARITY"]["METRIC"] == ("euclidean" if raw else "cosine")
-    mutual = {"NAME": "ModalityMutualLearning", "UPDATE": 0.2, "ID_WEIGHT": 1.0, "KL_WEIGHT": 2.5}
+    mutual = {"NAME": "ModalityMutualLearning", "UPDATE": 0.2, "ID_WEIGHT": 1.0, "KL_WEIGHT": 2.5, "AGREEMENT": "kl"}
     assert tree["OBJECTIVE"] == {
         "ID": {"NAME": "IdentityCrossEntropy", "SMOOTHING": 0.0},
-        "CLUSTER": {"NAME": "CenterCluster", "MARGIN": 0.7},
+        "CLUSTER": {"NAME": "CenterCluster", "MARGIN": 0.7, "PULL_MARGIN": 0.0},
         "SEPARATION": {"NAME": "MaskSeparation", "WEIGHT": 0.5},
         "MUTUAL": mutual,
     }
@@ -38,9 +38,16 @@ def test_values_of_mpanet(dataset, size, batch, drops):
     adam = {"NAME": "Adam", "LR": 3.5e-4, "WEIGHT_DECAY": 5e-4, "LR_SCALE": {}, "EPOCHS": 140, "SCHEDULE": schedule}
     assert tree["SOLVER"] == adam
     steps = tree["AUGMENTATION"]
-    assert steps["CROP"] == {"NAME": "PadCrop", "PADDING": 10, "FILL": 127}
+    assert steps["CROP"] == {"NAME": "PadCrop", "PADDING": 10, "FILL": 127, "MIRROR": False}
     assert steps["FLIP"] == {"NAME": "HorizontalFlip", "PROBABILITY": 0.5}
-    erasing = {"PROBABILITY": 0.5, "AREA": [0.02, 0.33], "ASPECT": [0.3, 3.3], "FILL": [0, 0, 0], "LOG_ASPECT": True}
+    erasing = {
+        "PROBABILITY": 0.5,
+        "AREA": [0.02, 0.33],
+        "ASPECT": [0.3, 3.3],
+        "FILL": [0, 0, 0],
+        "LOG_ASPECT": True,
+        "NOISE": False,
+    }
     assert steps["ERASING"] == {"NAME": "RandomErasing", **erasing}
 
 
@@ -68,4 +75,4 @@ def test_values_of_mclnet(dataset):
     assert (erasing["PROBABILITY"], erasing["AREA"]) == (0.8, [0.1, 0.8])
     assert erasing["ASPECT"] == pytest.approx([0.3, 1 / 0.3])
     assert erasing["FILL"] == [0.4914, 0.4822, 0.4465]
-    assert tree["AUGMENTATION"]["CROP"] == {"NAME": "PadCrop", "PADDING": 10, "FILL": 0}
+    assert tree["AUGMENTATION"]["CROP"] == {"NAME": "PadCrop", "PADDING": 10, "FILL": 0, "MIRROR": False}

@@ -48,6 +48,7 @@ ADAPTER_MODULES = (
     "adapters_pmt",
     "adapters_pmtnet",
     "adapters_rle",
+    "adapters_saai",
     "adapters_usl",
 )
 

@@ -14,6 +14,7 @@ from torch import nn
 
 from vireid.config.checked import StaticCheck
 from vireid.config.component import Component
+from vireid.config.schema import SETTINGS
 from vireid.config.wiring import MODEL_SLOTS, ModelBuilder, attempt, build_terms, provided_to_losses
 from vireid.core.errors import ConfigError, DataError, Problem
 from vireid.core.rng import seeded
@@ -67,6 +68,7 @@ def _small_components(static: StaticCheck) -> list[Problem]:
         *protocols,
         *extras,
         components.one("SIMILARITY"),
+        components.one("LABELS"),
         components.one("DATA"),
     ]
     for component in independent:
@@ -104,7 +106,8 @@ class DryRun:
     def run(self) -> None:
         """Construct network, objective and parameter groups."""
         static = self.static
-        builder = ModelBuilder(static.config, static.components, static.info, dry=True)
+        size = None if static.sound("SIZE") else SETTINGS["SIZE"].default  # its problem is reported already
+        builder = ModelBuilder(static.config, static.components, static.info, dry=True, image_size=size)
         if static.sound(*MODEL_SLOTS):
             self.net = self._network(builder)
         self.objective = self._objective(builder)

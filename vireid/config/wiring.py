@@ -33,6 +33,7 @@ class ModelBuilder:
         components: Its components.
         info: Numbers of the dataset.
         dry: Build without stored weights.
+        image_size: (H, W) of the images; None: SIZE of the configuration, which must be valid.
 
     Attributes:
         widths: Width of each field that is known.
@@ -41,9 +42,17 @@ class ModelBuilder:
         problems: What constructors refused.
     """
 
-    def __init__(self, config: Config, components: Components, info: DatasetInfo, *, dry: bool) -> None:
+    def __init__(
+        self,
+        config: Config,
+        components: Components,
+        info: DatasetInfo,
+        *,
+        dry: bool,
+        image_size: tuple[int, int] | None = None,
+    ) -> None:
         self.config, self.components, self.dry = config, components, dry
-        self.values: dict[str, Any] = {**asdict(info), "image_size": tuple(config.SIZE)}
+        self.values: dict[str, Any] = {**asdict(info), "image_size": image_size or tuple(config.SIZE)}
         self.widths: dict[str, int] = {}
         self.provided: set[str] = set(MODEL_FIELDS)
         self.complete = False

@@ -56,3 +56,4 @@ BATCH_FIELDS: dict[str, Field] = {
 MODEL_FIELDS = frozenset({"feature_map", "pooled", "pooled_image"})
 BACKBONE_FIELDS = frozenset({"class_token"})  # of some backbones; a pool may request them instead of the map
 ATTRIBUTE_FIELDS = frozenset({"attributes", "attributes_known"})  # in a batch only if the dataset has attributes
+HEAD_FIELDS = frozenset({"modality"})  # of the batch, for each feature row; heads may request them

@@ -333,6 +333,7 @@ class Reranker(Protocol):
     Attributes:
         transductive: What the result of a query uses besides the query and one gallery image, such as "the gallery and
             the other queries". Optional; without it this is assumed. It is a condition of every result.
+        chosen_on: Data on which the arguments were chosen, such as "the test set". Optional; a condition if it is set.
     """
 
     @property

@@ -7,7 +7,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from vireid.embedder.card_metadata import metadata_lines
-from vireid.evaluation.report import DAGGER, ORACLE_NOTE, conditions_text, is_oracle, metric_heading, percent_text
+from vireid.evaluation.report import (
+    DAGGER,
+    ORACLE_NOTE,
+    STAR,
+    conditions_text,
+    is_oracle,
+    metric_heading,
+    percent_text,
+    starred,
+    transductive_notes,
+)
 
 NOT_STATED = "not stated"
 PLACE = "PATH_OF_THIS_FOLDER"
@@ -76,10 +86,12 @@ def _metrics(metrics: Mapping[str, Any]) -> list[str]:
     for protocol, result in metrics.items():
         oracle = is_oracle(result["conditions"])
         cells = [percent_text([result["mean"][name]], oracle) if name in result["mean"] else "-" for name in names]
-        lines.append(f"| {protocol} | {' | '.join(cells)} |")
+        lines.append(f"| {starred(protocol, result['conditions'])} | {' | '.join(cells)} |")
     lines.append("")
     lines += [f"- {protocol}: {conditions_text(result['conditions'])}" for protocol, result in metrics.items()]
-    return [*lines, "", ORACLE_NOTE] if any(DAGGER in line for line in lines) else lines
+    notes = transductive_notes(result["conditions"] for result in metrics.values())
+    notes = [line for note in notes for line in ("", note.replace(STAR, rf"\{STAR}", 1))]
+    return [*lines, *notes, *(("", ORACLE_NOTE) if any(DAGGER in line for line in lines) else ())]
 
 
 def _thresholds(decision: Mapping[str, Any] | None) -> list[str]:

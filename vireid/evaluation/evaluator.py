@@ -226,9 +226,14 @@ class Evaluator:
 
 
 def rerank_conditions(rerank: Reranker) -> dict[str, str]:
-    """Conditions of re-ranked results: the re-ranking, and what the result of a query uses (transductive inference)."""
+    """Conditions of re-ranked results: the re-ranking, and what the result of a query uses (transductive inference).
+
+    Also the data on which the arguments of the re-ranking were chosen, where it states them.
+    """
     uses = getattr(rerank, "transductive", "the gallery and the other queries")
-    return {"re_ranking": rerank.description, "transductive": f"uses {uses}"}
+    conditions = {"re_ranking": rerank.description, "transductive": f"uses {uses}"}
+    chosen_on = getattr(rerank, "chosen_on", "")
+    return conditions | ({"re_ranking_values": f"chosen on {chosen_on}"} if chosen_on else {})
 
 
 class _Selection:

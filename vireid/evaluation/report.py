@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import stdev
 from typing import TYPE_CHECKING, Any
@@ -35,6 +35,7 @@ WORDS = {
 ORACLE = "labels"  # attribute source that reads the labels of the test identities (oracle)
 DAGGER = "†"  # marks scores of an oracle
 ORACLE_NOTE = f"{DAGGER} oracle: the test images' attributes are the labels of their identities"
+STAR = "*"  # marks re-ranked (transductive) rows
 
 
 @dataclass(frozen=True)
@@ -183,7 +184,7 @@ def format_table(reports: Mapping[str, Report]) -> str:
     lines = [["", *dict.fromkeys(metric_heading(name) for report in reports.values() for name in report.values)]]
     for title, report in reports.items():
         cells = {metric_heading(name): percent_text(values, report.oracle) for name, values in report.values.items()}
-        lines.append([title, *(cells.get(heading, "-") for heading in lines[0][1:])])
+        lines.append([starred(title, report.conditions), *(cells.get(heading, "-") for heading in lines[0][1:])])
     text = align_columns(lines)
     repeated = any(len(report.trials) > 1 for report in reports.values())
     text.append("percent; mean ± sample standard deviation over the trials" if repeated else "percent")
@@ -196,6 +197,7 @@ def format_table(reports: Mapping[str, Report]) -> str:
             text.append(f"{title}: {skipped}" if title else skipped)
     if any(report.oracle for report in reports.values()):
         text.append(ORACLE_NOTE)
+    text += transductive_notes(report.conditions for report in reports.values())
     text += _conditions(reports)
     for title, report in reports.items():
         if report.open_set is not None:
@@ -233,6 +235,21 @@ def conditions_text(conditions: Mapping[str, Any]) -> str:
 def is_oracle(conditions: Mapping[str, Any]) -> bool:
     """Return whether the attributes of the test images are the labels of their identities."""
     return conditions.get("attribute_source") == ORACLE
+
+
+def starred(title: str, conditions: Mapping[str, Any]) -> str:
+    """Return the title of a row, with a star if its results are re-ranked (transductive inference).
+
+    >>> starred("all", {"transductive": "uses the gallery"}), starred("all", {})
+    ('all *', 'all')
+    """
+    return f"{title} {STAR}".strip() if "transductive" in conditions else title
+
+
+def transductive_notes(stated: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Format the footnotes of starred rows from the conditions of all rows; empty if no row is re-ranked."""
+    uses = dict.fromkeys(conditions["transductive"] for conditions in stated if "transductive" in conditions)
+    return [f"{STAR} re-ranked (transductive): the result of a query {use}" for use in uses]
 
 
 def _row(scores: Scores) -> dict[str, float]:

@@ -1,9 +1,12 @@
-"""L2 normalization of embeddings, and the BN neck."""
+"""L2 normalization of embeddings, and BN necks."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+
+from vireid.core.types import Modality
+from vireid.layers.precision import float32_or_more, without_autocast
 
 
 def l2_normalize(x: Tensor) -> Tensor:
@@ -32,3 +35,66 @@ def frozen_shift_neck(width: int) -> nn.BatchNorm1d:
     nn.init.zeros_(neck.bias)
     neck.bias.requires_grad_(False)
     return neck
+
+
+class ModalityNeck(nn.Module):
+    """Two BN necks, one for each modality, with separate batch statistics and running averages.
+
+    Scales start at 1; shifts are 0 and not trained. Each row is normalized by the neck of its modality. In training,
+    the statistics are those of the rows of the same modality. A modality with fewer than two rows in the batch leaves
+    the running averages of its neck unchanged. Computed in float32 or more.
+
+    Args:
+        width: Width D of the rows.
+
+    Shape:
+        features (R, D), modality (R,) -> (R, D).
+
+    Source:
+        Fang et al., "Visible-Infrared Person Re-Identification via Semantic Alignment and Affinity Inference" (SAAI),
+        ICCV 2023; released code.
+
+    Departs:
+        Rows are selected by masks, which no device has to wait for. A single row of a modality becomes the shift of its
+        neck; `nn.BatchNorm1d` raises an error.
+
+    Example:
+        >>> features, modality = torch.tensor([[1.0], [3.0], [10.0], [30.0]]), torch.tensor([0, 0, 1, 1])
+        >>> ModalityNeck(1)(features, modality).detach().round(decimals=3).T
+        tensor([[-1.,  1., -1.,  1.]])
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.visible, self.infrared = nn.BatchNorm1d(width), nn.BatchNorm1d(width)
+        for neck in (self.visible, self.infrared):
+            neck.bias.requires_grad_(False)
+
+    def forward(self, features: Tensor, modality: Tensor) -> Tensor:
+        visible = (modality == Modality.VISIBLE).unsqueeze(1)
+        with without_autocast(features):
+            rows = float32_or_more(features)
+            pair = _masked_neck(self.visible, rows, visible), _masked_neck(self.infrared, rows, ~visible)
+            return torch.where(visible, *pair)
+
+
+def _masked_neck(neck: nn.BatchNorm1d, rows: Tensor, chosen: Tensor) -> Tensor:
+    """Normalize all rows by the statistics of the chosen rows: (R, D), (R, 1) bool -> (R, D)."""
+    if not neck.training:
+        return neck(rows)
+    assert neck.running_mean is not None
+    assert neck.running_var is not None
+    assert neck.num_batches_tracked is not None
+    assert neck.momentum is not None
+    count = chosen.sum().to(rows.dtype)
+    mean = torch.where(chosen, rows, 0).sum(dim=0) / count.clamp_min(1)
+    centered = rows - mean
+    variance = torch.where(chosen, centered, 0).square().sum(dim=0) / count.clamp_min(1)
+    with torch.no_grad():
+        enough = count >= 2
+        momentum = neck.momentum * enough.to(neck.running_mean.dtype)
+        neck.running_mean.lerp_(mean.to(neck.running_mean.dtype), momentum)
+        unbiased = variance * count / (count - 1).clamp_min(1)
+        neck.running_var.lerp_(unbiased.to(neck.running_var.dtype), momentum)
+        neck.num_batches_tracked += enough
+    return centered * (neck.weight * torch.rsqrt(variance + neck.eps)) + neck.bias

@@ -1,4 +1,4 @@
-"""Layers with separate weights for each part, computed in one product."""
+"""Layers with separate weights for each part, computed in one product, and pooling by part masks."""
 
 from __future__ import annotations
 
@@ -33,3 +33,17 @@ class PartLinear(nn.Module):
     def extra_repr(self) -> str:
         parts, outputs, inputs = self.weight.shape
         return f"parts={parts}, {inputs} -> {outputs}"
+
+
+def masked_means(feature_map: Tensor, masks: Tensor) -> Tensor:
+    """Mean over the positions of mask times map, for each mask: (R, C, H, W), (R, P, H, W) -> (R, P, C).
+
+    The sum is divided by the number of positions, not by the area of the mask. All masks are applied in one product.
+
+    Example:
+        >>> masked_means(torch.tensor([[[[2.0, 4.0]]]]), torch.tensor([[[[1.0, 0.0]], [[1.0, 1.0]]]]))
+        tensor([[[1.],
+                 [3.]]])
+    """
+    positions = feature_map.flatten(2)
+    return torch.bmm(masks.flatten(2), positions.transpose(1, 2)) / positions.shape[2]

@@ -12,7 +12,7 @@ from vireid.losses.distillation import ModalityMutualLearning
 from vireid.losses.diversity import CenterPairMining, OrthogonalBranches
 from vireid.losses.graph import CrossModalityGraph
 from vireid.losses.identity import IdentityCrossEntropy
-from vireid.losses.masks import CenterCluster, MaskSeparation
+from vireid.losses.masks import CenterCluster, MaskDiversity, MaskSeparation
 from vireid.losses.memory import ConsistencyMemory
 from vireid.losses.mmd import MMD, MarginMMD
 from vireid.losses.modality_shared import DiscriminativeCenter, ModalitySharedEnhancement
@@ -50,6 +50,7 @@ __all__ = [
     "InverseEpochLoss",
     "LinearRamp",
     "MarginMMD",
+    "MaskDiversity",
     "MaskSeparation",
     "ModalityConfusion",
     "ModalityMutualLearning",

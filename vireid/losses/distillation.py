@@ -1,17 +1,30 @@
-"""Modality mutual learning (MPANet): modality-specific classifiers that distill from EMA copies of each other."""
+"""Modality mutual learning (MPANet, SAAI): modality-specific classifiers that distill from EMA copies of each other."""
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vireid.core.errors import ArgumentError
+from vireid.core.errors import ArgumentError, nearest
 from vireid.core.interfaces import EpochContext
 from vireid.core.registries import LOSSES
 from vireid.core.types import Modality
+
+
+def _divergence(log_p: Tensor, log_q: Tensor) -> Tensor:
+    """KL(p || q) of each row."""
+    return (log_p.exp() * (log_p - log_q)).sum(dim=1)
+
+
+def _soft_cross_entropy(log_p: Tensor, log_q: Tensor) -> Tensor:
+    """- sum q log p of each row."""
+    return -(log_q.exp() * log_p).sum(dim=1)
+
+
+AGREEMENTS = {"kl": _divergence, "soft_cross_entropy": _soft_cross_entropy}
 
 
 @LOSSES.register
@@ -25,23 +38,24 @@ class ModalityMutualLearning(nn.Module):
     Args:
         update: Rate of the EMA update in the first epochs, in [0, 1].
         id_weight: Factor of `id`.
-        kl_weight: Factor of `kl`.
+        kl_weight: Factor of the agreement of a classifier with its teacher.
+        agreement: "kl": KL(p || q) of MPANet. "soft_cross_entropy": - sum q log p of SAAI. The output has this name.
         num_ids: Number of identities I.
         feature_dim: Width D of the features.
 
     Shape:
         features_bn (R, D), labels (R,), modality (R,) -> `id` = id_weight (mean cross-entropy of visible rows by the
-        visible classifier + that of infrared rows by the infrared classifier), and `kl` = kl_weight times the mean
-        over rows of KL(p || q), where p is the softmax of the classifier of the row's modality, with gradient, and q
-        that of the EMA copy of the other modality, without.
+        visible classifier + that of infrared rows by the infrared classifier), and `kl` or `soft_cross_entropy` =
+        kl_weight times the mean over rows of the agreement of p and q, where p is the softmax of the classifier of the
+        row's modality, with gradient, and q that of the EMA copy of the other modality, without.
 
     Raises:
-        ValueError: If `update` is outside [0, 1] or a weight is negative.
+        ValueError: If `update` is outside [0, 1], a weight is negative, or `agreement` is another word.
 
     Source:
         Wu et al., "Discover Cross-Modality Nuances for Visible-Infrared Person Re-Identification" (MPANet), CVPR 2021;
         released code: `update_rate` 0.2, `weight_KL` 2.5. It adds `weight_sid` (v + i) = 0.5 (v + i) twice, which is
-        `id_weight=1`.
+        `id_weight=1`. SAAI (ICCV 2023), released code: `update` 0.02, soft cross-entropy, all weights 1.
 
     Departs:
         The copies start as copies. On the CPU those of the released code start as the same tensors as the classifiers.
@@ -67,6 +81,7 @@ class ModalityMutualLearning(nn.Module):
         update: float = 0.2,
         id_weight: float = 1.0,
         kl_weight: float = 2.5,
+        agreement: Literal["kl", "soft_cross_entropy"] = "kl",
         num_ids: int,
         feature_dim: int,
     ) -> None:
@@ -75,7 +90,10 @@ class ModalityMutualLearning(nn.Module):
             raise ArgumentError("update", f"must lie in [0, 1], got {update}")
         if id_weight < 0 or kl_weight < 0:
             raise ValueError(f"id_weight and kl_weight must be at least 0, got {id_weight} and {kl_weight}")
-        self.update, self.id_weight, self.kl_weight = update, id_weight, kl_weight
+        if agreement not in AGREEMENTS:
+            known = f"{tuple(AGREEMENTS)}, got {agreement!r}{nearest(agreement, AGREEMENTS)}"
+            raise ArgumentError("agreement", f"must be one of {known}")
+        self.update, self.id_weight, self.kl_weight, self.agreement = update, id_weight, kl_weight, agreement
         self.visible = nn.Linear(feature_dim, num_ids, bias=False)
         self.infrared = nn.Linear(feature_dim, num_ids, bias=False)
         self.register_buffer("visible_copy", self.visible.weight.detach().clone())
@@ -103,10 +121,10 @@ class ModalityMutualLearning(nn.Module):
         log_p = scores.log_softmax(dim=1)
         identity = F.nll_loss(log_p, labels, reduction="none")
         log_q = self._teacher_log_probabilities(features_bn.detach(), visible)
-        divergence = (log_p.exp() * (log_p - log_q)).sum(dim=1).mean()
+        agreement = AGREEMENTS[self.agreement](log_p, log_q).mean()
         return {
             "id": self.id_weight * (_mean(identity, visible) + _mean(identity, ~visible)),
-            "kl": self.kl_weight * divergence,
+            self.agreement: self.kl_weight * agreement,
         }
 
     @torch.no_grad()

@@ -8,16 +8,18 @@ from vireid.models.adapters import (
     SpatialAttentionStage,
 )
 from vireid.models.attribute_source import AttributeSource
-from vireid.models.backbones import DiverseBackbone, TwoStreamBackbone, TwoStreamViT
+from vireid.models.backbones import DiverseBackbone, TwoStreamBackbone, TwoStreamSwin, TwoStreamViT
 from vireid.models.cross_modality_net import CrossModalityNet
 from vireid.models.heads import (
     AttributeClassifier,
     AttributeHead,
     GlobalPartHead,
     IdentityHead,
+    JigsawHead,
     JoinedEmbedding,
     NeckHead,
     PartAttentionHead,
+    PartTokenHead,
     PatternHead,
     StripeHead,
 )
@@ -37,16 +39,19 @@ __all__ = [
     "GeM",
     "GlobalPartHead",
     "IdentityHead",
+    "JigsawHead",
     "JoinedEmbedding",
     "MaxPool",
     "ModalityAlleviation",
     "NeckHead",
     "PartAttentionHead",
+    "PartTokenHead",
     "PatternHead",
     "ProgressiveAttributeEmbedding",
     "ReleasedPAE",
     "SpatialAttentionStage",
     "StripeHead",
     "TwoStreamBackbone",
+    "TwoStreamSwin",
     "TwoStreamViT",
 ]

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from vireid.core.binding import bind, requested, serve
 from vireid.core.errors import ArgumentError, ConfigError, DataError, Problem, closest
-from vireid.core.fields import ATTRIBUTE_FIELDS, BACKBONE_FIELDS, FIELDS, MODEL_FIELDS
+from vireid.core.fields import ATTRIBUTE_FIELDS, BACKBONE_FIELDS, FIELDS, HEAD_FIELDS, MODEL_FIELDS
 from vireid.core.types import Batch, ModelOutput, Sample
 from vireid.layers.norms import l2_normalize
 from vireid.layers.precision import float32_or_more, without_autocast
@@ -29,8 +29,8 @@ class CrossModalityNet(nn.Module):
         backbone: `(images, modality[, visible]) -> (map, source)` with `channels`; with several rows for each image
             also `provides` {branch, source}.
         pool: `map -> pooled`.
-        heads: Heads by name. A head requests fields by the parameter names of `forward` and declares `provides`, `dims`
-            and, if it has them, `training_only` fields.
+        heads: Heads by name. A head requests fields by the parameter names of `forward`, also the modality of each row,
+            and declares `provides`, `dims` and, if it has them, `training_only` fields.
         uses: {head name: {parameter: field}} where parameter and field names differ.
         adapter: Rewrites the map with attributes; needs `attributes`.
         attributes: Attribute source: requests `pooled_image`, `attributes`, `attributes_known` by name and returns
@@ -88,12 +88,13 @@ class CrossModalityNet(nn.Module):
             problems.append(Problem(text, key=f"MODEL.HEADS.{name.upper()}", suggestion=suggestion))
         for name, head in heads.items():
             problems += self._join(
-                f"MODEL.HEADS.{name.upper()}", head, uses.get(name, {}), provided, provided, head=name
+                f"MODEL.HEADS.{name.upper()}", head, uses.get(name, {}), provided | HEAD_FIELDS, provided, head=name
             )
         problems += self._check_embedding(provided)
         if problems:
             raise ConfigError(problems)
         self.provides = frozenset(provided)
+        self._read_by_heads = frozenset(field for name in heads for field in self._bindings[f"heads.{name}"].values())
 
     def _check_slots(self) -> list[Problem]:
         adapter, attributes = type(self.adapter).__name__, type(self.attributes).__name__
@@ -183,13 +184,16 @@ class CrossModalityNet(nn.Module):
             fields |= {"branch": copies(source), "source": source}
         if self.adapter is not None:
             fields |= self._adapt(batch, source, feature_map, pooled)
+        from_batch = {name: getattr(batch, name) for name in HEAD_FIELDS & self._read_by_heads}
+        if source is not None:
+            from_batch = {name: value.index_select(0, source) for name, value in from_batch.items()}
         with without_autocast(feature_map):
             for name, head in self.heads.items():
                 if not self.training and head.provides <= self._training_only:  # type: ignore[operator]
                     continue
                 binding = self._bindings[f"heads.{name}"]
-                fields |= {field: float32_or_more(fields[field]) for field in binding.values()}
-                fields |= head(**serve(fields, binding))
+                fields |= {field: float32_or_more(fields[field]) for field in binding.values() if field in fields}
+                fields |= head(**serve(fields | from_batch, binding))
         if not self.training:
             fields = {name: value for name, value in fields.items() if name not in self._training_only}
         return ModelOutput(fields, source)

@@ -61,7 +61,8 @@ def test_backbones_are_listed_with_their_families(capsys):
     assert main(["list", "backbones", "TwoStream*"]) == 0
     words = [line.partition(":")[0].strip() for line in capsys.readouterr().out.splitlines()]
     chosen = [word for word in words if word.startswith(("Family ", "TwoStream"))]
-    assert chosen == ["TwoStreamBackbone", "Family stages", "Family blocks", "TwoStreamViT", "Family column"]
+    cnns, transformers = ["Family stages", "Family blocks"], ["TwoStreamViT", "Family column"]
+    assert chosen == ["TwoStreamBackbone", *cnns, "TwoStreamSwin", "Family windows", *transformers]
 
 
 def test_a_pattern_ignores_case_and_selects(capsys):

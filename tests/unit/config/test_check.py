@@ -2,7 +2,7 @@ import sys
 
 import pytest
 
-from vireid.config.check import static_check
+from vireid.config.check import problems_of, static_check
 from vireid.config.imports import import_modules
 from vireid.config.load import make_config
 from vireid.config.schema import BY_PATH
@@ -88,3 +88,11 @@ def test_unknown_keys_of_sections():
         "XYZXYZ": None,
     }
     assert by_key["XYZXYZ"].note.startswith("(known: DATA, ")
+
+
+def test_a_size_that_is_a_number_is_reported_and_the_network_is_still_checked():
+    backbone = {"NAME": "TwoStreamBackbone", "SHARE_FROM": 77}
+    config = make_config({"SIZE": 288, "MODEL": {"BACKBONE": backbone, "POOL": {"NAME": "AveragePool"}}})
+    texts = {problem.key: problem.text for problem in problems_of(config)}
+    assert texts["SIZE"].startswith("= 288 ")
+    assert "MODEL.BACKBONE" in texts

@@ -113,6 +113,22 @@ def test_results_of_other_weights_are_not_taken(run, tmp_path):
     assert "| License | not stated |" in card
 
 
+def test_the_card_stars_re_ranked_results(run, tmp_path):
+    other = Path(shutil.copytree(run, tmp_path / "run"))
+    metrics = json.loads((other / "metrics.json").read_text())
+    name, report = next(iter(metrics["results"].items()))
+    conditions = {**report["conditions"], "transductive": "uses the gallery"}
+    metrics["results"]["aim"] = {**report, "conditions": conditions}
+    (other / "metrics.json").write_text(json.dumps(metrics))
+    folder = vireid.save_bundle(other, tmp_path / "bundle")
+    lines = (folder / "README.md").read_text().splitlines()
+    assert [line.split(" | ")[0] for line in lines if line.startswith(("| aim", f"| {name} "))] == [
+        f"| {name}",
+        "| aim *",
+    ]
+    assert r"\* re-ranked (transductive): the result of a query uses the gallery" in lines
+
+
 def test_a_bundle_can_be_bundled_again_with_another_license(bundle, tmp_path):
     again = vireid.save_bundle(bundle, tmp_path / "again", license="MIT")
     first, second = (json.loads((folder / "config.json").read_text()) for folder in (bundle, again))

@@ -17,7 +17,7 @@ from vireid.core.registries import BACKBONES
 from vireid.engine.layer_decay import layer_scales, without_decay
 from vireid.engine.optim import SGD, parameter_groups
 from vireid.layers.non_local import NonLocal
-from vireid.models import AveragePool, CrossModalityNet, IdentityHead, TwoStreamBackbone, TwoStreamViT
+from vireid.models import AveragePool, CrossModalityNet, IdentityHead, TwoStreamBackbone, TwoStreamSwin, TwoStreamViT
 from vireid.testing import TinyBackbone, build_example
 from vireid.zoo.configs import config_path
 
@@ -86,6 +86,30 @@ def test_the_layers_of_a_cnn_are_its_blocks(arch):
         chosen = [scale for name, scale in found.items() if part in name]
         assert chosen, part
         assert chosen == pytest.approx([DECAY ** (number - layer)] * len(chosen)), part
+
+
+def test_the_layers_of_a_swin_transformer_are_its_blocks():
+    """Embedding, 2 + 2 + 6 + 2 blocks; merging of patches belongs to the block after it, the norm to the last."""
+    with torch.device("meta"):
+        net = network(TwoStreamSwin(image_size=(64, 32), share_from=2))
+    found = scales(net)
+    assert len(net.backbone.layers()) == 13
+    layers = {".blocks.0.norm1": {1, 3, 5, 11}, "downsample.": {3, 5, 11}}
+    for part, expected in layers.items():
+        chosen = {scale for name, scale in found.items() if part in name and name.startswith("backbone.")}
+        factors = sorted(DECAY ** (13 - layer) for layer in expected)
+        assert sorted(chosen) == pytest.approx(factors), part
+    last = [scale for name, scale in found.items() if "layer4.norm." in name or "layer4.layer.blocks.1." in name]
+    assert len(last) > 10
+    assert set(last) == {DECAY}
+    assert found["backbone.infrared.embed.proj.weight"] == pytest.approx(DECAY**13)
+    assert any(name.endswith("relative_position_bias_table") for name in without_decay(net, nn.Identity()))
+
+
+def test_the_local_branch_of_jigsaw_patches_has_the_factor_of_the_last_layer():
+    net = network(TwoStreamViT(arch="test_vit", image_size=(64, 64), jigsaw_parts=2))
+    local = {scale for name, scale in scales(net).items() if name.startswith("backbone.local.")}
+    assert local == {DECAY}
 
 
 def test_inserts_are_new_and_learn_at_the_full_rate():

@@ -8,7 +8,15 @@ import pytest
 from vireid.core.errors import DataError, UserError
 from vireid.core.types import EmbeddingTable, Modality, Sample
 from vireid.evaluation import Evaluator, QueryGalleryProtocol, SysuProtocol, evaluate_retrieval
-from vireid.retrieval import FaissIVF, KReciprocal, Similarity, TorchExact, measure
+from vireid.retrieval import (
+    AffinityInference,
+    FaissIVF,
+    KReciprocal,
+    ModalityKReciprocal,
+    Similarity,
+    TorchExact,
+    measure,
+)
 
 
 @pytest.fixture
@@ -125,6 +133,15 @@ def test_re_ranking_sees_one_trial_at_a_time_and_is_stated(table):
     plain = Evaluator(protocol, similarity=Similarity())(table)
     assert plain.conditions["re_ranking"] == "none"
     assert plain.mean.mean_ap != report.mean.mean_ap
+
+
+@pytest.mark.parametrize("rerank", [AffinityInference, KReciprocal, ModalityKReciprocal])
+def test_the_data_on_which_values_were_chosen_are_a_condition(table, rerank):
+    stated = Evaluator(SysuProtocol(trials=1), similarity=Similarity(), rerank=rerank(chosen_on="the test set"))(table)
+    assert stated.conditions["re_ranking_values"] == "chosen on the test set"
+    plain = Evaluator(SysuProtocol(trials=1), similarity=Similarity(), rerank=rerank())(table)
+    assert "re_ranking_values" not in plain.conditions
+    assert plain.conditions["transductive"] == stated.conditions["transductive"]
 
 
 def test_ranked_lists_are_those_of_the_re_ranking(table):

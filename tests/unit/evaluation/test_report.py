@@ -80,6 +80,18 @@ def test_an_oracle_is_marked(report):
     assert any(line.startswith("† oracle") for line in lines[3:])
 
 
+def test_re_ranked_rows_have_a_star_with_a_footnote(report):
+    uses = {"aim": "uses the gallery", "expanded": "uses the gallery", "k": "uses the gallery and the other queries"}
+    reranked = {name: Report(report.trials, {**report.conditions, "transductive": use}) for name, use in uses.items()}
+    lines = format_table({"plain": report, **reranked}).splitlines()
+    assert [line.split("  ")[0] for line in lines[1:5]] == ["plain", "aim *", "expanded *", "k *"]
+    assert [line for line in lines[5:] if line.startswith("*")] == [
+        "* re-ranked (transductive): the result of a query uses the gallery",
+        "* re-ranked (transductive): the result of a query uses the gallery and the other queries",
+    ]
+    assert "*" not in format_table({"plain": report})
+
+
 def test_reports_with_other_ranks_share_a_table(report):
     other = Report({"only": Scores(np.ones(1), 1.0, 1.0, 1, 0, 0.5, ranks=(1,))})
     line = format_table({"a": report, "b": other}).splitlines()[2]

@@ -16,7 +16,7 @@ DROPPED = (  # used by a release, and without a counterpart here
     r"bottleneck[23g]\.num_batches_tracked",  # RLE counts batches for each neck, ours once
     r"(attention_\d|out_att)\.(W|a)",  # DDAG's graph belongs to a loss
     r"wpa\.fc2\.bias",  # has no effect in DDAG's part attention
-    r"(visible|infrared)_classifier_?\.weight",  # MPANet's classifiers of one modality belong to a loss
+    r"(visible|infrared)_classifier_?\.weight",  # MPANet's and SAAI's classifiers of one modality belong to a loss
     r"memory(_\w+)?\.features",  # MCE's memories belong to a loss
 )
 DROPPED_OF = {"mce": (r"classifier\.weight",)}  # an option of its release
@@ -129,7 +129,7 @@ def test_axes_that_count_identities_are_those_of_classifiers_and_memories(model)
     found = released.release(model)
     counting = {key.name for key in found.keys if {found.num_ids, 2 * found.num_ids} & set(key.shape)}
     assert counting or model == "mclnet_discriminator"
-    assert not [name for name in counting if not re.search(r"classifier|^fc_list|^memory|^out_att", name)]
+    assert not [name for name in counting if not re.search(r"classifier|^_?fc|^memory|^out_att", name)]
 
 
 @pytest.mark.parametrize("model", released.MODELS)
@@ -172,6 +172,16 @@ def test_paenet_is_mmd_with_the_released_adapter():
     assert of == {"ASENet": 8_409_088, "classifier": 808_960}
 
 
+def test_the_necks_of_saai_keep_their_modality():
+    for model in ("saai", "saai_regdb"):
+        given = tensors(model)
+        ours = released.to_ours(model, given)
+        for short, name in (("v", "visible"), ("i", "infrared")):
+            running_mean = given[f"bn_neck.bn_neck_{short}.running_mean"]
+            assert torch.equal(ours[f"heads.id.neck.{name}.running_mean"], running_mean)
+    assert "saai_regdb" not in families()
+
+
 def test_the_converter_knows_every_release():
-    wanted = "adca pgm agw caj ddag deen hct hct_parts mmd mpanet mclnet mce paenet"
+    wanted = "adca pgm agw caj ddag deen hct hct_parts mmd mpanet mclnet mce paenet saai"
     assert set(wanted.split()) <= set(families())

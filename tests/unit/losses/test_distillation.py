@@ -6,6 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from vireid.core.errors import ArgumentError
 from vireid.core.types import Progress
 from vireid.engine.trainer import EpochStart
 from vireid.losses.distillation import ModalityMutualLearning
@@ -29,27 +30,32 @@ def features() -> torch.Tensor:
 
 
 def naive(loss: ModalityMutualLearning, x: torch.Tensor) -> dict[str, torch.Tensor]:
-    """Row by row, from the state before the step."""
+    """Row by row, from the state before the step; all agreements."""
     own = {0: loss.visible.weight, 1: loss.infrared.weight}
     slow = {0: loss.visible_copy, 1: loss.infrared_copy}
     slow = {m: (0.7 * slow[m] + 0.3 * own[m]).detach() for m in own}
     identity: dict[int, list] = {0: [], 1: []}
-    kl = []
+    kl, soft = [], []
     for row, label, m in zip(x, LABELS.tolist(), MODALITY.tolist()):
         p = torch.softmax(own[m] @ row, 0)
         q = torch.softmax(slow[1 - m] @ row.detach(), 0)
         identity[m].append(-p[label].log())
         kl.append(sum(p[c] * (p[c].log() - q[c].log()) for c in range(4)))
+        soft.append(-sum(q[c] * p[c].log() for c in range(4)))
     by_modality = [sum(values) / len(values) for values in identity.values()]
-    return {"id": 0.7 * sum(by_modality), "kl": 2.0 * sum(kl) / len(kl)}
+    agreements = {"kl": 2.0 * sum(kl) / len(kl), "soft_cross_entropy": 2.0 * sum(soft) / len(soft)}
+    return {"id": 0.7 * sum(by_modality), **agreements}
 
 
-def test_equals_the_loop_with_gradients(loss):
+@pytest.mark.parametrize("agreement", ["kl", "soft_cross_entropy"])
+def test_equals_the_loop_with_gradients(loss, agreement):
     x = features()
     expected = naive(loss, x)
+    loss.agreement = agreement
     ours = loss(x, LABELS, MODALITY)
+    assert set(ours) == {"id", agreement}
     inputs = [x, loss.visible.weight, loss.infrared.weight]
-    for name in ("id", "kl"):
+    for name in ("id", agreement):
         torch.testing.assert_close(ours[name], expected[name])
         grads = [torch.autograd.grad(v[name], inputs, retain_graph=True) for v in (ours, expected)]
         torch.testing.assert_close(*grads)
@@ -104,3 +110,8 @@ def test_the_rate_is_checked():
 def test_negative_weights_are_refused():
     with pytest.raises(ValueError, match=r"id_weight and kl_weight must be at least 0, got 1.0 and -0.5"):
         ModalityMutualLearning(kl_weight=-0.5, num_ids=2, feature_dim=2)
+
+
+def test_another_agreement_is_refused():
+    with pytest.raises(ArgumentError, match="did you mean 'soft_cross_entropy'"):
+        ModalityMutualLearning(agreement="soft_crossentropy", num_ids=2, feature_dim=2)

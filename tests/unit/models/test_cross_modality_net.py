@@ -244,7 +244,7 @@ def test_every_fault_is_told_at_once():
         "MODEL.HEADS.ID (IdentityHead) USES names 'poled', which is not a parameter; did you mean 'pooled'?"
         " (parameters: pooled)",
         "MODEL.HEADS.ATTRIBUTES (PriorHead) needs 'attribute_feature', which nothing before it provides"
-        "\n    (provided: feature_map, features, features_bn, logits, pooled, pooled_image)",
+        "\n    (provided: feature_map, features, features_bn, logits, modality, pooled, pooled_image)",
         "MODEL.EMBEDDING: nothing provides 'featurs_bn'; did you mean 'features_bn'?"
         "\n    (provided: attribute_logits, feature_map, features, features_bn, logits, pooled, pooled_image)",
         "MODEL.EMBEDDING: 'logits' is computed in training only",

@@ -1,6 +1,6 @@
 """Augmentations of uint8 batches on the device."""
 
-from vireid.data.augment.color import ChannelAdaptiveGray, ChannelExchange, LocalGrayscale, RandomGrayscale
+from vireid.data.augment.color import ChannelAdaptiveGray, ChannelCopy, ChannelExchange, LocalGrayscale, RandomGrayscale
 from vireid.data.augment.frequency import FourierAmplitudeSwap, FrequencyBandGray, LowFrequencyStatistics
 from vireid.data.augment.jitter import ColorJitter
 from vireid.data.augment.linear_enhancement import ModerateRLE, RadicalRLE
@@ -9,6 +9,7 @@ from vireid.data.augment.transforms import HorizontalFlip, PadCrop, RandomErasin
 
 __all__ = [
     "ChannelAdaptiveGray",
+    "ChannelCopy",
     "ChannelExchange",
     "ColorJitter",
     "FourierAmplitudeSwap",

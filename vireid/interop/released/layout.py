@@ -87,6 +87,10 @@ class Layout:
         family: Name of the release for the converter.
         also: Tensors that only some files have, by name and shape as in the key list.
         given: Tensors that only the network of this package has, with their values.
+        arch: timm network whose names the conversion gives; empty: those of a network of this package.
+        package: Python package that contains the released file; empty: none.
+        extra: Extra of this package that installs `package`.
+        license: License of the weights, if it is known.
         annotated: Whether it was trained with identity labels; otherwise no tensor has an axis of identities that means
             anything, and the dataset cannot be inferred.
     """
@@ -99,6 +103,10 @@ class Layout:
     family: str = ""
     also: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     given: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    arch: str = ""
+    package: str = ""
+    extra: str = ""
+    license: str = ""
     annotated: bool = True
 
     def is_dead(self, name: str) -> bool:

@@ -46,21 +46,39 @@ LAYOUTS = (
 HEAD = frozenset({"global_pool", "head", "head_drop", "fc", "classifier", "last_linear", "flatten"})
 
 
+class StageWithTail(nn.Sequential):
+    """Last stage of a network that has modules between its last block and its pooling (final norm, `conv_head`).
+
+    The first child is the sequence of blocks.
+    """
+
+
 @dataclass(frozen=True)
 class Stages:
-    """The five units of a network and the number of output channels of each."""
+    """The five units of a network, and their numbers of output channels."""
 
     units: OrderedDict[str, nn.Module]
     channels: dict[str, int]
+    block_channels: dict[str, list[int]]  # behind each block of a unit
 
 
-def cut(arch: str, *, last_stride: int = 1, pretrained: bool = False, weights: str | None = None) -> Stages:
+def cut(
+    arch: str,
+    *,
+    last_stride: int = 1,
+    conv_head: bool = True,
+    drop_path: float = 0.0,
+    pretrained: bool = False,
+    weights: str | None = None,
+) -> Stages:
     """Split a timm network without its classifier into stem, stage1, ..., stage4.
 
     Args:
         arch: Name of a timm model, optionally with a tag.
         last_stride: 1: every strided convolution and pooling of the last stage keeps the size of the map, without
             dilation. 2: the network as in timm.
+        conv_head: Keep the convolution between the last block and the pooling ("conv_head" of EfficientNet).
+        drop_path: Drop-path rate of the last block; it rises linearly from 0.
         pretrained: Load the weights of timm (network or local cache).
         weights: Local file to load instead (safetensors, or a torch file that contains tensors only).
 
@@ -71,22 +89,29 @@ def cut(arch: str, *, last_stride: int = 1, pretrained: bool = False, weights: s
     """
     if last_stride not in (1, 2):
         raise ArgumentError("last_stride", f"must be 1 or 2, got {last_stride}")
-    model = create(arch, pretrained=pretrained, weights=weights)
+    if not 0 <= drop_path < 1:
+        raise ArgumentError("drop_path", f"must be in [0, 1), got {drop_path}")
+    options = {"drop_path_rate": drop_path} if drop_path else {}
+    model = create(arch, pretrained=pretrained, weights=weights, **options)
     units = _units(model, arch)
     device = next(model.parameters()).device.type
-    key = (arch, last_stride, device)
+    key = (arch, last_stride, conv_head, device)
     if key not in _checked:
         _check_cut(model, units, arch)
+    if not conv_head:
+        units["stage4"] = _without_conv_head(units["stage4"], arch)
     if last_stride == 1:
         keep_size(units["stage4"])
     if key not in _checked:
         _checked[key] = _channels(units, arch, last_stride)
-    return Stages(units, dict(_checked[key]))
+    channels, block_channels = _checked[key]
+    return Stages(units, dict(channels), dict(block_channels))
 
 
-# (arch, last_stride, device type) -> channels. The forward passes of `_check_cut` and `_channels` do not depend on the
-# weights, so that they run once for each architecture: most networks of a process are dry runs of a few architectures.
-_checked: dict[tuple[str, int, str], dict[str, int]] = {}
+# (arch, last_stride, conv_head, device type) -> channels of units and of blocks. The forward passes of `_check_cut` and
+# `_channels` do not depend on the weights, so that they run once for each architecture: most networks of a process are
+# dry runs of a few architectures.
+_checked: dict[tuple[str, int, bool, str], tuple[dict[str, int], dict[str, list[int]]]] = {}
 
 
 def _units(model: nn.Module, arch: str) -> OrderedDict[str, nn.Module]:
@@ -107,8 +132,8 @@ def _units(model: nn.Module, arch: str) -> OrderedDict[str, nn.Module]:
     forms = "conv1/bn1/maxpool + layer1..4, stem + stages, stem + s1..s4, or conv_stem/bn1 + blocks"
     raise ArgumentError(
         "arch",
-        f"{arch!r} has no stages (its modules: {', '.join(children)}); choose a CNN with {forms}; plain vision"
-        " transformers need NAME: TwoStreamViT",
+        f"{arch!r} ({type(model).__name__}) has no stages (its modules: {', '.join(children)}); choose a CNN with"
+        f" {forms}; plain vision transformers need NAME: TwoStreamViT, Swin Transformers NAME: TwoStreamSwin",
     )
 
 
@@ -134,8 +159,17 @@ def _units_of_blocks(children: Mapping[str, nn.Module], ends: list[int]) -> Orde
     parts = [nn.Sequential(group) for group in (stem, *groups[1:])]
     if "bn2" in children:
         tail = {name: children[name] for name in ("conv_head", "bn2")}
-        parts[-1] = nn.Sequential(OrderedDict({"blocks": parts[-1]} | tail))
+        parts[-1] = StageWithTail(OrderedDict({"blocks": parts[-1]} | tail))
     return OrderedDict(zip(UNITS, parts, strict=True))
+
+
+def _without_conv_head(stage: nn.Module, arch: str) -> nn.Module:
+    """Return the blocks of the last stage of a network with one sequence `blocks`."""
+    children = dict(stage.named_children())
+    if "conv_head" not in children:
+        text = f"is only for networks with a convolution before the pooling, and {arch!r} has none; leave it at true"
+        raise ArgumentError("conv_head", text)
+    return children["blocks"]
 
 
 def _with_tail(children: OrderedDict[str, nn.Module], last: nn.Module) -> nn.Module:
@@ -143,7 +177,7 @@ def _with_tail(children: OrderedDict[str, nn.Module], last: nn.Module) -> nn.Mod
     names = list(children)
     owner = max(i for i, child in enumerate(children.values()) if child is last or last in list(child.children()))
     tail = [name for name in names[owner + 1 :] if name not in HEAD and not isinstance(children[name], nn.Identity)]
-    return nn.Sequential(OrderedDict([("blocks", last), *((name, children[name]) for name in tail)])) if tail else last
+    return StageWithTail(OrderedDict([("blocks", last), *((name, children[name]) for name in tail)])) if tail else last
 
 
 def _example(model: nn.Module) -> Tensor:
@@ -194,15 +228,24 @@ def keep_size(stage: nn.Module) -> None:
             setattr(stage.get_submodule(parent), child, nn.Identity())
 
 
-def _channels(units: OrderedDict[str, nn.Module], arch: str, last_stride: int) -> dict[str, int]:
-    channels, sizes, training = {}, {}, {name: unit.training for name, unit in units.items()}
+def _channels(
+    units: OrderedDict[str, nn.Module], arch: str, last_stride: int
+) -> tuple[dict[str, int], dict[str, list[int]]]:
+    """Numbers of channels behind each unit, and behind each block of each unit."""
+    channels, of_blocks, sizes, training = {}, {}, {}, {name: unit.training for name, unit in units.items()}
     with torch.no_grad():
         x = _example(units["stem"])
         for name, unit in units.items():
             unit.eval()
-            x = unit(x)
+            blocks, *tail = unit if isinstance(unit, StageWithTail) else [unit]
+            of_blocks[name] = []
+            for block in blocks if isinstance(blocks, nn.Sequential) else [blocks]:
+                x = block(x)
+                of_blocks[name].append(x.shape[1])
+            for module in tail:
+                x = module(x)
             channels[name], sizes[name] = x.shape[1], x.shape[2:]
             unit.train(training[name])
     if last_stride == 1 and sizes["stage4"] != sizes["stage3"]:
         raise ArgumentError("last_stride", f"1 is not possible with {arch}; set last_stride: 2")
-    return channels
+    return channels, of_blocks

@@ -184,6 +184,7 @@ def cut_column(
     side_weight: float = 3.0,
     pretrained: bool = False,
     weights: str | None = None,
+    weights_grid: tuple[int, int] | None = None,
 ) -> Column:
     """Split a plain timm vision transformer into its units.
 
@@ -199,6 +200,7 @@ def cut_column(
         side_weight: See `PatchEmbedding`.
         pretrained: Load the weights of timm (network or local cache).
         weights: Local file to load instead, strictly, at the native size of the network.
+        weights_grid: Rows and columns of the positions in `weights`; None: those of the native size.
 
     Raises:
         ValueError: If the network is not a plain transformer, or an argument is out of range.
@@ -208,7 +210,9 @@ def cut_column(
         raise ArgumentError(
             "positions", f"must be one of {', '.join(POSITIONS)}{nearest(positions, POSITIONS)}, got {positions!r}"
         )
-    model: Any = _create(arch, options or {}, pretrained, weights)  # of timm
+    if weights_grid is not None and pretrained and weights is None:
+        raise ArgumentError("weights_grid", "is the grid of a local file; set WEIGHTS to the file, or leave it out")
+    model: Any = _create(arch, options or {}, pretrained, weights, weights_grid)  # of timm
     proj, has_class_token = model.patch_embed.proj, model.cls_token is not None
     patch = proj.kernel_size[0]
     strides = (patch, patch) if stride is None else (stride, stride) if isinstance(stride, int) else tuple(stride)
@@ -222,7 +226,9 @@ def cut_column(
     embed = PatchEmbedding(model, image_size, positions=positions, side_groups=side_groups, side_weight=side_weight)
     key = (arch, image_size, proj.stride, next(model.parameters()).device.type)
     if key not in _checked:
-        _check_cut(model, image_size, arch)
+        native: Any = model if weights_grid is None else _create(arch, {}, False, None, None)
+        native.patch_embed.proj.stride = proj.stride
+        _check_cut(native, image_size, arch)
         _checked.add(key)
     units = _units(model, embed, checkpointing)
     return Column(units, int(model.embed_dim), int(model.num_prefix_tokens), embed.grid, has_class_token)
@@ -238,21 +244,46 @@ def is_plain_transformer(model: nn.Module) -> bool:
     return plain and not getattr(model, "rope_mixed", False)
 
 
-def _create(arch: str, options: Mapping[str, float], pretrained: bool, weights: str | None) -> nn.Module:
+def _create(
+    arch: str,
+    options: Mapping[str, float],
+    pretrained: bool,
+    weights: str | None,
+    weights_grid: tuple[int, int] | None,
+) -> nn.Module:
     chosen: dict[str, Any] = {name: value for name, value in options.items() if value}
     if in_modules(arch, MODULES):
         chosen["dynamic_img_size"] = True
+        if weights_grid is not None and weights is not None:
+            chosen["img_size"] = _size_of(arch, weights_grid)
     elif pretrained or weights or chosen:  # the error below does not depend on weights
         pretrained, weights, chosen = False, None, {}
     model = create(arch, pretrained=pretrained, weights=weights, **chosen)
     if not is_plain_transformer(model):
-        reason = " with rotary positions of its own in each block" if getattr(model, "rope_mixed", False) else ""
         raise ArgumentError(
             "arch",
-            f"{arch!r} ({type(model).__name__}{reason}) is not a plain vision transformer; choose one such as"
-            " vit_small_patch16_224, or NAME: TwoStreamBackbone for CNNs",
+            f"{arch!r} ({type(model).__name__}{_reason(model)}) is not a plain vision transformer; choose one such as"
+            " vit_small_patch16_224, or NAME: TwoStreamBackbone for CNNs, TwoStreamSwin for Swin Transformers",
         )
     return model
+
+
+def _size_of(arch: str, grid: tuple[int, int]) -> tuple[int, int]:
+    """Height and width of images that a network splits into this grid of patches."""
+    if min(grid) < 1:
+        raise ArgumentError("weights_grid", f"must be two positive numbers (rows and columns), got {grid}")
+    patches: Any = create(arch).patch_embed
+    height, width = patches.patch_size
+    return grid[0] * height, grid[1] * width
+
+
+def _reason(model: Any) -> str:
+    """What keeps a network of a supported class from being split."""
+    if getattr(model, "rope_mixed", False):
+        return " with rotary positions of its own in each block"
+    if isinstance(model, (VisionTransformer, Eva)):
+        return f" with {type(model.patch_embed).__name__}"
+    return ""
 
 
 def _set_eps(model: nn.Module, eps: float) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import ClassVar, Protocol
 
 import torch
@@ -15,7 +15,7 @@ from vireid.core.paths import InputFile
 from vireid.core.registries import BACKBONES, INSERTS
 from vireid.core.types import Modality
 from vireid.models.backbones.layer_numbers import cnn_layers
-from vireid.models.backbones.timm_stages import UNITS, cut
+from vireid.models.backbones.timm_stages import UNITS, StageWithTail, cut
 
 
 class Insert(Protocol):
@@ -41,6 +41,9 @@ class TwoStreamBackbone(nn.Module):
         share_from: First shared unit: 0 shares all units, 5 none.
         last_stride: Stride of stage 4, 1 or 2; see `timm_stages.cut`.
         last_stage: Last stage that is used, 1 to 4; the map is its output.
+        conv_head: Keep the last convolution of EfficientNet and MobileNet V2 (1280 channels); without it the map is
+            the output of the last block (320 channels, of both signs).
+        drop_path: Drop-path rate of the last block; it rises linearly from 0.
         pretrained: Load the weights of timm (network or local cache).
         weights: Local file of weights to load instead; see `timm_network.load_weights`.
         inserts: Modules to place after blocks of a stage, by stage name ("stage2").
@@ -83,6 +86,8 @@ class TwoStreamBackbone(nn.Module):
         share_from: int = 3,
         last_stride: int = 1,
         last_stage: int = 4,
+        conv_head: bool = True,
+        drop_path: float = 0.0,
         pretrained: bool = False,
         weights: InputFile | None = None,
         inserts: Mapping[str, Insert] | None = None,
@@ -96,14 +101,21 @@ class TwoStreamBackbone(nn.Module):
             raise ArgumentError("last_stage", f"must be 1 to {len(UNITS) - 1}, got {last_stage}")
         if share_from > last_stage + 1:
             raise ArgumentError("share_from", f"must be at most last_stage + 1 ({last_stage + 1}), got {share_from}")
-        stages = cut(arch, last_stride=last_stride, pretrained=pretrained, weights=weights)
+        stages = cut(
+            arch,
+            last_stride=last_stride,
+            conv_head=conv_head,
+            drop_path=drop_path,
+            pretrained=pretrained,
+            weights=weights,
+        )
         units = OrderedDict((name, stages.units[name]) for name in UNITS[: last_stage + 1])
         for stage, insert in (inserts or {}).items():
             name = stage.lower()
             if name not in list(units)[1:]:
                 known = f"{nearest(name, list(units)[1:])} (stages: stage1 to stage{last_stage})"
                 raise ValueError(f"inserts: {stage!r} is not a stage{known}")
-            units[name] = _with_inserts(units[name], insert, stages.channels[name], name)
+            units[name] = _with_inserts(units[name], insert, stages.block_channels[name], name)
         specific, shared = list(units.items())[:share_from], list(units.items())[share_from:]
         self.channels = stages.channels[UNITS[last_stage]]
         self.visible = nn.Sequential(OrderedDict(specific))
@@ -163,11 +175,22 @@ def _count_visible(modality: Tensor) -> tuple[int, bool]:
     return visible, bool(is_sorted)
 
 
-def _with_inserts(stage: nn.Module, insert: Insert, channels: int, name: str) -> nn.Module:
+def _with_inserts(stage: nn.Module, insert: Insert, channels: Sequence[int], name: str) -> nn.Module:
     """Place a module after each of the last `insert.count` blocks of a stage (after every block if there are fewer).
 
-    Blocks keep their names in the state dict; the module after block "3" is "3_insert".
+    Blocks keep their names in the state dict; the module after block "3" is "3_insert". A final norm or convolution
+    follows the last insert. In networks with one sequence `blocks` (EfficientNet), a block is a group of blocks of
+    timm.
+
+    Args:
+        stage: Sequence of blocks.
+        insert: Builds the modules.
+        channels: Number of channels behind each block.
+        name: Name of the stage, for errors.
     """
+    if isinstance(stage, StageWithTail):
+        blocks, *tail = stage.named_children()
+        return StageWithTail(OrderedDict([(blocks[0], _with_inserts(blocks[1], insert, channels, name)), *tail]))
     if not isinstance(stage, nn.Sequential):
         raise ValueError(
             f"inserts: {name} of this network is not a sequence of blocks, so nothing can be inserted; choose another "
@@ -178,8 +201,8 @@ def _with_inserts(stage: nn.Module, insert: Insert, channels: int, name: str) ->
     blocks = dict(stage.named_children())
     chosen = set(list(blocks)[-insert.count :])
     parts: OrderedDict[str, nn.Module] = OrderedDict()
-    for key, block in blocks.items():
+    for (key, block), width in zip(blocks.items(), channels, strict=True):
         parts[key] = block
         if key in chosen:
-            parts[f"{key}_insert"] = insert.build(channels)
+            parts[f"{key}_insert"] = insert.build(width)
     return nn.Sequential(parts)

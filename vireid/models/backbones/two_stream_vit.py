@@ -14,8 +14,9 @@ from vireid.core.errors import ArgumentError, DataError, nearest
 from vireid.core.paths import InputFile
 from vireid.core.registries import BACKBONES
 from vireid.core.types import Sample
+from vireid.models.backbones.jigsaw import JigsawBranch, check_jigsaw
 from vireid.models.backbones.layer_numbers import in_streams
-from vireid.models.backbones.timm_vit import cut_column
+from vireid.models.backbones.timm_vit import Column, cut_column
 from vireid.models.backbones.two_stream import by_modality
 
 SIDES = ("none", "modality", "camera", "camera_modality")
@@ -46,15 +47,21 @@ class TwoStreamViT(nn.Module):
         proj_drop: Dropout after the projections of attention and MLP.
         attn_drop: Dropout of the attention weights.
         norm_eps: Epsilon of every LayerNorm; None: that of timm.
+        jigsaw_parts: Number of groups of shuffled patches whose class tokens are `part_features`, 4 in TransReID; 0:
+            none. The last block must be shared.
+        jigsaw_rearrange: Shuffle the patches before they are divided into groups.
         checkpointing: Recompute each block in the backward pass, to save memory.
         pretrained: Load the weights of timm (network or local cache).
         weights: Local file of weights to load instead; see `timm_network.load_weights`.
+        weights_grid: Rows and columns of the positions in `weights`, which are resampled from there; None: the native
+            grid of `arch`. The number of positions does not tell the grid, so that other files are refused.
         image_size: Height and width of the images, the SIZE of the config.
         num_cameras: Number of cameras, for `side`.
 
     Shape:
         images (B, 3, h, w), modality (B,) -> feature map (B, D, rows, columns) with one position for each patch; source
-        None; {"class_token": (B, D)} or {}. A grid has (h - patch) // stride + 1 rows.
+        None; {"class_token": (B, D)} or {}, with `jigsaw_parts` P also "part_features": (B, P, D). A grid has
+        (h - patch) // stride + 1 rows. Map and class token do not change with `jigsaw_parts`.
 
     Raises:
         ValueError: If an argument is out of range, `arch` is not a plain vision transformer, or an image has another
@@ -63,7 +70,7 @@ class TwoStreamViT(nn.Module):
 
     Source:
         Dosovitskiy et al., "An Image is Worth 16x16 Words", ICLR 2021; networks of timm. Overlapping patches and side
-        information: He et al., "TransReID: Transformer-based Object Re-Identification", ICCV 2021.
+        information, and jigsaw patches: He et al., "TransReID: Transformer-based Object Re-Identification", ICCV 2021.
 
     Departs:
         timm pools EVA-02 and *_gap_* networks before the last norm; here the norm is applied to every token. The sides
@@ -99,9 +106,12 @@ class TwoStreamViT(nn.Module):
         proj_drop: float = 0.0,
         attn_drop: float = 0.0,
         norm_eps: float | None = None,
+        jigsaw_parts: int = 0,
+        jigsaw_rearrange: bool = True,
         checkpointing: bool = False,
         pretrained: bool = False,
         weights: InputFile | None = None,
+        weights_grid: tuple[int, int] | None = None,
         image_size: tuple[int, int] = (288, 144),
         num_cameras: int = 0,
     ) -> None:
@@ -127,6 +137,7 @@ class TwoStreamViT(nn.Module):
             side_weight=side_weight,
             pretrained=pretrained,
             weights=weights,
+            weights_grid=weights_grid,
         )
         units = list(column.units.items())
         if not 0 <= share_from <= len(units):
@@ -135,30 +146,56 @@ class TwoStreamViT(nn.Module):
         self.side, self.num_cameras = side, num_cameras
         self.needs_cameras = side.startswith("camera")
         self.channels, self.grid, self.prefix = column.channels, column.grid, column.prefix
-        self.provides = frozenset({"class_token"}) if column.has_class_token else frozenset()
-        self.dims = dict.fromkeys(self.provides, column.channels)
+        self.provides = frozenset({"class_token"} if column.has_class_token else ())
         self.visible = Units(OrderedDict(units[:share_from]))
         self.infrared = copy.deepcopy(self.visible)
         self.shared = Units(OrderedDict(units[share_from:]))
+        self.local = self._jigsaw(column, jigsaw_parts, jigsaw_rearrange) if jigsaw_parts else None
+        self.dims = dict.fromkeys(self.provides, column.channels)
         cameras = num_cameras if self.needs_cameras else 0
         self.register_buffer("trained_cameras", torch.zeros(cameras, dtype=torch.bool))
+
+    def _jigsaw(self, column: Column, parts: int, rearrange: bool) -> JigsawBranch:
+        """Local branch; `part_features` joins the provided fields."""
+        block, norm = list(column.units.values())[-2:]
+        check_jigsaw(
+            parts,
+            patches=column.grid[0] * column.grid[1],
+            has_class_token=column.has_class_token,
+            has_rope=getattr(block, "rope", None) is not None,
+            last_is_shared=len(self.shared) > 1,
+        )
+        self.provides |= {"part_features"}
+        return JigsawBranch(block, norm, prefix=self.prefix, parts=parts, rearrange=rearrange)
 
     def forward(
         self, images: Tensor, modality: Tensor, visible: int | None = None, cameras: Tensor | None = None
     ) -> tuple[Tensor, None, dict[str, Tensor]]:
-        if self.side == "none":
-            tokens = self.shared(by_modality(self.visible, self.infrared, images, modality, visible))
+        groups = None if self.side == "none" else self._groups(modality, cameras)
+        x, side = self._specific(images, modality, visible, groups)
+        fields: dict[str, Tensor] = {}
+        if self.local is None:
+            tokens = self.shared(x, side)
         else:
-            tokens = self._with_side(images, modality, visible, self._groups(modality, cameras))
+            before = self.shared(x, side, stop=-2)
+            tokens = self.shared(before, start=-2)
+            fields["part_features"] = self.local(before)
+        if "class_token" in self.provides:
+            fields["class_token"] = tokens[:, 0]
         feature_map = tokens[:, self.prefix :].transpose(1, 2).unflatten(2, self.grid)
-        return feature_map, None, dict.fromkeys(self.provides, tokens[:, 0])
+        return feature_map, None, fields
 
-    def _with_side(self, images: Tensor, modality: Tensor, visible: int | None, groups: Tensor) -> Tensor:
+    def _specific(
+        self, images: Tensor, modality: Tensor, visible: int | None, groups: Tensor | None
+    ) -> tuple[Tensor, Tensor | None]:
+        """Input of the shared units: the output of the modality-specific ones, or the images and their groups."""
+        if groups is None:
+            return by_modality(self.visible, self.infrared, images, modality, visible), None
         if not len(self.visible):
-            return self.shared(images, groups)
+            return images, groups
         rows = torch.arange(images.shape[0], device=images.device)
         units = (SelectedRows(part, images, groups) for part in (self.visible, self.infrared))
-        return self.shared(by_modality(*units, rows, modality, visible))  # type: ignore[arg-type]
+        return by_modality(*units, rows, modality, visible), None  # type: ignore[arg-type]
 
     def _groups(self, modality: Tensor, cameras: Tensor | None) -> Tensor:
         """Row of the table of side information of each image."""
@@ -170,10 +207,14 @@ class TwoStreamViT(nn.Module):
         return cameras if self.side == "camera" else 2 * cameras + modality
 
     def layers(self) -> list[list[str]]:
-        """Module paths of each layer: the embedding, then each block; the norm belongs to the last (`HasLayers`)."""
+        """Module paths of each layer: the embedding, then each block (`HasLayers`).
+
+        The last layer includes the norm, and the copies of both in the local branch.
+        """
         *layers, norm = ([name] for part in (self.visible, self.shared) for name, _ in part.named_children())
         layers[-1] += norm
-        return in_streams(self, layers)
+        layers = in_streams(self, layers)
+        return [*layers[:-1], [*layers[-1], "local"]] if self.local is not None else layers
 
     def observe_training(self, samples: Sequence[Sample]) -> None:
         """Record the cameras of the training images, in addition to those that are recorded."""
@@ -196,8 +237,10 @@ class TwoStreamViT(nn.Module):
 class Units(nn.Sequential):
     """Units in sequence; the first one, a patch embedding, may take the group of each image as well."""
 
-    def forward(self, x: Tensor, side: Tensor | None = None) -> Tensor:
-        for number, unit in enumerate(self):
+    def forward(
+        self, x: Tensor, side: Tensor | None = None, *, start: int | None = None, stop: int | None = None
+    ) -> Tensor:
+        for number, unit in enumerate(list(self)[start:stop]):
             x = unit(x) if number or side is None else unit(x, side)
         return x
 

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from vireid.core.registries import HEADS
 from vireid.layers.norms import frozen_shift_neck
+from vireid.layers.parts import masked_means
 
 
 @HEADS.register
@@ -65,9 +66,7 @@ class PatternHead(nn.Module):
 
     def forward(self, feature_map: Tensor, pooled: Tensor) -> dict[str, Tensor]:
         masks = torch.sigmoid(self.masks(feature_map))
-        positions, flat_masks = feature_map.flatten(2), masks.flatten(2)
-        parts = torch.bmm(flat_masks, positions.transpose(1, 2)) / positions.shape[2]
-        features = torch.cat([parts.flatten(1), pooled], dim=1)
+        features = torch.cat([masked_means(feature_map, masks).flatten(1), pooled], dim=1)
         features_bn = self.neck(features)
         fields = {"part_masks": masks, "features": features, "features_bn": features_bn}
         if self.training:

@@ -29,6 +29,7 @@ class AffinityInference:
     Args:
         k1: Number of similarities that are kept; those equal to the k1-th as well.
         k2: Number of gallery images over which a gallery row is averaged, the image itself included.
+        chosen_on: Data on which k1 and k2 were chosen, such as "the test set": a condition of the results.
 
     Shape:
         queries (Q, D), gallery (G, D), rows of any norm -> (Q, G) float, larger is closer.
@@ -53,13 +54,13 @@ class AffinityInference:
 
     transductive = "the gallery"
 
-    def __init__(self, *, k1: int = 4, k2: int = 1) -> None:
+    def __init__(self, *, k1: int = 4, k2: int = 1, chosen_on: str = "") -> None:
         for name, value in (("k1", k1), ("k2", k2)):
             if value < 1:
                 raise ArgumentError(name, f"must be at least 1, got {value}")
         if k2 > k1:
             raise ArgumentError("k2", f"must be at most k1 ({k1}), got {k2}")
-        self.k1, self.k2 = k1, k2
+        self.k1, self.k2, self.chosen_on = k1, k2, chosen_on
 
     @property
     def description(self) -> str:

@@ -38,6 +38,7 @@ class KReciprocal:
             SYSU-MM01.
         half: What is rounded to half precision, to reproduce a release: "weights" (MPANet), "distances" and "weights"
             (HCT, MMD, MCE). The order of nearly equal images in these releases depends on this rounding.
+        chosen_on: Data on which the values were chosen, such as "the test set": a condition of the results.
 
     Shape:
         queries (Q, D), gallery (G, D) -> (Q, G) float, larger is closer (minus the distance).
@@ -71,6 +72,7 @@ class KReciprocal:
         weight: float = 0.3,
         neighbors: Literal["all", "queries"] = "all",
         half: tuple[Half, ...] = (),
+        chosen_on: str = "",
     ) -> None:
         if k1 < 1 or k2 < 1:
             raise UserError(f"k1 and k2 must be at least 1, got {k1} and {k2}")
@@ -83,6 +85,7 @@ class KReciprocal:
             if value not in known:
                 raise UserError(f"{name}: {value!r} is not one of {known}{nearest(str(value), known)}")
         self.k1, self.k2, self.weight, self.neighbors, self.half = k1, k2, weight, neighbors, tuple(half)
+        self.chosen_on = chosen_on
 
     @property
     def description(self) -> str:

@@ -104,6 +104,7 @@ class ModalityKReciprocal:
             images of the sets above. Not for "constrained".
         released_rows: Repeat a defect of the release in "constrained": the mean runs over unrelated rows.
         half: "weights" rounds encodings and Jaccard distances to half precision, as the release does.
+        chosen_on: Data on which the values were chosen, such as "the test set": a condition of the results.
 
     Shape:
         queries (Q, D), gallery (G, D) -> (Q, G) float, larger is closer (minus the distance).
@@ -138,6 +139,7 @@ class ModalityKReciprocal:
         gallery_neighbors: int | None = None,
         released_rows: bool = False,
         half: tuple[Half, ...] = (),
+        chosen_on: str = "",
     ) -> None:
         if search not in SEARCHES:
             raise ArgumentError("search", f"must be one of {SEARCHES}, got {search!r}{nearest(str(search), SEARCHES)}")
@@ -157,6 +159,7 @@ class ModalityKReciprocal:
             raise ArgumentError("half", f"must hold names of {HALVES}, got {list(half)}")
         self.search, self.k1, self.k2, self.weight = search, k1, k2, weight
         self.gallery_neighbors, self.released_rows, self.half = gallery_neighbors, released_rows, tuple(half)
+        self.chosen_on = chosen_on
 
     @property
     def description(self) -> str:

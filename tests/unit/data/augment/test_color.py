@@ -11,9 +11,11 @@ from vireid.data.augment.color import (
     KEEP,
     LUMA,
     ChannelAdaptiveGray,
+    ChannelCopy,
     ChannelExchange,
     LocalGrayscale,
     RandomGrayscale,
+    copy_channels,
     gray_pixels,
     mix_channels,
 )
@@ -51,6 +53,28 @@ def test_each_choice_does_what_it_says():
     torch.testing.assert_close(result[3], luma.expand(3, 6, 4))
     assert torch.equal(result[4], given[4])
     assert result.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize("kind", [torch.uint8, torch.float32])
+def test_a_copied_channel_is_exact_in_any_type(kind):
+    given = (100 * images(4).abs()).to(kind)
+    result = copy_channels(given, torch.tensor([2, 0, 1, KEEP]))
+    for row, source in enumerate((2, 0, 1)):
+        assert all(torch.equal(result[row, channel], given[row, source]) for channel in range(3))
+    assert torch.equal(result[3], given[3])
+    assert result.dtype == kind
+    assert result.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize("probability", [3 / 11, 0.75, 1.0])
+def test_channel_copy_is_before_the_normalization_and_chooses_evenly(probability):
+    given = torch.tensor([1, 2, 4], dtype=torch.uint8).view(1, 3, 1, 1).expand(COUNT, 3, 1, 1)
+    step = ChannelCopy(probability=probability)
+    assert step.paint(given, tiny_batch(), generator=torch_generator(0)) is given
+    result = step.color(given, tiny_batch(), generator=torch_generator(0)).flatten(1)
+    expected = torch.tensor([[1, 1, 1], [2, 2, 2], [4, 4, 4], [1, 2, 4]], dtype=torch.uint8)
+    counts = (result[:, None] == expected).all(2).sum(0).numpy() / COUNT
+    np.testing.assert_allclose(counts, [probability / 3] * 3 + [1 - probability], atol=0.04)
 
 
 def test_exchange_chooses_evenly_and_never_leaves_colour():

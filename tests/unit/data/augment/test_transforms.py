@@ -12,7 +12,14 @@ from torch import Tensor
 
 from vireid.core.errors import ArgumentError
 from vireid.core.types import Batch
-from vireid.data.augment.pixels import IMAGENET_MEAN, IMAGENET_STD, erase_, gather_pixels, normalize
+from vireid.data.augment.pixels import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    erase_,
+    erase_with_noise_,
+    gather_pixels,
+    normalize,
+)
 from vireid.data.augment.transforms import Augment, Augmentation, HorizontalFlip, PadCrop, RandomErasing
 
 SIZE = (24, 12)
@@ -101,6 +108,33 @@ def test_the_border_may_be_another_grey_and_steps_must_agree_on_it() -> None:
         run({"crop": PadCrop(fill=127), "again": PadCrop()}, white)
 
 
+def test_a_mirrored_border_repeats_the_edge_as_numpy_does() -> None:
+    batch = make_batch(64)
+    out = run({"crop": PadCrop(padding=3, mirror=True)}, batch)
+    found = set()
+    for image, result in zip(batch.images, out, strict=True):
+        padded = torch.from_numpy(np.pad(image.numpy(), ((0, 0), (3, 3), (3, 3)), mode="symmetric"))
+        crops = {(t, left): padded[:, t : t + SIZE[0], left : left + SIZE[1]] for t in range(7) for left in range(7)}
+        matches = [key for key, crop in crops.items() if torch.allclose(by_hand(crop), result, atol=1e-5)]
+        assert len(matches) == 1
+        found.update(matches)
+    assert {top for top, _ in found} == {left for _, left in found} == set(range(7))
+
+
+def test_a_mirrored_border_may_be_wider_than_the_image() -> None:
+    batch = make_batch(20)
+    rows, columns = (torch.arange(length).expand(20, length) for length in SIZE)
+    generator = torch.Generator().manual_seed(0)
+    moved = PadCrop(padding=60, mirror=True).locate(rows, columns, size=SIZE, generator=generator)
+    for positions, length in zip(moved, SIZE, strict=True):
+        steps = positions.diff(dim=1)
+        assert positions.min() >= 0
+        assert positions.max() < length
+        assert set(steps.unique().tolist()) == {-1, 0, 1}
+    mixed = {"crop": PadCrop(mirror=True), "again": PadCrop(fill=127)}  # only one of them has pixels outside
+    assert run(mixed, batch).isfinite().all()
+
+
 def test_each_image_is_flipped_or_not_by_itself() -> None:
     batch = make_batch(200)
     out = run({"flip": HorizontalFlip(probability=0.3)}, batch)
@@ -168,6 +202,30 @@ def test_erasing_is_after_normalisation_and_by_image(fill: tuple[float, float, f
     assert 45 < len(boxes) < 75  # all different, about 60 of 100
 
 
+def test_noise_is_normal_and_only_inside_of_rectangles() -> None:
+    images = normalize(make_batch(3).images)
+    boxes = torch.tensor([[2, 22, 1, 11], [0, 0, 0, 0], [0, 24, 3, 4]])
+    plain, numbers = images.clone(), torch.randn(3 * 224, generator=torch.Generator().manual_seed(5))
+    out = erase_with_noise_(images, boxes, torch.Generator().manual_seed(5))
+    assert torch.equal(out[0, :, 2:22, 1:11], numbers[:600].view(3, 20, 10))
+    assert torch.equal(out[2, :, :, 3:4], numbers[600:].view(3, 24, 1))
+    for image, result, (top, bottom, left, right) in zip(plain, out, boxes.tolist(), strict=True):
+        image[:, top:bottom, left:right] = result[:, top:bottom, left:right]
+    assert torch.equal(out, plain)
+
+
+def test_erasing_with_noise_draws_the_same_rectangles() -> None:
+    batch = make_batch(100)
+    plain, zeros, noise = (
+        run(steps, batch) for steps in ({}, {"erase": RandomErasing()}, {"erase": RandomErasing(noise=True)})
+    )
+    erased = (zeros != plain).any(1)
+    assert torch.equal(erased, (noise != plain).any(1))
+    values = noise.permute(0, 2, 3, 1)[erased]
+    assert abs(values.mean().item()) < 0.05
+    assert abs(values.std().item() - 1) < 0.05
+
+
 def test_rectangles_keep_to_area_and_aspect_and_reach_every_border() -> None:
     erasing = RandomErasing(probability=1.0, area=(0.1, 0.3), aspect=(0.5, 2.0))
     height, width = 96, 48
@@ -199,7 +257,12 @@ def test_erasing_gives_up_where_no_rectangle_fits() -> None:
     assert erasing.boxes(5, SIZE, torch.Generator()).tolist() == [[0, 0, 0, 0]] * 5
 
 
-STEPS = {"crop": PadCrop(padding=4), "flip": HorizontalFlip(), "erase": RandomErasing()}
+STEPS = {
+    "crop": PadCrop(padding=4),
+    "flip": HorizontalFlip(),
+    "erase": RandomErasing(),
+    "noise": RandomErasing(noise=True),
+}
 
 
 def test_a_pure_function_of_seed_epoch_step_and_rank() -> None:
@@ -235,6 +298,8 @@ def test_probability_one_and_zero() -> None:
     [
         (lambda: PadCrop(padding=-1), "padding", "must be at least 0, got -1"),
         (lambda: PadCrop(fill=256), "fill", "must be a gray value in 0 .. 255, got 256"),
+        (lambda: PadCrop(fill=127, mirror=True), "fill", "is not used with mirror"),
+        (lambda: RandomErasing(fill=IMAGENET_MEAN, noise=True), "fill", "is not used with noise"),
         (lambda: HorizontalFlip(probability=1.5), "probability", "must be in 0 .. 1, got 1.5"),
         (lambda: RandomErasing(area=(0.4, 0.02)), "area", "must be two numbers, smallest first, above 0"),
         (lambda: RandomErasing(aspect=(0.0, 1.0)), "aspect", "must be two numbers above 0, smallest first"),

@@ -123,8 +123,11 @@ def test_the_forward_passes_of_the_check_run_once_for_each_architecture(monkeypa
     [
         ("resnet5", "arch 'resnet5' is not a timm model; did you mean 'resnet50'?"),
         ("resnet18.a1_in2k", "arch 'resnet18.a1_in2k': timm has no such weights; did you mean 'resnet18.a1_in1k'?"),
-        ("vit_tiny_patch16_224", "arch 'vit_tiny_patch16_224' has no stages (its modules: patch_embed, pos_drop,"),
-        ("densenet121", "arch 'densenet121' has no stages (its modules: features,"),
+        (
+            "vit_tiny_patch16_224",
+            "'vit_tiny_patch16_224' (VisionTransformer) has no stages (its modules: patch_embed, pos_drop,",
+        ),
+        ("densenet121", "arch 'densenet121' (DenseNet) has no stages (its modules: features,"),
         ("halonet26t", "arch 'halonet26t' takes images of one size only"),
         ("hf-hub:someone/net", "arch 'hf-hub:someone/net' is not a timm model"),
     ],
@@ -137,6 +140,40 @@ def test_a_network_that_cannot_be_cut_is_refused(arch, text):
 def test_last_stride_is_1_or_2():
     with pytest.raises(ValueError, match="last_stride must be 1 or 2, got 3"):
         cut("resnet18", last_stride=3)
+
+
+def test_the_last_convolution_can_be_left_out(tmp_path):
+    arch = "tf_efficientnet_lite0"
+    torch.manual_seed(0)
+    model = timm.create_model(arch, num_classes=0)
+    torch.save(model.state_dict(), tmp_path / "w.pth")
+    x = torch.randn(1, 3, 64, 32)
+    with torch.no_grad():
+        expected = model.eval().blocks(model.bn1(model.conv_stem(x)))
+        for stride in (2, 1):
+            stages = cut(arch, last_stride=stride, conv_head=False, weights=str(tmp_path / "w.pth"))
+            got = run(stages.units, x)
+            assert got.shape[1] == stages.channels["stage4"] == 320
+            assert stages.block_channels["stage4"] == [192, 320]
+            assert got.shape[2:] == ((2, 1) if stride == 2 else (4, 2))
+            assert stride == 1 or torch.equal(got, expected)
+    assert (expected < 0).any()
+    assert cut(arch).channels["stage4"] == 1280, "the option is part of the key of the stored numbers"
+    for other in ("resnet10t", "mobilenetv3_small_100"):
+        with pytest.raises(ValueError, match=f"conv_head is only for networks .*, and '{other}' has none; leave it at"):
+            cut(other, conv_head=False)
+
+
+@pytest.mark.parametrize("arch", ["resnet10t", "regnetx_002", "convnext_atto", "mobilenetv3_small_100"])
+def test_drop_path_rises_with_the_depth(arch):
+    units = cut(arch, drop_path=0.25).units
+    rates = [module.drop_prob for module in nn.ModuleList(units.values()).modules() if hasattr(module, "drop_prob")]
+    assert len(rates) > 1
+    assert rates == sorted(rates)
+    assert 0.15 < rates[-1] <= 0.25
+    assert not any(hasattr(module, "drop_prob") for module in nn.ModuleList(cut(arch).units.values()).modules())
+    with pytest.raises(ValueError, match=re.escape("drop_path must be in [0, 1), got 1.0")):
+        cut(arch, drop_path=1.0)
 
 
 # -- weights from a file ---------------------------------------------------------------------------------------------

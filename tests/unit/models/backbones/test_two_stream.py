@@ -158,6 +158,28 @@ def test_inserts_follow_the_last_blocks_of_their_stage():
     assert list(backbone.shared.stage3._modules) == ["0", "0_insert", "1", "1_insert"]
 
 
+def test_inserts_come_before_a_final_convolution_and_have_the_width_of_their_block():
+    inserts = {"stage3": Scaling(count=2), "stage4": Scaling(count=2)}
+    backbones = []
+    for arguments in ({}, {"inserts": inserts}):
+        torch.manual_seed(0)
+        backbones.append(TwoStreamBackbone(arch="tf_efficientnet_lite0", share_from=3, **arguments).eval())
+    backbone = backbones[1]
+    widths = {
+        name: module.weight.shape[0] for name, module in backbone.shared.named_modules() if isinstance(module, Scale)
+    }
+    assert widths == {
+        "stage3.3_insert": 80,
+        "stage3.4_insert": 112,
+        "stage4.blocks.5_insert": 192,
+        "stage4.blocks.6_insert": 320,
+    }
+    assert list(dict(backbone.shared.stage4.named_children())) == ["blocks", "conv_head", "bn2"]
+    with torch.no_grad():
+        maps = [network(IMAGES, torch.arange(6) % 2)[0] for network in backbones]
+    assert torch.equal(*maps)
+
+
 def test_inserts_of_specific_stages_exist_twice():
     backbone = TwoStreamBackbone(arch="resnet18", share_from=2, inserts={"stage1": Scaling()})
     assert places(backbone) == ["visible.stage1.1_insert", "infrared.stage1.1_insert"]
@@ -179,6 +201,7 @@ def test_inserts_that_change_nothing_change_nothing():
         ("resnet18", {"stage5": Scaling()}, "inserts: 'stage5' is not a stage; did you mean"),
         ("resnet18", {"stage2": Scaling(count=0)}, "inserts: count in stage2 must be at least 1, got 0"),
         ("convnext_atto", {"stage2": Scaling()}, "inserts: stage2 of this network is not a sequence of blocks"),
+        ("resnetv2_18", {"stage4": Scaling()}, "inserts: stage4 of this network is not a sequence of blocks"),
     ],
 )
 def test_inserts_are_checked(arch, inserts, text):
