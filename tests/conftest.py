@@ -58,7 +58,7 @@ def tiny_network() -> Callable[[Path], dict]:
 
     def changes(file: Path) -> dict:
         network = TINY_NETWORKS.get(read_unchecked(file).MODEL.BACKBONE.NAME, {"MODEL.BACKBONE.ARCH": "test_resnet"})
-        return {**network, "MODEL.BACKBONE.PRETRAINED": False}
+        return {**network, "MODEL.BACKBONE.PRETRAINED": False, "MODEL.BACKBONE.WEIGHTS": None}
 
     return changes
 
