@@ -148,8 +148,9 @@ def pmt_net_train(case: Case) -> None:
     for name in ("logits", "features"):
         same(out.values[name], arrays[name][order.numpy()], EXACT, name)
     same(total, arrays["loss"], EXACT, "loss")
-    ours = {**logged, "id": 2 * logged["id"]}
-    for name in ("id", "dcl", "msel", "triplet"):
+    stage = "intra" if params["epoch"] <= params["pl_epoch"] else "triplet"
+    ours = {**logged, "id": 2 * logged["id"], "triplet": logged[stage]}
+    for name in (key.removeprefix("term_") for key in arrays if key.startswith("term_")):
         same(ours[name], arrays[f"term_{name}"], EXACT, name)
     state = net.state_dict()
     for name in ("running_mean", "running_var"):
