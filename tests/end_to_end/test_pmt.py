@@ -9,6 +9,10 @@ import pytest
 import torch
 
 import vireid
+from vireid.config.build import Build
+from vireid.config.check import load_checked
+from vireid.core.types import ModelOutput, Progress
+from vireid.testing import tiny_batch
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 SMALL = {
@@ -66,6 +70,18 @@ def test_pmt_changes_its_stage_resumes_and_becomes_a_bundle(small_transformer, s
     bundle = vireid.save_bundle(whole, tmp_path / "bundle", license="MIT")
     pixels = torch.zeros(2, 64, 32, 3, dtype=torch.uint8).numpy()
     assert vireid.load(bundle, device="cpu")(pixels, modality="infrared").shape == (2, 64)
+
+
+def test_the_overrides_of_the_page_give_the_baseline_of_the_release():
+    names = {f"OBJECTIVE.{term}.NAME": "none" for term in ("INTRA", "DCL", "MSEL")}
+    changes = names | {"AUGMENTATION.GRAY.NAME": "none", "OBJECTIVE.TRIPLET.SCHEDULE.START": 0}
+    build, batch = Build(load_checked(CONFIGS / "sysu" / "pmt.yml", changes)), tiny_batch()
+    with torch.device("meta"):
+        objective = build.objective(build.model(weights=False))
+    fields = {"features": torch.randn(len(batch), 4), "logits": torch.randn(len(batch), 5)}
+    total, terms = objective(batch, ModelOutput(fields), Progress(epoch=0))
+    assert set(terms) == {"id", "triplet"}
+    assert float(total) == pytest.approx(2 * float(terms["id"]) + float(terms["triplet"]), rel=1e-5)
 
 
 def test_the_baseline_and_pae_on_patches_train_with_layer_wise_learning_rates(small_transformer, layouts):
