@@ -7,12 +7,17 @@ import pytest
 from snapshot import CONFIGS, tree_of
 
 from vireid.config import Build, load_checked
+from vireid.config.load import read_unchecked
 from vireid.config.show import resolved_tree, rows
+from vireid.core.errors import ConfigError
 
 TINY = {"MODEL.BACKBONE.ARCH": "test_resnet"}
-METHODS = sorted(
+ALL_METHODS = sorted(
     path.stem for path in (CONFIGS / "methods").glob("[!_]*.yml") if (CONFIGS / "sysu" / path.name).exists()
 )
+METHODS = [  # methods with pseudo labels hide identities and attributes, which these plug-ins need
+    name for name in ALL_METHODS if read_unchecked(CONFIGS / "sysu" / f"{name}.yml").value(("LABELS",)) is None
+]
 
 CODE = '''
 from torch import Tensor, nn
@@ -82,6 +87,14 @@ def joined(folder: Path, method: str) -> Path:
 
 def test_the_first_methods_are_included():
     assert {"baseline", "agw", "hct", "mmd"} <= set(METHODS)
+    assert set(ALL_METHODS) - set(METHODS) == {"adca", "adca_stage1", "pgm", "pgm_stage1"}
+
+
+def test_attributes_of_persons_do_not_join_a_method_without_labels(tmp_path):
+    path = tmp_path / "joined.yml"
+    path.write_text(f"_BASE_: [{CONFIGS}/sysu/adca.yml, {CONFIGS}/plugins/attributes_predicted.yml]\n")
+    with pytest.raises(ConfigError, match="needs attributes of persons, which LABELS = DBSCANPseudoLabels hides"):
+        load_checked(path, TINY)
 
 
 @pytest.mark.parametrize("method", METHODS)
