@@ -14,7 +14,6 @@ from vireid.engine.epoch_start import starting_parts
 from vireid.engine.optim import parameter_groups
 from vireid.testing import cluster_labels, tiny_batch, tiny_epoch
 
-TINY = {"MODEL.BACKBONE.ARCH": "test_resnet", "MODEL.BACKBONE.PRETRAINED": False, "MODEL.BACKBONE.WEIGHTS": None}
 INFO = DatasetInfo(num_ids=5, num_cameras=6, num_attributes=8)
 FRAGMENT_KEYS = {  # folder -> keys that its files may set
     "datasets": {"DATA", "AUGMENTATION", "EVALUATION"},
@@ -38,8 +37,9 @@ def test_passes_the_check(path):
 
 
 @composition
-def test_builds_and_takes_a_step(path):
-    config, batch = read_unchecked(path, TINY), tiny_batch(size=(96, 32))  # a map of 6 rows, one for each stripe
+def test_builds_and_takes_a_step(path, tiny_network):
+    config = read_unchecked(path, tiny_network(path))
+    batch = tiny_batch(size=(96, 32))  # a map of 6 rows, one for each stripe
     build = Build(check_config(config), INFO)
     model = build.model()
     objective = build.objective(model)
@@ -53,7 +53,7 @@ def test_builds_and_takes_a_step(path):
     assert {name.split("/")[0] for name in terms} == used
     model.eval()
     assert model.embed(batch).shape[0] == len(batch)
-    groups = parameter_groups(model, objective, build.lr_scale())
+    groups = parameter_groups(model, objective, build.lr_scale(), **build.group_options())
     assert build.optimizer(groups).defaults["lr"] == config.SOLVER.LR
     assert 0 < build.lr_schedule()(0) <= 1
     assert build.epochs() >= 1

@@ -46,6 +46,7 @@ ADAPTER_MODULES = (
     "adapters_caj_mce",
     "adapters_openset",
     "adapters_pmt",
+    "adapters_pmtnet",
     "adapters_rle",
     "adapters_saai",
     "adapters_usl",

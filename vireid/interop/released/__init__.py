@@ -45,6 +45,7 @@ from vireid.interop.released import (
     mmd,
     mpanet,
     paenet,
+    pmt,
     rle,
     saai,
 )
@@ -75,6 +76,7 @@ __all__ = [
     "mmd",
     "mpanet",
     "paenet",
+    "pmt",
     "release",
     "rle",
     "saai",
