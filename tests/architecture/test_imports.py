@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 OPTIONAL = {"faiss", "fastapi", "lance", "matplotlib", "onnx", "onnxruntime", "onnxscript", "openvino", "pandas"}
-OPTIONAL |= {"openpyxl", "pyarrow", "pymilvus", "sklearn", "tensorboard", "uvicorn"}
+OPTIONAL |= {"openpyxl", "pymilvus", "sklearn", "tensorboard", "uvicorn"}
 HEAVY = {"torch", "torchvision", "timm", "numpy", "scipy", "PIL", "yaml", "accelerate", "huggingface_hub"}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -23,6 +23,7 @@ from vireid.gallery.lance_files import (
     header_of,
     import_lance,
     numpy_columns,
+    tables_reader,
     with_rows_of,
 )
 from vireid.gallery.selection import Selection, is_in
@@ -266,16 +267,19 @@ class GalleryArchive:
         """
         table, columns = arrow_table(rows, self.header, added_at=time.time())
         require_distinct(columns)
-        return self.merge(table)
+        return self.merge([table])
 
-    def merge(self, data: Any) -> Upserted:
-        """Upsert an Arrow table or a reader of batches with the stored columns, which are not checked, in one commit.
+    def merge(self, tables: Iterable[Any]) -> Upserted:
+        """Upsert Arrow tables with the stored columns, which are not checked, in one commit.
 
-        Of a gallery that is larger than memory only the sources are held.
+        The tables are read one after the other: together they may be larger than memory.
+
+        Raises:
+            UserError: If the folder cannot be written. An error of the iterable is raised as it is.
         """
-        with self._writing():
+        with self._writing(), tables_reader(arrow_schema(self.header), tables) as reader:
             merged = self._dataset.merge_insert("source").when_matched_update_all().when_not_matched_insert_all()
-            counts = merged.execute(data)
+            counts = merged.execute(reader)
         return Upserted(int(counts["num_inserted_rows"]), int(counts["num_updated_rows"]))
 
     def delete(self, only: Selection) -> int:

@@ -16,7 +16,7 @@ from vireid.core.io import remove_folder
 from vireid.gallery.archive import GalleryArchive
 from vireid.gallery.columns import ArchiveRows
 from vireid.gallery.images import latest_rows, real_paths
-from vireid.gallery.lance_files import arrow_schema, arrow_table
+from vireid.gallery.lance_files import arrow_table
 from vireid.gallery.store import GalleryStore
 
 
@@ -46,8 +46,6 @@ def convert_gallery(gallery: Path, folder: Path) -> Converted:
         UserError: If the gallery is empty, or the folder exists or cannot be written.
         DataError: If a file of the gallery is damaged.
     """
-    import pyarrow as pa
-
     gallery, folder = Path(gallery), Path(folder)
     if folder.exists():
         raise UserError(f"{folder} exists already; give a new folder for the archive")
@@ -63,8 +61,7 @@ def convert_gallery(gallery: Path, folder: Path) -> Converted:
         archive = GalleryArchive.create(
             aside, fingerprint=store.header.fingerprint, width=width, model=store.header.model
         )
-        batches = _batches(store, archive, paths, latest)
-        done = archive.merge(pa.RecordBatchReader.from_batches(arrow_schema(archive.header), batches))
+        done = archive.merge(_tables(store, archive, paths, latest))
         archive.compact(keep_days=0)
         os.rename(aside, folder)
     except OSError as error:
@@ -75,7 +72,7 @@ def convert_gallery(gallery: Path, folder: Path) -> Converted:
     return Converted(GalleryArchive(folder), done.added, int((~latest).sum()))
 
 
-def _batches(store: GalleryStore, archive: GalleryArchive, paths: np.ndarray, latest: np.ndarray) -> Iterator[Any]:
+def _tables(store: GalleryStore, archive: GalleryArchive, paths: np.ndarray, latest: np.ndarray) -> Iterator[Any]:
     now, start = time.time(), 0
     for shard in store.shards():
         place = slice(start, start + len(shard))
@@ -83,4 +80,4 @@ def _batches(store: GalleryStore, archive: GalleryArchive, paths: np.ndarray, la
         keep = latest[place]
         columns = {name: values[keep] for name, values in shard.columns.items()} | {"path": paths[place][keep]}
         rows = ArchiveRows(shard.embeddings[keep], columns)
-        yield from arrow_table(rows, archive.header, added_at=now)[0].to_batches()
+        yield arrow_table(rows, archive.header, added_at=now)[0]

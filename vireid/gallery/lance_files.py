@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -149,6 +149,29 @@ def errors_as_text(template: str, kind: type[UserError] = DataError) -> Iterator
         raise
     except (OSError, ValueError, RuntimeError) as error:
         raise kind(template.replace("{error}", str(error).strip().split(", /home/")[0])) from error
+
+
+@contextmanager
+def tables_reader(schema: Any, tables: Iterable[Any]) -> Iterator[Any]:
+    """Yield a reader of the batches of the tables; an error of the iterable is raised instead of the one of Lance."""
+    import pyarrow as pa
+
+    faults: list[Exception] = []
+
+    def batches() -> Iterator[Any]:
+        try:
+            for table in tables:
+                yield from table.to_batches()
+        except Exception as error:
+            faults.append(error)
+            raise
+
+    try:
+        yield pa.RecordBatchReader.from_batches(schema, batches())
+    except Exception:
+        if faults:
+            raise faults[0] from None
+        raise
 
 
 def with_rows_of(columns: Mapping[str, np.ndarray]) -> ArchiveRows:

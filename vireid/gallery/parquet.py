@@ -52,7 +52,6 @@ def import_parquet(archive: GalleryArchive, file: Path) -> Upserted:
         DataError: If the file is damaged, a value is invalid, or two rows have the same source; nothing is stored then.
     """
     import_lance()
-    import pyarrow as pa
     import pyarrow.parquet as parquet
 
     file = Path(file)
@@ -70,27 +69,18 @@ def import_parquet(archive: GalleryArchive, file: Path) -> Upserted:
     except UserError as error:
         raise DataError(f"{file}: {error}") from error
 
-    faults: list[UserError] = []
-    reader = pa.RecordBatchReader.from_batches(arrow_schema(archive.header), _batches(archive, source, faults))
-    try:
-        return archive.merge(reader)
-    except UserError as error:
-        if faults:  # Lance reports an error of the reader as its own
-            raise DataError(f"{file}: {faults[0]}") from error
-        raise
+    return archive.merge(_tables(archive, source, file))
 
 
-def _batches(archive: GalleryArchive, source: Any, faults: list[UserError]) -> Iterator[Any]:
+def _tables(archive: GalleryArchive, source: Any, file: Path) -> Iterator[Any]:
     import pyarrow as pa
 
     now = time.time()
-    try:
+    with errors_as_text(f"{file} cannot be read as Parquet ({{error}}); export it again"):
         for batch in source.iter_batches(batch_size=BATCH):
             rows = with_rows_of(numpy_columns(pa.Table.from_batches([batch])))
-            yield from arrow_table(rows, archive.header, added_at=now)[0].to_batches()
-    except UserError as error:
-        faults.append(error)
-        raise
-    except (OSError, ValueError) as error:
-        faults.append(DataError(f"cannot be read as Parquet ({error}); export it again"))
-        raise
+            try:
+                table, _ = arrow_table(rows, archive.header, added_at=now)
+            except UserError as error:
+                raise DataError(f"{file}: {error}") from error
+            yield table

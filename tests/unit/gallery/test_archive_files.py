@@ -129,3 +129,16 @@ def test_an_interrupted_conversion_leaves_nothing(tmp_path, model, photos, monke
     with pytest.raises(KeyboardInterrupt):
         convert_gallery(tmp_path / "g", tmp_path / "a")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["g", "photos"]
+
+
+def test_a_damaged_shard_is_named(tmp_path, model, photos):
+    application.build(
+        tmp_path / "g", model, images_of(photos / "list.csv", Known()), {"NAME": "TorchExact"}, skip=False
+    )
+    (shard,) = (tmp_path / "g" / "portions").iterdir()
+    content = bytearray(shard.read_bytes())
+    content[200] ^= 255  # in the embeddings, which have a checksum
+    shard.write_bytes(content)
+    with pytest.raises(DataError, match=r"000000.npz is damaged"):
+        convert_gallery(tmp_path / "g", tmp_path / "a")
+    assert not (tmp_path / "a").exists()
