@@ -23,6 +23,7 @@ from vireid.gallery.lance_files import (
     header_of,
     import_lance,
     numpy_columns,
+    retried,
     tables_reader,
     with_rows_of,
 )
@@ -171,7 +172,7 @@ class GalleryArchive:
     def versions(self) -> tuple[ArchiveVersion, ...]:
         """List the versions that are kept, the earliest first."""
         with self._reading():
-            found = self._dataset.versions()
+            found = retried(self._dataset.versions)
         rows = [each["metadata"].get("total_rows") for each in found]
         versions = [
             ArchiveVersion(int(each["version"]), each["timestamp"].timestamp(), None if number is None else int(number))
@@ -272,7 +273,7 @@ class GalleryArchive:
     def merge(self, tables: Iterable[Any]) -> Upserted:
         """Upsert Arrow tables with the stored columns, which are not checked, in one commit.
 
-        The tables are read one after the other: together they may be larger than memory.
+        Lance holds the rows of the commit in memory.
 
         Raises:
             UserError: If the folder cannot be written. An error of the iterable is raised as it is.
@@ -281,6 +282,11 @@ class GalleryArchive:
             merged = self._dataset.merge_insert("source").when_matched_update_all().when_not_matched_insert_all()
             counts = merged.execute(reader)
         return Upserted(int(counts["num_inserted_rows"]), int(counts["num_updated_rows"]))
+
+    def load(self, tables: Iterable[Any]) -> None:
+        """Append Arrow tables as `merge` does, but piece by piece; their sources must not be in the archive."""
+        with self._writing(), tables_reader(arrow_schema(self.header), tables) as reader:
+            self._lance.write_dataset(reader, str(self.folder / DATASET), mode="append")
 
     def delete(self, only: Selection) -> int:
         """Delete the rows that meet the conditions in one commit; return their number.
@@ -323,7 +329,7 @@ class GalleryArchive:
 
     def _opened(self) -> Any:
         with self._reading():
-            return self._lance.dataset(str(self.folder / DATASET))
+            return retried(lambda: self._lance.dataset(str(self.folder / DATASET)))
 
     def _checked_out(self, version: int) -> Any:
         kept = [each.number for each in self.versions()]

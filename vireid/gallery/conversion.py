@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from vireid.core.errors import UserError
-from vireid.core.io import remove_folder
+from vireid.core.io import TEMPORARY, remove_folder
 from vireid.gallery.archive import GalleryArchive
 from vireid.gallery.columns import ArchiveRows
 from vireid.gallery.images import latest_rows, real_paths
@@ -56,12 +56,12 @@ def convert_gallery(gallery: Path, folder: Path) -> Converted:
     width = first.embeddings.shape[1]
     paths = np.array(real_paths(store.columns()), object)
     latest = latest_rows(paths.tolist())
-    aside = folder.with_name(f".partial-{folder.name}-{os.getpid()}")  # swept by core.io.sweep after a kill
+    aside = folder.with_name(f"{TEMPORARY}{folder.name}-{os.getpid()}")
     try:
         archive = GalleryArchive.create(
             aside, fingerprint=store.header.fingerprint, width=width, model=store.header.model
         )
-        done = archive.merge(_tables(store, archive, paths, latest))
+        archive.load(_tables(store, archive, paths, latest))
         archive.compact(keep_days=0)
         os.rename(aside, folder)
     except OSError as error:
@@ -69,7 +69,7 @@ def convert_gallery(gallery: Path, folder: Path) -> Converted:
     finally:
         if aside.exists():
             remove_folder(aside)
-    return Converted(GalleryArchive(folder), done.added, int((~latest).sum()))
+    return Converted(GalleryArchive(folder), int(latest.sum()), int((~latest).sum()))
 
 
 def _tables(store: GalleryStore, archive: GalleryArchive, paths: np.ndarray, latest: np.ndarray) -> Iterator[Any]:

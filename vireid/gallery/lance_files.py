@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -17,7 +18,10 @@ from vireid.gallery.columns import NUMBERS, ArchiveRows, checked_columns
 
 SCHEMA = 1  # version of the columns; a later version is not read
 KEY = b"vireid"  # of the metadata of a schema
+TRIES = 5  # to open the latest version
+PAUSE = 0.02  # seconds between them
 INSTALL = 'pip install "vireid[gallery]"'
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -138,6 +142,16 @@ def _numpy(column: Any) -> np.ndarray:
         return column.to_numpy()
     flat = [chunk.flatten().to_numpy(zero_copy_only=False) for chunk in column.chunks]
     return np.concatenate(flat).reshape(-1, width) if flat else np.empty((0, width), np.float32)
+
+
+def retried(read: Callable[[], Result]) -> Result:
+    """Return the result of `read`; try again if it fails, since `compact` may remove the version that it opens."""
+    for _ in range(TRIES - 1):
+        try:
+            return read()
+        except (OSError, ValueError):
+            time.sleep(PAUSE)
+    return read()
 
 
 @contextmanager

@@ -45,7 +45,7 @@ def export_parquet(archive: GalleryArchive, file: Path, only: Selection | None =
 
 
 def import_parquet(archive: GalleryArchive, file: Path) -> Upserted:
-    """Upsert the rows of a file of `export_parquet` in one commit.
+    """Upsert the rows of a file of `export_parquet` in one commit, which is held in memory.
 
     Raises:
         UserError: If the file does not exist, was not exported from an archive, or is of another model.

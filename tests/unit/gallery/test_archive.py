@@ -264,6 +264,24 @@ def test_what_is_not_an_archive(tmp_path, some, created):
             GalleryArchive(tmp_path / name)
 
 
+def test_a_version_that_is_removed_while_it_is_opened(some, monkeypatch):
+    opened, calls = lance.dataset, []
+
+    def removed(*arguments, **named):
+        calls.append(1)
+        if len(calls) <= failures:
+            raise ValueError("Not found: _versions/3.manifest")
+        return opened(*arguments, **named)
+
+    monkeypatch.setattr(lance, "dataset", removed)
+    failures = 2
+    assert GalleryArchive(some.folder).count() == 6
+    assert len(calls) == 3
+    failures = 99
+    with pytest.raises(DataError, match="cannot be read"):
+        some.refresh()
+
+
 def test_a_damaged_file_is_reported(some):
     (file,) = (some.folder / archive.DATASET / "data").iterdir()
     file.write_bytes(file.read_bytes()[:100])
