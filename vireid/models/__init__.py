@@ -23,7 +23,7 @@ from vireid.models.heads import (
     PatternHead,
     StripeHead,
 )
-from vireid.models.inserts import ModalityAlleviation
+from vireid.models.inserts import ModalityAlleviation, ModalityDistribution
 from vireid.models.pooling import AveragePool, ClassTokenPool, GeM, MaxPool
 
 __all__ = [
