@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
 import torch
 from adapters_losses import leaf, same, tensor
 from adapters_rle import recipe
 from runner import Case, adapter
 from torch import Tensor
 
+from vireid.data.augment.color import copy_channels
+from vireid.data.augment.jitter import rotate_hue
+from vireid.data.augment.linear_enhancement import channel_weights
+from vireid.data.augment.spectrum import jitter_spectrum, mix_boxes, weighted_gray
+from vireid.data.samplers.identity import released_identity_blocks
 from vireid.layers.soft_rank import soft_rank
 from vireid.losses.retrieval import CrossModalityRetrieval
 from vireid.models.inserts.distribution import ModalityDistributionBlock
@@ -85,3 +91,57 @@ def mcja_mda(case: Case) -> None:
             if what == "grad":
                 ours = parameters[f"{INSERT_KEYS[module]}.{kind}"].grad
             same(ours, arrays[name], tolerance, f"{name}, {dtype}")
+
+
+# -- augmentations and sampler -----------------------------------------------------------------------------------------
+
+
+def check_pixels(ours: Tensor, stored: np.ndarray, what: str = "images") -> None:
+    np.testing.assert_array_equal(ours.numpy(), stored, err_msg=what)
+
+
+@adapter("mcja", "mcja_weighted_gray")
+def mcja_weighted_gray(case: Case) -> None:
+    weights = channel_weights(tensor(case.arrays["draws"]))
+    same(weights, case.arrays["weights"], {"rtol": 1e-12}, "weights")
+    check_pixels(weighted_gray(tensor(case.arrays["images"]), weights), case.arrays["out"])
+
+
+@adapter("mcja", "mcja_channel_cutmix")
+def mcja_channel_cutmix(case: Case) -> None:
+    top, left, tall, wide, background, patch = tensor(case.arrays["draws"]).unbind(dim=1)
+    boxes = torch.stack([top, top + tall, left, left + wide], dim=1)
+    check_pixels(mix_boxes(tensor(case.arrays["images"]), boxes, background, patch), case.arrays["out"])
+
+
+@adapter("mcja", "mcja_spectrum_jitter")
+def mcja_spectrum_jitter(case: Case) -> None:
+    images, channel, factor = (tensor(case.arrays[name]) for name in ("images", "channel", "factor"))
+    check_pixels(jitter_spectrum(images, channel, factor), case.arrays["out"])
+
+
+@adapter("mcja", "mcja_hue")
+def mcja_hue(case: Case) -> None:
+    check_pixels(rotate_hue(tensor(case.arrays["images"]), tensor(case.arrays["factor"])), case.arrays["out"])
+
+
+@adapter("mcja", "mcja_channel_select")
+def mcja_channel_select(case: Case) -> None:
+    """The mean of the channels is not a variant of the toolkit; it is a weighted gray image with equal weights."""
+    images = tensor(case.arrays["images"])
+    for channel, name in enumerate("rgb"):
+        check_pixels(copy_channels(images, torch.full((len(images),), channel)), case.arrays[f"out_{name}"], name)
+    # thirds are not exact in binary: 1e-9 keeps the mean of a whole number of gray levels above it
+    thirds = torch.full((len(images), 3), 1 / 3 + 1e-9, dtype=torch.float64)
+    check_pixels(weighted_gray(images, thirds), case.arrays["out_avg"], "mean")
+
+
+@adapter("mcja", "mcja_sampler")
+@adapter("mpa", "mpanet_sampler_norm_triplet")
+def mcja_sampler(case: Case) -> None:
+    params, state = case.params, np.random.RandomState(case.params["seed"])
+    for epoch in ("epoch1", "epoch2"):
+        rows = released_identity_blocks(
+            case.arrays["ids"], identities=params["p"], per_identity=params["k"], state=state
+        )
+        np.testing.assert_array_equal(rows.ravel(), case.arrays[epoch], err_msg=epoch)

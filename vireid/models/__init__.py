@@ -43,6 +43,7 @@ __all__ = [
     "JoinedEmbedding",
     "MaxPool",
     "ModalityAlleviation",
+    "ModalityDistribution",
     "NeckHead",
     "PartAttentionHead",
     "PartTokenHead",
