@@ -7,18 +7,28 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 from adapters_losses import leaf, same, tensor
-from adapters_rle import recipe
+from adapters_rle import objective_of, recipe
 from runner import Case, adapter
-from torch import Tensor
+from torch import Tensor, nn
 
+import vireid
+from vireid.config import Build, load_checked
+from vireid.core.types import Batch, DatasetInfo, Modality, ModelOutput, Progress
 from vireid.data.augment.color import copy_channels
 from vireid.data.augment.jitter import rotate_hue
 from vireid.data.augment.linear_enhancement import channel_weights
 from vireid.data.augment.spectrum import jitter_spectrum, mix_boxes, weighted_gray
 from vireid.data.samplers.identity import released_identity_blocks
+from vireid.engine.optim import Adam, apply_schedule
+from vireid.interop import released
 from vireid.layers.soft_rank import soft_rank
 from vireid.losses.retrieval import CrossModalityRetrieval
+from vireid.models.cross_modality_net import CrossModalityNet
+from vireid.models.heads.identity import IdentityHead
 from vireid.models.inserts.distribution import ModalityDistributionBlock
+from vireid.models.pooling import GeM
+from vireid.retrieval.rerank.multi_spectral import MultiSpectral
+from vireid.zoo.models import config_path
 
 Tolerances = Mapping[torch.dtype, Mapping[str, float]]
 PRECISIONS: Tolerances = {torch.float64: {"rtol": 1e-7, "atol": 1e-9}, torch.float32: {"rtol": 1e-4, "atol": 1e-5}}
@@ -145,3 +155,155 @@ def mcja_sampler(case: Case) -> None:
             case.arrays["ids"], identities=params["p"], per_identity=params["k"], state=state
         )
         np.testing.assert_array_equal(rows.ravel(), case.arrays[epoch], err_msg=epoch)
+
+
+# -- head, networks, schedule ------------------------------------------------------------------------------------------
+
+TRAINING, FLOAT32 = {"rtol": 1e-5, "atol": 1e-9}, {"rtol": 1e-4, "atol": 1e-5}
+INFRARED_CAMERAS = (3, 6)
+
+
+def batch_of(case: Case, images: Tensor) -> Batch:
+    """Rows in the stored order; the cameras give the modality."""
+    labels, cameras = tensor(case.arrays["labels"]), tensor(case.arrays["cameras"])
+    infrared = torch.isin(cameras, torch.tensor(INFRARED_CAMERAS))
+    modality = torch.where(infrared, int(Modality.INFRARED), int(Modality.VISIBLE))
+    zeros = torch.zeros_like(labels)
+    return Batch(images, labels, modality, cameras, zeros, zeros)
+
+
+def check_losses(case: Case, total: Tensor, logged: Mapping[str, Tensor], tolerance: Mapping[str, float]) -> None:
+    for name, value in {"loss": total, "loss_id": logged["id"], "loss_cmr": logged["retrieval"]}.items():
+        same(value, case.arrays[name], tolerance, name)
+
+
+@adapter("mcja", "mcja_head")
+def mcja_head(case: Case) -> None:
+    """Pool, head and objective of the shipped config behind a stored map."""
+    arrays, classes = case.arrays, case.params["num_classes"]
+    weights = recipe(
+        {name: tuple(shape) for name, shape in case.params["keys_shapes"].items()}, case.params["recipe_seed"]
+    )
+    objective = objective_of("mcja", classes, vireid.create_model("mcja", num_ids=classes, arch="test_resnet"))
+    for dtype, tolerance in {torch.float64: PRECISIONS[torch.float64], torch.float32: FLOAT32}.items():
+        pool, head = GeM(), IdentityHead(num_ids=classes, channels=arrays["feature_map"].shape[1], plain_start=True)
+        head.load_state_dict({name.replace("bn_neck", "neck"): value for name, value in weights.items()})
+        head.to(dtype).eval()
+        feature_map = leaf(arrays["feature_map"], dtype)
+        same(head(pool(feature_map))["features_bn"], arrays["eval_bn"], tolerance, f"evaluation, {dtype}")
+        pooled = pool(feature_map)
+        out = ModelOutput({**head.train()(pooled), "pooled": pooled})
+        total, logged = objective(batch_of(case, torch.zeros(len(pooled))), out, Progress())
+        total.backward()
+        check_losses(case, total, logged, tolerance)
+        same(feature_map.grad, arrays["grad_map"], tolerance, f"gradient of the map, {dtype}")
+        same(head.neck.weight.grad, arrays["grad_neck"], tolerance, f"gradient of the neck, {dtype}")
+        same(head.classifier.weight.grad, arrays["grad_classifier"], tolerance, f"gradient of the classifier, {dtype}")
+        for name in ("running_mean", "running_var"):
+            same(head.neck.get_buffer(name), arrays[f"after_{name}"], tolerance, f"{name}, {dtype}")
+
+
+def network(case: Case) -> CrossModalityNet:
+    """The network of the shipped config, in float64; tensors without counterpart are left out of the recipe."""
+    classes, maps, found = case.params["num_classes"], case.params["m"], released.release("mcja")
+
+    def shape_of(key: released.Key) -> tuple[int, ...]:
+        axis = {"sc_conv.weight": 0, "sc_conv.bias": 0, "ca_conv.weight": 2}.get(key.name.partition(".")[2][2:])
+        sizes = [classes if size == found.num_ids else size for size in key.shape]
+        return tuple(maps if number == axis else size for number, size in enumerate(sizes))
+
+    weights = recipe({key.name: shape_of(key) for key in found.keys}, case.params["recipe_seed"])
+    stages = {f"MODEL.BACKBONE.INSERTS.STAGE{stage}.MAPS": maps for stage in (2, 3)}
+    stride = {"MODEL.BACKBONE.LAST_STRIDE": 1 if case.params["drop_last_stride"] else 2}
+    config = load_checked(config_path("sysu/mcja"), {"MODEL.BACKBONE.PRETRAINED": False, **stride, **stages})
+    net = Build(config, DatasetInfo(num_ids=classes, num_cameras=6)).model(weights=False)
+    net.load_state_dict(released.to_ours("mcja", {key.name: weights[key.name] for key in found.keys if key.used}))
+    return net.double()
+
+
+def behind_inserts(net: nn.Module, seen: dict[str, Tensor]) -> None:
+    """Record the output of each adapter under the name of its stored summary."""
+    counts: dict[str, int] = {}
+    for name, module in net.named_modules():
+        if not isinstance(module, ModalityDistributionBlock):
+            continue
+        stage = name.split(".")[-2].removeprefix("stage")
+        number = counts[stage] = counts.get(stage, -1) + 1
+
+        def keep(module: nn.Module, inputs: tuple, out: Tensor, key: str = f"tap_{stage}_{number}") -> None:
+            seen[key] = torch.stack([out.mean(), out.std(), out.abs().amax()])
+
+        module.register_forward_hook(keep)
+
+
+@adapter("mcja", "mcja_model_eval")
+def mcja_model_eval(case: Case) -> None:
+    net, images, seen = network(case).eval(), tensor(case.arrays["image"], torch.float64), {}
+    behind_inserts(net, seen)
+    zeros = torch.zeros(len(images), dtype=torch.int64)
+    batch = Batch(images, zeros, zeros, zeros, zeros, zeros)
+    with torch.no_grad():
+        same(net(batch).values["features_bn"], case.arrays["feat"], {"rtol": 1e-6, "atol": 1e-9}, "features")
+        taps = {name for name in case.arrays if name.startswith("tap_")}
+        assert set(seen) == taps
+        for name in sorted(taps):
+            same(seen[name], case.arrays[name], {"rtol": 1e-6}, name)
+        half = net.float()(batch.with_images(images.float())).values["features_bn"].double()
+    assert (torch.cosine_similarity(half, tensor(case.arrays["feat"])) > 0.9999).all()
+
+
+@adapter("mcja", "mcja_model_train")
+def mcja_model_train(case: Case) -> None:
+    arrays, net, stride = case.arrays, network(case).train(), case.params["col_stride"]
+    images = leaf(arrays["image"], torch.float64)
+    batch = batch_of(case, images)
+    out = net(batch)
+    total, logged = objective_of("sysu/mcja", case.params["num_classes"], net)(batch, out, Progress())
+    total.backward()
+    check_losses(case, total, logged, TRAINING)
+    same(out.values["pooled"][:, ::stride], arrays["pooled"], TRAINING, "pooled")
+    same(out.values["features_bn"][:, ::stride], arrays["bn"], TRAINING, "neck")
+    parameters = {name: each.grad for name, each in net.named_parameters() if each.requires_grad}
+    classifier = parameters["heads.id.classifier.weight"]
+    assert images.grad is not None
+    assert classifier is not None
+    gradients = {"grad_image": images.grad[..., ::4], "grad_classifier": classifier[:, ::stride]}
+    # the first adapter of stage 2 and the last one of stage 3
+    for kind, name in (("grad_sc_conv", "stage2.2_insert.attend"), ("grad_norm_bn", "stage3.5_insert.norm")):
+        gradient = parameters[f"backbone.shared.{name}.weight"]
+        assert gradient is not None
+        gradients[kind] = gradient
+    for name, ours in gradients.items():
+        same(ours, arrays[name], {"rtol": 0, "atol": 1e-4 * float(np.abs(arrays[name]).max())}, name)
+
+
+@adapter("mcja", "mcja_schedule")
+def mcja_schedule(case: Case) -> None:
+    """Rates of the shipped configs, in every epoch."""
+    for dataset in ("sysu", "regdb"):
+        build = Build(load_checked(config_path(f"{dataset}/mcja")), DatasetInfo(num_ids=3, num_cameras=6))
+        solver, stored = build.config.SOLVER, case.arrays[f"lr_{dataset}"]
+        assert (case.params["lr"], len(stored)) == (solver.LR, solver.EPOCHS)
+        optimizer = Adam([{"params": [nn.Parameter(torch.zeros(1))]}], lr=solver.LR)
+        for epoch, rate in enumerate(stored):
+            apply_schedule(optimizer, build.lr_schedule(), epoch)
+            np.testing.assert_allclose(optimizer.param_groups[0]["lr"], rate, rtol=1e-12)
+
+
+# -- re-ranking --------------------------------------------------------------------------------------------------------
+
+
+@adapter("mcja", "mcja_mser")
+def mcja_mser(case: Case) -> None:
+    """All views of the visible side against the plain infrared images, in both directions and precisions."""
+    arrays, params = case.arrays, case.params
+    for dtype, tolerance in ((np.float64, {"rtol": 1e-7, "atol": 1e-10}), (np.float32, {"rtol": 1e-4, "atol": 1e-5})):
+        queries, gallery = (arrays[name].astype(dtype) for name in ("queries", "gallery"))
+        for direction, sides in {"i2v": (queries[0], gallery), "v2i": (queries, gallery[0])}.items():
+            for neighbors in ("queries", "all"):
+                values = {name: params[name] for name in ("k1", "k2", "weight")}
+                name = f"{direction}_{neighbors}"
+                ours = -MultiSpectral(**values, neighbors=neighbors)(*sides)
+                np.testing.assert_allclose(ours, arrays[f"dist_{name}"], err_msg=f"{name}, {dtype}", **tolerance)
+                half = -MultiSpectral(**values, neighbors=neighbors, half=("weights",))(*sides)
+                np.testing.assert_allclose(half, arrays[f"dist16_{name}"], rtol=0, atol=3e-3, err_msg=f"half {name}")
