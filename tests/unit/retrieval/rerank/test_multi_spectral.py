@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 import pytest
 
@@ -64,7 +66,7 @@ def test_one_view_is_the_k_reciprocal_ranking_without_expanded_sets():
 def test_wrong_embeddings():
     with pytest.raises(UserError, match=r"gallery must be \(N, D\) embeddings or \(views, N, D\), got \(3,\)"):
         MultiSpectral()(unit(4, 3), np.zeros(3))
-    with pytest.raises(UserError, match="width"):
+    with pytest.raises(UserError, match="with the same D"):
         MultiSpectral()(unit(4, 3), unit(2, 5, 4))
     with pytest.raises(DataError, match="not finite"):
         MultiSpectral()(unit(4, 3), np.full((2, 5, 3), np.nan))
@@ -77,7 +79,7 @@ class _OneTrial:
     """Queries of one modality in images of the other one; mixed: queries of both."""
 
     metric = "image"
-    conditions = {"protocol": "test"}
+    conditions: ClassVar[dict[str, str]] = {"protocol": "test"}
 
     def __init__(self, queries: Modality, *, mixed: bool = False) -> None:
         self.queries, self.mixed = queries, mixed
@@ -125,4 +127,4 @@ def test_a_table_without_channels_and_mixed_sides_are_refused():
 def test_other_re_rankings_get_matrices():
     evaluator = Evaluator(_OneTrial(Modality.VISIBLE), similarity=Similarity(), rerank=KReciprocal(k1=3, k2=1))
     assert not evaluator.channel_views
-    assert evaluator(table()).mean.mAP > 0
+    assert evaluator(table()).means["mAP"] > 0
