@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import numpy as np
 import pytest
 
@@ -11,6 +9,7 @@ from vireid.core.errors import DataError, UserError
 from vireid.core.types import EmbeddingTable, Modality, Trial
 from vireid.evaluation import Evaluator
 from vireid.retrieval import Similarity
+from vireid.retrieval.metrics import Cmc
 from vireid.retrieval.rerank import KReciprocal, MultiSpectral
 
 
@@ -78,11 +77,14 @@ def test_wrong_embeddings():
 class _OneTrial:
     """Queries of one modality in images of the other one; mixed: queries of both."""
 
-    metric = "image"
-    conditions: ClassVar[dict[str, str]] = {"protocol": "test"}
+    metric: Cmc = "image"
 
     def __init__(self, queries: Modality, *, mixed: bool = False) -> None:
         self.queries, self.mixed = queries, mixed
+
+    @property
+    def conditions(self) -> dict[str, str | int]:
+        return {"protocol": "test"}
 
     def query_rows(self, table: EmbeddingTable) -> np.ndarray:
         return np.arange(len(table)) if self.mixed else np.flatnonzero(table.modality == self.queries)
