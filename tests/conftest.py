@@ -17,6 +17,7 @@ import pytest
 import torch
 from filelock import FileLock
 
+from vireid.config.load import read_unchecked
 from vireid.core.types import Batch, DatasetInfo
 from vireid.testing import TINY, tiny_batch
 
@@ -44,6 +45,22 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[
         return folder
 
     return get
+
+
+TINY_NETWORKS = {  # backbone -> overrides that make it tiny, for images of 96 x 32
+    "TwoStreamViT": {"MODEL.BACKBONE.ARCH": "test_vit", "SIZE": [96, 32]},
+}
+
+
+@pytest.fixture(scope="session")
+def tiny_network() -> Callable[[Path], dict]:
+    """Overrides that give a config a tiny backbone of its family, without weights: path of the config -> overrides."""
+
+    def changes(file: Path) -> dict:
+        network = TINY_NETWORKS.get(read_unchecked(file).MODEL.BACKBONE.NAME, {"MODEL.BACKBONE.ARCH": "test_resnet"})
+        return {**network, "MODEL.BACKBONE.PRETRAINED": False, "MODEL.BACKBONE.WEIGHTS": None}
+
+    return changes
 
 
 @pytest.fixture

@@ -7,12 +7,17 @@ import pytest
 from snapshot import CONFIGS, tree_of
 
 from vireid.config import Build, load_checked
+from vireid.config.load import read_unchecked
 from vireid.config.show import resolved_tree, rows
+from vireid.core.errors import ConfigError
 
 TINY = {"MODEL.BACKBONE.ARCH": "test_resnet"}
-METHODS = sorted(
+ALL_METHODS = sorted(
     path.stem for path in (CONFIGS / "methods").glob("[!_]*.yml") if (CONFIGS / "sysu" / path.name).exists()
 )
+METHODS = [  # methods with pseudo labels hide identities and attributes, which these plug-ins need
+    name for name in ALL_METHODS if read_unchecked(CONFIGS / "sysu" / f"{name}.yml").value(("LABELS",)) is None
+]
 
 CODE = '''
 from torch import Tensor, nn
@@ -76,18 +81,27 @@ def plugin(tmp_path_factory):
 
 def joined(folder: Path, method: str) -> Path:
     path = folder / f"{method}_plugin.yml"
-    path.write_text(f"_BASE_: [{CONFIGS}/sysu/{method}.yml, plugin.yml]\nMODEL: {{BACKBONE: {{ARCH: test_resnet}}}}\n")
+    path.write_text(f"_BASE_: [{CONFIGS}/sysu/{method}.yml, plugin.yml]\n")
     return path
 
 
 def test_the_first_methods_are_included():
     assert {"baseline", "agw", "hct", "mmd"} <= set(METHODS)
+    assert set(ALL_METHODS) - set(METHODS) == {"adca", "adca_stage1", "pgm", "pgm_stage1"}
+
+
+def test_attributes_of_persons_do_not_join_a_method_without_labels(tmp_path):
+    path = tmp_path / "joined.yml"
+    path.write_text(f"_BASE_: [{CONFIGS}/sysu/adca.yml, {CONFIGS}/plugins/attributes_predicted.yml]\n")
+    with pytest.raises(ConfigError, match="needs attributes of persons, which LABELS = DBSCANPseudoLabels hides"):
+        load_checked(path, TINY)
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_a_plugin_joins_any_method_and_touches_only_its_slots(plugin, method, facts):
-    checked = load_checked(joined(plugin, method))
-    tree, alone = resolved_tree(checked), tree_of(f"sysu/{method}", TINY)
+def test_a_plugin_joins_any_method_and_touches_only_its_slots(plugin, method, facts, tiny_network):
+    tiny = tiny_network(CONFIGS / "sysu" / f"{method}.yml")
+    checked = load_checked(joined(plugin, method), tiny)
+    tree, alone = resolved_tree(checked), tree_of(f"sysu/{method}", tiny)
     norm = tree["OBJECTIVE"].pop("NORM")
     assert norm == {"NAME": "FeatureNorm", "WEIGHT": 0.01, "USES": {"features": "attribute_prior_logits"}}
     assert tree["MODEL"]["HEADS"].pop("NARROW")["WIDTH"] == 8
@@ -102,7 +116,7 @@ def test_a_plugin_joins_any_method_and_touches_only_its_slots(plugin, method, fa
 
 
 def test_the_table_shows_providers(plugin):
-    table = {row.slot: row for row in rows(load_checked(joined(plugin, "mmd")))}
+    table = {row.slot: row for row in rows(load_checked(joined(plugin, "mmd"), TINY))}
     assert table["MODEL.HEADS.NARROW"].needs == "features = pooled <- MODEL.POOL"
     assert table["MODEL.HEADS.NARROW"].provides == "attribute_prior_logits"
     assert table["OBJECTIVE.NORM"].needs == "features = attribute_prior_logits <- MODEL.HEADS.NARROW"
@@ -141,12 +155,15 @@ def without_plugin_keys(tree):
 @pytest.mark.slow
 @pytest.mark.parametrize("plugins", JOINED.values(), ids=JOINED)
 @pytest.mark.parametrize("method", [method for method in METHODS if method != "attr"])
-def test_attributes_join_any_method_and_touch_only_their_slots(tmp_path, method, plugins):
+def test_attributes_join_any_method_and_touch_only_their_slots(tmp_path, method, plugins, tiny_network):
     bases = [f"{CONFIGS}/sysu/{method}.yml", *(f"{CONFIGS}/plugins/{name}.yml" for name in plugins)]
     (tmp_path / "x.yml").write_text(f"_BASE_: [{', '.join(bases)}]\nDATA: {{ATTRIBUTES: table.csv}}\n")
     without_pae = {"MODEL.HEADS.ATTRIBUTES.USES": {"attribute_feature": "pooled"}} if plugins == ["aal"] else {}
-    tree = resolved_tree(load_checked(tmp_path / "x.yml", {**TINY, **without_pae}))
-    alone = tree_of(f"sysu/{method}", {**TINY, "DATA.ATTRIBUTES": "table.csv"})
+    tiny = tiny_network(CONFIGS / "sysu" / f"{method}.yml")
+    if tree_of(f"sysu/{method}")["MODEL"]["POOL"]["NAME"] == "ClassTokenPool":  # not with an adapter
+        tiny["MODEL.POOL.NAME"] = "AveragePool"
+    tree = resolved_tree(load_checked(tmp_path / "x.yml", {**tiny, **without_pae}))
+    alone = tree_of(f"sysu/{method}", {**tiny, "DATA.ATTRIBUTES": "table.csv"})
     assert without_plugin_keys(tree) == without_plugin_keys(alone)
 
 
@@ -155,10 +172,11 @@ AUGMENTATIONS = {"rle": ["ModerateRLE", "RadicalRLE"], "frequency": ["FourierAmp
 
 @pytest.mark.parametrize("plugin_name", AUGMENTATIONS)
 @pytest.mark.parametrize("method", METHODS)
-def test_augmentations_join_any_method_and_touch_nothing_else(tmp_path, method, plugin_name):
+def test_augmentations_join_any_method_and_touch_nothing_else(tmp_path, method, plugin_name, tiny_network):
+    tiny = tiny_network(CONFIGS / "sysu" / f"{method}.yml")
     path = tmp_path / "x.yml"
     path.write_text(f"_BASE_: [{CONFIGS}/sysu/{method}.yml, {CONFIGS}/plugins/{plugin_name}.yml]\n")
-    tree, alone = resolved_tree(load_checked(path, TINY)), tree_of(f"sysu/{method}", TINY)
+    tree, alone = resolved_tree(load_checked(path, tiny)), tree_of(f"sysu/{method}", tiny)
     added = [tree["AUGMENTATION"].pop(name) for name in set(tree["AUGMENTATION"]) - set(alone["AUGMENTATION"])]
     assert sorted(step["NAME"] for step in added) == ([] if method == plugin_name else AUGMENTATIONS[plugin_name])
     assert tree == alone

@@ -1,5 +1,7 @@
 """Every composition in configs/ passes the check, builds on a tiny backbone and takes a step."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from snapshot import CONFIGS, compositions
@@ -8,15 +10,16 @@ from vireid.config import Build, check_config
 from vireid.config.load import read_unchecked
 from vireid.config.yaml import parse
 from vireid.core.types import DatasetInfo, Progress
+from vireid.engine.epoch_start import starting_parts
 from vireid.engine.optim import parameter_groups
-from vireid.testing import tiny_batch
+from vireid.testing import cluster_labels, tiny_batch, tiny_epoch
 
-TINY = {"MODEL.BACKBONE.ARCH": "test_resnet", "MODEL.BACKBONE.PRETRAINED": False}
 INFO = DatasetInfo(num_ids=5, num_cameras=6, num_attributes=8)
 FRAGMENT_KEYS = {  # folder -> keys that its files may set
     "datasets": {"DATA", "AUGMENTATION", "EVALUATION"},
     # views and augmentations belong to the method if it learns from them
-    "methods": {"_BASE_", "MODEL", "OBJECTIVE", "SOLVER", "VIEWS", "AUGMENTATION", "FLIP_TEST", "GATHER_FEATURES"},
+    "methods": {"_BASE_", "MODEL", "OBJECTIVE", "SOLVER", "VIEWS", "AUGMENTATION", "FLIP_TEST", "GATHER_FEATURES"}
+    | {"LABELS", "SAMPLER"},  # of methods that make their labels
 }
 
 composition = pytest.mark.parametrize("path", compositions(), ids=lambda path: str(path.relative_to(CONFIGS)))
@@ -34,18 +37,23 @@ def test_passes_the_check(path):
 
 
 @composition
-def test_builds_and_takes_a_step(path):
-    config, batch = read_unchecked(path, TINY), tiny_batch(size=(96, 32))  # a map of 6 rows, one for each stripe
+def test_builds_and_takes_a_step(path, tiny_network):
+    config = read_unchecked(path, tiny_network(path))
+    batch = tiny_batch(size=(96, 32))  # a map of 6 rows, one for each stripe
     build = Build(check_config(config), INFO)
     model = build.model()
     objective = build.objective(model)
+    if build.makes_labels:
+        batch = replace(batch, labels=cluster_labels(batch))
+        for part in starting_parts(objective.modules()):
+            part.start_epoch(tiny_epoch(tiny_batch(size=(96, 32)), width=model.dims["features_bn"]))
     total, terms = objective(batch, model(batch), Progress())
     assert torch.isfinite(total)
     used = {name.lower() for name, node in config.OBJECTIVE.items() if node.NAME != "none"}
     assert {name.split("/")[0] for name in terms} == used
     model.eval()
     assert model.embed(batch).shape[0] == len(batch)
-    groups = parameter_groups(model, objective, build.lr_scale())
+    groups = parameter_groups(model, objective, build.lr_scale(), **build.group_options())
     assert build.optimizer(groups).defaults["lr"] == config.SOLVER.LR
     assert 0 < build.lr_schedule()(0) <= 1
     assert build.epochs() >= 1

@@ -14,12 +14,11 @@ from vireid.testing import cluster_labels, tiny_batch, tiny_epoch
 from vireid.zoo.models import config_path, list_models
 
 FACTS = DatasetInfo(num_ids=5, num_cameras=6, num_attributes=8)
-CHANGES = {"MODEL.BACKBONE.ARCH": "test_resnet", "MODEL.BACKBONE.PRETRAINED": False}
 COMPOSITIONS = list_models("sysu/*")
 
 
-def parts(name: str, device: str):
-    config = read_unchecked(config_path(name), CHANGES)
+def parts(name: str, device: str, tiny_network):
+    config = read_unchecked(config_path(name), tiny_network(config_path(name)))
     model = Build(check_config(config), FACTS).model()
     objective = Build(check_config(config), FACTS).objective(model)
     return model.to(device, memory_format=torch.channels_last), objective.to(device)
@@ -43,9 +42,9 @@ def with_clusters(batch: Batch, model: torch.nn.Module, objective: torch.nn.Modu
 
 
 @pytest.mark.parametrize("name", COMPOSITIONS)
-def test_a_step_without_values_can_be_built(name):
+def test_a_step_without_values_can_be_built(name, tiny_network):
     """The meta device has no values: whatever would wait for a device fails on it."""
-    model, objective = parts(name, "meta")
+    model, objective = parts(name, "meta", tiny_network)
     batch = with_clusters(sorted_batch(), model, objective).to("meta")
     total, terms = objective(batch, model(batch), Progress())
     total.backward()
@@ -56,8 +55,8 @@ def test_a_step_without_values_can_be_built(name):
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("name", COMPOSITIONS)
-def test_a_step_on_a_gpu_does_not_wait(name):
-    model, objective = parts(name, "cuda")
+def test_a_step_on_a_gpu_does_not_wait(name, tiny_network):
+    model, objective = parts(name, "cuda", tiny_network)
     batch = with_clusters(sorted_batch(), model, objective).to("cuda")
 
     def step():

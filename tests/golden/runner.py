@@ -47,6 +47,7 @@ ADAPTER_MODULES = (
     "adapters_mcja",
     "adapters_openset",
     "adapters_pmt",
+    "adapters_pmtnet",
     "adapters_rle",
     "adapters_saai",
     "adapters_usl",

@@ -29,6 +29,7 @@ KINDS = {  # a registry of core/registries.py, or CONFIGS -> what is listed
     "losses": "loss terms (OBJECTIVE)",
     "term-schedules": "weight of a loss term over the epochs (OBJECTIVE.*.SCHEDULE)",
     "datasets": "readers of datasets (DATA)",
+    "label-sources": "origin of the labels of the training images (LABELS)",
     "samplers": "composition of training batches (SAMPLER)",
     "augmentations": "augmentations (AUGMENTATION, VIEWS)",
     "optimizers": "optimizers (SOLVER)",

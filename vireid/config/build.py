@@ -163,6 +163,10 @@ class Build:
         """Module path -> factor of its learning rate."""
         return self._solver("LR_SCALE") or {}
 
+    def group_options(self) -> dict[str, Any]:
+        """Further arguments of `engine.optim.parameter_groups`."""
+        return {"layer_decay": self._solver("LAYER_DECAY"), "decayed": self._solver("DECAYED") or "all"}
+
     def freeze(self) -> Mapping[str, FreezePeriod]:
         """Module path -> epochs after which it is frozen, or (first, end) of the frozen epochs."""
         return self._solver("FREEZE") or {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +20,7 @@ from vireid.core.errors import ConfigError, DataError, Problem
 from vireid.core.rng import seeded
 from vireid.core.types import DatasetInfo, Modality, Sample
 from vireid.engine.callbacks import check_freeze
+from vireid.engine.layer_decay import layer_scales
 from vireid.engine.optim import parameter_groups
 from vireid.losses.objective import Objective
 from vireid.models.cross_modality_net import CrossModalityNet
@@ -143,11 +144,18 @@ class DryRun:
         return [replace(problem, place=origins.place(tuple(problem.key.split(".")))) for problem in problems]
 
     def _solver(self, net: CrossModalityNet, objective: Objective) -> None:
-        """Check the module paths of LR_SCALE and FREEZE."""
-        solver = self.static.components.required("SOLVER")
-        for key, use in {"LR_SCALE": parameter_groups, "FREEZE": check_freeze}.items():
+        """Check the module paths of LR_SCALE and FREEZE, and that LAYER_DECAY is possible with the backbone."""
+        extras = self.static.components.required("SOLVER").extras
+        checks: dict[str, Callable[[Any], object]] = {
+            "LR_SCALE": lambda scales: parameter_groups(net, objective, scales),
+            "FREEZE": lambda periods: check_freeze(net, objective, periods),
+            "LAYER_DECAY": lambda decay: layer_scales(net, decay),
+        }
+        for key, check in checks.items():
+            if not extras.get(key):
+                continue
             try:
-                use(net, objective, solver.extras.get(key) or {})
+                check(extras[key])
             except ConfigError as error:
                 place = self.static.config.origins.place(("SOLVER", key))
                 self.problems += [replace(problem, place=place) for problem in error.problems]

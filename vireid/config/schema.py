@@ -67,6 +67,10 @@ def _decay(value: float) -> str | None:
     return None if 0 <= value < 1 else "is not in [0, 1)"
 
 
+def _layer_decay(value: float | None) -> str | None:
+    return None if value is None or 0 < value <= 1 else "is not in (0, 1]"
+
+
 def _not_empty(value: Any) -> str | None:
     return None if value else "is empty"
 
@@ -251,6 +255,9 @@ SLOTS: tuple[Slot, ...] = (
             "LR_SCALE": Extra(Mapping[str, float] | None, whole=True),
             "SCHEDULE": Extra(registry=registries.LR_SCHEDULES),
             "FREEZE": Extra(Mapping[str, int | tuple[int, int]] | None, whole=True),
+            # factor of the learning rate from one layer of the backbone to the one before it; null: none
+            "LAYER_DECAY": Extra(float | None, check=_layer_decay),
+            "DECAYED": Extra(Literal["all", "matrices"]),  # parameters with weight decay; by default all
         },
         runtime=frozenset({"params"}),
     ),

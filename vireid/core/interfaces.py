@@ -87,6 +87,17 @@ class ScaledSchedule(Protocol):
 
 
 @runtime_checkable
+class HasLayers(Protocol):
+    """Backbone that numbers its layers, for SOLVER.LAYER_DECAY.
+
+    `layers` returns the module paths of each layer inside the backbone, from the input on. The modality-specific copies
+    of a layer have one number. Paths that no layer has are those of new modules.
+    """
+
+    def layers(self) -> Sequence[Sequence[str]]: ...
+
+
+@runtime_checkable
 class Measures(Protocol):
     """Loss with further values for the log, which have no gradient.
 

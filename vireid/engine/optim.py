@@ -12,6 +12,7 @@ from torch import nn
 from vireid.core.errors import ArgumentError, ConfigError, nearest
 from vireid.core.interfaces import ScaledSchedule
 from vireid.core.registries import LR_SCHEDULES, OPTIMIZERS
+from vireid.engine.layer_decay import layer_scales, longest_path, without_decay
 
 Groups = Iterable[dict[str, Any]]
 
@@ -185,7 +186,14 @@ def part_at(model: nn.Module, objective: nn.Module, path: str) -> nn.Module | nn
     return parameters[own] if own in parameters else owner.get_submodule(own)
 
 
-def parameter_groups(model: nn.Module, objective: nn.Module, lr_scale: Mapping[str, float]) -> list[dict[str, Any]]:
+def parameter_groups(
+    model: nn.Module,
+    objective: nn.Module,
+    lr_scale: Mapping[str, float],
+    *,
+    layer_decay: float | None = None,
+    decayed: str = "all",
+) -> list[dict[str, Any]]:
     """Group the trainable parameters by the factor of their learning rate.
 
     Args:
@@ -193,29 +201,37 @@ def parameter_groups(model: nn.Module, objective: nn.Module, lr_scale: Mapping[s
         objective: The losses.
         lr_scale: Module path -> factor: `backbone` for a part of the network, `objective.graph` for a loss with
             parameters. The longest path that fits a parameter wins; the others have factor 1.
+        layer_decay: Multiply the factors by those of `layer_scales`; None: do not.
+        decayed: Parameters with weight decay: "all", or "matrices", all but those of `without_decay`.
 
     Returns:
         Groups {"params": [...], "scale": factor}, sorted by factor, with parameters in module order, so that the
-        optimizer state of one run fits the next.
+        optimizer state of one run fits the next. Groups without weight decay come second and have "weight_decay": 0.
 
     Raises:
-        ConfigError: For paths without a parameter, paths without effect, and factors below 0.
+        ConfigError: For paths without a parameter, paths without effect, factors below 0, and a `layer_decay` for a
+            backbone without layers.
     """
     named = trainable(model, objective)
     check_paths("SOLVER.LR_SCALE", lr_scale, named)
-    groups: dict[float, list[nn.Parameter]] = {}
+    layers = {} if layer_decay is None else layer_scales(model, layer_decay)
+    undecayed = without_decay(model, objective) if decayed == "matrices" else set()
+    groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
     used = set()
     for name, parameter in named.items():
-        fitting = [path for path in lr_scale if name == path or name.startswith(f"{path}.")]
-        path = max(fitting, key=len, default=None)
+        path, layer = longest_path(name, lr_scale), longest_path(name, layers)
         used.add(path)
-        groups.setdefault(1.0 if path is None else float(lr_scale[path]), []).append(parameter)
+        scale = (1.0 if path is None else float(lr_scale[path])) * (1.0 if layer is None else layers[layer])
+        groups.setdefault((scale, name in undecayed), []).append(parameter)
     if covered := [path for path in lr_scale if path not in used]:
         raise ConfigError(
             f"SOLVER.LR_SCALE: {path!r} has no effect, because longer paths name every parameter under it; remove it"
             for path in covered
         )
-    return [{"params": groups[scale], "scale": scale} for scale in sorted(groups)]
+    return [
+        {"params": groups[scale, bare], "scale": scale, **({"weight_decay": 0.0} if bare else {})}
+        for scale, bare in sorted(groups)
+    ]
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, factor: float) -> float:

@@ -121,7 +121,9 @@ class Experiment:
             trainer = Trainer(
                 model=model,
                 objective=objective,
-                optimizer=build.optimizer(parameter_groups(model, objective, build.lr_scale())),
+                optimizer=build.optimizer(
+                    parameter_groups(model, objective, build.lr_scale(), **build.group_options())
+                ),
                 schedule=build.lr_schedule(),
                 batches=TrainingBatches(loader, sampler),
                 augment=build.augment(),

@@ -21,7 +21,7 @@ def test_the_network_of_a_composition_is_built_from_its_model_settings(name: str
     tree = json.loads(json.dumps(model_tree(checked)))
     with torch.device("meta"):
         expected = Build(checked).model(weights=False)
-        network = build_network(tree, checked.info)
+        network = build_network({**tree, "SIZE": list(checked.config.SIZE)}, checked.info)
     assert repr(network) == repr(expected)
     assert (network.embedding, network.normalize) == (expected.embedding, expected.normalize)
     shapes = [{name: value.shape for name, value in each.state_dict().items()} for each in (network, expected)]

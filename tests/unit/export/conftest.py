@@ -8,10 +8,12 @@ import torch
 from PIL import Image
 
 import vireid
+from vireid.config.load import read_unchecked
 from vireid.core.types import DatasetInfo
 from vireid.embedder.description import ModelDescription
 from vireid.embedder.embedder import Embedder
 from vireid.engine.distributed import Environment
+from vireid.zoo.configs import config_path
 
 SIZE = (96, 32)
 NEEDED = ("onnx", "onnxscript", "onnxruntime", "openvino")  # vireid[export]
@@ -30,8 +32,12 @@ PREDICTED = {"MODEL.ATTRIBUTES.TEST": "predicted", "MODEL.ATTRIBUTES.PREDICTOR":
 def make_embedder(name: str, *, flips: str = "none") -> Embedder:
     """A shipped method with a tiny backbone and random weights and statistics; PAE predicts its attributes."""
     overrides = PREDICTED if "pae" in name else {}
+    transformer = read_unchecked(config_path(name)).MODEL.BACKBONE.NAME == "TwoStreamViT"
+    if transformer:
+        overrides = {**overrides, "SIZE": list(SIZE)}
     torch.manual_seed(0)
-    network = vireid.create_model(name, arch="test_resnet", num_ids=4, overrides=overrides)
+    arch = "test_vit" if transformer else "test_resnet"
+    network = vireid.create_model(name, arch=arch, num_ids=4, overrides=overrides)
     for module in network.modules():
         if isinstance(module, (torch.nn.BatchNorm1d, torch.nn.BatchNorm2d)):
             torch.nn.init.normal_(module.running_mean, std=0.1)

@@ -22,8 +22,10 @@ SLOW = (
     "sysu/mmd",
     "sysu/mpanet",
     "sysu/paenet_released",
+    "sysu/pmt",
     "sysu/rle",
     "sysu/saai",
+    "sysu/vit",
 )
 ELSEWHERE = ("sysu/baseline",)  # test_export.py
 

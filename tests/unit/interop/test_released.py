@@ -63,6 +63,14 @@ def test_numbers_of_the_release():
     assert used == 71_537_652 - 47_112_745
 
 
+def test_all_tensors_of_pmt_are_used():
+    """Its file is the state dict of one ViT-B/16 with 21 x 10 patches, a neck and a classifier."""
+    keys = {key.name: key for key in released.release("pmt").keys}
+    assert len(keys) == 156
+    assert all(key.used for key in keys.values())
+    assert keys["base.pos_embed"].shape == (1, 1 + 21 * 10, 768)
+
+
 def test_non_local_blocks_follow_the_last_blocks_of_their_stage(agw):
     ours = released.to_ours("agw", agw)
     for stage, number, block in ((2, 0, 2), (2, 1, 3), (3, 0, 3), (3, 1, 4), (3, 2, 5)):

@@ -46,6 +46,7 @@ from vireid.interop.released import (
     mmd,
     mpanet,
     paenet,
+    pmt,
     rle,
     saai,
 )
@@ -77,6 +78,7 @@ __all__ = [
     "mmd",
     "mpanet",
     "paenet",
+    "pmt",
     "release",
     "rle",
     "saai",

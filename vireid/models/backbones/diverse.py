@@ -14,6 +14,7 @@ from vireid.core.errors import ArgumentError, nearest
 from vireid.core.paths import InputFile
 from vireid.core.registries import BACKBONES
 from vireid.layers.cross_stage import StageAggregation
+from vireid.models.backbones.layer_numbers import cnn_layers
 from vireid.models.backbones.timm_stages import UNITS, cut
 from vireid.models.backbones.two_stream import by_modality
 
@@ -151,3 +152,7 @@ class DiverseBackbone(nn.Module):
         feature_map = self.shared[last](self.expand(feature_map))
         rows = torch.arange(images.shape[0], device=images.device)
         return feature_map, rows.repeat(1 + len(self.expand.branches))
+
+    def layers(self) -> list[list[str]]:
+        """Module paths of each layer: the stem, then each block; aggregation and expansion are new (`HasLayers`)."""
+        return cnn_layers(self)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from vireid.core.errors import ArgumentError, nearest
 from vireid.layers.checkpointing import run_checkpointed
+from vireid.layers.precision import float32_or_more
 from vireid.models.backbones.timm_network import create, in_modules
 
 MODULES = ("vision_transformer", "deit", "eva")  # modules of timm whose networks take `dynamic_img_size`
@@ -50,6 +51,8 @@ class PatchEmbedding(nn.Module):
     Shape:
         images (B, 3, h, w), side (B,) int64 or None -> tokens (B, prefix + patches, D).
     """
+
+    no_decay: ClassVar[frozenset[str]] = frozenset({"cls_token", "reg_token", "dist_token", "pos_embed", "side_embed"})
 
     cls_token: Tensor | None
     reg_token: Tensor | None
@@ -163,7 +166,7 @@ def resample_positions(
     """
     if interpolation == "bicubic":
         return resample_abs_pos_embed(positions, list(new), list(old), num_prefix_tokens=prefix)
-    image = positions[:, prefix:].float().unflatten(1, old).permute(0, 3, 1, 2)
+    image = float32_or_more(positions[:, prefix:]).unflatten(1, old).permute(0, 3, 1, 2)
     image = F.interpolate(image, size=new, mode="bilinear", align_corners=False)
     return torch.cat([positions[:, :prefix], image.flatten(2).transpose(1, 2).to(positions.dtype)], dim=1)
 
@@ -172,7 +175,7 @@ def cut_column(
     arch: str,
     *,
     image_size: tuple[int, int],
-    stride: int | None = None,
+    stride: int | tuple[int, int] | None = None,
     positions: str = "bicubic",
     options: Mapping[str, float] | None = None,
     norm_eps: float | None = None,
@@ -188,7 +191,7 @@ def cut_column(
     Args:
         arch: Name of a timm model, optionally with a tag.
         image_size: Height and width of the images.
-        stride: Stride of the patches in pixels; None: the side of a patch.
+        stride: Stride of the patches in pixels, a number or (down, right); None: the side of a patch.
         positions: Interpolation of the positions; see `resample_positions`.
         options: Constructor arguments of the timm network, such as `drop_path_rate`.
         norm_eps: Epsilon of every LayerNorm; None: that of timm.
@@ -212,13 +215,14 @@ def cut_column(
     model: Any = _create(arch, options or {}, pretrained, weights, weights_grid)  # of timm
     proj, has_class_token = model.patch_embed.proj, model.cls_token is not None
     patch = proj.kernel_size[0]
-    if stride is not None and not 1 <= stride <= patch:
+    strides = (patch, patch) if stride is None else (stride, stride) if isinstance(stride, int) else tuple(stride)
+    if len(strides) != 2 or not all(1 <= step <= patch for step in strides):
         raise ArgumentError("stride", f"must be between 1 and the side of a patch ({patch}), got {stride}")
     if min(image_size) < patch:
         raise ArgumentError("image_size", f"{image_size} is smaller than a patch of {arch!r} ({patch} pixels)")
     if norm_eps is not None:
         _set_eps(model, norm_eps)
-    proj.stride = (stride or patch, stride or patch)
+    proj.stride = strides
     embed = PatchEmbedding(model, image_size, positions=positions, side_groups=side_groups, side_weight=side_weight)
     key = (arch, image_size, proj.stride, next(model.parameters()).device.type)
     if key not in _checked:

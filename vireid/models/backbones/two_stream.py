@@ -14,6 +14,7 @@ from vireid.core.errors import ArgumentError, nearest
 from vireid.core.paths import InputFile
 from vireid.core.registries import BACKBONES, INSERTS
 from vireid.core.types import Modality
+from vireid.models.backbones.layer_numbers import cnn_layers
 from vireid.models.backbones.timm_stages import UNITS, StageWithTail, cut
 
 
@@ -123,6 +124,10 @@ class TwoStreamBackbone(nn.Module):
 
     def forward(self, images: Tensor, modality: Tensor, visible: int | None = None) -> tuple[Tensor, None]:
         return self.shared(by_modality(self.visible, self.infrared, images, modality, visible)), None
+
+    def layers(self) -> list[list[str]]:
+        """Module paths of each layer: the stem, then each block (`HasLayers`)."""
+        return cnn_layers(self)
 
 
 def by_modality(

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from vireid.core.errors import ArgumentError
 from vireid.core.paths import InputFile
 from vireid.core.registries import BACKBONES
+from vireid.models.backbones.layer_numbers import block_layers, in_streams
 from vireid.models.backbones.timm_swin import UNITS, check_sides, cut_windows
 from vireid.models.backbones.two_stream import by_modality
 
@@ -62,6 +63,7 @@ class TwoStreamSwin(nn.Module):
         (torch.Size([2, 768, 9, 5]), None)
     """
 
+    no_decay: ClassVar[frozenset[str]] = frozenset({"relative_position_bias_table"})
     families: ClassVar[Mapping[str, str]] = {"windows": "Swin (timm 1.0.12 or newer)"}
     example: ClassVar[dict] = {"image_size": (64, 32)}
     without_weights: ClassVar[dict] = {"pretrained": False, "weights": None}
@@ -109,3 +111,12 @@ class TwoStreamSwin(nn.Module):
         check_sides((images.shape[2], images.shape[3]), self.patch)
         maps = self.shared(by_modality(self.visible, self.infrared, images, modality, visible))
         return maps.permute(0, 3, 1, 2), None
+
+    def layers(self) -> list[list[str]]:
+        """Module paths of each layer: the embedding, then each block; the norm belongs to the last (`HasLayers`)."""
+        (embed, _), *stages = (unit for part in (self.visible, self.shared) for unit in part.named_children())
+        name, last = stages.pop()
+        layers = [layer for path, stage in stages for layer in block_layers(stage, path)]
+        layers += block_layers(last.get_submodule("layer"), f"{name}.layer")
+        layers[-1].append(f"{name}.norm")
+        return in_streams(self, [[embed], *layers])

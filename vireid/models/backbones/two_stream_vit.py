@@ -15,6 +15,7 @@ from vireid.core.paths import InputFile
 from vireid.core.registries import BACKBONES
 from vireid.core.types import Sample
 from vireid.models.backbones.jigsaw import JigsawBranch, check_jigsaw
+from vireid.models.backbones.layer_numbers import in_streams
 from vireid.models.backbones.timm_vit import Column, cut_column
 from vireid.models.backbones.two_stream import by_modality
 
@@ -35,7 +36,8 @@ class TwoStreamViT(nn.Module):
         arch: timm vision transformer, optionally with a tag.
         share_from: Number of modality-specific units: 0 shares all units, 1 all but the patch embedding, 1 + k also
             specializes the first k blocks, 2 + the number of blocks shares none.
-        stride: Stride of the patches in pixels; None: the side of a patch. Smaller strides make patches overlap.
+        stride: Stride of the patches in pixels, a number or (down, right); None: the side of a patch. Smaller strides
+            make patches overlap.
         positions: Interpolation of the positions: "bicubic" as timm, or "bilinear" as TransReID and PMT.
         side: Side information added to every token: "none", "modality", "camera" or "camera_modality" (for cameras
             that see both modalities).
@@ -95,7 +97,7 @@ class TwoStreamViT(nn.Module):
         *,
         arch: str = "vit_base_patch16_224",
         share_from: int = 1,
-        stride: int | None = None,
+        stride: int | tuple[int, int] | None = None,
         positions: str = "bicubic",
         side: str = "none",
         side_weight: float = 3.0,
@@ -203,6 +205,16 @@ class TwoStreamViT(nn.Module):
             raise ArgumentError("cameras", f"is missing: side {self.side!r} needs the camera of each image")
         cameras = cameras % self.num_cameras  # camera numbers may start at 0 or 1
         return cameras if self.side == "camera" else 2 * cameras + modality
+
+    def layers(self) -> list[list[str]]:
+        """Module paths of each layer: the embedding, then each block (`HasLayers`).
+
+        The last layer includes the norm, and the copies of both in the local branch.
+        """
+        *layers, norm = ([name] for part in (self.visible, self.shared) for name, _ in part.named_children())
+        layers[-1] += norm
+        layers = in_streams(self, layers)
+        return [*layers[:-1], [*layers[-1], "local"]] if self.local is not None else layers
 
     def observe_training(self, samples: Sequence[Sample]) -> None:
         """Record the cameras of the training images, in addition to those that are recorded."""

@@ -265,6 +265,7 @@ def test_an_adapter_and_the_class_token_are_refused_together():
         ({"arch": "beit_base_patch16_224"}, "arch 'beit_base_patch16_224' (Beit) is not a plain vision transformer"),
         ({"arch": "vit_relpos_small_patch16_224"}, "(VisionTransformerRelPos) is not a plain vision transformer"),
         ({"stride": 17}, "stride must be between 1 and the side of a patch (16), got 17"),
+        ({"stride": (12, 17)}, "stride must be between 1 and the side of a patch (16), got (12, 17)"),
         ({"share_from": 9}, "share_from must be 0 (all shared) to 8 (nothing shared) for 'test_vit', got 9"),
         ({"positions": "cubic"}, "positions must be one of bicubic, bilinear; did you mean 'bicubic'?"),
         ({"side": "camera"}, "side 'camera' needs the number of cameras"),
