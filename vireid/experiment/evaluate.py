@@ -13,6 +13,7 @@ from torch import nn
 
 from vireid.config.build import Build
 from vireid.core.types import Batch, EmbeddingTable, Modality, Progress
+from vireid.data.augment.color import copy_channels
 from vireid.data.augment.pixels import normalize
 from vireid.data.images.image_set import ImageSet
 from vireid.data.loading import BatchLoader, sequential_batches
@@ -35,8 +36,8 @@ def without_augmentation(batch: Batch) -> Batch:
 
 def channel_alone(batch: Batch, *, channel: int) -> Batch:
     """As `without_augmentation`, with one channel of the images copied to all channels before the normalization."""
-    alone = batch.images[:, channel : channel + 1].expand_as(batch.images)
-    return without_augmentation(batch.with_images(alone.contiguous(memory_format=torch.channels_last)))
+    choice = torch.full((len(batch),), channel)
+    return without_augmentation(batch.with_images(copy_channels(batch.images, choice)))
 
 
 def uses_channels(evaluators: Mapping[str, Evaluator]) -> bool:
