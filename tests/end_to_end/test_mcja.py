@@ -47,3 +47,10 @@ def test_rows_with_multi_spectral_ranking_are_marked_and_differ(small, tmp_path,
         assert conditions["transductive"] == "uses the gallery and the other queries"
         assert "single channels of visible images" in conditions["re_ranking"]
         assert found[name]["mean"] != found[name.removesuffix("_mser")]["mean"]
+
+
+@pytest.mark.slow
+def test_it_trains_with_attributes(small, layouts, tmp_path):
+    attributes = ("DATA.ATTRIBUTES", layouts("sysu") / "sysu_attribute", "SOLVER.EPOCHS", 1)
+    (epoch,) = small(tmp_path / "run", "sysu", "mcja_pae_aal", *BATCH, "SAMPLER.STEPS", 2, *attributes)
+    assert {"id", "retrieval", "attributes"} <= set(epoch)
