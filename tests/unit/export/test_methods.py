@@ -19,6 +19,7 @@ SLOW = (
     "sysu/deen",
     "sysu/hct",
     "sysu/mce",
+    "sysu/mcja",
     "sysu/mmd",
     "sysu/mpanet",
     "sysu/paenet_released",
