@@ -15,6 +15,7 @@ from vireid.models.cross_modality_net import CrossModalityNet
 
 QUICK = ("sysu/agw", "sysu/mmd_pae_aal")
 SLOW = (
+    "sysu/adca",
     "sysu/ddag",
     "sysu/deen",
     "sysu/hct",
@@ -23,6 +24,7 @@ SLOW = (
     "sysu/mmd",
     "sysu/mpanet",
     "sysu/paenet_released",
+    "sysu/pgm",
     "sysu/pmt",
     "sysu/rle",
     "sysu/saai",
