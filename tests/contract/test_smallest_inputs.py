@@ -100,13 +100,18 @@ DRAWN = {"two images of each", "three images of each", "largest identities", "tw
 SIZES = [(identities, per, steps) for identities in (1, 2, 3) for per in (1, 2, 3, 50) for steps in (None, 1, 5)]
 
 
+OF_IDENTITIES = [name for name in SAMPLERS.names() if "identities" in SAMPLERS.get(name).parameters()]
+
+
 @pytest.mark.parametrize("name", TRAINING)
-@pytest.mark.parametrize("sampler", SAMPLERS.names())
+@pytest.mark.parametrize("sampler", OF_IDENTITIES)
 def test_samplers_draw_or_refuse(sampler, name):
     samples, target, drawn = TRAINING[name], SAMPLERS.get(sampler).target, 0
+    blind = "per_identity" in SAMPLERS.get(sampler).parameters()  # it does not distinguish the modalities
     for identities, per_modality, steps in SIZES:
         try:
-            built = target(samples, identities=identities, per_modality=per_modality, steps=steps, seed=0)
+            numbers = {"per_identity": 2 * per_modality} if blind else {"per_modality": per_modality}
+            built = target(samples, identities=identities, **numbers, steps=steps, seed=0)
             batches = list(built)
         except UserError:
             if name in DRAWN and len({s.identity for s in samples}) >= identities and per_modality <= 2:
@@ -116,8 +121,18 @@ def test_samplers_draw_or_refuse(sampler, name):
         assert len(batches) == len(built) > 0
         assert steps is None or len(batches) == steps
         for batch in batches[:3]:
-            check_batch([samples[row] for row in batch], identities, per_modality)
+            rows = [samples[row] for row in batch]
+            if blind:
+                check_identities([sample.identity for sample in rows], identities, 2 * per_modality)
+            else:
+                check_batch(rows, identities, per_modality)
     assert drawn or name not in DRAWN
+
+
+def check_identities(labels, identities, per_identity):
+    """P identities, K images of each."""
+    assert len(labels) == identities * per_identity
+    assert {labels.count(label) for label in labels} == {per_identity}
 
 
 def check_batch(rows, identities, per_modality):

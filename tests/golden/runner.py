@@ -44,6 +44,7 @@ ADAPTER_MODULES = (
     "adapters_ddag",
     "adapters_deen",
     "adapters_caj_mce",
+    "adapters_mcja",
     "adapters_openset",
     "adapters_pmt",
     "adapters_pmtnet",

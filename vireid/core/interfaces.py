@@ -334,6 +334,8 @@ class Reranker(Protocol):
         transductive: What the result of a query uses besides the query and one gallery image, such as "the gallery and
             the other queries". Optional; without it this is assumed. It is a condition of every result.
         chosen_on: Data on which the arguments were chosen, such as "the test set". Optional; a condition if it is set.
+        channel_views: Whether a side of visible images is passed with the embeddings of its single channels, as
+            (4, N, D): the images, then channel R, G and B alone. Optional; without it both sides are matrices.
     """
 
     @property

@@ -128,6 +128,8 @@ class EmbeddingTable:
     conditions: Mapping[str, str] = field(default_factory=dict)  # feature, attribute source, flips, checkpoint
     samples: Sequence[Sample] | None = None  # of each row, for protocols that need file names or times
     camera_names: Mapping[int, str] = field(default_factory=dict)  # number -> name, where cameras have names
+    # (3, N, D): embeddings of the images with channel R, G or B alone in all channels; those of infrared images are 0
+    channel_views: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.labels)

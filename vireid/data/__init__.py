@@ -19,6 +19,7 @@ from vireid.data.samplers import (
     DistinctImageSampler,
     IdentityBlockSampler,
     IdentityModalitySampler,
+    IdentitySampler,
     ReleasedSampler,
 )
 
@@ -35,6 +36,7 @@ __all__ = [
     "HorizontalFlip",
     "IdentityBlockSampler",
     "IdentityModalitySampler",
+    "IdentitySampler",
     "ImageSet",
     "JoinedDatasets",
     "LocalGrayscale",

@@ -12,7 +12,7 @@ import numpy as np
 from vireid.core.errors import UserError
 from vireid.core.interfaces import ConditionsOnTable, GalleryIndex, RemarksOnTable, Reranker
 from vireid.core.labels import int64_array
-from vireid.core.types import EmbeddingTable, Sample, Trial
+from vireid.core.types import EmbeddingTable, Modality, Sample, Trial
 from vireid.evaluation.coverage import ProtocolCoverage, require_counted, trial_coverage
 from vireid.evaluation.indexed import IndexedSimilarity
 from vireid.evaluation.open_set.evaluation import OpenSet
@@ -195,9 +195,7 @@ class Evaluator:
                 f"trial {trial} does not exist: the protocol has {self.protocol.conditions['trials']} trials, from 0 on"
             )
         indexed = None if self.index is None else IndexedSimilarity(self.index, exact=self.similarity)
-        scores = (self.rerank or indexed or self.similarity)(
-            table.embeddings[chosen.query], table.embeddings[chosen.gallery]
-        )
+        scores = (self.rerank or indexed or self.similarity)(*self._sides(chosen, table))
         ranking = rank_rows(scores, junk=chosen.junk(chosen.query, chosen.gallery), k=k).mapped(chosen.gallery)
         same = table.labels[ranking.ids.clip(min=0)] == table.labels[chosen.query][:, None]
         return RankedLists(chosen.query, ranking, same & (ranking.ids != NO_IMAGE))
@@ -211,7 +209,17 @@ class Evaluator:
         """Compute a matrix for each trial, by a method that needs the gallery of the trial alone."""
         score = self.rerank or indexed
         assert score is not None
-        return lambda trial: score(table.embeddings[trial.query], table.embeddings[trial.gallery])
+        return lambda trial: score(*self._sides(trial, table))
+
+    @property
+    def channel_views(self) -> bool:
+        """Whether the re-ranking compares embeddings of single channels (`EmbeddingTable.channel_views`)."""
+        return getattr(self.rerank, "channel_views", False)
+
+    def _sides(self, trial: Trial, table: EmbeddingTable) -> tuple[np.ndarray, np.ndarray]:
+        """Embeddings of the queries and of the gallery of a trial, with those of single channels if they are used."""
+        query, gallery = (_side(table, rows, self.channel_views) for rows in (trial.query, trial.gallery))
+        return query, gallery
 
     def _measure(self, scores: np.ndarray, trial: Trial, table: EmbeddingTable) -> MeasuredQueries:
         scores_of_queries = measure_queries(
@@ -234,6 +242,24 @@ def rerank_conditions(rerank: Reranker) -> dict[str, str]:
     conditions = {"re_ranking": rerank.description, "transductive": f"uses {uses}"}
     chosen_on = getattr(rerank, "chosen_on", "")
     return conditions | ({"re_ranking_values": f"chosen on {chosen_on}"} if chosen_on else {})
+
+
+def _side(table: EmbeddingTable, rows: np.ndarray, channel_views: bool) -> np.ndarray:
+    """Embeddings of rows, (N, D); of visible images with `channel_views` (4, N, D)."""
+    visible = table.modality[rows] == Modality.VISIBLE
+    if not (channel_views and visible.any()):
+        return table.embeddings[rows]
+    if not visible.all():
+        raise UserError(
+            "RERANKING with single channels of visible images needs queries and a gallery of one modality each; this"
+            " protocol mixes the modalities: remove RERANKING or choose a protocol with a DIRECTION"
+        )
+    if table.channel_views is None:
+        raise UserError(
+            "RERANKING needs embeddings of the single channels of visible images, and these embeddings have none:"
+            " evaluate the run with tools/train_net.py --eval-only, or remove RERANKING"
+        )
+    return np.concatenate([table.embeddings[None, rows], table.channel_views[:, rows]])
 
 
 class _Selection:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
+import torch
 from torch import nn
 
 from vireid.config.build import Build
-from vireid.core.types import Batch, EmbeddingTable, Progress
+from vireid.core.types import Batch, EmbeddingTable, Modality, Progress
+from vireid.data.augment.color import copy_channels
 from vireid.data.augment.pixels import normalize
 from vireid.data.images.image_set import ImageSet
 from vireid.data.loading import BatchLoader, sequential_batches
@@ -29,6 +32,17 @@ from vireid.runs.results import save_features, save_queries, save_rankings
 def without_augmentation(batch: Batch) -> Batch:
     """Convert a batch of the loader to the input of the network in evaluation: normalized images."""
     return batch.with_images(normalize(batch.images))
+
+
+def channel_alone(batch: Batch, *, channel: int) -> Batch:
+    """As `without_augmentation`, with one channel of the images copied to all channels before the normalization."""
+    choice = torch.full((len(batch),), channel)
+    return without_augmentation(batch.with_images(copy_channels(batch.images, choice)))
+
+
+def uses_channels(evaluators: Mapping[str, Evaluator]) -> bool:
+    """Whether an evaluator compares embeddings of single channels."""
+    return any(evaluator.channel_views for evaluator in evaluators.values())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +98,26 @@ class EvaluationRunner:
         )
         samples = [images.samples[row] for row in rows]
         return replace(table, samples=samples, camera_names=images.camera_names)
+
+    def embed_channels(
+        self, model: nn.Module, images: ImageSet, table: EmbeddingTable, *, flips: str = "none"
+    ) -> EmbeddingTable:
+        """Add the embeddings of single channels of visible images to the table of all images.
+
+        Args:
+            model: The network.
+            images: The images.
+            table: Their embeddings.
+            flips: FLIP_TEST.
+        """
+        visible = np.flatnonzero(table.modality == Modality.VISIBLE)
+        views = np.zeros((3, *table.embeddings.shape), table.embeddings.dtype)
+        if len(visible):
+            for channel in range(3):
+                prepare = partial(channel_alone, channel=channel)
+                view = self.embed(model, images, flips=flips, rows=visible.tolist(), prepare=prepare)
+                views[channel, visible] = view.embeddings
+        return replace(table, channel_views=views)
 
     def write_results(
         self,
@@ -151,6 +185,8 @@ class BetweenEpochs:
 
     def __call__(self, model: nn.Module, progress: Progress) -> Scores:
         table = self.runner.embed(model, self.images)
+        if uses_channels(self.evaluators):
+            table = self.runner.embed_channels(model, self.images, table)
 
         def work() -> Scores:
             protocols = {name: evaluator(table).means for name, evaluator in self.evaluators.items()}

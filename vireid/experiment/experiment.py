@@ -34,7 +34,7 @@ from vireid.evaluation.evaluator import Evaluator
 from vireid.evaluation.report import Report
 from vireid.experiment.callbacks import between_epochs, run_callbacks
 from vireid.experiment.data import RunData, print_notes
-from vireid.experiment.evaluate import EvaluationRunner, TrainingEmbeddings
+from vireid.experiment.evaluate import EvaluationRunner, TrainingEmbeddings, uses_channels
 from vireid.experiment.heldout import require_not_trained_on, require_same_dataset
 from vireid.experiment.resume import prepare_folder, stored_run
 from vireid.losses.objective import Objective
@@ -383,6 +383,8 @@ class Experiment:
         if flips != "none":
             conditions["flipped_images"] = f"added ({flips})"
         table = runner.embed(model, test, conditions, flips=flips)
+        if uses_channels(evaluators):
+            table = runner.embed_channels(model, test, table, flips=flips)
         heldout = runner.embed(model, held, flips=flips) if held is not None and self._needs_heldout() else None
         stored = {**inputs.to_json(), "trained_on": trained_on}
         features = self.config.SAVE_FEATURES

@@ -18,6 +18,7 @@ from vireid.losses.mmd import MMD, MarginMMD
 from vireid.losses.modality_shared import DiscriminativeCenter, ModalitySharedEnhancement
 from vireid.losses.objective import Objective, Term
 from vireid.losses.per_part import PerPart
+from vireid.losses.retrieval import CrossModalityRetrieval
 from vireid.losses.schedules import EpochWindow, InverseEpochLoss, LinearRamp
 from vireid.losses.soft_targets import SoftTargets
 from vireid.losses.triplet import (
@@ -39,6 +40,7 @@ __all__ = [
     "CenterPairMining",
     "ConsistencyMemory",
     "CrossModalityGraph",
+    "CrossModalityRetrieval",
     "DiscriminativeCenter",
     "DualContrast",
     "EnhancedSquaredTriplet",

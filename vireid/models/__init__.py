@@ -23,7 +23,7 @@ from vireid.models.heads import (
     PatternHead,
     StripeHead,
 )
-from vireid.models.inserts import ModalityAlleviation
+from vireid.models.inserts import ModalityAlleviation, ModalityDistribution
 from vireid.models.pooling import AveragePool, ClassTokenPool, GeM, MaxPool
 
 __all__ = [
@@ -43,6 +43,7 @@ __all__ = [
     "JoinedEmbedding",
     "MaxPool",
     "ModalityAlleviation",
+    "ModalityDistribution",
     "NeckHead",
     "PartAttentionHead",
     "PartTokenHead",

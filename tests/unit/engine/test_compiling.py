@@ -57,7 +57,7 @@ def test_every_backbone_computes_the_same_compiled(name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("insert", ["ModalityAlleviation", "NonLocal"])
+@pytest.mark.parametrize("insert", ["ModalityAlleviation", "ModalityDistribution", "NonLocal"])
 def test_every_insert_can_be_compiled(insert):
     torch.manual_seed(0)
     part = build_example(INSERTS.get(insert).target)

@@ -15,13 +15,16 @@ from vireid.models.cross_modality_net import CrossModalityNet
 
 QUICK = ("sysu/agw", "sysu/mmd_pae_aal")
 SLOW = (
+    "sysu/adca",
     "sysu/ddag",
     "sysu/deen",
     "sysu/hct",
     "sysu/mce",
+    "sysu/mcja",
     "sysu/mmd",
     "sysu/mpanet",
     "sysu/paenet_released",
+    "sysu/pgm",
     "sysu/pmt",
     "sysu/rle",
     "sysu/saai",

@@ -17,6 +17,7 @@ DROPPED = (  # used by a release, and without a counterpart here
     r"(attention_\d|out_att)\.(W|a)",  # DDAG's graph belongs to a loss
     r"wpa\.fc2\.bias",  # has no effect in DDAG's part attention
     r"(visible|infrared)_classifier_?\.weight",  # MPANet's and SAAI's classifiers of one modality belong to a loss
+    r"MDA_\d\.\d\.sc_conv\.bias",  # has no effect in MCJA's adapters
     r"memory(_\w+)?\.features",  # MCE's memories belong to a loss
 )
 DROPPED_OF = {"mce": (r"classifier\.weight",)}  # an option of its release
@@ -191,5 +192,5 @@ def test_the_necks_of_saai_keep_their_modality():
 
 
 def test_the_converter_knows_every_release():
-    wanted = "adca pgm agw caj ddag deen hct hct_parts mmd mpanet mclnet mce paenet saai"
+    wanted = "adca pgm agw caj ddag deen hct hct_parts mmd mpanet mclnet mce mcja paenet saai"
     assert set(wanted.split()) <= set(families())

@@ -3,6 +3,7 @@
 from vireid.data.samplers.block import IdentityBlockSampler
 from vireid.data.samplers.clusters import ClusterSampler
 from vireid.data.samplers.distinct import DistinctImageSampler
+from vireid.data.samplers.identity import IdentitySampler
 from vireid.data.samplers.samplers import IdentityModalitySampler, ReleasedSampler
 from vireid.data.samplers.shares import DatasetShareSampler
 
@@ -12,5 +13,6 @@ __all__ = [
     "DistinctImageSampler",
     "IdentityBlockSampler",
     "IdentityModalitySampler",
+    "IdentitySampler",
     "ReleasedSampler",
 ]

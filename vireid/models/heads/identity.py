@@ -16,6 +16,8 @@ class IdentityHead(nn.Module):
     """BN neck and identity classifier without bias, on the pooled features.
 
     Args:
+        plain_start: Start with scales 1 and torch's default weights of a linear layer, as MCJA. Otherwise scales are
+            from N(1, 0.01) and weights from N(0, 0.001).
         num_ids: Number of identities I.
         channels: Number of channels C of the feature map.
 
@@ -43,13 +45,16 @@ class IdentityHead(nn.Module):
     training_only: ClassVar[frozenset[str]] = frozenset({"logits"})
     identity_tensors: ClassVar[frozenset[str]] = frozenset({"classifier.weight"})
 
-    def __init__(self, *, num_ids: int, channels: int) -> None:
+    def __init__(self, *, plain_start: bool = False, num_ids: int, channels: int) -> None:
         super().__init__()
         if num_ids < 1 or channels < 1:
             raise ValueError(f"num_ids and channels must be at least 1, got {num_ids} and {channels}")
         self.dims = {"features": channels, "features_bn": channels, "logits": num_ids}
         self.neck = frozen_shift_neck(channels)
         self.classifier = classifier(channels, num_ids)
+        if plain_start:
+            nn.init.ones_(self.neck.weight)
+            self.classifier.reset_parameters()
 
     def forward(self, pooled: Tensor) -> dict[str, Tensor]:
         features_bn = self.neck(pooled)

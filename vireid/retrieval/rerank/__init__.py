@@ -4,6 +4,7 @@ from vireid.retrieval.rerank.affinity import AffinityInference
 from vireid.retrieval.rerank.expansion import DatabaseAugmentation, QueryExpansion
 from vireid.retrieval.rerank.k_reciprocal import KReciprocal
 from vireid.retrieval.rerank.modality_k_reciprocal import ModalityKReciprocal
+from vireid.retrieval.rerank.multi_spectral import MultiSpectral
 from vireid.retrieval.rerank.random_walk import RandomWalk
 
 __all__ = [
@@ -11,6 +12,7 @@ __all__ = [
     "DatabaseAugmentation",
     "KReciprocal",
     "ModalityKReciprocal",
+    "MultiSpectral",
     "QueryExpansion",
     "RandomWalk",
 ]

@@ -36,6 +36,7 @@ class KReciprocal:
         weight: Weight of the original distance in the result.
         neighbors: Images among which neighbors are searched: "all", or "queries" as in MPANet's release on
             SYSU-MM01.
+        expand: Add the sets of mutual neighbors, as published; False keeps the mutual neighbors alone, as in MCJA.
         half: What is rounded to half precision, to reproduce a release: "weights" (MPANet), "distances" and "weights"
             (HCT, MMD, MCE). The order of nearly equal images in these releases depends on this rounding.
         chosen_on: Data on which the values were chosen, such as "the test set": a condition of the results.
@@ -71,6 +72,7 @@ class KReciprocal:
         k2: int = 6,
         weight: float = 0.3,
         neighbors: Literal["all", "queries"] = "all",
+        expand: bool = True,
         half: tuple[Half, ...] = (),
         chosen_on: str = "",
     ) -> None:
@@ -85,14 +87,15 @@ class KReciprocal:
             if value not in known:
                 raise UserError(f"{name}: {value!r} is not one of {known}{nearest(str(value), known)}")
         self.k1, self.k2, self.weight, self.neighbors, self.half = k1, k2, weight, neighbors, tuple(half)
-        self.chosen_on = chosen_on
+        self.expand, self.chosen_on = expand, chosen_on
 
     @property
     def description(self) -> str:
         """Name and arguments, as tables and conditions print them."""
         only = " of the queries only" if self.neighbors == "queries" else ""
+        sets = "" if self.expand else ", sets not expanded"
         half = f", {' and '.join(self.half)} in half precision" if self.half else ""
-        return f"k-reciprocal (k1 {self.k1}, k2 {self.k2}, weight {self.weight:g}{only}{half})"
+        return f"k-reciprocal (k1 {self.k1}, k2 {self.k2}, weight {self.weight:g}{only}{sets}{half})"
 
     def __call__(self, queries: np.ndarray, gallery: np.ndarray) -> np.ndarray:
         queries, gallery = check_embeddings(queries, gallery)
@@ -124,7 +127,7 @@ class KReciprocal:
             advance(len(block))
 
         near = distances.neighbors(min(max(self.k1 + 1, self.k2), len(distances)), among, keep)
-        codes = averaged(encodings(distances, near, self.k1, half), near.ids[:, : self.k2], half)
+        codes = averaged(encodings(distances, near, self.k1, half, expand=self.expand), near.ids[:, : self.k2], half)
         shared = SharedWeight(codes[:num_queries], codes[num_queries:], half)
         step = max(1, BLOCK // max(out.shape[1], 1))
         for start in range(0, num_queries, step):
@@ -137,12 +140,14 @@ class KReciprocal:
         return out
 
 
-def encodings(distances: Distances, near: Neighbors, k1: int, half: bool) -> Sparse:
+def encodings(distances: Distances, near: Neighbors, k1: int, half: bool, *, expand: bool = True) -> Sparse:
     """Encode each image: (N, N) sparse, the weights of its expanded mutual neighbors, with sum 1.
 
-    The (k1 / 2) mutual neighbors of a mutual neighbor are added if more than two thirds of them are shared.
+    The (k1 / 2) mutual neighbors of a mutual neighbor are added if more than two thirds of them are shared. Without
+    `expand` the inner sets are empty, and nothing is added.
     """
-    members, inner = mutual(near.ids[:, : k1 + 1]), mutual(near.ids[:, : round(k1 / 2) + 1])
+    members = mutual(near.ids[:, : k1 + 1])
+    inner = mutual(near.ids[:, : round(k1 / 2) + 1]) if expand else sparse.csr_matrix(members.shape, dtype=np.float32)
     return encode(distances, near, members, inner, near.furthest, half)
 
 
