@@ -41,6 +41,7 @@ def test_two_writers_a_reader_and_a_killed_writer(tmp_path, rows_of, created, pr
         assert _whole(reader)
         doomed.kill()
         time.sleep(0.01)
+    doomed.kill()
     rest, _ = doomed.communicate()
     acknowledged += [int(line) for line in rest.split("\n")[:-1]]
     for writer in writers:
