@@ -17,13 +17,13 @@ from vireid.core.errors import DataError, UserError
 from vireid.core.interfaces import GalleryIndex, TrainedIndex
 from vireid.core.io import digest, replaced_file, sweep, write_json
 from vireid.core.locks import file_lock
+from vireid.gallery.columns import UNKNOWN
 from vireid.retrieval.index.faiss_base import GROWTH
 from vireid.retrieval.index.vectors import unit_rows
 from vireid.retrieval.ranking import Ranking
 
 FORMAT = 2  # of new galleries; format 1 has no FILE_COLUMNS, and its paths are not resolved
 READ = (1, FORMAT)
-UNKNOWN = -1  # unknown identity, camera or modality
 COLUMNS = {"path": np.str_, "identity": np.int64, "camera": np.int64, "modality": np.int64, "time": np.float64}
 FILE_COLUMNS = {"size": np.int64, "mtime_ns": np.int64, "ctime_ns": np.int64, "digest": np.bytes_}
 UNRECORDED: Mapping[str, Any] = {"size": UNKNOWN, "mtime_ns": UNKNOWN, "ctime_ns": UNKNOWN, "digest": b""}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import pytest
 from PIL import Image
 
 from vireid.data.images.depth import DepthMapping
+from vireid.gallery import ArchiveRows, GalleryArchive
 from vireid.gallery.model import TrainedModel
 
 ROOT = Path(__file__).parents[3]
@@ -74,3 +77,49 @@ def tool(monkeypatch, model):
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return lambda *words: module.main(list(map(str, words)))
+
+
+@pytest.fixture
+def rows_of():
+    """Make rows of an archive with random embeddings of width 8, alternately visible and infrared."""
+
+    def make(paths, seed: int = 0, **columns) -> ArchiveRows:
+        embeddings = np.random.default_rng(seed).standard_normal((len(paths), 8))
+        modality = [row % 2 for row in range(len(paths))]
+        return ArchiveRows(embeddings, {"path": paths, "modality": modality, **columns})
+
+    return make
+
+
+@pytest.fixture
+def created():
+    """Create an archive of embeddings of width 8."""
+    return lambda folder: GalleryArchive.create(folder, fingerprint="f" * 64, width=8, model="toy")
+
+
+PRELUDE = """
+import sys
+import numpy as np
+from pathlib import Path
+from vireid.gallery import ArchiveRows, GalleryArchive
+folder = Path(sys.argv[1])
+def rows(start, number):
+    paths = [f"{start + i}.png" for i in range(number)]
+    return ArchiveRows(np.full((number, 8), 1.0 + start), {"path": paths, "modality": [0] * number})
+"""
+
+
+@pytest.fixture
+def process():
+    """Start a process with `folder` and `rows(start, number)`; processes that still run at the end are killed."""
+    started = []
+
+    def start(code: str, *arguments: object) -> subprocess.Popen[str]:
+        words = [sys.executable, "-c", PRELUDE + code, *map(str, arguments)]
+        started.append(subprocess.Popen(words, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.kill()
+        one.communicate()
