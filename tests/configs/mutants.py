@@ -65,7 +65,8 @@ def copy_configs(configs: Path, to: Path) -> dict[Path, list[Source]]:
         copy = to / file.relative_to(configs)
         copy.parent.mkdir(parents=True, exist_ok=True)
         text = file.read_text(encoding="utf-8")
-        copy.write_text(re.sub(r"\bARCH: *[\w.]+", "ARCH: resnet10t", text), encoding="utf-8")
+        text = re.sub(r"\bARCH: *(?!vit_)[\w.]+", "ARCH: resnet10t", text)
+        copy.write_text(re.sub(r"\bARCH: *vit_[\w.]+", "ARCH: test_vit", text), encoding="utf-8")
     files = sorted(to.rglob("*.yml"))
     compositions = [file for file in files if file.relative_to(to).parts[0] not in PARTS]
     loaded = {file: read_unchecked(file) for file in compositions}

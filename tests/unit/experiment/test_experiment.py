@@ -15,6 +15,7 @@ from vireid.core.errors import CheckpointError, ConfigError, DataError, UserErro
 from vireid.core.registries import CALLBACKS
 from vireid.engine.callbacks import Callback
 from vireid.experiment import Experiment
+from vireid.experiment.callbacks import run_callbacks
 from vireid.runs.folder import RunFolder
 
 BASE = Path(__file__).parents[3] / "configs" / "csv" / "baseline.yml"
@@ -128,7 +129,8 @@ def test_initial_weights_are_a_function_of_the_seed(words, tmp_path):
 def test_the_order_of_the_callbacks_is_fixed(words, tmp_path):
     experiment = Experiment.from_config(BASE, words(tmp_path, EMA=0.9, EVALUATE_EVERY=1))
     added = Callback()
-    names = [type(each).__name__ for each in experiment._callbacks(None, None, [added])]
+    callbacks = run_callbacks(experiment.build, experiment.folder, None, None, [added], samples=[])
+    names = [type(each).__name__ for each in callbacks]
     assert names == [
         "WeightAverage",
         "FreezeParts",

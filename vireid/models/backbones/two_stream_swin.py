@@ -55,6 +55,7 @@ class TwoStreamSwin(nn.Module):
         Not in any number: the map is the last one of timm, (B, H, W, C), with the channels first.
 
     Example:
+        >>> import torch
         >>> from vireid.models import TwoStreamSwin
         >>> with torch.device("meta"):
         ...     backbone = TwoStreamSwin(image_size=(288, 144))
