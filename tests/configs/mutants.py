@@ -89,7 +89,7 @@ def mutants(sources: dict[Path, list[Source]], number: int, seed: int = 0) -> It
     names = list(KINDS)
     for made in range(number):
         kind = names[made % len(names)]
-        start = made // len(names) + made
+        start = made // len(names) + made % len(names) * len(files) // len(names)  # the kinds begin apart
         for step in range(len(files)):  # a file that has nothing of the kind is passed over
             readers = sources[files[(start + step) % len(files)]]
             tries = (KINDS[kind](draw, draw.choice(readers), kind) for _ in range(40))
