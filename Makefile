@@ -15,7 +15,7 @@ RUN := PYTHONHASHSEED=0
 $(READY): setup.py pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(PY) -m pip install --quiet --disable-pip-version-check --upgrade pip
-	$(PY) -m pip install --quiet --disable-pip-version-check -e ".[dev,export,hub]"
+	$(PY) -m pip install --quiet --disable-pip-version-check -e ".[dev,export,gallery,hub]"
 	touch $@
 
 demo: $(READY)
