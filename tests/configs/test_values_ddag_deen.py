@@ -54,7 +54,7 @@ def test_values_of_deen(dataset, expand_after, area):
         "WEIGHTS": None,
     }
     assert tree["MODEL"]["POOL"] == {"NAME": "AveragePool"}
-    assert tree["MODEL"]["HEADS"] == {"ID": {"NAME": "IdentityHead"}}
+    assert tree["MODEL"]["HEADS"] == {"ID": {"NAME": "IdentityHead", "PLAIN_START": False}}
     assert tree["MODEL"]["EMBEDDING"] == ["features", "features_bn"]
     assert tree["OBJECTIVE"] == {
         "ID": {"NAME": "IdentityCrossEntropy", "SMOOTHING": 0.0},
