@@ -77,7 +77,7 @@ def map_of_timm(model: Any, images: Tensor) -> Tensor:
 def compare(arch: str, sizes: list[tuple[int, int]], tmp_path) -> None:
     """A two-stream backbone that loaded the weights of timm's network, against this network, bit for bit."""
     if not timm.is_model(arch):
-        pytest.skip("newer than this timm")
+        pytest.skip(f"timm {timm.__version__} does not have {arch}")
     kind, arguments, of_timm = family(arch)
     torch.manual_seed(0)
     model = timm.create_model(arch, num_classes=0, **of_timm)
@@ -125,7 +125,7 @@ def test_the_map_of_every_architecture_at_every_size(arch, tmp_path):
 )
 def test_other_networks_are_refused_by_the_name_of_their_class(arch, name):
     if not timm.is_model(arch):
-        pytest.skip("newer than this timm")
+        pytest.skip(f"timm {timm.__version__} does not have {arch}")
     for kind in (TwoStreamBackbone, TwoStreamViT, TwoStreamSwin):
         shown = name.split(" with ")[0] if kind is not TwoStreamViT else name
         with torch.device("meta"), pytest.raises(ValueError, match=re.escape(f"{arch!r} ({shown}) ")):

@@ -120,7 +120,7 @@ from vireid.data.datasets import SysuMM01
 
 @DATASETS.register
 class OtherIdentities(SysuMM01):
-    """SYSU-MM01 with the training identities dealt out anew: no two images of a person keep one identity."""
+    """SYSU-MM01 with the training identities assigned again: no two images of a person keep one identity."""
 
     def train(self):
         samples = super().train()

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import ClassVar
 
 import numpy as np
 
 from vireid.core.errors import DataError
 from vireid.core.registries import SAMPLERS
-from vireid.core.rng import numpy_generator
 from vireid.core.types import Modality, Sample
+from vireid.data.samplers.passes import PassSampler
 from vireid.data.samplers.samplers import CrossModalityIndex, identities_of_rank, require_positive
 
 
@@ -70,7 +70,7 @@ def released_blocks(
 
 
 @SAMPLERS.register
-class IdentityBlockSampler:
+class IdentityBlockSampler(PassSampler):
     """P identities, K visible and K infrared images of each; no image twice in an epoch.
 
     An epoch is a pass over blocks of K images of each modality of one identity (`released_blocks`). Its number of
@@ -116,36 +116,16 @@ class IdentityBlockSampler:
         require_positive(identities=identities, per_modality=per_modality, world=world)
         if steps is not None:
             require_positive(steps=steps)
-        self.identities, self.per_modality, self.steps = identities, per_modality, steps
-        self.seed, self.epoch = seed, 0
+        super().__init__(seed=seed, steps=steps)
+        self.identities, self.per_modality = identities, per_modality
         self.share = identities_of_rank(identities, rank, world)
         index = CrossModalityIndex(samples, identities=identities)
         _check_blocks(index, identities, per_modality)
         self.labels = np.fromiter((sample.identity for sample in samples), np.int64, len(samples))
         self.infrared = np.fromiter((sample.modality == Modality.INFRARED for sample in samples), bool, len(samples))
-        self._drawn: tuple[int, np.ndarray] | None = None  # of the current epoch
 
-    def set_epoch(self, epoch: int) -> None:
-        self.epoch = epoch
-
-    def __len__(self) -> int:
-        return len(self.rows())
-
-    def __iter__(self) -> Iterator[list[int]]:
-        return iter(self.rows().tolist())
-
-    def rows(self) -> np.ndarray:
-        """Return all batches of the epoch: (steps, 2 P K / world) row numbers."""
-        if self._drawn is None or self._drawn[0] != self.epoch:
-            self._drawn = self.epoch, self._draw()
-        return self._drawn[1]
-
-    def _draw(self) -> np.ndarray:
-        state = np.random.RandomState(numpy_generator(self.seed, self.epoch).integers(0, 2**32, 4, dtype=np.uint32))
-        passes = [self._one_pass(state)]
-        while self.steps is not None and sum(map(len, passes)) < self.steps:
-            passes.append(self._one_pass(state))
-        drawn = np.concatenate(passes)[: self.steps].reshape(-1, self.identities, self.per_modality, 2)
+    def _local(self, batches: np.ndarray) -> np.ndarray:
+        drawn = batches.reshape(-1, self.identities, self.per_modality, 2)
         local = drawn[:, self.share]
         # (batch, identity, image, modality), infrared first, to visible rows then infrared ones
         return local[..., ::-1].transpose(0, 3, 1, 2).reshape(len(local), -1)

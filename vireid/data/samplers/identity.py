@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import ClassVar
 
 import numpy as np
@@ -10,9 +10,9 @@ import numpy as np
 from vireid.core.errors import DataError
 from vireid.core.labels import int64_array
 from vireid.core.registries import SAMPLERS
-from vireid.core.rng import numpy_generator
 from vireid.core.text import counted
 from vireid.core.types import Sample
+from vireid.data.samplers.passes import PassSampler
 from vireid.data.samplers.samplers import identities_of_rank, positions_by_label, require_positive
 
 
@@ -43,7 +43,7 @@ def released_identity_blocks(
 
 
 @SAMPLERS.register
-class IdentitySampler:
+class IdentitySampler(PassSampler):
     """P identities and K images of each, of any modality: P K rows in a batch.
 
     An epoch is a pass over blocks of K images of one identity (`released_identity_blocks`). Its number of batches
@@ -88,8 +88,8 @@ class IdentitySampler:
         require_positive(identities=identities, per_identity=per_identity, world=world)
         if steps is not None:
             require_positive(steps=steps)
-        self.identities, self.per_identity, self.steps = identities, per_identity, steps
-        self.seed, self.epoch = seed, 0
+        super().__init__(seed=seed, steps=steps)
+        self.identities, self.per_identity = identities, per_identity
         self.share = identities_of_rank(identities, rank, world)
         self.labels = int64_array((sample.identity for sample in samples), "identity")
         self.modality = np.fromiter((sample.modality for sample in samples), np.int64, len(samples))
@@ -101,29 +101,9 @@ class IdentitySampler:
                 f"SAMPLER.IDENTITIES = {identities}, but the training set has only"
                 f" {counted(known, 'identity', 'identities')}; set it to {known} or less"
             )
-        self._drawn: tuple[int, np.ndarray] | None = None  # of the current epoch
 
-    def set_epoch(self, epoch: int) -> None:
-        self.epoch = epoch
-
-    def __len__(self) -> int:
-        return len(self.rows())
-
-    def __iter__(self) -> Iterator[list[int]]:
-        return iter(self.rows().tolist())
-
-    def rows(self) -> np.ndarray:
-        """Return all batches of the epoch: (steps, P K / world) row numbers."""
-        if self._drawn is None or self._drawn[0] != self.epoch:
-            self._drawn = self.epoch, self._draw()
-        return self._drawn[1]
-
-    def _draw(self) -> np.ndarray:
-        state = np.random.RandomState(numpy_generator(self.seed, self.epoch).integers(0, 2**32, 4, dtype=np.uint32))
-        passes = [self._one_pass(state)]
-        while self.steps is not None and sum(map(len, passes)) < self.steps:
-            passes.append(self._one_pass(state))
-        drawn = np.concatenate(passes)[: self.steps].reshape(-1, self.identities, self.per_identity)
+    def _local(self, batches: np.ndarray) -> np.ndarray:
+        drawn = batches.reshape(-1, self.identities, self.per_identity)
         local = drawn[:, self.share].reshape(len(drawn), -1)
         visible_first = self.modality[local].argsort(axis=1, kind="stable")
         return np.take_along_axis(local, visible_first, axis=1)
